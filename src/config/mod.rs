@@ -1,0 +1,3 @@
+//! Settings: as written (file, URL, flags) to as used.
+
+pub mod settings;

@@ -1,0 +1,3 @@
+//! pgweir, a proxy for PostgreSQL.
+
+pub mod config;

@@ -1,0 +1,2 @@
+//! The pgweir program.
+fn main() {}
