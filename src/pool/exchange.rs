@@ -1,0 +1,103 @@
+//! Exchanges: what a server still has to answer, in order, and what each answer means.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::prepared::Prepared;
+use super::state::State;
+
+/// What kind of answer ends an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Everything up to ReadyForQuery.
+    Query,
+    /// As [`Kind::Query`]: FunctionCallResponse, then ReadyForQuery.
+    Function,
+    /// ParseComplete.
+    Parse,
+    /// BindComplete.
+    Bind,
+    /// ParameterDescription, then RowDescription or NoData.
+    DescribeStatement,
+    /// RowDescription or NoData.
+    DescribePortal,
+    /// CommandComplete, EmptyQueryResponse or PortalSuspended.
+    Execute,
+    /// CloseComplete.
+    Close,
+    /// ReadyForQuery; where skipping after an error ends.
+    Sync,
+    /// Nothing: pgweir answers itself when it is this one's turn. Skipped after an error like the others.
+    Local,
+}
+
+/// What an answer changes.
+#[derive(Debug, Default)]
+pub enum Note {
+    /// Nothing.
+    #[default]
+    None,
+    /// The bytes of a [`Kind::Local`] answer.
+    Answer(Box<[u8]>),
+    /// A statement is being prepared on the server: forget it there when that fails.
+    Preparing(Rc<Prepared>),
+    /// A client's statement is being prepared: forget the name, and the statement on the server, when that fails.
+    Naming(Rc<Prepared>, Box<[u8]>),
+    /// A statement is being closed on the server: it is still there when that fails.
+    Closing(u64),
+    /// The unnamed statement is being replaced: it is unknown when that fails.
+    Unnamed,
+    /// The answer is an error, and this is how the client knows it.
+    Blame(Box<[u8]>),
+    /// The session's settings are being brought over; the server is in this state afterwards.
+    Settling(Rc<State>),
+    /// A plain `SET`, `RESET`: both sides have the new value when it succeeds.
+    Set(Box<[u8]>, Option<Box<[u8]>>),
+    /// All prepared statements are gone when it succeeds.
+    DeallocateAll,
+    /// One prepared statement is gone when it succeeds: on the server, and for the session.
+    Deallocate(u64, Box<[u8]>),
+    /// Settings, statements, locks, temporary objects: all gone when it succeeds.
+    DiscardAll,
+    /// The rows tell the session's true state (settings, pins).
+    Probe,
+    /// The rows tell nothing; the server is clean when it succeeds.
+    Cleaning,
+}
+
+/// One answer that is still to come.
+#[derive(Debug)]
+pub struct Expect {
+    /// What ends it.
+    pub kind: Kind,
+    /// Whether pgweir asked for it, so that the client must not see it.
+    pub ours: bool,
+    /// What it changes.
+    pub note: Note,
+}
+
+impl Expect {
+    /// A client's own message.
+    #[inline]
+    pub fn client(kind: Kind) -> Expect {
+        Expect { kind, ours: false, note: Note::None }
+    }
+
+    /// A message that pgweir put in.
+    pub fn ours(kind: Kind, note: Note) -> Expect {
+        Expect { kind, ours: true, note }
+    }
+
+    /// A client's message with a note.
+    pub fn noted(kind: Kind, note: Note) -> Expect {
+        Expect { kind, ours: false, note }
+    }
+
+    /// Whether it is answered up to a ReadyForQuery.
+    pub fn ends_with_ready(&self) -> bool {
+        matches!(self.kind, Kind::Query | Kind::Function | Kind::Sync)
+    }
+}
+
+/// Answers to come, oldest first.
+pub type Exchanges = VecDeque<Expect>;

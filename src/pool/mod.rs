@@ -1,0 +1,20 @@
+//! Server connections: connect, lease, queue, session state, prepared statements, reset.
+//!
+//! A [`Pool`] belongs to one worker and holds the servers for one (database, user). A [`Server`] is a
+//! queue of exchanges: every message that will be answered has an [`exchange::Expect`], which says whose it
+//! is and what its answer changes. A lease is a `Box<Server>` in a session's hands; giving it back is
+//! [`Pool::give_back`], which takes a proof of cleanliness; dropping it closes it.
+
+pub mod budget;
+pub mod connect;
+pub mod exchange;
+pub mod prepared;
+pub mod server;
+pub mod state;
+pub mod target;
+
+mod queue;
+
+pub use queue::{Pool, PoolReport, Ticket};
+pub use server::Server;
+pub use target::Target;

@@ -1,0 +1,98 @@
+//! Prepared statements: one identity for equal statements of any session, and what a server has of them.
+
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+/// How a statement is brought to a server.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Form {
+    /// By a Parse message; the bytes behind the name: text, NUL, parameter types.
+    Parse(Box<[u8]>),
+    /// By the SQL command `PREPARE`, with the server's name in it already.
+    Sql(Box<[u8]>),
+}
+
+/// A statement that can be prepared on any server, under a name of ours.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Names it on servers; never used twice in a process.
+    pub id: u64,
+    /// How to prepare it.
+    pub form: Form,
+}
+
+/// What names of prepared statements on servers begin with.
+pub const NAME_PREFIX: &str = "_pgweir_";
+
+/// The name on servers of the statement `id`.
+pub fn server_name(id: u64) -> String {
+    format!("{NAME_PREFIX}{id}")
+}
+
+/// The statements that one server has, least recently used first out.
+#[derive(Debug)]
+pub struct OnServer {
+    known: LruCache<u64, (), foldhash::fast::RandomState>,
+    limit: usize,
+}
+
+impl OnServer {
+    /// Keeps at most `limit`, at least one.
+    pub fn new(limit: usize) -> OnServer {
+        OnServer { known: LruCache::unbounded_with_hasher(foldhash::fast::RandomState::default()), limit: limit.max(1) }
+    }
+
+    /// Whether `id` is there; it is then the most recently used.
+    #[inline]
+    pub fn touch(&mut self, id: u64) -> bool {
+        self.known.get(&id).is_some()
+    }
+
+    /// Adds `id`; gives the one that must be closed to stay within the limit.
+    pub fn insert(&mut self, id: u64) -> Option<u64> {
+        self.known.put(id, ());
+        if self.known.len() > self.limit { self.known.pop_lru().map(|(old, ())| old) } else { None }
+    }
+
+    /// Forgets `id`.
+    pub fn remove(&mut self, id: u64) {
+        self.known.pop(&id);
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.known.clear();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// The limit.
+    pub fn limit(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.limit).unwrap_or(NonZeroUsize::MIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let mut on_server = OnServer::new(2);
+        assert_eq!(on_server.insert(1), None);
+        assert_eq!(on_server.insert(2), None);
+        assert!(on_server.touch(1));
+        assert_eq!(on_server.insert(3), Some(2));
+        assert!(!on_server.touch(2));
+        assert_eq!(on_server.len(), 2);
+    }
+}

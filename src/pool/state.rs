@@ -1,0 +1,263 @@
+//! Session state: the settings that differ from the server's defaults.
+//!
+//! Equal states are one object (interned per worker), so comparing what a session wants with what a server has
+//! is one pointer comparison. The difference is written as one `Query` that goes ahead of the client's message
+//! in the same write.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::{Rc, Weak};
+
+/// Setting name (lower case) to value, as `set_config` takes it.
+pub type Settings = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
+/// Settings in force beyond a server's defaults. Made by [`States::intern`] only.
+#[derive(Debug, PartialEq, Eq)]
+pub struct State {
+    settings: Settings,
+}
+
+impl State {
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The settings with `name` changed, or removed.
+    pub fn with(&self, name: &[u8], value: Option<&[u8]>) -> Settings {
+        let mut settings = self.settings.clone();
+        match value {
+            Some(value) => settings.insert(name.into(), value.into()),
+            None => settings.remove(name),
+        };
+        settings
+    }
+}
+
+/// All states in use on a worker.
+#[derive(Debug)]
+pub struct States {
+    base: Rc<State>,
+    known: RefCell<HashMap<Settings, Weak<State>>>,
+}
+
+impl Default for States {
+    fn default() -> States {
+        States { base: Rc::new(State { settings: Settings::new() }), known: RefCell::default() }
+    }
+}
+
+impl States {
+    /// The state of a server that nobody changed.
+    pub fn base(&self) -> Rc<State> {
+        self.base.clone()
+    }
+
+    /// The one object for `settings`.
+    pub fn intern(&self, settings: Settings) -> Rc<State> {
+        if settings.is_empty() {
+            return self.base();
+        }
+        let mut known = self.known.borrow_mut();
+        if let Some(state) = known.get(&settings).and_then(Weak::upgrade) {
+            return state;
+        }
+        if known.len() >= 64 && known.len().is_power_of_two() {
+            known.retain(|_, state| state.strong_count() > 0);
+        }
+        let state = Rc::new(State { settings: settings.clone() });
+        known.insert(settings, Rc::downgrade(&state));
+        state
+    }
+}
+
+/// What must be run on a server to bring it from one state to another.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// One or more statements for a `Query` message.
+    pub sql: Vec<u8>,
+    /// Whether it may fail although the values were accepted before, so that the client's statement must
+    /// wait for its success.
+    pub guarded: bool,
+}
+
+/// The difference between what a server has and what a session wants; `None` when they are equal.
+pub fn difference(has: &Rc<State>, wants: &Rc<State>) -> Option<Difference> {
+    if Rc::ptr_eq(has, wants) {
+        return None;
+    }
+    let mut writer = Writer::default();
+    // Identity is given back first and taken last: the settings between are applied with the rights of the login.
+    let identity = IDENTITY.iter().any(|name| has.settings.get(*name) != wants.settings.get(*name));
+    if identity {
+        writer.reset(b"role");
+        writer.reset(b"session_authorization");
+    }
+    let plain = |name: &&Box<[u8]>| !is_identity(name);
+    has.settings.keys().filter(plain).filter(|name| !wants.settings.contains_key(*name)).for_each(|name| writer.reset(name));
+    let changed = wants.settings.iter().filter(|(name, value)| has.settings.get(*name) != Some(*value));
+    changed.filter(|(name, _)| plain(name)).for_each(|(name, value)| writer.set(name, value));
+    if identity {
+        for name in IDENTITY {
+            wants.settings.get(name).into_iter().for_each(|value| writer.set(name, value));
+        }
+    }
+    Some(writer.finish())
+}
+
+const IDENTITY: [&[u8]; 2] = [b"session_authorization", b"role"];
+
+fn is_identity(name: &[u8]) -> bool {
+    IDENTITY.contains(&name)
+}
+
+#[derive(Default)]
+struct Writer {
+    resets: Vec<u8>,
+    sets: Vec<u8>,
+    guarded: bool,
+}
+
+impl Writer {
+    fn reset(&mut self, name: &[u8]) {
+        self.guarded |= !cannot_fail(name);
+        self.resets.extend_from_slice(b"RESET ");
+        quote_name(&mut self.resets, name);
+        self.resets.push(b';');
+    }
+
+    fn set(&mut self, name: &[u8], value: &[u8]) {
+        self.guarded |= !cannot_fail(name);
+        self.sets.extend_from_slice(if self.sets.is_empty() { b"SELECT " } else { b"," });
+        self.sets.extend_from_slice(b"pg_catalog.set_config(");
+        quote_literal(&mut self.sets, name);
+        self.sets.push(b',');
+        quote_literal(&mut self.sets, value);
+        self.sets.extend_from_slice(b",false)");
+    }
+
+    fn finish(mut self) -> Difference {
+        self.resets.append(&mut self.sets);
+        Difference { sql: self.resets, guarded: self.guarded }
+    }
+}
+
+/// Settings that any user may set and whose check looks at nothing but the value: a value accepted once is
+/// accepted on every server of the pool.
+fn cannot_fail(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 28] = [
+        b"application_name",
+        b"bytea_output",
+        b"client_encoding",
+        b"client_min_messages",
+        b"datestyle",
+        b"default_transaction_deferrable",
+        b"default_transaction_isolation",
+        b"default_transaction_read_only",
+        b"enable_hashjoin",
+        b"enable_indexscan",
+        b"enable_mergejoin",
+        b"enable_nestloop",
+        b"enable_seqscan",
+        b"extra_float_digits",
+        b"idle_in_transaction_session_timeout",
+        b"intervalstyle",
+        b"jit",
+        b"lock_timeout",
+        b"max_parallel_workers_per_gather",
+        b"plan_cache_mode",
+        b"random_page_cost",
+        b"row_security",
+        b"search_path",
+        b"standard_conforming_strings",
+        b"statement_timeout",
+        b"synchronous_commit",
+        b"timezone",
+        b"work_mem",
+    ];
+    NAMES.binary_search(&name).is_ok()
+}
+
+/// Appends `name` as a setting's name: each part of a dotted name quoted.
+pub fn quote_name(out: &mut Vec<u8>, name: &[u8]) {
+    for (at, part) in name.split(|byte| *byte == b'.').enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        out.push(b'"');
+        for byte in part {
+            out.extend_from_slice(if *byte == b'"' { b"\"\"" } else { std::slice::from_ref(byte) });
+        }
+        out.push(b'"');
+    }
+}
+
+/// Appends `value` as a string literal that means the same whatever `standard_conforming_strings` is.
+pub fn quote_literal(out: &mut Vec<u8>, value: &[u8]) {
+    out.extend_from_slice(b"E'");
+    for byte in value {
+        match byte {
+            b'\'' => out.extend_from_slice(b"''"),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0 => {}
+            other => out.push(*other),
+        }
+    }
+    out.push(b'\'');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(states: &States, settings: &[(&str, &str)]) -> Rc<State> {
+        let entry = |(name, value): &(&str, &str)| (name.as_bytes().into(), value.as_bytes().into());
+        states.intern(settings.iter().map(entry).collect())
+    }
+
+    #[test]
+    fn equal_states_are_one_object() {
+        let states = States::default();
+        let one = state(&states, &[("a", "1"), ("b", "2")]);
+        let two = state(&states, &[("b", "2"), ("a", "1")]);
+        assert!(Rc::ptr_eq(&one, &two));
+        assert_eq!(difference(&one, &two), None);
+        assert!(Rc::ptr_eq(&state(&states, &[]), &states.base()));
+    }
+
+    #[track_caller]
+    fn check(has: &[(&str, &str)], wants: &[(&str, &str)], sql: &str, guarded: bool) {
+        let states = States::default();
+        let got = difference(&state(&states, has), &state(&states, wants)).unwrap();
+        assert_eq!(String::from_utf8_lossy(&got.sql), sql);
+        assert_eq!(got.guarded, guarded);
+    }
+
+    #[test]
+    fn differences_are_written_once_each() {
+        check(&[], &[("timezone", "UTC")], "SELECT pg_catalog.set_config(E'timezone',E'UTC',false)", false);
+        check(&[("timezone", "UTC")], &[], r#"RESET "timezone";"#, false);
+        check(
+            &[("jit", "on"), ("work_mem", "64kB")],
+            &[("work_mem", "1MB"), ("app.x", r"a'\b")],
+            r#"RESET "jit";SELECT pg_catalog.set_config(E'app.x',E'a''\\b',false),pg_catalog.set_config(E'work_mem',E'1MB',false)"#,
+            true,
+        );
+    }
+
+    #[test]
+    fn identity_is_given_back_first_and_taken_last() {
+        check(
+            &[("role", "a")],
+            &[("role", "b"), ("jit", "off")],
+            r#"RESET "role";RESET "session_authorization";SELECT pg_catalog.set_config(E'jit',E'off',false),pg_catalog.set_config(E'role',E'b',false)"#,
+            true,
+        );
+    }
+
+    #[test]
+    fn the_list_is_sorted() {
+        assert!(cannot_fail(b"application_name") && cannot_fail(b"work_mem") && cannot_fail(b"jit"));
+        assert!(!cannot_fail(b"role"));
+    }
+}
