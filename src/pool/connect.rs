@@ -1,0 +1,296 @@
+//! Connecting and logging in to a server.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use super::target::{Credential, Target};
+use crate::auth::md5;
+use crate::auth::scram::{ChannelBinding, ClientError, ClientExchange};
+use crate::config::settings::{Host, TargetSessionAttrs};
+use crate::wire::frame::{self, Frame, back, front};
+use crate::wire::{Fault, Socket, emit, startup};
+
+/// The longest message accepted before the login has ended.
+const MAX_LOGIN_MESSAGE: usize = 64 * 1024;
+
+/// A server connection that has logged in and is idle.
+#[derive(Debug)]
+pub struct Connected {
+    /// The socket.
+    pub socket: Socket,
+    /// Which host answered.
+    pub host: Host,
+    /// Process id on the server.
+    pub pid: i32,
+    /// Secret for cancels.
+    pub secret: Box<[u8]>,
+    /// What the server reported of itself, in order.
+    pub params: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Connected {
+    /// The value reported for `name`.
+    pub fn param(&self, name: &str) -> Option<&[u8]> {
+        self.params.iter().rev().find(|(key, _)| key == name.as_bytes()).map(|(_, value)| value.as_slice())
+    }
+}
+
+/// Connects to the first host that will do and logs in.
+///
+/// # Errors
+/// 08001 when no host answers, 08006 when a login breaks off, else what the server said.
+pub async fn connect(target: &Arc<Target>) -> Result<Connected, Fault> {
+    let mut last = Fault::error("08001", format!("database \"{}\" has no host", target.database));
+    let mut fallback = None;
+    for host in &target.hosts {
+        match attempt(target, host).await {
+            Ok(connected) => match suits(target.attrs, &connected) {
+                Suits::Yes => return Ok(connected),
+                Suits::IfNoOther => fallback = Some(connected),
+                Suits::No => last = unsuitable(host, target.attrs),
+            },
+            // A server that knows the user and refuses it will not be better elsewhere.
+            Err(fault) if fault.sqlstate.starts_with("28") => return Err(fault),
+            Err(fault) => last = fault,
+        }
+    }
+    fallback.ok_or(last)
+}
+
+async fn attempt(target: &Arc<Target>, host: &Host) -> Result<Connected, Fault> {
+    timeout(target.connect_timeout, login(target, host))
+        .await
+        .unwrap_or_else(|_| Err(Fault::error("08001", format!("connecting to {} timed out", Shown(host)))))
+}
+
+enum Suits {
+    Yes,
+    IfNoOther,
+    No,
+}
+
+fn suits(attrs: TargetSessionAttrs, connected: &Connected) -> Suits {
+    let standby = connected.param("in_hot_standby") == Some(b"on");
+    let read_only = standby || connected.param("default_transaction_read_only") == Some(b"on");
+    let yes = match attrs {
+        TargetSessionAttrs::Any => true,
+        TargetSessionAttrs::ReadWrite => !read_only,
+        TargetSessionAttrs::ReadOnly => read_only,
+        TargetSessionAttrs::Primary => !standby,
+        TargetSessionAttrs::Standby => standby,
+        TargetSessionAttrs::PreferStandby if !standby => return Suits::IfNoOther,
+        TargetSessionAttrs::PreferStandby => true,
+    };
+    if yes { Suits::Yes } else { Suits::No }
+}
+
+fn unsuitable(host: &Host, attrs: TargetSessionAttrs) -> Fault {
+    Fault::error("08001", format!("{} does not suit target_session_attrs {attrs:?}", Shown(host)))
+}
+
+/// Opens a socket to `host`, without a word.
+///
+/// # Errors
+/// As the system gives them.
+pub async fn open(host: &Host) -> io::Result<Socket> {
+    Ok(match host {
+        Host::Tcp(name, port) => {
+            let stream = TcpStream::connect((name.as_str(), *port)).await?;
+            stream.set_nodelay(true)?;
+            let keepalive = socket2::TcpKeepalive::new().with_time(std::time::Duration::from_secs(60));
+            socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+            Socket::Tcp(stream)
+        }
+        Host::Unix(folder, port) => {
+            Socket::Unix(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?)
+        }
+    })
+}
+
+/// A host as it is shown in messages.
+pub struct Shown<'a>(pub &'a Host);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Host::Tcp(name, port) if name.contains(':') => write!(f, "[{name}]:{port}"),
+            Host::Tcp(name, port) => write!(f, "{name}:{port}"),
+            Host::Unix(folder, port) => write!(f, "{}/.s.PGSQL.{port}", folder.display()),
+        }
+    }
+}
+
+async fn login(target: &Arc<Target>, host: &Host) -> Result<Connected, Fault> {
+    let broken = |error: io::Error| Fault::error("08001", format!("cannot connect to {}: {error}", Shown(host)));
+    let mut login = Login { socket: open(host).await.map_err(broken)?, target };
+    login.start().await?;
+    login.authenticate().await?;
+    login.welcome(host).await
+}
+
+struct Login<'a> {
+    socket: Socket,
+    target: &'a Arc<Target>,
+}
+
+impl Login<'_> {
+    async fn start(&mut self) -> Result<(), Fault> {
+        let user = ("user", self.target.server_user.as_str());
+        let database = ("database", self.target.server_database.as_str());
+        let options = self.target.options.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let params = [user, database].into_iter().chain(options);
+        let bytes = params.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let packet = startup::start_message(startup::VERSION_3_0, bytes);
+        self.socket.write_all(&packet).await.map_err(cut)
+    }
+
+    async fn authenticate(&mut self) -> Result<(), Fault> {
+        loop {
+            let (code, body) = self.authentication().await?;
+            match code {
+                0 => return Ok(()),
+                3 => self.send_password(&self.cleartext()?).await?,
+                5 => self.send_password(&self.md5(&body)?).await?,
+                10 => self.scram(&body).await?,
+                code => return Err(unsupported(&format!("authentication method {code}"))),
+            }
+        }
+    }
+
+    fn cleartext(&self) -> Result<Vec<u8>, Fault> {
+        match self.target.credential() {
+            Credential::Password { password, .. } => Ok(password.0),
+            _ => Err(lacking("a password in clear")),
+        }
+    }
+
+    fn md5(&self, salt: &[u8]) -> Result<Vec<u8>, Fault> {
+        let salt: [u8; 4] = salt.try_into().map_err(|_| garbled())?;
+        let shadow = match self.target.credential() {
+            Credential::Password { password, .. } => md5::md5_shadow(&self.target.server_user, &password.0),
+            Credential::Md5(shadow) => String::from_utf8_lossy(&shadow.0).into_owned(),
+            _ => return Err(lacking("an md5 password")),
+        };
+        Ok(md5::md5_response(&shadow, salt).into_bytes())
+    }
+
+    async fn send_password(&mut self, password: &[u8]) -> Result<(), Fault> {
+        let mut out = vec![];
+        emit::frame(&mut out, front::PASSWORD, |out| emit::cstr(out, password));
+        self.socket.write_all(&out).await.map_err(cut)
+    }
+
+    async fn scram(&mut self, offered: &[u8]) -> Result<(), Fault> {
+        let secret = self.target.credential().scram_secret().ok_or_else(|| lacking("a password or SCRAM keys"))?;
+        let offered = offered.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        XX
+        let exchange = ClientExchange::new(offered, secret, &ChannelBinding::None).map_err(refused)?;
+        let (mechanism, first) = (exchange.mechanism(), exchange.client_first());
+        self.send(|out| {
+            emit::cstr(out, mechanism.as_bytes());
+            out.extend_from_slice(&(first.len() as u32).to_be_bytes());
+            out.extend_from_slice(&first);
+        })
+        .await?;
+        let challenge = exchange.server_first(&self.sasl(11).await?).map_err(refused)?;
+        let answer = move || challenge.answer();
+        let (awaiting, answer) =
+            tokio::task::spawn_blocking(answer).await.map_err(|_| garbled())?.map_err(refused)?;
+        self.send(|out| out.extend_from_slice(&answer)).await?;
+        let keys = awaiting.server_final(&self.sasl(12).await?).map_err(refused)?;
+        keys.into_iter().for_each(|keys| self.target.remember(keys));
+        Ok(())
+    }
+
+    async fn send(&mut self, body: impl FnOnce(&mut Vec<u8>)) -> Result<(), Fault> {
+        let mut out = vec![];
+        emit::frame(&mut out, front::PASSWORD, body);
+        self.socket.write_all(&out).await.map_err(cut)
+    }
+
+    async fn sasl(&mut self, expected: u32) -> Result<Vec<u8>, Fault> {
+        match self.authentication().await? {
+            (code, body) if code == expected => Ok(body),
+            _ => Err(garbled()),
+        }
+    }
+
+    async fn authentication(&mut self) -> Result<(u32, Vec<u8>), Fault> {
+        loop {
+            let (tag, body) = self.message().await?;
+            match tag {
+                back::AUTHENTICATION => {
+                    let (code, rest) = body.split_first_chunk::<4>().ok_or_else(garbled)?;
+                    return Ok((u32::from_be_bytes(*code), rest.to_vec()));
+                }
+                back::NEGOTIATE_PROTOCOL_VERSION | back::NOTICE_RESPONSE => {}
+                _ => return Err(garbled()),
+            }
+        }
+    }
+
+    async fn welcome(mut self, host: &Host) -> Result<Connected, Fault> {
+        let (mut pid, mut secret, mut params) = (0, Box::default(), vec![]);
+        loop {
+            let (tag, body) = self.message().await?;
+            match tag {
+                back::PARAMETER_STATUS => params.push(parameter(&body).ok_or_else(garbled)?),
+                back::BACKEND_KEY_DATA => {
+                    let (head, rest) = body.split_first_chunk::<4>().ok_or_else(garbled)?;
+                    (pid, secret) = (i32::from_be_bytes(*head), rest.into());
+                }
+                back::READY_FOR_QUERY => break,
+                back::NOTICE_RESPONSE => {}
+                _ => return Err(garbled()),
+            }
+        }
+        Ok(Connected { socket: self.socket, host: host.clone(), pid, secret, params })
+    }
+
+    /// The next message, byte-exact: nothing behind it is read. Errors of the server become faults.
+    async fn message(&mut self) -> Result<(u8, Vec<u8>), Fault> {
+        let mut head = [0; frame::HEADER];
+        self.socket.read_exact(&mut head).await.map_err(cut)?;
+        let frame = Frame::peek(&head).map_err(|_| garbled())?.ok_or_else(garbled)?;
+        if frame.total > MAX_LOGIN_MESSAGE {
+            return Err(garbled());
+        }
+        let mut body = vec![0; frame.total - frame::HEADER];
+        self.socket.read_exact(&mut body).await.map_err(cut)?;
+        match frame.tag {
+            back::ERROR_RESPONSE => Err(Fault::from_body(&body)),
+            tag => Ok((tag, body)),
+        }
+    }
+}
+
+/// Name and value of a ParameterStatus body.
+pub fn parameter(body: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (name, rest) = frame::cstr(body)?;
+    let (value, _) = frame::cstr(rest)?;
+    Some((name.to_vec(), value.to_vec()))
+}
+
+fn cut(error: io::Error) -> Fault {
+    Fault::error("08006", format!("server closed the connection during login: {error}"))
+}
+
+fn garbled() -> Fault {
+    Fault::error("08P01", "server sent an unexpected message during login")
+}
+
+fn unsupported(what: &str) -> Fault {
+    Fault::error("0A000", format!("server asks for an unsupported {what}"))
+}
+
+fn lacking(what: &str) -> Fault {
+    Fault::error("28P01", format!("server asks for {what}, which is not known for this user"))
+        .hint("give the user's password in the settings, or log in with SCRAM-SHA-256")
+}
+
+fn refused(error: ClientError) -> Fault {
+    Fault::error("28P01", format!("SCRAM login to the server failed: {error}"))
+}

@@ -1,0 +1,464 @@
+//! A pool: idle servers, sessions in line, and servers being made.
+//!
+//! A server that is given back goes to the oldest session in line, not to whoever asks next. Connecting happens
+//! in tasks of the pool's own, so that a session that goes away does not take a half-made server with it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::budget::{Budget, Share};
+use super::connect::{self, Connected};
+use super::server::Server;
+use super::state::{State, States};
+use super::target::Target;
+use crate::wire::{Fault, Severity};
+
+/// How many idle servers are looked at for one that already has the session's state.
+const STATE_SEARCH: usize = 8;
+/// Delay before connecting again after a failure: doubled each time, up to [`MAX_BACKOFF`].
+const MIN_BACKOFF: Duration = Duration::from_millis(200);
+const MAX_BACKOFF: Duration = Duration::from_secs(15);
+
+/// Servers for one (database, user) on one worker.
+#[derive(Debug)]
+pub struct Pool {
+    target: RefCell<Arc<Target>>,
+    states: Rc<States>,
+    budgets: [Arc<Budget>; 2],
+    inner: RefCell<Inner>,
+    generation: Cell<u64>,
+    /// Woken when an idle server has something to say.
+    keeper: RefCell<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    idle: Vec<Box<Server>>,
+    /// Clean, but with a cancel still on its way.
+    parked: Vec<Box<Server>>,
+    line: VecDeque<Rc<Place>>,
+    live: usize,
+    connecting: usize,
+    paused: bool,
+    closed: bool,
+    failures: u32,
+    failure: Option<(Instant, Fault)>,
+    welcome: Option<Rc<Vec<(Vec<u8>, Vec<u8>)>>>,
+}
+
+/// A session's place in line.
+#[derive(Debug)]
+struct Place {
+    since: Instant,
+    slot: RefCell<Slot>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Waiting(Waker),
+    Given(Box<Server>),
+    Refused(Fault),
+    Left,
+}
+
+/// A session's place in line; leaving it gives back what was given meanwhile.
+#[derive(Debug)]
+pub struct Ticket {
+    pool: Rc<Pool>,
+    place: Rc<Place>,
+}
+
+/// Numbers of a pool, for the console.
+#[derive(Debug, Clone, Default)]
+pub struct PoolReport {
+    /// Servers idle in the pool.
+    pub idle: usize,
+    /// Servers in sessions' hands.
+    pub leased: usize,
+    /// Servers that are logging in.
+    pub connecting: usize,
+    /// Servers that wait for a cancel to arrive.
+    pub cancelling: usize,
+    /// Sessions in line.
+    pub waiting: usize,
+    /// How long the first of them has waited.
+    pub max_wait: Duration,
+    /// PAUSE.
+    pub paused: bool,
+}
+
+impl Pool {
+    /// A pool without servers. `budgets`: its own over all workers, and that of all pools.
+    pub fn new(target: Arc<Target>, states: Rc<States>, budgets: [Arc<Budget>; 2]) -> Rc<Pool> {
+        Rc::new(Pool {
+            target: RefCell::new(target),
+            states,
+            budgets,
+            inner: RefCell::default(),
+            generation: Cell::new(0),
+            keeper: RefCell::new(Waker::noop().clone()),
+        })
+    }
+
+    /// Where its servers are.
+    pub fn target(&self) -> Arc<Target> {
+        self.target.borrow().clone()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.get()
+    }
+
+    /// What servers report of themselves after login, once one has logged in.
+    pub fn welcome(&self) -> Option<Rc<Vec<(Vec<u8>, Vec<u8>)>>> {
+        self.inner.borrow().welcome.clone()
+    }
+
+    /// An idle server, best one whose state is `wants`; `None` when the caller must stand in line.
+    pub fn try_lease(&self, wants: &Rc<State>) -> Option<Box<Server>> {
+        let mut inner = self.inner.borrow_mut();
+        if inner.paused || !inner.line.is_empty() {
+            return None;
+        }
+        let last = inner.idle.len().checked_sub(1)?;
+        let fits = |at: &usize| Rc::ptr_eq(&inner.idle[*at].state, wants);
+        let at = (0..=last).rev().take(STATE_SEARCH).find(fits).unwrap_or(last);
+        let server = inner.idle.swap_remove(at);
+        drop(inner);
+        self.still_there(server)
+    }
+
+    /// Hands out `server` unless the kernel has already told that it closed or spoke while idle.
+    fn still_there(&self, server: Box<Server>) -> Option<Box<Server>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        if server.socket.poll_read_ready(&mut cx).is_pending() {
+            return Some(server);
+        }
+        // The keeper finds out what it has to say.
+        self.inner.borrow_mut().idle.push(server);
+        self.keeper.borrow().wake_by_ref();
+        None
+    }
+
+    /// Stands in line.
+    ///
+    /// # Errors
+    /// 53300 when the line is full, 57P03 when the pool was closed.
+    pub fn enqueue(self: &Rc<Pool>) -> Result<Ticket, Fault> {
+        let target = self.target();
+        let place = Rc::new(Place { since: Instant::now(), slot: RefCell::new(Slot::Waiting(Waker::noop().clone())) });
+        {
+            let mut inner = self.inner.borrow_mut();
+            if inner.closed {
+                return Err(Fault::fatal("57P03", format!("database \"{}\" is being removed", target.database)));
+            }
+            if inner.line.len() >= target.queue_length {
+                let text = format!("too many sessions wait for a server (queue_length = {})", target.queue_length);
+                return Err(Fault::error("53300", text).hint("raise pool_size or queue_length"));
+            }
+            inner.line.push_back(place.clone());
+        }
+        self.make_what_is_needed();
+        Ok(Ticket { pool: self.clone(), place })
+    }
+
+    /// Gives a server back. One that is not clean is closed; so is one that is old, of an earlier generation, or
+    /// too many.
+    pub fn give_back(&self, mut server: Box<Server>) {
+        if !server.is_clean() || self.is_stale(&server) {
+            return drop(server);
+        }
+        if server.shared.cancels.get() > 0 {
+            return self.inner.borrow_mut().parked.push(server);
+        }
+        loop {
+            let Some(place) = self.next_in_line() else { break };
+            match place.give(server) {
+                None => return,
+                Some(refused) => server = refused,
+            }
+        }
+        server.idle_since = Instant::now();
+        let keeper = self.keeper.borrow().clone();
+        let ready = server.socket.poll_read_ready(&mut Context::from_waker(&keeper)).is_ready();
+        self.inner.borrow_mut().idle.push(server);
+        if ready {
+            keeper.wake();
+        }
+    }
+
+    fn is_stale(&self, server: &Server) -> bool {
+        let lifetime = self.target.borrow().pool.lifetime;
+        server.generation() != self.generation.get()
+            || self.inner.borrow().closed
+            || server.born().elapsed() >= lifetime
+    }
+
+    fn next_in_line(&self) -> Option<Rc<Place>> {
+        let mut inner = self.inner.borrow_mut();
+        if inner.paused { None } else { inner.line.pop_front() }
+    }
+
+    /// Called when a cancel has arrived: servers that waited for it are lent again.
+    pub fn unpark(&self) {
+        let parked = std::mem::take(&mut self.inner.borrow_mut().parked);
+        parked.into_iter().for_each(|server| self.give_back(server));
+    }
+
+    /// A server was closed.
+    pub(super) fn lost(self: &Rc<Pool>) {
+        self.inner.borrow_mut().live -= 1;
+        self.make_what_is_needed();
+    }
+
+    /// Starts as many logins as sessions wait for, within the limits, unless the last login failed just now.
+    pub fn make_what_is_needed(self: &Rc<Pool>) {
+        while let Some(shares) = self.may_make() {
+            let pool = self.clone();
+            tokio::task::spawn_local(async move {
+                let target = pool.target();
+                let result = connect::connect(&target).await;
+                pool.made(result, shares);
+            });
+        }
+    }
+
+    fn may_make(&self) -> Option<[Share; 2]> {
+        let mut inner = self.inner.borrow_mut();
+        let wanted = inner.line.len().max(self.target.borrow().pool.min_idle.saturating_sub(inner.live));
+        let holds = inner.closed || (inner.paused && inner.welcome.is_some()) || inner.backs_off();
+        if holds || inner.connecting >= wanted {
+            return None;
+        }
+        let shares = [self.budgets[0].take()?, self.budgets[1].take()?];
+        inner.connecting += 1;
+        Some(shares)
+    }
+
+    fn made(self: &Rc<Pool>, result: Result<Connected, Fault>, shares: [Share; 2]) {
+        self.inner.borrow_mut().connecting -= 1;
+        match result {
+            Ok(connected) => {
+                let mut inner = self.inner.borrow_mut();
+                (inner.failures, inner.failure) = (0, None);
+                inner.live += 1;
+                inner.welcome.get_or_insert_with(|| Rc::new(connected.params.clone()));
+                drop(inner);
+                let server = Server::new(connected, self.clone(), self.states.base(), shares);
+                self.give_back(Box::new(server));
+            }
+            Err(fault) => {
+                drop(shares);
+                self.login_failed(fault);
+            }
+        }
+    }
+
+    fn login_failed(self: &Rc<Pool>, fault: Fault) {
+        let target = self.target();
+        tracing::warn!(database = target.database, user = target.user, error = %fault, "server login failed");
+        let mut inner = self.inner.borrow_mut();
+        inner.failures += 1;
+        inner.failure = Some((Instant::now(), fault.clone()));
+        // With servers at work the line moves on; without any, nobody in it can be served: say why.
+        let refused = if inner.live == 0 { std::mem::take(&mut inner.line) } else { VecDeque::new() };
+        drop(inner);
+        refused.into_iter().for_each(|place| place.refuse(fault.clone()));
+    }
+
+    /// Keeps the pool in order: call it a few times a second.
+    pub fn tick(self: &Rc<Pool>, now: Instant) {
+        self.refuse_the_overdue(now);
+        let dropped = self.take_the_aged(now);
+        drop(dropped);
+        self.make_what_is_needed();
+    }
+
+    fn refuse_the_overdue(&self, now: Instant) {
+        let timeout = self.target.borrow().queue_timeout;
+        loop {
+            let overdue = {
+                let mut inner = self.inner.borrow_mut();
+                let overdue = inner.line.front().is_some_and(|place| now.duration_since(place.since) >= timeout);
+                if overdue { inner.line.pop_front().map(|place| (place, inner.failure.clone())) } else { None }
+            };
+            let Some((place, failure)) = overdue else { return };
+            let mut fault = Fault::error("53300", format!("no server became free in {timeout:?} (queue_timeout)"));
+            if let Some((_, failure)) = failure {
+                fault = fault.detail(format!("the last login to the server failed: {failure}"));
+            }
+            place.refuse(fault);
+        }
+    }
+
+    /// Idle servers past their time, down to `min_idle`.
+    fn take_the_aged(&self, now: Instant) -> Vec<Box<Server>> {
+        let target = self.target();
+        let mut inner = self.inner.borrow_mut();
+        let Inner { idle, live, .. } = &mut *inner;
+        let mut spare = live.saturating_sub(target.pool.min_idle);
+        let mut aged = |server: &mut Box<Server>| {
+            let old = now.duration_since(server.born()) >= target.pool.lifetime;
+            let unused = spare > 0 && now.duration_since(server.idle_since) >= target.pool.idle_timeout;
+            spare -= usize::from(unused && !old);
+            old || unused
+        };
+        idle.extract_if(.., |server| aged(server)).collect()
+    }
+
+    /// Looks after idle servers until the pool is closed: takes out those that closed or spoke out of turn.
+    pub async fn keep(self: Rc<Pool>) {
+        std::future::poll_fn(|cx| self.poll_keep(cx)).await;
+    }
+
+    fn poll_keep(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.keeper.borrow_mut().clone_from(cx.waker());
+        let mut spoke = |server: &mut Box<Server>| server.socket.poll_read_ready(cx).is_ready();
+        let talkers: Vec<_> = self.inner.borrow_mut().idle.extract_if(.., |server| spoke(server)).collect();
+        for mut server in talkers {
+            if hear_out(&mut server) {
+                self.give_back(server);
+            }
+        }
+        if self.inner.borrow().closed { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Numbers for the console.
+    pub fn report(&self) -> PoolReport {
+        let inner = self.inner.borrow();
+        PoolReport {
+            idle: inner.idle.len(),
+            leased: inner.live - inner.idle.len() - inner.parked.len(),
+            connecting: inner.connecting,
+            cancelling: inner.parked.len(),
+            waiting: inner.line.len(),
+            max_wait: inner.line.front().map_or(Duration::ZERO, |place| place.since.elapsed()),
+            paused: inner.paused,
+        }
+    }
+
+    /// PAUSE: nothing is lent until [`Pool::resume`].
+    pub fn pause(&self) {
+        self.inner.borrow_mut().paused = true;
+    }
+
+    /// Lends again, first to those in line.
+    pub fn resume(self: &Rc<Pool>) {
+        self.inner.borrow_mut().paused = false;
+        let idle = std::mem::take(&mut self.inner.borrow_mut().idle);
+        idle.into_iter().for_each(|server| self.give_back(server));
+        self.make_what_is_needed();
+    }
+
+    /// RECONNECT: every server is closed as soon as it is idle.
+    pub fn reconnect(self: &Rc<Pool>) {
+        self.generation.set(self.generation.get() + 1);
+        let idle = std::mem::take(&mut self.inner.borrow_mut().idle);
+        drop(idle);
+    }
+
+    /// New settings; servers made with other ones are replaced when they are given back.
+    pub fn retarget(self: &Rc<Pool>, target: Arc<Target>) {
+        self.budgets[0].set_limit(target.pool.size);
+        *self.target.borrow_mut() = target;
+        self.reconnect();
+    }
+
+    /// Closes idle servers and refuses those in line; leased servers are closed when given back.
+    pub fn close(self: &Rc<Pool>, why: &Fault) {
+        let (line, idle) = {
+            let mut inner = self.inner.borrow_mut();
+            inner.closed = true;
+            (std::mem::take(&mut inner.line), std::mem::take(&mut inner.idle))
+        };
+        line.into_iter().for_each(|place| place.refuse(why.clone()));
+        drop(idle);
+        self.keeper.borrow().wake_by_ref();
+    }
+}
+
+/// Reads what an idle server said. Notices and parameter changes are no harm; anything else, or the end, is.
+fn hear_out(server: &mut Server) -> bool {
+    use crate::wire::frame::{Frame, back};
+    let mut buf = [0; 4096];
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(read) = server.socket.poll_read(&mut cx, &mut buf) else { return true };
+    let mut said = match read {
+        Ok(n) if n > 0 => &buf[..n],
+        _ => return false,
+    };
+    while let Ok(Some(frame)) = Frame::peek(said) {
+        let harmless = matches!(frame.tag, back::NOTICE_RESPONSE | back::PARAMETER_STATUS);
+        if !harmless || frame.total > said.len() {
+            return false;
+        }
+        said = &said[frame.total..];
+    }
+    said.is_empty()
+}
+
+impl Inner {
+    fn backs_off(&self) -> bool {
+        let Some((at, _)) = &self.failure else { return false };
+        let doubled = MIN_BACKOFF * 2u32.saturating_pow(self.failures.saturating_sub(1).min(16));
+        at.elapsed() < doubled.min(MAX_BACKOFF)
+    }
+}
+
+impl Place {
+    /// Gives the server to the session that stands here; gives it back when nobody does.
+    fn give(&self, server: Box<Server>) -> Option<Box<Server>> {
+        let mut slot = self.slot.borrow_mut();
+        if !matches!(*slot, Slot::Waiting(_)) {
+            return Some(server);
+        }
+        if let Slot::Waiting(waker) = std::mem::replace(&mut *slot, Slot::Given(server)) {
+            waker.wake();
+        }
+        None
+    }
+
+    fn refuse(&self, fault: Fault) {
+        let mut slot = self.slot.borrow_mut();
+        if let Slot::Waiting(waker) = &*slot {
+            waker.wake_by_ref();
+            *slot = Slot::Refused(Fault { severity: Severity::Error, ..fault });
+        }
+    }
+}
+
+impl Ticket {
+    /// The server, or why there is none. Not to be polled again once ready.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Box<Server>, Fault>> {
+        let mut slot = self.place.slot.borrow_mut();
+        if let Slot::Waiting(waker) = &mut *slot {
+            waker.clone_from(cx.waker());
+            return Poll::Pending;
+        }
+        match std::mem::replace(&mut *slot, Slot::Left) {
+            Slot::Given(server) => Poll::Ready(Ok(server)),
+            Slot::Refused(fault) => Poll::Ready(Err(fault)),
+            _ => Poll::Ready(Err(Fault::error("XX000", "left the line"))),
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let slot = self.place.slot.replace(Slot::Left);
+        match slot {
+            Slot::Given(server) => self.pool.give_back(server),
+            Slot::Waiting(_) => {
+                let mut inner = self.pool.inner.borrow_mut();
+                if let Some(at) = inner.line.iter().position(|place| Rc::ptr_eq(place, &self.place)) {
+                    inner.line.remove(at);
+                }
+            }
+            Slot::Refused(_) | Slot::Left => {}
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One connection to PostgreSQL.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::budget::Share;
+use super::connect::Connected;
+use super::exchange::{Exchanges, Expect};
+use super::prepared::OnServer;
+use super::queue::Pool;
+use super::state::State;
+use crate::config::settings::Host;
+use crate::wire::Socket;
+use crate::wire::frame::TxStatus;
+
+/// A server: its socket, and what is known of the process at the other end.
+///
+/// Owned by the pool while idle, by a session while leased. Dropping it closes the connection and tells the pool.
+#[derive(Debug)]
+pub struct Server {
+    /// The socket.
+    pub socket: Socket,
+    /// What others may need while it is leased: its address and cancel key.
+    pub shared: Rc<Shared>,
+    /// Settings in force.
+    pub state: Rc<State>,
+    /// Named statements that are prepared.
+    pub prepared: OnServer,
+    /// The unnamed statement, if it is one that we know; 0: none or unknown.
+    pub unnamed: u64,
+    /// Answers to come.
+    pub expects: Exchanges,
+    /// Transaction status as last told.
+    pub tx: TxStatus,
+    /// Bytes that the socket has not yet taken.
+    pub out: Vec<u8>,
+    /// The beginning of a message whose rest has not arrived.
+    pub residue: Vec<u8>,
+    /// Bytes of a message being relayed that have not arrived; dropped instead when `swallow_rest`.
+    pub rest: usize,
+    /// Whether `rest` is not for the client.
+    pub swallow_rest: bool,
+    /// COPY FROM STDIN is running.
+    pub copy_in: bool,
+    /// Rows of a probe.
+    pub captured: Vec<Vec<u8>>,
+    /// Something happened after which it cannot be used again.
+    pub broken: bool,
+    /// When it was last given back.
+    pub idle_since: Instant,
+    born: Instant,
+    generation: u64,
+    pool: Rc<Pool>,
+    _shares: [Share; 2],
+}
+
+/// What others may need of a leased server.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where it is.
+    pub host: Host,
+    /// Process id there.
+    pub pid: i32,
+    /// Cancel secret.
+    pub secret: Box<[u8]>,
+    /// Cancels on their way to it: it is not lent while there are any.
+    pub cancels: Cell<u32>,
+}
+
+impl Server {
+    pub(super) fn new(connected: Connected, pool: Rc<Pool>, state: Rc<State>, shares: [Share; 2]) -> Server {
+        let now = Instant::now();
+        let Connected { socket, host, pid, secret, .. } = connected;
+        Server {
+            socket,
+            shared: Rc::new(Shared { host, pid, secret, cancels: Cell::new(0) }),
+            state,
+            prepared: OnServer::new(pool.target().prepared_limit),
+            unnamed: 0,
+            expects: Exchanges::new(),
+            tx: TxStatus::Idle,
+            out: vec![],
+            residue: vec![],
+            rest: 0,
+            swallow_rest: false,
+            copy_in: false,
+            captured: vec![],
+            broken: false,
+            idle_since: now,
+            born: now,
+            generation: pool.generation(),
+            pool,
+            _shares: shares,
+        }
+    }
+
+    /// Whether another session may have it: nothing is under way, nothing is half sent or half read.
+    pub fn is_clean(&self) -> bool {
+        !self.broken
+            && self.tx == TxStatus::Idle
+            && self.expects.is_empty()
+            && self.out.is_empty()
+            && self.residue.is_empty()
+            && self.rest == 0
+            && !self.copy_in
+    }
+
+    /// Announces an answer to come.
+    #[inline]
+    pub fn expect(&mut self, expect: Expect) {
+        self.expects.push_back(expect);
+    }
+
+    /// The pool it belongs to.
+    pub fn pool(&self) -> &Rc<Pool> {
+        &self.pool
+    }
+
+    /// When it connected.
+    pub fn born(&self) -> Instant {
+        self.born
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.pool.lost();
+    }
+}

@@ -1,0 +1,110 @@
+//! Where the servers of a pool are, and as whom pgweir logs in there.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::auth::scram::{DerivedKeys, Secret};
+use crate::config::settings::{Host, Pool, ServerTls, TargetSessionAttrs};
+
+/// Everything that is needed to make servers for one (database, user).
+#[derive(Debug)]
+pub struct Target {
+    /// The database as clients name it.
+    pub database: String,
+    /// The user as clients name it.
+    pub user: String,
+    /// Hosts in order of preference.
+    pub hosts: Vec<Host>,
+    /// The database's name on the server.
+    pub server_database: String,
+    /// The role to log in as.
+    pub server_user: String,
+    /// Settings given at start-up.
+    pub options: Vec<(String, String)>,
+    /// Which of the hosts will do.
+    pub attrs: TargetSessionAttrs,
+    /// TLS towards the server.
+    pub tls: ServerTls,
+    /// Bound on connecting and logging in.
+    pub connect_timeout: Duration,
+    /// Size, mode, times.
+    pub pool: Pool,
+    /// Sessions that may wait.
+    pub queue_length: usize,
+    /// How long they wait.
+    pub queue_timeout: Duration,
+    /// Prepared statements kept per server.
+    pub prepared_limit: usize,
+    /// What proves pgweir to the server.
+    pub credential: Mutex<Credential>,
+}
+
+/// What proves pgweir to a server.
+#[derive(Debug, Clone, Default)]
+pub enum Credential {
+    /// Nothing: trust, peer, or a client certificate.
+    #[default]
+    None,
+    /// A password, and the SCRAM keys derived from it once the server's salt is known.
+    Password {
+        /// The password.
+        password: Hidden,
+        /// Saves PBKDF2 for every login but the first.
+        derived: Option<DerivedKeys>,
+    },
+    /// An md5 verifier: good for md5 logins.
+    Md5(Hidden),
+    /// SCRAM keys learned from a client's login.
+    Keys {
+        /// Proves the user.
+        client_key: [u8; 32],
+        /// Proves the server.
+        server_key: [u8; 32],
+    },
+}
+
+/// Bytes that are never printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Hidden(pub Vec<u8>);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Credential {
+    /// As SCRAM takes it; `None` where it cannot do SCRAM.
+    pub fn scram_secret(&self) -> Option<Secret> {
+        match self {
+            Credential::None | Credential::Md5(_) => None,
+            Credential::Password { password, derived: None } => Some(Secret::Password(password.0.clone())),
+            Credential::Password { password, derived: Some(derived) } => {
+                Some(Secret::Derived { derived: derived.clone(), password: Some(password.0.clone()) })
+            }
+            Credential::Keys { client_key, server_key } => {
+                Some(Secret::Keys { client_key: *client_key, server_key: *server_key })
+            }
+        }
+    }
+}
+
+impl Target {
+    /// What proves pgweir now.
+    pub fn credential(&self) -> Credential {
+        self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces it, after a client proved itself with a newer secret.
+    pub fn set_credential(&self, credential: Credential) {
+        *self.credential.lock().unwrap_or_else(PoisonError::into_inner) = credential;
+    }
+
+    /// Keeps derived keys for the next login.
+    pub fn remember(&self, keys: DerivedKeys) {
+        let mut credential = self.credential.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Credential::Password { derived, .. } = &mut *credential {
+            *derived = Some(keys);
+        }
+    }
+}
