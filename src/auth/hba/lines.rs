@@ -38,8 +38,14 @@ pub(in crate::auth) fn read_lines(
     path: &Path,
     sources: &Sources<'_>,
 ) -> Result<Vec<Line>, FileError> {
-    let mut reader = Reader { sources, bytes: 0, lines: Vec::new() };
-    let text = reader.load(path).map_err(|error| unreadable(path, &error).at(path, 0))?;
+    let mut reader = Reader {
+        sources,
+        bytes: 0,
+        lines: Vec::new(),
+    };
+    let text = reader
+        .load(path)
+        .map_err(|error| unreadable(path, &error).at(path, 0))?;
     reader.read_text(path, &text, 0)?;
     Ok(reader.lines)
 }
@@ -85,11 +91,19 @@ struct Problem {
 
 impl Problem {
     fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { problem: problem.into(), remedy: remedy.into() }
+        Self {
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
     }
 
     fn at(self, file: &Path, line: usize) -> FileError {
-        FileError { file: file.to_owned(), line, problem: self.problem, remedy: self.remedy }
+        FileError {
+            file: file.to_owned(),
+            line,
+            problem: self.problem,
+            remedy: self.remedy,
+        }
     }
 }
 
@@ -108,7 +122,11 @@ impl Reader<'_> {
             if fields.is_empty() {
                 continue;
             }
-            let line = Line { file: file.to_owned(), number, fields };
+            let line = Line {
+                file: file.to_owned(),
+                number,
+                fields,
+            };
             match include_of(&line)? {
                 None => self.lines.push(line),
                 Some((included, must_exist)) => {
@@ -163,13 +181,21 @@ impl Reader<'_> {
     }
 
     /// Adds all tokens of the file that `@name` stands for.
-    fn read_list(&mut self, path: &Path, depth: usize, into: &mut Vec<Token>) -> Result<(), Problem> {
+    fn read_list(
+        &mut self,
+        path: &Path,
+        depth: usize,
+        into: &mut Vec<Token>,
+    ) -> Result<(), Problem> {
         check_depth(depth)?;
         let text = self.load(path).map_err(|error| unreadable(path, &error))?;
         for (number, logical) in logical_lines(&text) {
             let fields = self.fields_of(&logical, path, depth + 1).map_err(|inner| {
                 let place = format!("in {} line {number}: ", path.display());
-                Problem { problem: place + &inner.problem, remedy: inner.remedy }
+                Problem {
+                    problem: place + &inner.problem,
+                    remedy: inner.remedy,
+                }
             })?;
             into.extend(fields.into_iter().flatten());
         }
@@ -191,7 +217,10 @@ fn include_of(line: &Line) -> Result<Option<(&str, bool)>, FileError> {
         _ => return Ok(None),
     };
     match line.fields.as_slice() {
-        [_, name] => Ok(Some((&line.single(name, "included file")?.text, must_exist))),
+        [_, name] => Ok(Some((
+            &line.single(name, "included file")?.text,
+            must_exist,
+        ))),
         _ => Err(line.error(
             "an include line takes one file name",
             "put a name that holds blanks in quotes",
@@ -248,7 +277,11 @@ struct RawToken {
 impl RawToken {
     /// The file that `@name` stands for.
     fn list_file(&self) -> Option<&str> {
-        let name = self.token.text.strip_prefix('@').filter(|name| !name.is_empty())?;
+        let name = self
+            .token
+            .text
+            .strip_prefix('@')
+            .filter(|name| !name.is_empty())?;
         (!self.starts_quoted).then_some(name)
     }
 }
@@ -298,7 +331,13 @@ fn next_token(chars: &mut Peekable<Chars<'_>>) -> Result<Option<(RawToken, bool)
     if text.is_empty() && !quoted {
         return Ok(None);
     }
-    Ok(Some((RawToken { token: Token { text, quoted }, starts_quoted }, comma)))
+    Ok(Some((
+        RawToken {
+            token: Token { text, quoted },
+            starts_quoted,
+        },
+        comma,
+    )))
 }
 
 /// Reads up to the closing quote; the opening one was read.

@@ -215,8 +215,12 @@ impl Rules {
                 remedy: "add a rule, for example: host all all all scram-sha-256".to_owned(),
             });
         }
-        let rules = lines.iter().map(|line| parse::rule(line, sources.interfaces));
-        Ok(Self { rules: rules.collect::<Result<_, _>>()? })
+        let rules = lines
+            .iter()
+            .map(|line| parse::rule(line, sources.interfaces));
+        Ok(Self {
+            rules: rules.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Rules for when there is no file: `method` for everybody, replication too, from everywhere.
@@ -236,9 +240,14 @@ impl Rules {
             users: vec![UserPattern::All],
             address: AddressPattern::Any,
             method,
-            options: RuleOptions { client_cert: method.implied_client_cert(), ..RuleOptions::default() },
+            options: RuleOptions {
+                client_cert: method.implied_client_cert(),
+                ..RuleOptions::default()
+            },
         };
-        Self { rules: types.iter().map(rule).collect() }
+        Self {
+            rules: types.iter().map(rule).collect(),
+        }
     }
 
     /// The rule that decides; `None`: the client is refused ([`Refusal::NoRule`]).
@@ -260,8 +269,14 @@ impl Rule {
     pub fn matches(&self, request: &Request<'_>) -> bool {
         self.conn.matches(request.conn)
             && self.address.matches(request)
-            && self.databases.iter().any(|pattern| pattern.matches(request))
-            && self.users.iter().any(|pattern| pattern.matches(request.user))
+            && self
+                .databases
+                .iter()
+                .any(|pattern| pattern.matches(request))
+            && self
+                .users
+                .iter()
+                .any(|pattern| pattern.matches(request.user))
     }
 }
 
@@ -315,12 +330,18 @@ impl Network {
     #[must_use]
     pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
         let mask = match address {
-            IpAddr::V4(_) if prefix <= 32 => {
-                IpAddr::V4(u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0).into())
-            }
-            IpAddr::V6(_) if prefix <= 128 => {
-                IpAddr::V6(u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0).into())
-            }
+            IpAddr::V4(_) if prefix <= 32 => IpAddr::V4(
+                u32::MAX
+                    .checked_shl(32 - u32::from(prefix))
+                    .unwrap_or(0)
+                    .into(),
+            ),
+            IpAddr::V6(_) if prefix <= 128 => IpAddr::V6(
+                u128::MAX
+                    .checked_shl(128 - u32::from(prefix))
+                    .unwrap_or(0)
+                    .into(),
+            ),
             _ => return None,
         };
         Some(Self { address, mask })
@@ -352,7 +373,10 @@ impl Network {
             IpAddr::V4(_) => IpAddr::V4(u32::MAX.into()),
             IpAddr::V6(_) => IpAddr::V6(u128::MAX.into()),
         };
-        Self { address: self.address, mask }
+        Self {
+            address: self.address,
+            mask,
+        }
     }
 }
 

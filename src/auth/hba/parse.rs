@@ -95,7 +95,10 @@ fn database(line: &Line, token: &Token) -> Result<DatabasePattern, FileError> {
         "replication" => DatabasePattern::Replication,
         "samerole" | "samegroup" => {
             return Err(line.error(
-                format!("{} is not supported, as role membership is not known here", token.text),
+                format!(
+                    "{} is not supported, as role membership is not known here",
+                    token.text
+                ),
                 "name the databases and the users, or use sameuser",
             ));
         }
@@ -107,7 +110,10 @@ fn user(line: &Line, token: &Token) -> Result<UserPattern, FileError> {
     refuse_regular_expression(line, token)?;
     if !token.quoted && token.text.starts_with('+') {
         return Err(line.error(
-            format!("\"{}\" is not supported, as role membership is not known here", token.text),
+            format!(
+                "\"{}\" is not supported, as role membership is not known here",
+                token.text
+            ),
             "name the users, or put a name that begins with + in quotes",
         ));
     }
@@ -124,7 +130,10 @@ fn refuse_regular_expression(line: &Line, token: &Token) -> Result<(), FileError
         return Ok(());
     }
     Err(line.error(
-        format!("regular expressions such as \"{}\" are not supported", token.text),
+        format!(
+            "regular expressions such as \"{}\" are not supported",
+            token.text
+        ),
         "write the names, with commas between them, or put them in a file and write @file",
     ))
 }
@@ -156,12 +165,17 @@ fn own_networks(
 ) -> Result<AddressPattern, FileError> {
     if interfaces.is_empty() {
         return Err(line.error(
-            format!("{} cannot be used, as the addresses of this machine are not known", token.text),
+            format!(
+                "{} cannot be used, as the addresses of this machine are not known",
+                token.text
+            ),
             "write the addresses, for example 127.0.0.1/32 or 10.0.0.0/8",
         ));
     }
     let host_only = token.text == "samehost";
-    let networks = interfaces.iter().map(|own| if host_only { own.host() } else { *own });
+    let networks = interfaces
+        .iter()
+        .map(|own| if host_only { own.host() } else { *own });
     Ok(AddressPattern::Networks(networks.collect()))
 }
 
@@ -177,12 +191,14 @@ fn ip(line: &Line, text: &str) -> Result<IpAddr, FileError> {
 fn with_prefix(line: &Line, address: IpAddr, prefix: &str) -> Result<Network, FileError> {
     let digits = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
     let length = prefix.parse().ok().filter(|_| digits);
-    length.and_then(|length| Network::new(address, length)).ok_or_else(|| {
-        line.error(
-            format!("invalid prefix length \"{prefix}\" for {address}"),
-            "use 0 to 32 for IPv4 and 0 to 128 for IPv6",
-        )
-    })
+    length
+        .and_then(|length| Network::new(address, length))
+        .ok_or_else(|| {
+            line.error(
+                format!("invalid prefix length \"{prefix}\" for {address}"),
+                "use 0 to 32 for IPv4 and 0 to 128 for IPv6",
+            )
+        })
 }
 
 fn missing_mask(line: &Line) -> FileError {
@@ -219,7 +235,10 @@ fn method(line: &Line, token: &Token) -> Result<Method, FileError> {
             ));
         }
         other => {
-            return Err(line.error(format!("invalid authentication method \"{other}\""), SUPPORTED));
+            return Err(line.error(
+                format!("invalid authentication method \"{other}\""),
+                SUPPORTED,
+            ));
         }
     })
 }
@@ -245,13 +264,18 @@ fn options(
     method: Method,
 ) -> Result<RuleOptions, FileError> {
     let line = fields.line;
-    let mut options =
-        RuleOptions { client_cert: method.implied_client_cert(), ..RuleOptions::default() };
+    let mut options = RuleOptions {
+        client_cert: method.implied_client_cert(),
+        ..RuleOptions::default()
+    };
     while let Some(field) = fields.take() {
         for token in field {
             let Some((name, value)) = token.text.split_once('=') else {
                 return Err(line.error(
-                    format!("authentication option \"{}\" is not in name=value format", token.text),
+                    format!(
+                        "authentication option \"{}\" is not in name=value format",
+                        token.text
+                    ),
                     "write options as name=value behind the method",
                 ));
             };

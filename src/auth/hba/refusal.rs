@@ -19,7 +19,9 @@ impl Refusal {
     #[must_use]
     pub fn sqlstate(self) -> &'static str {
         match self {
-            Self::Failed(Method::ScramSha256 | Method::Md5 | Method::Password) => AuthFailure::SQLSTATE,
+            Self::Failed(Method::ScramSha256 | Method::Md5 | Method::Password) => {
+                AuthFailure::SQLSTATE
+            }
             _ => "28000",
         }
     }
@@ -38,7 +40,9 @@ impl Refusal {
                 format!("certificate authentication failed for user \"{user}\"")
             }
             Self::Failed(Method::Peer) => format!("Peer authentication failed for user \"{user}\""),
-            Self::Failed(Method::Trust) => format!("\"trust\" authentication failed for user \"{user}\""),
+            Self::Failed(Method::Trust) => {
+                format!("\"trust\" authentication failed for user \"{user}\"")
+            }
             Self::Failed(Method::Reject) => {
                 format!("authentication failed for user \"{user}\": host rejected")
             }
@@ -52,7 +56,11 @@ fn describe(request: &Request<'_>) -> String {
     } else {
         ("", format!(", database \"{}\"", request.database))
     };
-    format!("{what}{}{database}, {}", origin(request), encryption(request))
+    format!(
+        "{what}{}{database}, {}",
+        origin(request),
+        encryption(request)
+    )
 }
 
 fn describe_connection(request: &Request<'_>) -> String {
