@@ -1,3 +1,4 @@
 //! pgweir, a proxy for PostgreSQL.
 
 pub mod config;
+pub mod sql;
