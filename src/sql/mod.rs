@@ -1,0 +1,36 @@
+//! Text to facts: what a text sent by a client says of itself, without a catalog and without a parser.
+//!
+//! - [`Lexer`]: tokens, as PostgreSQL's scanner sees them.
+//! - [`summarize`]: statements, their verbs and operands, and what they may do to the session.
+//! - [`mentions_session_effects`]: the same for the code of a function.
+//! - [`called_functions`]: the functions a text calls by name.
+//!
+//! Absent on purpose: syntax trees, knowledge of objects, decoding of `U&` escapes. When in doubt the answer
+//! is more effects, up to [`Effects::OPAQUE`]. Imports nothing of ours.
+
+mod bytes;
+mod calls;
+mod cursor;
+mod detail;
+mod effects;
+mod keywords;
+pub mod lexer;
+mod mentions;
+mod set;
+mod summary;
+mod text;
+mod transaction;
+mod utility;
+mod verb;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use calls::{Call, called_functions};
+pub use detail::{Detail, DiscardTarget, SetValue};
+pub use effects::Effects;
+pub use lexer::{Kind, Lexer, Token};
+pub use mentions::mentions_session_effects;
+pub use summary::{Statement, Summary, summarize};
+pub use verb::Verb;
