@@ -186,7 +186,6 @@ impl Login<'_> {
     async fn scram(&mut self, offered: &[u8]) -> Result<(), Fault> {
         let secret = self.target.credential().scram_secret().ok_or_else(|| lacking("a password or SCRAM keys"))?;
         let offered = offered.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-        XX
         let exchange = ClientExchange::new(offered, secret, &ChannelBinding::None).map_err(refused)?;
         let (mechanism, first) = (exchange.mechanism(), exchange.client_first());
         self.send(|out| {

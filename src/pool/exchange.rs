@@ -27,8 +27,10 @@ pub enum Kind {
     Close,
     /// ReadyForQuery; where skipping after an error ends.
     Sync,
-    /// Nothing: pgweir answers itself when it is this one's turn. Skipped after an error like the others.
-    Local,
+    /// Nothing: pgweir answers ParseComplete itself when it is this one's turn. Skipped after an error like the others.
+    ParsedHere,
+    /// The same with CloseComplete.
+    ClosedHere,
 }
 
 /// What an answer changes.
@@ -37,8 +39,6 @@ pub enum Note {
     /// Nothing.
     #[default]
     None,
-    /// The bytes of a [`Kind::Local`] answer.
-    Answer(Box<[u8]>),
     /// A statement is being prepared on the server: forget it there when that fails.
     Preparing(Rc<Prepared>),
     /// A client's statement is being prepared: forget the name, and the statement on the server, when that fails.

@@ -113,6 +113,11 @@ impl Pool {
         self.generation.get()
     }
 
+    /// The state of a server that nobody changed.
+    pub fn base_state(&self) -> Rc<State> {
+        self.states.base()
+    }
+
     /// What servers report of themselves after login, once one has logged in.
     pub fn welcome(&self) -> Option<Rc<Vec<(Vec<u8>, Vec<u8>)>>> {
         self.inner.borrow().welcome.clone()

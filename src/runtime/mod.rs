@@ -1,0 +1,6 @@
+//! The only place that spawns threads and tasks: workers, acceptor, ticks.
+
+pub mod acceptor;
+pub mod worker;
+
+pub use worker::{Worker, WorkerLink};

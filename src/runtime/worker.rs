@@ -1,0 +1,375 @@
+//! A data-plane thread: its pools, its sessions, and the orders it takes from outside.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::settings::Limits;
+use crate::pool::budget::Budget;
+use crate::pool::state::States;
+use crate::pool::{Pool, PoolReport, Target};
+use crate::session::admit::{self, Admission};
+use crate::session::leave;
+use crate::session::serve::{Handle, Request};
+use crate::session::statement::Statements;
+use crate::wire::Fault;
+
+/// Size of the buffer that all reads of a worker go through.
+const SCRATCH: usize = 64 * 1024;
+/// Texts of the extended protocol remembered per worker.
+const STATEMENTS: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
+/// How often pools are kept in order.
+const TICK: Duration = Duration::from_millis(100);
+/// Bits of a process id that name the slot of the session; the bits above name the worker.
+const SLOT_BITS: u32 = 22;
+
+/// What a worker is asked to do.
+pub enum Order {
+    /// Serve a client that has proven who it is.
+    Admit(Box<Admission>),
+    /// Cancel what a session runs.
+    Cancel {
+        /// As given to the client.
+        pid: i32,
+        /// As given to the client.
+        secret: Vec<u8>,
+    },
+    /// Tell what there is.
+    Report(oneshot::Sender<WorkerReport>),
+    /// PAUSE, RESUME, RECONNECT; of one database, or of all.
+    Pools(PoolOrder, Option<String>),
+    /// End sessions as they come to rest.
+    Drain,
+    /// End sessions now: one by process id, or all of a database.
+    Kill(KillOrder),
+    /// Use these targets for pools that exist, and these limits.
+    Reload(Arc<Limits>, Vec<Arc<Target>>),
+}
+
+/// Orders to pools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolOrder {
+    /// Lend nothing.
+    Pause,
+    /// Lend again.
+    Resume,
+    /// Replace servers as they become idle.
+    Reconnect,
+}
+
+/// Which sessions to end.
+#[derive(Debug, Clone)]
+pub enum KillOrder {
+    /// By the process id given to the client.
+    Session(i32),
+    /// Those of a database.
+    Database(String),
+    /// All.
+    All,
+}
+
+/// What a worker has.
+#[derive(Debug, Default)]
+pub struct WorkerReport {
+    /// Pools by (database, user).
+    pub pools: Vec<(Arc<Target>, PoolReport)>,
+    /// Sessions.
+    pub clients: Vec<ClientReport>,
+}
+
+/// A session, for the console.
+#[derive(Debug, Clone)]
+pub struct ClientReport {
+    /// Process id given to the client.
+    pub pid: i32,
+    /// Database and user, as the client named them.
+    pub database: String,
+    /// The user.
+    pub user: String,
+    /// `application_name` at login.
+    pub application: String,
+    /// The client's address.
+    pub peer: String,
+    /// Process id of the server in its hands.
+    pub server_pid: Option<i32>,
+    /// Stands in line.
+    pub waiting: bool,
+}
+
+/// The way to a worker from other threads.
+#[derive(Debug, Clone)]
+pub struct WorkerLink {
+    orders: mpsc::UnboundedSender<Order>,
+    sessions: Arc<AtomicUsize>,
+}
+
+impl WorkerLink {
+    /// Sends an order; a worker that has stopped takes none.
+    pub fn send(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+
+    /// Sessions at the moment.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// What the worker has; empty when it has stopped.
+    pub async fn report(&self) -> WorkerReport {
+        let (answer, report) = oneshot::channel();
+        self.send(Order::Report(answer));
+        report.await.unwrap_or_default()
+    }
+}
+
+/// Limits that hold over all workers.
+#[derive(Debug)]
+pub struct Shared {
+    /// Servers of all pools.
+    pub servers: Arc<Budget>,
+    /// Servers of each pool, by (database, user).
+    pub pools: std::sync::Mutex<HashMap<(String, String), Arc<Budget>>>,
+}
+
+impl Shared {
+    fn budget(&self, target: &Target) -> Arc<Budget> {
+        let mut pools = self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let key = (target.database.clone(), target.user.clone());
+        pools.entry(key).or_insert_with(|| Budget::new(target.pool.size)).clone()
+    }
+}
+
+/// A data-plane thread's own things. Lives on one thread; nothing in it is locked.
+#[derive(Debug)]
+pub struct Worker {
+    /// States of sessions and servers.
+    pub states: Rc<States>,
+    index: usize,
+    shared: Arc<Shared>,
+    limits: RefCell<Arc<Limits>>,
+    statements: RefCell<Statements>,
+    scratch: Cell<Vec<u8>>,
+    pools: RefCell<HashMap<(String, String), Rc<Pool>>>,
+    sessions: RefCell<Slab<Rc<Handle>>>,
+    count: Arc<AtomicUsize>,
+    draining: Cell<bool>,
+    /// What servers report after start-up settings were applied, by pool and state.
+    pub(crate) greetings: RefCell<admit::Greetings>,
+}
+
+/// Starts the thread of worker `index`.
+///
+/// # Errors
+/// When the system gives no thread or no reactor.
+pub fn start(
+    index: usize,
+    shared: Arc<Shared>,
+    limits: Arc<Limits>,
+) -> std::io::Result<(WorkerLink, std::thread::JoinHandle<()>)> {
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let count = Arc::new(AtomicUsize::new(0));
+    let link = WorkerLink { orders, sessions: count.clone() };
+    let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(2)
+            .build_local(tokio::runtime::LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(Worker::new(index, shared, limits, count).run(inbox)),
+            Err(error) => tracing::error!(%error, "worker cannot start"),
+        }
+    })?;
+    Ok((link, thread))
+}
+
+impl Worker {
+    fn new(index: usize, shared: Arc<Shared>, limits: Arc<Limits>, count: Arc<AtomicUsize>) -> Rc<Worker> {
+        Rc::new(Worker {
+            states: Rc::default(),
+            index,
+            shared,
+            limits: RefCell::new(limits),
+            statements: RefCell::new(Statements::new(STATEMENTS)),
+            scratch: Cell::new(vec![0; SCRATCH]),
+            pools: RefCell::default(),
+            sessions: RefCell::default(),
+            count,
+            draining: Cell::new(false),
+            greetings: RefCell::default(),
+        })
+    }
+
+    async fn run(self: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Order>) {
+        let worker = self.clone();
+        tokio::task::spawn_local(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                let now = ticks.tick().await;
+                worker.pools.borrow().values().for_each(|pool| pool.tick(now.into_std()));
+            }
+        });
+        while let Some(order) = inbox.recv().await {
+            self.obey(order);
+        }
+    }
+
+    fn obey(self: &Rc<Worker>, order: Order) {
+        match order {
+            Order::Admit(admission) => drop(tokio::task::spawn_local(admit::admit(self.clone(), *admission))),
+            Order::Cancel { pid, secret } => self.cancel(pid, &secret),
+            Order::Report(answer) => drop(answer.send(self.report())),
+            Order::Pools(order, database) => self.order_pools(order, database.as_deref()),
+            Order::Drain => {
+                self.draining.set(true);
+                self.ask(|_| true, Request::Drain);
+            }
+            Order::Kill(KillOrder::All) => self.ask(|_| true, Request::Kill),
+            Order::Kill(KillOrder::Session(pid)) => self.ask(|session| session.pid == pid, Request::Kill),
+            Order::Kill(KillOrder::Database(name)) => self.ask(|session| session.database == name, Request::Kill),
+            Order::Reload(limits, targets) => self.reload(limits, targets),
+        }
+    }
+
+    fn cancel(&self, pid: i32, secret: &[u8]) {
+        let Some(session) = self.session(pid, secret) else { return };
+        if session.waiting.get() {
+            session.request.set(Some(Request::Cancel));
+            return session.waker.borrow().wake_by_ref();
+        }
+        let server = session.server.borrow().clone();
+        let pool = self.pools.borrow().get(&(session.database.clone(), session.user.clone())).cloned();
+        if let (Some(server), Some(pool)) = (server, pool) {
+            tokio::task::spawn_local(leave::cancel_for(pool, server));
+        }
+    }
+
+    fn session(&self, pid: i32, secret: &[u8]) -> Option<Rc<Handle>> {
+        let slot = (pid as u32 & ((1 << SLOT_BITS) - 1)).checked_sub(1)? as usize;
+        let session = self.sessions.borrow().get(slot)?.clone();
+        let same = aws_lc_rs::constant_time::verify_slices_are_equal(&session.secret, secret).is_ok();
+        (session.pid == pid && same).then_some(session)
+    }
+
+    fn ask(&self, which: impl Fn(&Handle) -> bool, request: Request) {
+        for (_, session) in self.sessions.borrow().iter().filter(|(_, session)| which(session)) {
+            session.request.set(Some(request));
+            session.waker.borrow().wake_by_ref();
+        }
+    }
+
+    fn order_pools(&self, order: PoolOrder, database: Option<&str>) {
+        let pools = self.pools.borrow();
+        let named = |key: &(String, String)| database.is_none_or(|name| key.0 == name);
+        for (_, pool) in pools.iter().filter(|(key, _)| named(key)) {
+            match order {
+                PoolOrder::Pause => pool.pause(),
+                PoolOrder::Resume => pool.resume(),
+                PoolOrder::Reconnect => pool.reconnect(),
+            }
+        }
+    }
+
+    fn reload(&self, limits: Arc<Limits>, targets: Vec<Arc<Target>>) {
+        *self.limits.borrow_mut() = limits;
+        let mut pools = self.pools.borrow_mut();
+        for target in targets {
+            if let Some(pool) = pools.get(&(target.database.clone(), target.user.clone())) {
+                pool.retarget(target);
+            }
+        }
+        let _ = &mut pools;
+    }
+
+    fn report(&self) -> WorkerReport {
+        let client = |session: &Rc<Handle>| ClientReport {
+            pid: session.pid,
+            database: session.database.clone(),
+            user: session.user.clone(),
+            application: session.application.clone(),
+            peer: session.peer.clone(),
+            server_pid: session.server.borrow().as_ref().map(|server| server.pid),
+            waiting: session.waiting.get(),
+        };
+        WorkerReport {
+            pools: self.pools.borrow().values().map(|pool| (pool.target(), pool.report())).collect(),
+            clients: self.sessions.borrow().iter().map(|(_, session)| client(session)).collect(),
+        }
+    }
+
+    /// The pool for `target`, made when it is the first time.
+    pub(crate) fn pool(&self, target: Arc<Target>) -> Rc<Pool> {
+        let key = (target.database.clone(), target.user.clone());
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.entry(key).or_insert_with(|| {
+            let budgets = [self.shared.budget(&target), self.shared.servers.clone()];
+            let pool = Pool::new(target, self.states.clone(), budgets);
+            tokio::task::spawn_local(pool.clone().keep());
+            pool
+        });
+        pool.clone()
+    }
+
+    /// Registers a session; `make` gets the process id for it.
+    pub(crate) fn register(&self, make: impl FnOnce(i32) -> Handle) -> Rc<Handle> {
+        let mut sessions = self.sessions.borrow_mut();
+        let entry = sessions.vacant_entry();
+        let pid = ((self.index as i32) << SLOT_BITS) | (entry.key() as i32 + 1);
+        let handle = Rc::new(make(pid));
+        entry.insert(handle.clone());
+        self.count.fetch_add(1, Ordering::Relaxed);
+        if self.draining.get() {
+            handle.request.set(Some(Request::Drain));
+        }
+        handle
+    }
+
+    /// Forgets a session.
+    pub(crate) fn unregister(&self, handle: &Handle) {
+        let slot = (handle.pid & ((1 << SLOT_BITS) - 1)) as usize - 1;
+        self.sessions.borrow_mut().try_remove(slot);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Limits in force.
+    pub fn limits(&self) -> Arc<Limits> {
+        self.limits.borrow().clone()
+    }
+
+    /// Texts of the extended protocol seen lately.
+    pub fn statements(&self) -> RefMut<'_, Statements> {
+        self.statements.borrow_mut()
+    }
+
+    /// The worker's read buffer, to be put back before the next await.
+    #[inline]
+    pub fn take_scratch(&self) -> Vec<u8> {
+        let scratch = self.scratch.take();
+        if scratch.len() >= SCRATCH { scratch } else { vec![0; SCRATCH] }
+    }
+
+    /// Puts the read buffer back.
+    #[inline]
+    pub fn put_scratch(&self, mut scratch: Vec<u8>) {
+        scratch.truncate(SCRATCH);
+        self.scratch.set(scratch);
+    }
+}
+
+/// The worker that a process id names.
+pub fn worker_of(pid: i32) -> usize {
+    (pid as u32 >> SLOT_BITS) as usize
+}
+
+/// A fault for clients of a process that stops.
+pub fn stopping() -> Fault {
+    Fault::fatal("57P03", "pgweir is shutting down")
+}
+

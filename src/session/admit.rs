@@ -1,0 +1,245 @@
+//! From a proven client to a session: its pool, its settings at start-up, and the greeting.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::serve::{Handle, Session};
+use crate::config::settings::PoolMode;
+use crate::pool::budget::Share;
+use crate::pool::connect::parameter;
+use crate::pool::state::{self, Settings, State};
+use crate::pool::{Pool, Server, Target};
+use crate::runtime::Worker;
+use crate::sql::Effects;
+use crate::wire::frame::{Frame, HEADER, TxStatus, back};
+use crate::wire::socket::Detached;
+use crate::wire::{Fault, Socket, emit};
+
+/// Names and values as a server reports them.
+type Params = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What servers report once a state is applied: by database, user and settings.
+pub(crate) type Greetings = HashMap<(String, String, Settings), Rc<Params>>;
+
+/// Distinct start-up settings whose greetings are remembered.
+const MAX_GREETINGS: usize = 1024;
+
+/// A client that has proven who it is.
+#[derive(Debug)]
+pub struct Admission {
+    /// Its socket, between threads.
+    pub socket: Detached,
+    /// Where its servers are.
+    pub target: Arc<Target>,
+    /// When they go back.
+    pub mode: PoolMode,
+    /// Settings asked for at start-up, names in lower case.
+    pub settings: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Minor version of the protocol.
+    pub minor: u16,
+    /// Bytes to send before the greeting.
+    pub pending: Vec<u8>,
+    /// The client's address.
+    pub peer: String,
+    /// Its place among `max_clients`.
+    pub share: Share,
+}
+
+/// Greets the client and serves it.
+pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
+    let Admission { socket, target, mode, settings, minor, pending, peer, share } = admission;
+    let Ok(mut client) = socket.attach() else { return };
+    let pool = worker.pool(target.clone());
+    let greeting = greet(&worker, &pool, &target, settings).await;
+    let (initial, params) = match greeting {
+        Ok(greeting) => greeting,
+        Err(fault) => {
+            let mut out = pending;
+            fault.into_fatal().emit(&mut out);
+            let _ = client.write_all(&out).await;
+            return;
+        }
+    };
+    let application = params.iter().rev().find(|(name, _)| name == b"application_name");
+    let application = application.map_or(String::new(), |(_, value)| String::from_utf8_lossy(value).into_owned());
+    let handle = worker.register(|pid| Handle {
+        pid,
+        secret: secret(minor),
+        database: target.database.clone(),
+        user: target.user.clone(),
+        application,
+        peer,
+        server: Default::default(),
+        waiting: Default::default(),
+        request: Default::default(),
+        waker: std::cell::RefCell::new(std::task::Waker::noop().clone()),
+    });
+    let mut out = pending;
+    emit::authentication(&mut out, 0, &[]);
+    params.iter().for_each(|(name, value)| emit::parameter_status(&mut out, name, value));
+    emit::backend_key_data(&mut out, handle.pid, &handle.secret);
+    emit::ready(&mut out, TxStatus::Idle);
+    let session = session(worker.clone(), handle.clone(), client, pool, mode, initial, out);
+    tokio::task::spawn_local(async move {
+        session.run().await;
+        worker.unregister(&handle);
+        drop(share);
+    });
+}
+
+fn session(
+    worker: Rc<Worker>,
+    handle: Rc<Handle>,
+    client: Socket,
+    pool: Rc<Pool>,
+    mode: PoolMode,
+    initial: Rc<State>,
+    out: Vec<u8>,
+) -> Session {
+    let mut session = Session {
+        worker,
+        handle,
+        client,
+        pool,
+        mode,
+        server: None,
+        ticket: None,
+        input: vec![],
+        input_rest: 0,
+        drop_rest: false,
+        skipping: false,
+        out,
+        state: initial.clone(),
+        initial: initial.clone(),
+        std_strings: true,
+        names: HashMap::default(),
+        unnamed: None,
+        bound: None,
+        held_begin: None,
+        batch_open: false,
+        settling: false,
+        after: Effects::EMPTY,
+        touched: vec![],
+        pins: vec![],
+        leaving: false,
+        eof: false,
+        end: None,
+    };
+    session.set_state(initial);
+    session
+}
+
+/// A cancel secret: 4 bytes for protocol 3.0, 32 from 3.2 on.
+fn secret(minor: u16) -> Box<[u8]> {
+    let mut secret = vec![0; if minor >= 2 { 32 } else { 4 }];
+    // Without randomness the session still works; nobody can guess a cancel of a server from it.
+    let _ = aws_lc_rs::rand::fill(&mut secret);
+    secret.into()
+}
+
+/// The session's state at start-up, and what the client is told of the server.
+async fn greet(
+    worker: &Rc<Worker>,
+    pool: &Rc<Pool>,
+    target: &Target,
+    asked: Vec<(Vec<u8>, Vec<u8>)>,
+) -> Result<(Rc<State>, Params), Fault> {
+    let mut params = welcome(pool).await?;
+    let mut settings = Settings::new();
+    let mut plain = true;
+    for (name, value) in asked {
+        let reported = |(key, known): &(Vec<u8>, Vec<u8>)| key.eq_ignore_ascii_case(&name) && *known == value;
+        if params.iter().any(reported) {
+            continue;
+        }
+        plain &= is_plain_application_name(&name, &value);
+        settings.insert(name.into(), value.into());
+    }
+    if let Some(application) = settings.get(&b"application_name"[..]).filter(|_| plain) {
+        set(&mut params, b"application_name", application);
+    }
+    let state = worker.states.intern(settings);
+    if !plain {
+        let key = (target.database.clone(), target.user.clone(), state.settings().clone());
+        let known = worker.greetings.borrow().get(&key).cloned();
+        let changed = match known {
+            Some(changed) => changed,
+            None => {
+                let changed = Rc::new(apply(pool, &state).await?);
+                let mut greetings = worker.greetings.borrow_mut();
+                if greetings.len() >= MAX_GREETINGS {
+                    greetings.clear();
+                }
+                greetings.insert(key, changed.clone());
+                changed
+            }
+        };
+        changed.iter().for_each(|(name, value)| set(&mut params, name, value));
+    }
+    Ok((state, params))
+}
+
+fn is_plain_application_name(name: &[u8], value: &[u8]) -> bool {
+    name == b"application_name" && value.len() < 64 && value.iter().all(|byte| (b' '..=b'~').contains(byte))
+}
+
+fn set(params: &mut Params, name: &[u8], value: &[u8]) {
+    match params.iter_mut().find(|(key, _)| key == name) {
+        Some((_, known)) => *known = value.to_vec(),
+        None => params.push((name.to_vec(), value.to_vec())),
+    }
+}
+
+/// What the pool's servers report; the first client of a pool waits for the first server.
+async fn welcome(pool: &Rc<Pool>) -> Result<Params, Fault> {
+    if let Some(welcome) = pool.welcome() {
+        return Ok(welcome.to_vec());
+    }
+    let server = wait(pool).await?;
+    pool.give_back(server);
+    pool.welcome().map(|welcome| welcome.to_vec()).ok_or_else(|| Fault::fatal("08006", "no server has logged in"))
+}
+
+async fn wait(pool: &Rc<Pool>) -> Result<Box<Server>, Fault> {
+    let ticket = pool.enqueue()?;
+    std::future::poll_fn(|cx| ticket.poll(cx)).await
+}
+
+/// Applies a state on a server of the pool; gives what the server reports to have changed.
+async fn apply(pool: &Rc<Pool>, state: &Rc<State>) -> Result<Params, Fault> {
+    let mut server = wait(pool).await?;
+    let Some(difference) = state::difference(&server.state, state) else {
+        pool.give_back(server);
+        return Ok(vec![]);
+    };
+    let mut out = vec![];
+    emit::query(&mut out, &difference.sql);
+    let cut = |_| Fault::fatal("08006", "server closed the connection during login");
+    server.socket.write_all(&out).await.map_err(cut)?;
+    let (mut params, mut failure) = (vec![], None);
+    loop {
+        let mut head = [0; HEADER];
+        server.socket.read_exact(&mut head).await.map_err(cut)?;
+        let total = Frame::peek(&head)?.map_or(0, |frame| frame.total);
+        if !(HEADER..1 << 20).contains(&total) {
+            return Err(Fault::fatal("08P01", "server sent an unexpected message during login"));
+        }
+        let mut body = vec![0; total - HEADER];
+        server.socket.read_exact(&mut body).await.map_err(cut)?;
+        match head[0] {
+            back::READY_FOR_QUERY => break,
+            back::ERROR_RESPONSE => failure = Some(Fault::from_body(&body)),
+            back::PARAMETER_STATUS => params.extend(parameter(&body)),
+            _ => {}
+        }
+    }
+    if let Some(failure) = failure {
+        // The statements failed as a whole: the server is as it was.
+        pool.give_back(server);
+        return Err(failure);
+    }
+    server.state = state.clone();
+    pool.give_back(server);
+    Ok(params)
+}

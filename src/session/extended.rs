@@ -1,0 +1,345 @@
+//! The extended protocol: statements get names of ours on servers, and are brought where they are missing.
+
+use std::rc::Rc;
+
+use super::serve::Session;
+use super::statement::{Statement, Wipe};
+use super::upstream::{Flow, body};
+use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::prepared::{Form, Prepared, server_name};
+use crate::pool::Server;
+use crate::sql::{self, Detail, Effects};
+use crate::wire::frame::{self, Frame, HEADER, back, front};
+use crate::wire::{Fault, emit};
+
+/// How far into a Bind its two names must have ended.
+const BIND_NAMES: usize = 64 * 1024;
+
+impl Session {
+    pub(super) fn parse(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        let Some(whole) = bytes.get(..frame.total) else {
+            if frame.total > self.worker.limits().max_held_message {
+                let limit = self.worker.limits().max_held_message;
+                let text = format!("Parse message of {} bytes is longer than max_held_message ({limit})", frame.total);
+                self.fatal(&Fault::fatal("54000", text));
+                return Flow::Taken(bytes.len());
+            }
+            return Flow::More;
+        };
+        if self.server.is_none() {
+            return Flow::Server;
+        }
+        let Some((name, tail)) = frame::cstr(body(whole)).filter(|(_, tail)| memchr::memchr(0, tail).is_some()) else {
+            return self.malformed(bytes);
+        };
+        self.batch_open = true;
+        let statement = self.intern(tail);
+        if let Some(fault) = self.refused_effects(statement.effects) {
+            self.fail_parse(&fault);
+        } else if name.is_empty() {
+            self.parse_unnamed(statement);
+        } else {
+            self.parse_named(name, statement);
+        }
+        Flow::Taken(whole.len())
+    }
+
+    fn malformed(&mut self, bytes: &[u8]) -> Flow {
+        self.fatal(&Fault::protocol("invalid message format"));
+        Flow::Taken(bytes.len())
+    }
+
+    /// The one object for this text, with names of prepared statements in it replaced by the server's.
+    fn intern(&mut self, tail: &[u8]) -> Rc<Statement> {
+        if let Some(statement) = self.worker.statements().get(tail) {
+            return statement;
+        }
+        let (text, types) = frame::cstr(tail).unwrap_or((tail, b""));
+        let summary = sql::summarize(text, self.std_strings);
+        let personal = Effects::PREPARE.union(Effects::EXECUTE).union(Effects::DEALLOCATE);
+        let wipe = Wipe::of(&summary);
+        if !summary.effects.intersects(personal) || wipe.is_some() {
+            return self.worker.statements().insert(tail, summary.effects, wipe, None);
+        }
+        let uses = match summary.statements.as_slice() {
+            [one] => match &one.detail {
+                Detail::Execute { name, .. } | Detail::Deallocate { name: Some(name), .. } => {
+                    self.names.get(name.as_slice()).cloned().map(|statement| (statement, name.clone()))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let wipe = match (&uses, summary.effects.contains(Effects::DEALLOCATE)) {
+            (Some((used, name)), true) => Some(Wipe::One(used.prepared.id, name.as_slice().into())),
+            _ => None,
+        };
+        let mut rewritten = self.rewrite(text, &summary).unwrap_or_else(|| text.to_vec());
+        rewritten.push(0);
+        rewritten.extend_from_slice(types);
+        let prepared = Rc::new(Prepared { id: super::statement::fresh_id(), form: Form::Parse(rewritten.into()) });
+        Rc::new(Statement { prepared, effects: summary.effects, wipe, uses: uses.map(|(used, _)| used) })
+    }
+
+    fn parse_unnamed(&mut self, statement: Rc<Statement>) {
+        let Some(server) = &mut self.server else { return };
+        if let Form::Parse(tail) = &statement.prepared.form {
+            emit::parse(&mut server.out, b"", tail);
+        }
+        server.unnamed = statement.prepared.id;
+        server.expect(Expect::noted(Kind::Parse, Note::Unnamed));
+        self.unnamed = Some(statement);
+    }
+
+    fn parse_named(&mut self, name: &[u8], statement: Rc<Statement>) {
+        if self.names.contains_key(name) {
+            let text = format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(name));
+            return self.fail_parse(&Fault::error("42P05", text));
+        }
+        if self.names.len() >= self.worker.limits().prepared_per_session {
+            let text = format!("more than {} prepared statements (prepared_per_session)", self.names.len());
+            return self.fail_parse(&Fault::error("54000", text).hint("deallocate some, or raise the limit"));
+        }
+        self.names.insert(name.into(), statement.clone());
+        let Some(server) = &mut self.server else { return };
+        let note = Note::Naming(statement.prepared.clone(), name.into());
+        if server.prepared.touch(statement.prepared.id) {
+            server.expect(Expect::noted(Kind::ParsedHere, note));
+            return self.answer_here();
+        }
+        send_parse(server, &statement.prepared);
+        server.expect(Expect::noted(Kind::Parse, note));
+        remember(server, statement.prepared.id);
+    }
+
+    /// Has the server fail at this point of the batch, so that it skips to Sync and its transaction fails, and tells
+    /// the client why in our words.
+    fn fail_parse(&mut self, fault: &Fault) {
+        let Some(server) = &mut self.server else { return };
+        emit::parse(&mut server.out, b"", b"refused by pgweir\0\0\0");
+        server.unnamed = 0;
+        server.expect(Expect::noted(Kind::Parse, Note::Blame(fault.frame().into())));
+    }
+
+    pub(super) fn bind(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        let there = &bytes[..frame.total.min(bytes.len())];
+        let names = frame::cstr(body(there)).and_then(|(portal, rest)| Some((portal, frame::cstr(rest)?)));
+        let Some((portal, (name, rest))) = names else {
+            let hopeless = there.len() == frame.total || there.len() > BIND_NAMES;
+            return if hopeless { self.malformed(bytes) } else { Flow::More };
+        };
+        if self.server.is_none() {
+            return Flow::Server;
+        }
+        self.batch_open = true;
+        let statement = if name.is_empty() { self.bring_unnamed() } else { self.names.get(name).cloned() };
+        if let Some(statement) = statement.as_ref().filter(|statement| !statement.effects.is_empty()) {
+            self.bind_effects(statement);
+        }
+        let server_side = match &statement {
+            Some(statement) if !name.is_empty() => {
+                self.bring_statement(&statement.prepared);
+                Some(server_name(statement.prepared.id))
+            }
+            _ => None,
+        };
+        let name = server_side.as_ref().map_or(name, |name| name.as_bytes());
+        let Some(server) = &mut self.server else { return Flow::Server };
+        let head = portal.len() + name.len() + 2;
+        let length = (frame.total - HEADER - (there.len() - HEADER - rest.len()) + head + 4) as u32;
+        server.out.push(front::BIND);
+        server.out.extend_from_slice(&length.to_be_bytes());
+        emit::cstr(&mut server.out, portal);
+        emit::cstr(&mut server.out, name);
+        server.out.extend_from_slice(rest);
+        server.expect(Expect::client(Kind::Bind));
+        self.input_rest = frame.total - there.len();
+        self.drop_rest = false;
+        Flow::Taken(there.len())
+    }
+
+    fn bind_effects(&mut self, statement: &Rc<Statement>) {
+        let text: Box<[u8]> = match &statement.prepared.form {
+            Form::Parse(tail) => tail.clone(),
+            Form::Sql(text) => text.clone(),
+        };
+        self.note_effects(&text, statement.effects);
+        if let Some(used) = &statement.uses {
+            let used = used.clone();
+            self.bring_statement(&used.prepared);
+        }
+        self.bound = statement.wipe.is_some().then(|| statement.clone());
+    }
+
+    /// Makes the server's unnamed statement the session's.
+    fn bring_unnamed(&mut self) -> Option<Rc<Statement>> {
+        let server = self.server.as_mut()?;
+        match &self.unnamed {
+            Some(statement) if server.unnamed != statement.prepared.id => {
+                if let Form::Parse(tail) = &statement.prepared.form {
+                    emit::parse(&mut server.out, b"", tail);
+                    server.expect(Expect::ours(Kind::Parse, Note::Unnamed));
+                    server.unnamed = statement.prepared.id;
+                }
+            }
+            None if server.unnamed != 0 => {
+                // Somebody else's: the session has none, and must be told so.
+                emit::target(&mut server.out, front::CLOSE, b'S', b"");
+                server.expect(Expect::ours(Kind::Close, Note::None));
+                server.unnamed = 0;
+            }
+            _ => {}
+        }
+        self.unnamed.clone()
+    }
+
+    /// Prepares a statement on the session's server if it is missing there.
+    pub(super) fn bring_statement(&mut self, prepared: &Rc<Prepared>) {
+        let Some(server) = &mut self.server else { return };
+        if server.prepared.touch(prepared.id) {
+            return;
+        }
+        match &prepared.form {
+            Form::Parse(_) => {
+                send_parse(server, prepared);
+                server.expect(Expect::ours(Kind::Parse, Note::Preparing(prepared.clone())));
+            }
+            Form::Sql(text) if self.batch_open => prepare_in_batch(server, prepared, text),
+            Form::Sql(text) => {
+                emit::query(&mut server.out, text);
+                server.expect(Expect::ours(Kind::Query, Note::Preparing(prepared.clone())));
+            }
+        }
+        remember(server, prepared.id);
+    }
+
+    pub(super) fn describe(&mut self, whole: &[u8]) -> Flow {
+        if self.server.is_none() {
+            return Flow::Server;
+        }
+        let Some((kind, name)) = target(whole) else { return self.malformed(whole) };
+        self.batch_open = true;
+        if kind != b'S' {
+            return self.send(whole, Kind::DescribePortal);
+        }
+        if name.is_empty() {
+            self.bring_unnamed();
+            return self.send(whole, Kind::DescribeStatement);
+        }
+        let Some(statement) = self.names.get(name).cloned() else { return self.send(whole, Kind::DescribeStatement) };
+        self.bring_statement(&statement.prepared);
+        let Some(server) = &mut self.server else { return Flow::Server };
+        emit::target(&mut server.out, front::DESCRIBE, b'S', server_name(statement.prepared.id).as_bytes());
+        server.expect(Expect::client(Kind::DescribeStatement));
+        Flow::Taken(whole.len())
+    }
+
+    pub(super) fn close(&mut self, whole: &[u8]) -> Flow {
+        let Some((kind, name)) = target(whole) else { return self.malformed(whole) };
+        if kind == b'S' && !name.is_empty() {
+            self.names.remove(name);
+            match &mut self.server {
+                Some(server) => {
+                    server.expect(Expect::client(Kind::ClosedHere));
+                    self.batch_open = true;
+                    self.answer_here();
+                }
+                None => emit::empty(&mut self.out, back::CLOSE_COMPLETE),
+            }
+            return Flow::Taken(whole.len());
+        }
+        let Some(server) = &mut self.server else { return Flow::Server };
+        if kind == b'S' {
+            server.unnamed = 0;
+            self.unnamed = None;
+        }
+        self.batch_open = true;
+        self.send(whole, Kind::Close)
+    }
+
+    pub(super) fn execute(&mut self, whole: &[u8]) -> Flow {
+        if self.server.is_none() {
+            return Flow::Server;
+        }
+        self.batch_open = true;
+        let note = match self.bound.take().and_then(|statement| statement.wipe.clone()) {
+            Some(Wipe::Deallocate) => Note::DeallocateAll,
+            Some(Wipe::Discard) => Note::DiscardAll,
+            Some(Wipe::One(id, name)) => Note::Deallocate(id, name),
+            None => Note::None,
+        };
+        let Some(server) = &mut self.server else { return Flow::Server };
+        server.out.extend_from_slice(whole);
+        server.expect(Expect::noted(Kind::Execute, note));
+        Flow::Taken(whole.len())
+    }
+
+    fn send(&mut self, whole: &[u8], kind: Kind) -> Flow {
+        let Some(server) = &mut self.server else { return Flow::Server };
+        server.out.extend_from_slice(whole);
+        server.expect(Expect::client(kind));
+        Flow::Taken(whole.len())
+    }
+
+    /// Gives the answers that are ours to give and whose turn it is.
+    pub(super) fn answer_here(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        while let Some(front) = server.expects.front() {
+            match front.kind {
+                Kind::ParsedHere => emit::empty(&mut self.out, back::PARSE_COMPLETE),
+                Kind::ClosedHere => emit::empty(&mut self.out, back::CLOSE_COMPLETE),
+                _ => return,
+            }
+            server.expects.pop_front();
+        }
+    }
+}
+
+fn send_parse(server: &mut Server, prepared: &Prepared) {
+    if let Form::Parse(tail) = &prepared.form {
+        emit::parse(&mut server.out, server_name(prepared.id).as_bytes(), tail);
+    }
+}
+
+/// `PREPARE` inside a batch: by messages, because a Query would end the batch's implicit transaction.
+fn prepare_in_batch(server: &mut Server, prepared: &Rc<Prepared>, text: &[u8]) {
+    const NAME: &[u8] = b"_pgweir_prepare";
+    let mut tail = text.to_vec();
+    tail.extend_from_slice(&[0, 0, 0]);
+    let out = &mut server.out;
+    emit::parse(out, NAME, &tail);
+    emit::frame(out, front::BIND, |out| {
+        emit::cstr(out, NAME);
+        emit::cstr(out, NAME);
+        out.extend_from_slice(&[0; 6]);
+    });
+    emit::frame(out, front::EXECUTE, |out| {
+        emit::cstr(out, NAME);
+        out.extend_from_slice(&[0; 4]);
+    });
+    emit::target(out, front::CLOSE, b'P', NAME);
+    emit::target(out, front::CLOSE, b'S', NAME);
+    for (kind, note) in [
+        (Kind::Parse, Note::None),
+        (Kind::Bind, Note::None),
+        (Kind::Execute, Note::Preparing(prepared.clone())),
+        (Kind::Close, Note::None),
+        (Kind::Close, Note::None),
+    ] {
+        server.expect(Expect::ours(kind, note));
+    }
+}
+
+/// Counts a statement in; the least recently used one makes room.
+fn remember(server: &mut Server, id: u64) {
+    if let Some(old) = server.prepared.insert(id) {
+        emit::target(&mut server.out, front::CLOSE, b'S', server_name(old).as_bytes());
+        server.expect(Expect::ours(Kind::Close, Note::Closing(old)));
+    }
+}
+
+/// Kind and name of a Describe or Close.
+fn target(whole: &[u8]) -> Option<(u8, &[u8])> {
+    let (kind, rest) = body(whole).split_first()?;
+    Some((*kind, frame::cstr(rest)?.0))
+}

@@ -1,0 +1,111 @@
+//! The client is gone: what it left on its server is cleaned, or the server is closed.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::serve::{End, Session};
+use crate::config::settings::PoolMode;
+use crate::pool::connect;
+use crate::pool::server::Shared;
+use crate::pool::{Pool, Server};
+use crate::wire::frame::{Frame, HEADER, TxStatus, back};
+use crate::wire::{emit, startup};
+
+/// How long a cancel, or cleaning a server, may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Session {
+    /// Ends the session. A server that is at work has its statement cancelled and is closed; one that is idle in a
+    /// transaction is rolled back; one that was pinned is reset.
+    pub(super) fn leave(&mut self, end: End) {
+        tracing::debug!(pid = self.handle.pid, ?end, "session ended");
+        self.ticket = None;
+        let Some(server) = self.server.take() else { return };
+        *self.handle.server.borrow_mut() = None;
+        let at_work = !server.expects.is_empty() || server.copy_in;
+        if server.broken || self.pins.contains(&"load") {
+            return drop(server);
+        }
+        if at_work {
+            let shared = server.shared.clone();
+            drop(server);
+            tokio::task::spawn_local(async move { cancel(&shared).await });
+            return;
+        }
+        let dirty = self.mode == PoolMode::Session || !self.pins.is_empty() || !self.after.is_empty();
+        if !dirty && !self.batch_open && server.is_clean() {
+            return server.pool().clone().give_back(server);
+        }
+        tokio::task::spawn_local(clean(server, dirty));
+    }
+}
+
+/// Rolls back, resets if `dirty`, and gives the server back if that worked.
+async fn clean(mut server: Box<Server>, dirty: bool) {
+    let cleaned = tokio::time::timeout(PATIENCE, async {
+        server.out.clear();
+        emit::empty(&mut server.out, crate::wire::frame::front::SYNC);
+        emit::query(&mut server.out, b"ROLLBACK");
+        if dirty {
+            emit::query(&mut server.out, b"DISCARD ALL");
+        }
+        let out = std::mem::take(&mut server.out);
+        server.socket.write_all(&out).await.ok()?;
+        server.residue.clear();
+        for _ in 0..2 + usize::from(dirty) {
+            server.tx = until_ready(&mut server).await?;
+        }
+        Some(())
+    })
+    .await;
+    if cleaned != Ok(Some(())) {
+        return;
+    }
+    if dirty {
+        server.prepared.clear();
+        server.unnamed = 0;
+        server.state = server.pool().base_state();
+    }
+    server.pool().clone().give_back(server);
+}
+
+/// Drops messages up to ReadyForQuery; `None` on an error other than a warning, or at the end of the stream.
+async fn until_ready(server: &mut Server) -> Option<TxStatus> {
+    loop {
+        let mut head = [0; HEADER];
+        server.socket.read_exact(&mut head).await.ok()?;
+        let frame = Frame::peek(&head).ok()??;
+        if frame.total > 1 << 20 {
+            return None;
+        }
+        let mut body = vec![0; frame.total - HEADER];
+        server.socket.read_exact(&mut body).await.ok()?;
+        match frame.tag {
+            back::READY_FOR_QUERY => return body.first().map(|byte| TxStatus::from_byte(*byte)),
+            back::ERROR_RESPONSE => return None,
+            _ => {}
+        }
+    }
+}
+
+/// Asks the server to cancel what it runs, and waits until the server has passed that on.
+pub(crate) async fn cancel(shared: &Shared) {
+    let packet = startup::cancel_request(shared.pid, &shared.secret);
+    let request = async {
+        let mut socket = connect::open(&shared.host).await?;
+        socket.write_all(&packet).await?;
+        // The server closes the connection after it has sent the signal.
+        socket.read_exact(&mut [0]).await
+    };
+    let _ = tokio::time::timeout(PATIENCE, request).await;
+}
+
+/// Cancels for a session: meanwhile its server is lent to nobody else, so that nobody else can be hit.
+pub(crate) async fn cancel_for(pool: Rc<Pool>, shared: Rc<Shared>) {
+    shared.cancels.set(shared.cancels.get() + 1);
+    cancel(&shared).await;
+    shared.cancels.set(shared.cancels.get() - 1);
+    if shared.cancels.get() == 0 {
+        pool.unpark();
+    }
+}

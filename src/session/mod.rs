@@ -1,0 +1,20 @@
+//! One client: login, cycle, relay, cancel, goodbye.
+//!
+//! The order of the modules is the life of a session: [`login`] proves who the client is; [`serve`] is the
+//! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs;
+//! [`relay`] brings the answers back; [`probe`] asks the server what a transaction left behind; [`leave`] makes
+//! the server fit for others when the client is gone.
+
+pub mod admit;
+pub mod leave;
+pub mod login;
+pub mod probe;
+pub mod relay;
+pub mod serve;
+pub mod statement;
+pub mod upstream;
+
+mod extended;
+mod simple;
+
+pub use serve::{Handle, Session};

@@ -1,0 +1,362 @@
+//! What the server answers: runs of bytes go to the client as they are; messages that carry state are looked at.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::task::{Context, Poll};
+
+use super::serve::{End, Session};
+use crate::pool::Server;
+use crate::pool::exchange::{Expect, Kind, Note};
+use crate::sql::Effects;
+use crate::wire::frame::{self, Frame, HEADER, TxStatus, back};
+use crate::wire::Fault;
+
+/// What becomes of a message.
+enum Verdict {
+    Forward,
+    Swallow,
+    /// The client reads this instead.
+    Replace(Box<[u8]>),
+}
+
+/// Bytes on their way to the client: those before `from` are settled.
+struct Run<'a> {
+    bytes: &'a [u8],
+    from: usize,
+}
+
+impl Session {
+    pub(super) fn read_server(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let Some(server) = &mut self.server else { return Ok(false) };
+        let mut scratch = self.worker.take_scratch();
+        let kept = server.residue.len();
+        if kept + HEADER > scratch.len() / 2 {
+            scratch.resize(kept * 2 + 64 * 1024, 0);
+        }
+        scratch[..kept].copy_from_slice(&server.residue);
+        let poll = server.socket.poll_read(cx, &mut scratch[kept..]);
+        let result = match poll {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => {
+                self.server_gone();
+                Ok(true)
+            }
+            Poll::Ready(Ok(n)) => {
+                server.residue.clear();
+                self.relay(cx, &scratch[..kept + n]).map(|()| true)
+            }
+        };
+        self.worker.put_scratch(scratch);
+        result
+    }
+
+    fn relay(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        let mut run = Run { bytes, from: 0 };
+        let mut at = 0;
+        while at < bytes.len() {
+            match self.relay_one(&mut run, at) {
+                ControlFlow::Continue(next) => at = next,
+                ControlFlow::Break(()) => break,
+            }
+        }
+        let tail = at.min(bytes.len()).max(run.from);
+        self.close_exchange();
+        self.write_run(cx, &bytes[run.from..tail])
+    }
+
+    /// Relays what stands at `at`; gives where the next thing stands, or `Break` when more must arrive.
+    fn relay_one(&mut self, run: &mut Run<'_>, at: usize) -> ControlFlow<(), usize> {
+        let Some(server) = &mut self.server else { return ControlFlow::Break(()) };
+        let bytes = &run.bytes[at..];
+        if server.rest > 0 {
+            let passed = server.rest.min(bytes.len());
+            server.rest -= passed;
+            if server.swallow_rest {
+                run.cut(&mut self.out, at, at + passed);
+            }
+            return ControlFlow::Continue(at + passed);
+        }
+        let frame = match Frame::peek(bytes) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return keep(server, bytes),
+            Err(bad) => {
+                server.broken = true;
+                self.fatal(&Fault::fatal("08P01", format!("server sent a malformed message: {bad}")));
+                return ControlFlow::Break(());
+            }
+        };
+        let ours = server.expects.front().is_some_and(|expect| expect.ours);
+        if matches!(frame.tag, back::DATA_ROW | back::COPY_DATA) && !ours {
+            return pass(server, frame, bytes.len(), at);
+        }
+        let Some(whole) = bytes.get(..frame.total) else {
+            return self.relay_part(run, frame, at, ours);
+        };
+        match self.answer(frame.tag, whole) {
+            Verdict::Forward => {}
+            Verdict::Swallow => run.cut(&mut self.out, at, at + frame.total),
+            Verdict::Replace(other) => {
+                run.cut(&mut self.out, at, at + frame.total);
+                self.out.extend_from_slice(&other);
+            }
+        }
+        if self.answers_here() {
+            run.cut(&mut self.out, at + frame.total, at + frame.total);
+            self.answer_here();
+        }
+        ControlFlow::Continue(at + frame.total)
+    }
+
+    fn answers_here(&self) -> bool {
+        let here = |expect: &Expect| matches!(expect.kind, Kind::ParsedHere | Kind::ClosedHere);
+        self.server.as_ref().and_then(|server| server.expects.front()).is_some_and(here)
+    }
+
+    /// The message is not whole. Long ones go on in pieces, as far as nothing needs to be read in them.
+    fn relay_part(&mut self, run: &mut Run<'_>, frame: Frame, at: usize, ours: bool) -> ControlFlow<(), usize> {
+        let Some(server) = &mut self.server else { return ControlFlow::Break(()) };
+        let there = run.bytes.len() - at;
+        let long = frame.total > self.worker.limits().max_held_message.min(1 << 20);
+        let streams = matches!(frame.tag, back::ROW_DESCRIPTION | back::PARAMETER_DESCRIPTION) || long;
+        if !streams || ours && !long {
+            return keep(server, &run.bytes[at..]);
+        }
+        let next = pass(server, frame, there, at);
+        let verdict = self.answer(frame.tag, &run.bytes[at..]);
+        if let (Verdict::Swallow | Verdict::Replace(_), Some(server)) = (verdict, &mut self.server) {
+            server.swallow_rest = true;
+            run.cut(&mut self.out, at, run.bytes.len());
+        }
+        next
+    }
+
+    /// Takes note of a message and says what becomes of it.
+    fn answer(&mut self, tag: u8, whole: &[u8]) -> Verdict {
+        let Some(server) = &mut self.server else { return Verdict::Forward };
+        let Some(front) = server.expects.front() else { return self.unasked(tag, whole) };
+        let (kind, ours) = (front.kind, front.ours);
+        let settling = matches!(front.note, Note::Settling(_));
+        match tag {
+            back::READY_FOR_QUERY => self.ready(whole),
+            back::ERROR_RESPONSE => return self.error(whole),
+            back::PARSE_COMPLETE | back::BIND_COMPLETE | back::CLOSE_COMPLETE | back::PORTAL_SUSPENDED => self.done(),
+            back::ROW_DESCRIPTION | back::NO_DATA if is_describe(kind) => self.done(),
+            back::COMMAND_COMPLETE | back::EMPTY_QUERY_RESPONSE if kind == Kind::Execute => self.done(),
+            back::COPY_IN_RESPONSE => self.copy_in_begins(),
+            back::DATA_ROW if ours => server.captured.push(whole.to_vec()),
+            back::NOTIFICATION_RESPONSE => return Verdict::Forward,
+            back::PARAMETER_STATUS => return if settling { Verdict::Swallow } else { Verdict::Forward },
+            _ => {}
+        }
+        if ours { Verdict::Swallow } else { Verdict::Forward }
+    }
+
+    /// Something that answers nothing: news of the server's own.
+    fn unasked(&mut self, tag: u8, whole: &[u8]) -> Verdict {
+        if tag == back::ERROR_RESPONSE
+            && let Some(server) = &mut self.server
+        {
+            server.broken = true;
+            tracing::info!(error = %Fault::from_body(&whole[HEADER..]), "server ended the connection");
+        }
+        Verdict::Forward
+    }
+
+    fn ready(&mut self, whole: &[u8]) {
+        let Some(server) = &mut self.server else { return };
+        server.tx = TxStatus::from_byte(whole[HEADER]);
+        server.copy_in = false;
+        self.done();
+    }
+
+    /// The oldest exchange ended well.
+    fn done(&mut self) {
+        let Some(expect) = self.server.as_mut().and_then(|server| server.expects.pop_front()) else { return };
+        self.apply(expect.note);
+    }
+
+    fn apply(&mut self, note: Note) {
+        let Some(server) = &mut self.server else { return };
+        match note {
+            Note::Settling(state) => {
+                server.state = state;
+                self.settling = false;
+            }
+            Note::Set(name, value) => {
+                let state = self.worker.states.intern(self.state.with(&name, value.as_deref()));
+                server.state = state.clone();
+                self.set_state(state);
+            }
+            Note::DeallocateAll => {
+                server.prepared.clear();
+                self.names.clear();
+            }
+            Note::Deallocate(id, name) => {
+                server.prepared.remove(id);
+                self.names.remove(&name);
+            }
+            Note::DiscardAll => {
+                server.prepared.clear();
+                server.unnamed = 0;
+                server.state = self.worker.states.base();
+                self.forget_everything();
+            }
+            Note::Probe => self.probed(),
+            _ => {}
+        }
+    }
+
+    fn error(&mut self, whole: &[u8]) -> Verdict {
+        let Some(server) = &mut self.server else { return Verdict::Forward };
+        let fields = &whole[HEADER..];
+        server.copy_in = false;
+        if frame::fields(fields).any(|(code, value)| code == b'V' && matches!(value, b"FATAL" | b"PANIC")) {
+            server.broken = true;
+            return Verdict::Forward;
+        }
+        let Some(front) = server.expects.front_mut() else { return Verdict::Forward };
+        let (ours, note) = (front.ours, std::mem::take(&mut front.note));
+        let whole_cycle = front.ends_with_ready();
+        if !whole_cycle {
+            self.skip_to_sync();
+        }
+        match note {
+            Note::Blame(fault) => Verdict::Replace(fault),
+            Note::Settling(_) => {
+                self.settling_failed(&Fault::from_body(fields));
+                Verdict::Swallow
+            }
+            note => {
+                self.undo(note, true);
+                // What we put in failed in the place of the client's message: the client learns of it.
+                if ours && whole_cycle { Verdict::Swallow } else { Verdict::Forward }
+            }
+        }
+    }
+
+    /// After an error the server skips everything up to Sync.
+    fn skip_to_sync(&mut self) {
+        while let Some(server) = &mut self.server {
+            match server.expects.front() {
+                Some(front) if front.kind != Kind::Sync => {}
+                _ => return,
+            }
+            let Some(skipped) = server.expects.pop_front() else { return };
+            let sent = skipped.kind != Kind::ParsedHere;
+            self.undo(skipped.note, sent);
+        }
+    }
+
+    /// What was expected to succeed did not.
+    fn undo(&mut self, note: Note, sent: bool) {
+        let Some(server) = &mut self.server else { return };
+        match note {
+            Note::Preparing(prepared) => server.prepared.remove(prepared.id),
+            Note::Naming(prepared, name) => {
+                if sent {
+                    server.prepared.remove(prepared.id);
+                }
+                self.names.remove(&name);
+            }
+            Note::Closing(id) => drop(server.prepared.insert(id)),
+            Note::Unnamed => {
+                server.unnamed = 0;
+                self.unnamed = None;
+            }
+            Note::Set(..) => self.after |= Effects::SETTING,
+            Note::Probe | Note::Cleaning => server.broken = true,
+            _ => {}
+        }
+    }
+
+    /// The server does not take the session's settings: nothing may run without them.
+    fn settling_failed(&mut self, fault: &Fault) {
+        if let Some(server) = &mut self.server {
+            server.broken = true;
+        }
+        self.fatal(fault);
+    }
+
+    /// COPY FROM STDIN began: the server ignores Syncs that were sent before it.
+    fn copy_in_begins(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        server.copy_in = true;
+        if server.expects.front().is_some_and(|front| front.kind == Kind::Execute) {
+            while server.expects.get(1).is_some_and(|next| next.kind == Kind::Sync) {
+                server.expects.remove(1);
+            }
+            self.batch_open = true;
+        }
+    }
+
+    /// After the answers that arrived: asks what a finished transaction left behind, gives the server back.
+    fn close_exchange(&mut self) {
+        let Some(server) = &self.server else { return };
+        if server.tx == TxStatus::Idle && server.expects.is_empty() && !server.broken && !self.batch_open {
+            if self.after.is_empty() {
+                return self.release_if_free();
+            }
+            self.ask_what_is_left();
+            self.release_if_free();
+        }
+    }
+
+    /// Writes a run straight from the read buffer; what the client does not take waits in `out`.
+    fn write_run(&mut self, cx: &mut Context<'_>, run: &[u8]) -> io::Result<()> {
+        if !self.out.is_empty() {
+            self.out.extend_from_slice(run);
+            return Ok(());
+        }
+        if run.is_empty() {
+            return Ok(());
+        }
+        let written = match self.client.poll_write(cx, run)? {
+            Poll::Ready(written) => written,
+            Poll::Pending => 0,
+        };
+        self.out.extend_from_slice(&run[written..]);
+        Ok(())
+    }
+
+    /// The server closed the connection.
+    fn server_gone(&mut self) {
+        let Some(mut server) = self.server.take() else { return };
+        *self.handle.server.borrow_mut() = None;
+        let told = server.broken;
+        server.broken = true;
+        drop(server);
+        if self.end.is_some() {
+            return;
+        }
+        if told {
+            self.end = Some(End::Told);
+        } else {
+            self.fatal(&Fault::fatal("08006", "server closed the connection unexpectedly"));
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Settles what stands before `at`, and goes on at `next`.
+    fn cut(&mut self, out: &mut Vec<u8>, at: usize, next: usize) {
+        out.extend_from_slice(&self.bytes[self.from..at]);
+        self.from = next;
+    }
+}
+
+fn is_describe(kind: Kind) -> bool {
+    matches!(kind, Kind::DescribeStatement | Kind::DescribePortal)
+}
+
+fn keep(server: &mut Server, bytes: &[u8]) -> ControlFlow<(), usize> {
+    server.residue.extend_from_slice(bytes);
+    ControlFlow::Break(())
+}
+
+/// The message goes on as far as it is there; the rest follows when it arrives.
+fn pass(server: &mut Server, frame: Frame, there: usize, at: usize) -> ControlFlow<(), usize> {
+    let passed = frame.total.min(there);
+    server.rest = frame.total - passed;
+    server.swallow_rest = false;
+    ControlFlow::Continue(at + passed)
+}

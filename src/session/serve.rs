@@ -1,0 +1,369 @@
+//! The driver of a session: small polls in a fixed order.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::statement::Statement;
+use crate::config::settings::PoolMode;
+use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::server::Shared;
+use crate::pool::state::{self, State};
+use crate::pool::{Pool, Server, Ticket};
+use crate::runtime::Worker;
+use crate::sql::Effects;
+use crate::wire::frame::TxStatus;
+use crate::wire::{Fault, Severity, Socket, emit};
+
+/// Bytes waiting for a slow peer beyond which the other side is not read.
+const BACKLOG: usize = 256 * 1024;
+/// A buffer larger than this is not kept when it is empty.
+pub(super) const KEPT: usize = 16 * 1024;
+
+/// What others may know of a session, and do to it.
+#[derive(Debug)]
+pub struct Handle {
+    /// Process id given to the client.
+    pub pid: i32,
+    /// Cancel secret given to the client.
+    pub secret: Box<[u8]>,
+    /// Database and user, as the client named them.
+    pub database: String,
+    /// The user, as the client named it.
+    pub user: String,
+    /// `application_name` at login.
+    pub application: String,
+    /// The client's address.
+    pub peer: String,
+    /// The server in its hands.
+    pub server: RefCell<Option<Rc<Shared>>>,
+    /// It stands in line for a server.
+    pub waiting: Cell<bool>,
+    /// It was asked to stop waiting, or to end.
+    pub request: Cell<Option<Request>>,
+    /// Wakes it up after `request` was set.
+    pub waker: RefCell<std::task::Waker>,
+}
+
+/// What others ask of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// Cancel while waiting in line.
+    Cancel,
+    /// End as soon as it is not in a transaction.
+    Drain,
+    /// End now.
+    Kill,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Terminate, or the end of the stream.
+    ClientLeft,
+    /// The client was told why.
+    Told,
+    /// The socket to the client failed.
+    Broken,
+}
+
+/// Why a session keeps its server between transactions.
+pub type Pins = Vec<&'static str>;
+
+/// A client that has logged in.
+pub struct Session {
+    pub(super) worker: Rc<Worker>,
+    pub(super) handle: Rc<Handle>,
+    pub(super) client: Socket,
+    pub(super) pool: Rc<Pool>,
+    pub(super) mode: PoolMode,
+    pub(super) server: Option<Box<Server>>,
+    pub(super) ticket: Option<Ticket>,
+    /// Client bytes not yet taken.
+    pub(super) input: Vec<u8>,
+    /// Bytes of a client message that are still to come and go to the server unseen.
+    pub(super) input_rest: usize,
+    /// Those bytes are dropped instead.
+    pub(super) drop_rest: bool,
+    /// The cycle was answered by an error of ours: its rest is dropped.
+    pub(super) skipping: bool,
+    /// Bytes that the client has not yet taken.
+    pub(super) out: Vec<u8>,
+    pub(super) state: Rc<State>,
+    /// What RESET goes back to: the state asked for at login.
+    pub(super) initial: Rc<State>,
+    pub(super) std_strings: bool,
+    pub(super) names: HashMap<Box<[u8]>, Rc<Statement>, foldhash::fast::RandomState>,
+    pub(super) unnamed: Option<Rc<Statement>>,
+    /// The statement bound last, if it has effects that its Execute must note.
+    pub(super) bound: Option<Rc<Statement>>,
+    pub(super) held_begin: Option<Box<[u8]>>,
+    /// Extended messages were sent since the last Sync.
+    pub(super) batch_open: bool,
+    /// The client's bytes wait for a guarded change of state.
+    pub(super) settling: bool,
+    /// What the transaction may have done to the session.
+    pub(super) after: Effects,
+    /// Custom settings that the session's texts name.
+    pub(super) touched: Vec<Box<[u8]>>,
+    pub(super) pins: Pins,
+    pub(super) leaving: bool,
+    pub(super) eof: bool,
+    pub(super) end: Option<End>,
+}
+
+impl Session {
+    /// Serves the client until it leaves, then cleans up behind it.
+    pub async fn run(mut self) {
+        let end = std::future::poll_fn(|cx| self.poll(cx)).await;
+        self.leave(end);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.handle.waker.borrow_mut().clone_from(cx.waker());
+        loop {
+            match self.turn(cx) {
+                Ok(true) if self.end.is_none() => {}
+                Ok(true) => {}
+                Ok(false) => return self.rest(cx),
+                Err(_) => return Poll::Ready(End::Broken),
+            }
+        }
+    }
+
+    /// Nothing more can be done now: either that is the end, or wait for the next wake-up.
+    fn rest(&mut self, _cx: &mut Context<'_>) -> Poll<End> {
+        match self.end {
+            Some(end) if self.out.is_empty() => Poll::Ready(end),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// One round over all that may have become possible. `Ok(true)`: something happened, go round again.
+    fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut progress = self.poll_out(cx)?;
+        if self.end.is_some() {
+            return Ok(progress);
+        }
+        progress |= self.obey();
+        progress |= self.poll_ticket(cx);
+        progress |= self.poll_server(cx)?;
+        progress |= self.poll_client(cx)?;
+        Ok(progress)
+    }
+
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if self.out.is_empty() {
+            return Ok(false);
+        }
+        let Poll::Ready(written) = self.client.poll_write(cx, &self.out)? else { return Ok(false) };
+        drain_front(&mut self.out, written);
+        Ok(written > 0)
+    }
+
+    fn obey(&mut self) -> bool {
+        match self.handle.request.get() {
+            Some(Request::Cancel) if self.ticket.is_some() => {
+                self.handle.request.set(None);
+                self.refused(Fault::error("57014", "canceling statement due to user request"));
+                true
+            }
+            Some(Request::Cancel) => {
+                self.handle.request.set(None);
+                false
+            }
+            Some(Request::Kill) => self.admin_shutdown(),
+            Some(Request::Drain) if self.at_rest() => self.admin_shutdown(),
+            _ => false,
+        }
+    }
+
+    fn at_rest(&self) -> bool {
+        let idle = |server: &Server| server.tx == TxStatus::Idle && server.expects.is_empty();
+        self.ticket.is_none()
+            && self.held_begin.is_none()
+            && self.input.is_empty()
+            && self.server.as_deref().is_none_or(idle)
+    }
+
+    fn admin_shutdown(&mut self) -> bool {
+        self.handle.request.set(None);
+        self.fatal(&Fault::fatal("57P01", "terminating connection due to administrator command"));
+        true
+    }
+
+    fn poll_ticket(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(ticket) = &self.ticket else { return false };
+        let Poll::Ready(result) = ticket.poll(cx) else { return false };
+        match result {
+            Ok(server) => self.lease(server),
+            Err(fault) => self.refused(fault),
+        }
+        true
+    }
+
+    /// Takes a server and brings it to the session's state.
+    pub(super) fn lease(&mut self, server: Box<Server>) {
+        self.ticket = None;
+        self.handle.waiting.set(false);
+        *self.handle.server.borrow_mut() = Some(server.shared.clone());
+        let server = self.server.insert(server);
+        if let Some(difference) = state::difference(&server.state, &self.state) {
+            emit::query(&mut server.out, &difference.sql);
+            server.expect(Expect::ours(Kind::Query, Note::Settling(self.state.clone())));
+            self.settling = difference.guarded;
+        }
+        if let Some(begin) = self.held_begin.take() {
+            emit::query(&mut server.out, &begin);
+            server.expect(Expect::ours(Kind::Query, Note::None));
+        }
+    }
+
+    /// There is no server to be had: the client is told, and what it sent meanwhile up to the end of the cycle is
+    /// answered by that error.
+    pub(super) fn refused(&mut self, fault: Fault) {
+        self.ticket = None;
+        self.handle.waiting.set(false);
+        if fault.severity == Severity::Fatal {
+            return self.fatal(&fault);
+        }
+        fault.emit(&mut self.out);
+        self.skip_cycle();
+    }
+
+    /// Tells the client why, and ends.
+    pub(super) fn fatal(&mut self, fault: &Fault) {
+        fault.clone().into_fatal().emit(&mut self.out);
+        self.end = Some(End::Told);
+    }
+
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let waits = self.ticket.is_some() || self.settling || self.leaving;
+        let full = self.server.as_ref().is_some_and(|server| server.out.len() >= BACKLOG);
+        if full || self.out.len() >= BACKLOG || (waits && self.input.len() >= BACKLOG) {
+            return Ok(false);
+        }
+        if !waits && !self.input.is_empty() {
+            let input = std::mem::take(&mut self.input);
+            let taken = self.take(&input);
+            let blocked = self.ticket.is_some() || self.settling || self.leaving;
+            self.keep(input, taken);
+            if taken > 0 || blocked {
+                return Ok(true);
+            }
+        }
+        if self.eof {
+            return Ok(false);
+        }
+        self.read_client(cx, waits)
+    }
+
+    fn keep(&mut self, mut input: Vec<u8>, taken: usize) {
+        debug_assert!(self.input.is_empty());
+        drain_front(&mut input, taken);
+        self.input = input;
+    }
+
+    fn read_client(&mut self, cx: &mut Context<'_>, waits: bool) -> io::Result<bool> {
+        let mut scratch = self.worker.take_scratch();
+        let poll = self.client.poll_read(cx, &mut scratch);
+        let Poll::Ready(read) = poll else {
+            self.worker.put_scratch(scratch);
+            return Ok(false);
+        };
+        match read {
+            Ok(0) | Err(_) => self.client_gone(),
+            Ok(n) if waits || !self.input.is_empty() => self.input.extend_from_slice(&scratch[..n]),
+            Ok(n) => {
+                let taken = self.take(&scratch[..n]);
+                self.input.extend_from_slice(&scratch[taken..n]);
+            }
+        }
+        self.worker.put_scratch(scratch);
+        self.flush_server(cx);
+        Ok(true)
+    }
+
+    /// The stream ended without Terminate: what runs is cancelled, nobody waits for it.
+    fn client_gone(&mut self) {
+        self.eof = true;
+        if !self.leaving {
+            self.end = Some(End::ClientLeft);
+            self.out.clear();
+        }
+    }
+
+    /// Writes what is ready for the server; what does not fit stays for the next turn.
+    pub(super) fn flush_server(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(server) = &mut self.server else { return false };
+        if server.out.is_empty() {
+            return false;
+        }
+        match server.socket.poll_write(cx, &server.out) {
+            Poll::Ready(Ok(written)) => {
+                drain_front(&mut server.out, written);
+                written > 0
+            }
+            // What the server said before it closed is still to be read.
+            Poll::Ready(Err(_)) => {
+                server.out.clear();
+                server.broken = true;
+                true
+            }
+            Poll::Pending => false,
+        }
+    }
+
+    fn poll_server(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut progress = self.flush_server(cx);
+        if self.server.is_some() && self.out.len() < BACKLOG {
+            progress |= self.read_server(cx)?;
+        }
+        if self.leaving && self.server.as_ref().is_none_or(|server| server.expects.is_empty()) {
+            self.end = Some(End::ClientLeft);
+        }
+        Ok(progress)
+    }
+
+    /// Gives the server back if nothing holds it any more.
+    pub(super) fn release_if_free(&mut self) {
+        let Some(server) = &self.server else { return };
+        let kept = self.mode == PoolMode::Session || !self.pins.is_empty() || self.batch_open || self.input_rest > 0;
+        if kept || !server.is_clean() || !self.after.is_empty() {
+            return;
+        }
+        if let Some(server) = self.server.take() {
+            *self.handle.server.borrow_mut() = None;
+            let pool = server.pool().clone();
+            pool.give_back(server);
+        }
+    }
+
+    /// The transaction status that the client knows.
+    pub(super) fn tx_status(&self) -> TxStatus {
+        match &self.server {
+            _ if self.held_begin.is_some() => TxStatus::Open,
+            Some(server) => server.tx,
+            None => TxStatus::Idle,
+        }
+    }
+
+    /// Changes the session's settings as known here.
+    pub(super) fn set_state(&mut self, state: Rc<State>) {
+        self.std_strings = state.settings().get(&b"standard_conforming_strings"[..]).is_none_or(|value| &**value != b"off");
+        self.state = state;
+    }
+}
+
+/// Removes what was written; a large buffer is let go when it is empty.
+pub(super) fn drain_front(buffer: &mut Vec<u8>, written: usize) {
+    if written < buffer.len() {
+        buffer.drain(..written);
+    } else if buffer.capacity() > KEPT {
+        *buffer = Vec::new();
+    } else {
+        buffer.clear();
+    }
+}

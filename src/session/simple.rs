@@ -1,0 +1,290 @@
+//! The simple protocol: `Query`.
+
+use std::rc::Rc;
+
+use super::serve::Session;
+use super::statement::{Statement, Wipe};
+use super::upstream::Flow;
+use crate::config::settings::{PinPolicy, PoolMode};
+use crate::pool::Server;
+use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::prepared::{Form, Prepared, server_name};
+use crate::sql::{self, Detail, DiscardTarget, Effects, SetValue, Summary, Verb};
+use crate::wire::frame::{Frame, HEADER, TxStatus};
+use crate::wire::{Fault, emit};
+
+/// Effects whose outcome is asked of the server when the transaction has ended.
+pub(super) const PROBED: Effects = Effects::SETTING
+    .union(Effects::ROLE)
+    .union(Effects::TEMP)
+    .union(Effects::ADVISORY)
+    .union(Effects::HOLD)
+    .union(Effects::LISTEN)
+    .union(Effects::LOAD)
+    .union(Effects::OPAQUE)
+    .union(Effects::DISCARD);
+
+/// Effects that can end what pins a session.
+pub(super) const UNPINNING: Effects = Effects::ADVISORY_UNLOCK
+    .union(Effects::CLOSE)
+    .union(Effects::UNLISTEN)
+    .union(Effects::DDL);
+
+/// Effects that leave what cannot follow the session.
+const PINNING: Effects =
+    Effects::TEMP.union(Effects::ADVISORY).union(Effects::HOLD).union(Effects::LOAD).union(Effects::LISTEN);
+
+/// Effects that need more than to be remembered.
+const ACTIVE: Effects = Effects::BEGIN
+    .union(Effects::COMMIT)
+    .union(Effects::ROLLBACK)
+    .union(Effects::PREPARE)
+    .union(Effects::EXECUTE)
+    .union(Effects::DEALLOCATE)
+    .union(Effects::DISCARD)
+    .union(Effects::SETTING);
+
+impl Session {
+    pub(super) fn query(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        let whole = bytes.get(..frame.total);
+        let Some(whole) = whole else {
+            let long = frame.total > self.worker.limits().max_held_message;
+            return if long { self.long_query(frame, bytes) } else { Flow::More };
+        };
+        let Some((0, text)) = whole[HEADER..].split_last() else {
+            self.fatal(&Fault::protocol("invalid message format"));
+            return Flow::Taken(bytes.len());
+        };
+        let summary = sql::summarize(text, self.std_strings);
+        if summary.effects.is_empty() { self.plain_query(whole) } else { self.query_with_effects(whole, text, &summary) }
+    }
+
+    /// A text too long to be held: it goes on unread, and may have done anything.
+    fn long_query(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        let Some(server) = &mut self.server else { return Flow::Server };
+        forget_unnamed(server, &mut self.unnamed);
+        server.expect(Expect::client(Kind::Query));
+        self.after |= Effects::OPAQUE;
+        self.forward(frame, bytes)
+    }
+
+    #[inline]
+    fn plain_query(&mut self, whole: &[u8]) -> Flow {
+        let Some(server) = &mut self.server else { return Flow::Server };
+        forget_unnamed(server, &mut self.unnamed);
+        server.out.extend_from_slice(whole);
+        server.expect(Expect::client(Kind::Query));
+        Flow::Taken(whole.len())
+    }
+
+    fn query_with_effects(&mut self, whole: &[u8], text: &[u8], summary: &Summary) -> Flow {
+        if let Some(flow) = self.answered_here(whole, text, summary) {
+            return flow;
+        }
+        if self.server.is_none() {
+            return Flow::Server;
+        }
+        if let Some(fault) = self.refused_effects(summary.effects) {
+            self.send_blamed_query(&fault);
+            return Flow::Taken(whole.len());
+        }
+        self.note_effects(text, summary.effects);
+        let note = self.note_of(summary);
+        let rewritten = self.rewrite(text, summary);
+        let Some(server) = &mut self.server else { return Flow::Server };
+        forget_unnamed(server, &mut self.unnamed);
+        emit::query(&mut server.out, rewritten.as_deref().unwrap_or(text));
+        server.expect(Expect::noted(Kind::Query, note));
+        Flow::Taken(whole.len())
+    }
+
+    /// Remembers what must be asked of the server later.
+    pub(super) fn note_effects(&mut self, text: &[u8], effects: Effects) {
+        self.after |= effects;
+        if effects.intersects(Effects::SETTING.union(Effects::OPAQUE)) {
+            self.touch_custom_names(text);
+        }
+        if effects.contains(Effects::LOAD) && !self.pins.contains(&"load") {
+            self.pins.push("load");
+        }
+    }
+
+    /// Why the pool's policy forbids these effects.
+    pub(super) fn refused_effects(&self, effects: Effects) -> Option<Fault> {
+        if self.mode == PoolMode::Statement && effects.contains(Effects::BEGIN) {
+            return Some(Fault::error("0A000", "transaction blocks are not allowed in statement pool mode"));
+        }
+        let policy = self.pool.target().pool.pins;
+        let refused = policy == PinPolicy::Refuse && self.mode != PoolMode::Session && effects.intersects(PINNING);
+        refused.then(|| {
+            Fault::error("0A000", "this statement leaves session state that cannot follow the session to another server")
+                .hint("set pins = \"pin\", or use pool_mode = \"session\" for this connection")
+        })
+    }
+
+    /// Has the server fail, so that its transaction fails too, and tells the client why in our words.
+    fn send_blamed_query(&mut self, fault: &Fault) {
+        let Some(server) = &mut self.server else { return };
+        forget_unnamed(server, &mut self.unnamed);
+        emit::query(&mut server.out, b"refused by pgweir");
+        server.expect(Expect::noted(Kind::Query, Note::Blame(fault.frame().into())));
+    }
+
+    /// What can be answered without a server.
+    fn answered_here(&mut self, whole: &[u8], text: &[u8], summary: &Summary) -> Option<Flow> {
+        let [one] = summary.statements.as_slice() else { return None };
+        if self.server.is_some() || self.batch_open || !summary.effects.intersects(ACTIVE) {
+            return None;
+        }
+        let status = match (&one.detail, self.held_begin.is_some()) {
+            (Detail::Begin { simple: true }, false) if self.may_hold(&text[one.range.clone()]) => {
+                self.held_begin = Some(text.into());
+                let start = text[one.range.clone()][..1].eq_ignore_ascii_case(b"s");
+                emit::command_complete(&mut self.out, if start { "START TRANSACTION" } else { "BEGIN" });
+                TxStatus::Open
+            }
+            (Detail::Commit { chain: false }, true) if one.verb == Verb::Commit => {
+                self.held_begin = None;
+                emit::command_complete(&mut self.out, "COMMIT");
+                TxStatus::Idle
+            }
+            (Detail::Rollback { chain: false }, true) => {
+                self.held_begin = None;
+                emit::command_complete(&mut self.out, "ROLLBACK");
+                TxStatus::Idle
+            }
+            (Detail::Discard(DiscardTarget::All), false) => {
+                self.forget_everything();
+                emit::command_complete(&mut self.out, "DISCARD ALL");
+                TxStatus::Idle
+            }
+            _ => return None,
+        };
+        self.unnamed = None;
+        emit::ready(&mut self.out, status);
+        Some(Flow::Taken(whole.len()))
+    }
+
+    /// Only what cannot fail when it is sent later is held back: read-write and serializable are refused by standbys.
+    fn may_hold(&self, begin: &[u8]) -> bool {
+        let target = self.pool.target();
+        let refusable = |word: &[u8]| word.eq_ignore_ascii_case(b"write") || word.eq_ignore_ascii_case(b"serializable");
+        let words = begin.split(|byte| !byte.is_ascii_alphabetic());
+        target.pool.defer_begin && self.mode != PoolMode::Statement && !words.into_iter().any(refusable)
+    }
+
+    /// DISCARD ALL, as far as it concerns this side.
+    pub(super) fn forget_everything(&mut self) {
+        self.names.clear();
+        self.unnamed = None;
+        self.touched.clear();
+        self.pins.retain(|pin| *pin == "load");
+        self.set_state(self.initial.clone());
+    }
+
+    fn note_of(&mut self, summary: &Summary) -> Note {
+        let [one] = summary.statements.as_slice() else { return Note::None };
+        match (&one.detail, Wipe::of(summary)) {
+            (_, Some(Wipe::Discard)) => Note::DiscardAll,
+            (_, Some(Wipe::Deallocate)) => Note::DeallocateAll,
+            (Detail::Set { name, value, local: false }, _) if self.is_between_transactions() => match value {
+                SetValue::Literal(value) => self.plain_set(name, Some(value)),
+                SetValue::Default => self.plain_set(name, None),
+                SetValue::Other => Note::None,
+            },
+            (Detail::Reset { name: Some(name) }, _) if self.is_between_transactions() => self.plain_set(name, None),
+            (Detail::Deallocate { name: Some(name), .. }, _) => match self.names.get(name.as_slice()) {
+                Some(statement) => Note::Deallocate(statement.prepared.id, name.as_slice().into()),
+                None => Note::None,
+            },
+            _ => Note::None,
+        }
+    }
+
+    /// A SET whose outcome is known by its success: nothing needs to be asked.
+    fn plain_set(&mut self, name: &[u8], value: Option<&[u8]>) -> Note {
+        if name == b"session_authorization" {
+            return Note::None;
+        }
+        if value.is_none() && self.initial.settings().contains_key(name) {
+            // The server's default is not the session's: the probe sorts it out.
+            return Note::None;
+        }
+        self.after = self.after.without(Effects::SETTING.union(Effects::ROLE));
+        Note::Set(name.into(), value.map(Into::into))
+    }
+
+    fn is_between_transactions(&self) -> bool {
+        let idle = |server: &Server| server.tx == TxStatus::Idle && server.expects.iter().all(|expect| expect.ours);
+        self.held_begin.is_none()
+            && !self.batch_open
+            && self.after.without(Effects::SETTING.union(Effects::ROLE)).is_empty()
+            && self.server.as_deref().is_none_or(idle)
+            && !self.server.as_deref().is_some_and(|server| server.expects.iter().any(begins))
+    }
+
+    /// The text with the server's names of prepared statements in it; `None` when it names none that we know.
+    pub(super) fn rewrite(&mut self, text: &[u8], summary: &Summary) -> Option<Vec<u8>> {
+        let named = Effects::PREPARE.union(Effects::EXECUTE).union(Effects::DEALLOCATE);
+        if !summary.effects.intersects(named) {
+            return None;
+        }
+        let mut out = Vec::with_capacity(text.len() + 16);
+        let mut copied = 0;
+        for one in &summary.statements {
+            let (name, range) = match &one.detail {
+                Detail::Prepare { name, name_range } => (name, name_range),
+                Detail::Execute { name, name_range } => (name, name_range),
+                Detail::Deallocate { name: Some(name), name_range } => (name, name_range),
+                _ => continue,
+            };
+            let id = match &one.detail {
+                Detail::Prepare { .. } => self.prepare_by_sql(name, &text[one.range.clone()], one.range.start, range),
+                _ => self.bring(name),
+            };
+            let Some(id) = id else { continue };
+            out.extend_from_slice(&text[copied..range.start]);
+            out.extend_from_slice(server_name(id).as_bytes());
+            copied = range.end;
+        }
+        out.extend_from_slice(&text[copied..]);
+        Some(out)
+    }
+
+    /// `PREPARE name`: the name becomes the session's, under a fresh name on the server.
+    fn prepare_by_sql(&mut self, name: &[u8], text: &[u8], start: usize, range: &std::ops::Range<usize>) -> Option<u64> {
+        if self.names.contains_key(name) {
+            // The server knows it under our name and says 42P05; the client reads its own.
+            return self.bring(name);
+        }
+        let id = super::statement::fresh_id();
+        let mut sql = text[..range.start - start].to_vec();
+        sql.extend_from_slice(server_name(id).as_bytes());
+        sql.extend_from_slice(&text[range.end - start..]);
+        let prepared = Rc::new(Prepared { id, form: Form::Sql(sql.into()) });
+        let statement = Statement { prepared, effects: Effects::EMPTY, wipe: None, uses: None };
+        self.names.insert(name.into(), Rc::new(statement));
+        if let Some(server) = &mut self.server {
+            server.prepared.insert(id);
+        }
+        Some(id)
+    }
+
+    /// Makes sure that the session's server has the statement that the session calls `name`.
+    fn bring(&mut self, name: &[u8]) -> Option<u64> {
+        let statement = self.names.get(name)?.clone();
+        self.bring_statement(&statement.prepared);
+        Some(statement.prepared.id)
+    }
+}
+
+/// The unnamed statement does not survive a `Query`.
+pub(super) fn forget_unnamed(server: &mut Server, unnamed: &mut Option<Rc<Statement>>) {
+    server.unnamed = 0;
+    *unnamed = None;
+}
+
+/// Whether an exchange of ours opens a transaction: the BEGIN that was held back.
+fn begins(expect: &Expect) -> bool {
+    expect.ours && expect.kind == Kind::Query && matches!(expect.note, Note::None)
+}

@@ -1,0 +1,87 @@
+//! Statements as sessions know them: one object for equal texts, with what the text may do to the session.
+
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lru::LruCache;
+
+use crate::pool::prepared::{Form, Prepared};
+use crate::sql::{Detail, DiscardTarget, Effects, Summary};
+
+/// A statement and what is known of it.
+#[derive(Debug)]
+pub struct Statement {
+    /// Its identity on servers.
+    pub prepared: Rc<Prepared>,
+    /// What it may do to the session.
+    pub effects: Effects,
+    /// What it does to prepared statements when it succeeds.
+    pub wipe: Option<Wipe>,
+    /// The statement that it runs by `EXECUTE`.
+    pub uses: Option<Rc<Statement>>,
+}
+
+/// Statements that drop prepared statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wipe {
+    /// DEALLOCATE ALL.
+    Deallocate,
+    /// DISCARD ALL.
+    Discard,
+    /// DEALLOCATE of one, by id and by the session's name for it.
+    One(u64, Box<[u8]>),
+}
+
+impl Wipe {
+    /// What a single statement drops by its text alone.
+    pub fn of(summary: &Summary) -> Option<Wipe> {
+        match summary.statements.as_slice() {
+            [one] => match &one.detail {
+                Detail::Deallocate { name: None, .. } => Some(Wipe::Deallocate),
+                Detail::Discard(DiscardTarget::All) => Some(Wipe::Discard),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// A fresh identity, unique in this process.
+pub fn fresh_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The statements that a worker has seen lately, by text and parameter types.
+#[derive(Debug)]
+pub struct Statements {
+    known: LruCache<Box<[u8]>, Rc<Statement>, foldhash::fast::RandomState>,
+}
+
+impl Statements {
+    /// Remembers at most `limit`.
+    pub fn new(limit: NonZeroUsize) -> Statements {
+        Statements { known: LruCache::with_hasher(limit, foldhash::fast::RandomState::default()) }
+    }
+
+    /// The statement whose Parse message ends in `tail` (text, NUL, parameter types), if it was seen lately.
+    #[inline]
+    pub fn get(&mut self, tail: &[u8]) -> Option<Rc<Statement>> {
+        self.known.get(tail).cloned()
+    }
+
+    /// Makes and remembers the statement for `tail`.
+    pub fn insert(
+        &mut self,
+        tail: &[u8],
+        effects: Effects,
+        wipe: Option<Wipe>,
+        uses: Option<Rc<Statement>>,
+    ) -> Rc<Statement> {
+        let prepared = Rc::new(Prepared { id: fresh_id(), form: Form::Parse(tail.into()) });
+        let statement = Rc::new(Statement { prepared, effects, wipe, uses });
+        self.known.put(tail.into(), statement.clone());
+        statement
+    }
+}

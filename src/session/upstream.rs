@@ -1,0 +1,202 @@
+//! What the client sends: each message is answered here, or goes to the session's server.
+
+use super::serve::Session;
+use crate::pool::exchange::{Expect, Kind};
+use crate::wire::frame::{Frame, HEADER, TxStatus, front};
+use crate::wire::{Fault, emit};
+
+/// The longest of the messages that are short by nature (`PQ_SMALL_MESSAGE_LIMIT`).
+const SMALL: usize = 10_000;
+
+/// What became of a message.
+pub(super) enum Flow {
+    /// So many bytes of it were taken.
+    Taken(usize),
+    /// More of it must arrive first.
+    More,
+    /// It cannot be answered without a server.
+    Server,
+}
+
+impl Session {
+    /// Takes messages off the front of `bytes`; gives how many bytes were taken.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.end.is_some() || self.leaving {
+                return bytes.len();
+            }
+            if self.ticket.is_some() || self.settling {
+                break;
+            }
+            match self.take_one(&bytes[at..]) {
+                Flow::Taken(taken) => at += taken,
+                Flow::More => break,
+                Flow::Server => self.want_server(),
+            }
+        }
+        at
+    }
+
+    fn take_one(&mut self, bytes: &[u8]) -> Flow {
+        if self.input_rest > 0 {
+            return self.take_rest(bytes);
+        }
+        let frame = match Frame::peek(bytes) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Flow::More,
+            Err(bad) => return self.refuse(&bad.into(), bytes),
+        };
+        if let Some(fault) = impossible(frame) {
+            return self.refuse(&fault, bytes);
+        }
+        if self.skipping {
+            return self.skip(frame, bytes);
+        }
+        self.message(frame, bytes)
+    }
+
+    fn refuse(&mut self, fault: &Fault, bytes: &[u8]) -> Flow {
+        self.fatal(fault);
+        Flow::Taken(bytes.len())
+    }
+
+    fn take_rest(&mut self, bytes: &[u8]) -> Flow {
+        let taken = self.input_rest.min(bytes.len());
+        self.input_rest -= taken;
+        if let (Some(server), false) = (&mut self.server, self.drop_rest) {
+            server.out.extend_from_slice(&bytes[..taken]);
+        }
+        Flow::Taken(taken)
+    }
+
+    fn message(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        let whole = bytes.get(..frame.total);
+        match frame.tag {
+            front::TERMINATE => {
+                self.leaving = true;
+                Flow::Taken(bytes.len())
+            }
+            front::COPY_DATA | front::COPY_DONE | front::COPY_FAIL => self.copy(frame, bytes),
+            front::FLUSH | front::SYNC if self.copies() => self.forward(frame, bytes),
+            front::FLUSH if self.server.is_none() => Flow::Taken(frame.total.min(bytes.len())),
+            front::FLUSH => self.forward(frame, bytes),
+            front::SYNC => whole.map_or(Flow::More, |whole| self.sync(whole)),
+            front::QUERY => self.query(frame, bytes),
+            front::PARSE => self.parse(frame, bytes),
+            front::BIND => self.bind(frame, bytes),
+            front::DESCRIBE => whole.map_or(Flow::More, |whole| self.describe(whole)),
+            front::CLOSE => whole.map_or(Flow::More, |whole| self.close(whole)),
+            front::EXECUTE => whole.map_or(Flow::More, |whole| self.execute(whole)),
+            front::FUNCTION_CALL => self.function_call(frame, bytes),
+            tag => self.refuse(&Fault::protocol(format!("invalid frontend message type {tag}")), bytes),
+        }
+    }
+
+    fn copies(&self) -> bool {
+        self.server.as_ref().is_some_and(|server| server.copy_in)
+    }
+
+    /// Messages of COPY go through while a server may want them; else they are dropped, as PostgreSQL does.
+    fn copy(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        let Some(server) = &mut self.server else { return self.pass_over(frame, bytes) };
+        if server.expects.is_empty() {
+            return self.pass_over(frame, bytes);
+        }
+        server.copy_in &= frame.tag == front::COPY_DATA;
+        self.forward(frame, bytes)
+    }
+
+    /// Drops a message, however long.
+    fn pass_over(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        let taken = frame.total.min(bytes.len());
+        self.input_rest = frame.total - taken;
+        self.drop_rest = true;
+        Flow::Taken(taken)
+    }
+
+    /// Sends a message on as it is, however long.
+    pub(super) fn forward(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        let Some(server) = &mut self.server else { return Flow::Server };
+        let taken = frame.total.min(bytes.len());
+        server.out.extend_from_slice(&bytes[..taken]);
+        self.input_rest = frame.total - taken;
+        self.drop_rest = false;
+        Flow::Taken(taken)
+    }
+
+    fn sync(&mut self, whole: &[u8]) -> Flow {
+        self.batch_open = false;
+        match &mut self.server {
+            Some(server) => {
+                server.out.extend_from_slice(whole);
+                server.expect(Expect::client(Kind::Sync));
+                self.answer_here();
+            }
+            None => emit::ready(&mut self.out, self.tx_status()),
+        }
+        Flow::Taken(whole.len())
+    }
+
+    fn function_call(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        let Some(server) = &mut self.server else { return Flow::Server };
+        server.expect(Expect::client(Kind::Function));
+        self.forward(frame, bytes)
+    }
+
+    /// Leases an idle server, or stands in line.
+    fn want_server(&mut self) {
+        if let Some(server) = self.pool.try_lease(&self.state) {
+            return self.lease(server);
+        }
+        match self.pool.enqueue() {
+            Ok(ticket) => {
+                self.handle.waiting.set(true);
+                self.ticket = Some(ticket);
+            }
+            Err(fault) => self.refused(fault),
+        }
+    }
+
+    /// The cycle at the front of the input was answered by an error: what remains of it is dropped.
+    pub(super) fn skip_cycle(&mut self) {
+        if self.held_begin.is_some() {
+            // The client believes in a transaction that never began: it must not go on as if in one.
+            self.end = Some(super::serve::End::Told);
+            return;
+        }
+        self.skipping = true;
+    }
+
+    fn skip(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        let ends = matches!(frame.tag, front::QUERY | front::SYNC | front::FUNCTION_CALL);
+        // A Query ends the cycle only when it is its first message; behind a batch it is skipped too.
+        if ends && (frame.tag == front::SYNC || !self.batch_open) {
+            self.skipping = false;
+            self.batch_open = false;
+            emit::ready(&mut self.out, TxStatus::Idle);
+        } else {
+            self.batch_open = true;
+        }
+        if frame.tag == front::TERMINATE {
+            self.leaving = true;
+        }
+        self.pass_over(frame, bytes)
+    }
+}
+
+/// Why PostgreSQL would end the connection at the sight of this head.
+fn impossible(frame: Frame) -> Option<Fault> {
+    let small = match frame.tag {
+        front::QUERY | front::PARSE | front::BIND | front::FUNCTION_CALL | front::COPY_DATA => false,
+        front::CLOSE | front::DESCRIBE | front::EXECUTE | front::FLUSH | front::SYNC | front::TERMINATE => true,
+        front::COPY_DONE | front::COPY_FAIL => true,
+        tag => return Some(Fault::protocol(format!("invalid frontend message type {tag}"))),
+    };
+    (small && frame.total > SMALL + 1).then(|| Fault::protocol("invalid message length"))
+}
+
+/// The body of a whole message.
+pub(super) fn body(whole: &[u8]) -> &[u8] {
+    &whole[HEADER.min(whole.len())..]
+}
