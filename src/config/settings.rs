@@ -149,6 +149,13 @@ pub struct Database {
     pub pool: Pool,
     /// Settings given to every server connection at start-up.
     pub server_options: BTreeMap<String, String>,
+    /// The user of `users` as whom pgweir itself logs in here (checks, probes, idle servers kept): the
+    /// URL's user, or else `server_user`; `None`: it knows none.
+    pub probe_user: Option<String>,
+    /// Overrides `limits.connect_timeout`.
+    pub connect_timeout: Option<Duration>,
+    /// Overrides `limits.queue_timeout`.
+    pub queue_timeout: Option<Duration>,
 }
 
 /// An address of a PostgreSQL node.
