@@ -1,7 +1,19 @@
-//! pgweir, a proxy for PostgreSQL.
+//! pgweir, a proxy for PostgreSQL: it pools connections, and applications cannot tell it from the server.
+//!
+//! # The life of one statement
+//! 1. The [`runtime`] accepts a socket; [`session::login`] proves who the client is and hands it to a worker.
+//! 2. The session's driver ([`session::serve`]) wakes when the client has sent something.
+//! 3. [`session::upstream`] finds the messages ([`wire`]), and learns from [`sql`] what a text may do to the session.
+//! 4. What can be answered here is; for the rest a server is leased from the [`pool`].
+//! 5. The server is brought to the session's settings and given the statements it lacks, in the same write.
+//! 6. [`session::relay`] brings the answers back, run by run, and gives the server back when the transaction ends.
 
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod pool;
+pub mod runtime;
+pub mod session;
 pub mod sql;
 pub mod wire;

@@ -1,3 +1,206 @@
 //! Settings: as written (file, URL, flags) to as used.
+//!
+//! The order is: defaults, then the file, then the URL and flags of the command line; the later wins.
 
+pub mod file;
+pub mod host;
+pub mod keys;
+pub mod kinds;
+pub mod place;
+pub mod reference;
 pub mod settings;
+mod startup_options;
+mod suggest;
+#[cfg(test)]
+mod tests;
+pub mod url;
+mod validate;
+pub mod written;
+
+use std::path::{Path, PathBuf};
+
+use kinds::{Context, Given};
+pub use place::{ConfigError, Origin, Origins};
+pub use settings::Settings;
+use written::{Written, WrittenDatabase};
+
+/// Where settings are read from. Kept by a process that reloads: loading it again reads the file again.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// The settings file.
+    pub file: Option<PathBuf>,
+    /// The URL of the command line; it may hold a password.
+    pub url: Option<String>,
+    /// `--listen`, in place of the file's addresses; empty: not given.
+    pub listen: Vec<String>,
+    /// `--http`.
+    pub http: Option<String>,
+}
+
+/// Settings, and where each was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Where each was written.
+    pub origins: Origins,
+}
+
+/// Reads and checks the settings. On failure, everything that is wrong, in the order of the file.
+pub fn load(sources: &Sources) -> Result<Settings, Vec<ConfigError>> {
+    load_with_origins(sources).map(|loaded| loaded.settings)
+}
+
+/// As [`load`], and says where each setting was written.
+pub fn load_with_origins(sources: &Sources) -> Result<Loaded, Vec<ConfigError>> {
+    load_in(sources, &|name| std::env::var(name).ok())
+}
+
+fn load_in(
+    sources: &Sources,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Vec<ConfigError>> {
+    let folder = sources
+        .file
+        .as_deref()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new(""))
+        .to_owned();
+    let mut written = Written::default();
+    if let Some(path) = &sources.file {
+        file::read(path, &Context { folder, env }, &mut written);
+    }
+    command_line(
+        sources,
+        &Context {
+            folder: PathBuf::new(),
+            env,
+        },
+        &mut written,
+    );
+    finish(written)
+}
+
+/// Completes and checks. Contradictions are looked for only where each value is right by itself.
+fn finish(mut written: Written) -> Result<Loaded, Vec<ConfigError>> {
+    if written.errors.is_empty() {
+        validate::as_written(&mut written);
+        written.complete();
+        validate::as_used(&mut written);
+    }
+    if written.errors.is_empty() {
+        return Ok(Loaded {
+            settings: written.settings,
+            origins: written.origins,
+        });
+    }
+    written.errors.sort();
+    written.errors.dedup();
+    Err(written.errors)
+}
+
+fn command_line(sources: &Sources, context: &Context<'_>, written: &mut Written) {
+    if !sources.listen.is_empty() {
+        let addresses = sources.listen.iter().cloned().map(Given::Word).collect();
+        flag(
+            written,
+            context,
+            "listen",
+            "--listen",
+            &Given::List(addresses),
+        );
+    }
+    if let Some(http) = &sources.http {
+        flag(
+            written,
+            context,
+            "http",
+            "--http",
+            &Given::Word(http.clone()),
+        );
+    }
+    if let Some(text) = &sources.url {
+        url_argument(text, context, written);
+    }
+}
+
+fn flag(
+    written: &mut Written,
+    context: &Context<'_>,
+    key: &str,
+    flag: &'static str,
+    given: &Given,
+) {
+    match keys::TOP.set(&mut written.settings, key, given, context) {
+        Some(Err(problem)) => written.error(Origin::Flag(flag), problem),
+        _ => written.origins.set(key, Origin::Flag(flag)),
+    }
+}
+
+/// The URL of the command line: a database of its own name; without others, also the fallback `*`.
+fn url_argument(text: &str, context: &Context<'_>, written: &mut Written) {
+    let character =
+        |offset| Origin::Url(Some(text.get(..offset).unwrap_or(text).chars().count() + 1));
+    let url = match url::parse(text) {
+        Ok(url) => url,
+        Err(errors) => {
+            return errors
+                .into_iter()
+                .for_each(|error| written.error(character(error.offset), error.message));
+        }
+    };
+    let alone = written.databases.is_empty();
+    if url.database.is_none() && !alone {
+        return written.error(
+            Origin::Url(None),
+            "the URL names no database; add /name, since the file has databases too",
+        );
+    }
+    let name = url.database.clone().unwrap_or_else(|| "*".to_owned());
+    let mut database = match written.databases.get(&name) {
+        // The file's, except where it is found.
+        Some(database) => WrittenDatabase {
+            url: None,
+            ..database.clone()
+        },
+        None => WrittenDatabase::new(&written.pool),
+    };
+    for (offset, message) in file::apply_url(&url, &mut database, context) {
+        written.error(character(offset), message);
+    }
+    if written.settings.auth.auth_user.is_none() {
+        written.settings.auth.auth_user.clone_from(&url.user);
+    }
+    if alone {
+        let fallback = WrittenDatabase {
+            database: None,
+            ..database.clone()
+        };
+        insert(written, "*", fallback, &url, &character);
+    }
+    if name != "*" || !alone {
+        insert(written, &name, database, &url, &character);
+    }
+}
+
+/// Puts the command line's database under a name, and notes where it was written.
+fn insert(
+    written: &mut Written,
+    name: &str,
+    database: WrittenDatabase,
+    url: &url::Url,
+    character: &impl Fn(usize) -> Origin,
+) {
+    let path = format!("databases.{name}");
+    for (key, offset) in file::said_by(url) {
+        let origin = if offset == 0 {
+            Origin::Url(None)
+        } else {
+            character(offset)
+        };
+        written.origins.set(format!("{path}.{key}"), origin);
+    }
+    written.origins.set(path, Origin::Url(None));
+    written.databases.insert(name.to_owned(), database);
+    written.command_line.push(name.to_owned());
+}

@@ -5,6 +5,7 @@
 //! is and what its answer changes. A lease is a `Box<Server>` in a session's hands; giving it back is
 //! [`Pool::give_back`], which takes a proof of cleanliness; dropping it closes it.
 
+pub mod ask;
 pub mod budget;
 pub mod connect;
 pub mod exchange;

@@ -6,6 +6,7 @@
 //! the server fit for others when the client is gone.
 
 pub mod admit;
+pub mod directory;
 pub mod leave;
 pub mod login;
 pub mod probe;

@@ -1,0 +1,359 @@
+//! `pgweir check`: what will run, and whether its nodes answer. Shows no secret.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use crate::config::settings::{
+    AuthMethod, ClientTlsMode, Database, Host, PoolMode, SslMode, TargetSessionAttrs,
+};
+use crate::config::{Loaded, Settings};
+
+/// Prints what will run, then tries each node with `probe`. True: all answered.
+///
+/// `probe` logs in as the database's `probe_user` and answers what the node is, or what went wrong.
+pub async fn run(
+    loaded: &Loaded,
+    probe: impl AsyncFn(&Database, &Host) -> Result<String, String>,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    summary(loaded, out)?;
+    writeln!(out, "nodes")?;
+    let mut tried = BTreeSet::new();
+    let mut well = true;
+    for (name, database) in probe_order(&loaded.settings) {
+        for host in &database.hosts {
+            if !is_new(&mut tried, name, database, host) {
+                continue;
+            }
+            if database.probe_user.is_none() {
+                writeln!(
+                    out,
+                    "  {}: not tried: `{name}` has no user of its own to log in as",
+                    show_host(host)
+                )?;
+                continue;
+            }
+            match probe(database, host).await {
+                Ok(what) => writeln!(out, "  {}, database {name}: ok: {what}", show_host(host))?,
+                Err(error) => {
+                    well = false;
+                    writeln!(
+                        out,
+                        "  {}, database {name}: error: {error}",
+                        show_host(host)
+                    )?;
+                    writeln!(out, "    {}", what_to_do(loaded, name, database, &error))?;
+                }
+            }
+        }
+    }
+    Ok(well)
+}
+
+/// The fallback last: it is tried only where no other database has the same node.
+fn probe_order(settings: &Settings) -> impl Iterator<Item = (&str, &Database)> {
+    let named = settings.databases.iter().filter(|(name, _)| *name != "*");
+    named
+        .chain(settings.databases.get_key_value("*"))
+        .map(|(name, database)| (name.as_str(), database))
+}
+
+type Tried<'a> = BTreeSet<(&'a Host, Option<&'a str>, &'a str)>;
+
+fn is_new<'a>(
+    tried: &mut Tried<'a>,
+    name: &'a str,
+    database: &'a Database,
+    host: &'a Host,
+) -> bool {
+    let user = database.probe_user.as_deref();
+    let on_server = database.server_database.as_deref().unwrap_or(name);
+    if on_server == "*"
+        && tried
+            .iter()
+            .any(|(other, other_user, _)| *other == host && *other_user == user)
+    {
+        return false;
+    }
+    tried.insert((host, user, on_server))
+}
+
+fn summary(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
+    let settings = &loaded.settings;
+    writeln!(
+        out,
+        "pgweir {} with these settings",
+        env!("CARGO_PKG_VERSION")
+    )?;
+    let mut listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
+    listen.extend(
+        settings
+            .unix_socket_dir
+            .iter()
+            .map(|folder| folder.display().to_string()),
+    );
+    writeln!(
+        out,
+        "  listen     {} ({})",
+        listen.join(", "),
+        show_tls(settings.client_tls.mode)
+    )?;
+    let http = settings
+        .http_listen
+        .map_or("off".to_owned(), |address| address.to_string());
+    writeln!(out, "  http       {http}")?;
+    writeln!(out, "  workers    {}", settings.workers)?;
+    writeln!(out, "  clients    {}", show_auth(settings))?;
+    let limits = &settings.limits;
+    writeln!(
+        out,
+        "  at most    {} clients, {} servers",
+        limits.max_clients, limits.max_servers
+    )?;
+    writeln!(out, "databases")?;
+    for (name, database) in &settings.databases {
+        show_database(loaded, name, database, out)?;
+    }
+    writeln!(out, "users")?;
+    for (name, user) in &settings.users {
+        let origin = loaded.origins.of(&format!("users.{name}"));
+        let mut about = vec![
+            if user.password.is_some() {
+                "password"
+            } else {
+                "no password"
+            }
+            .to_owned(),
+        ];
+        about.extend(user.pool_mode.map(|mode| show_mode(mode).to_owned()));
+        about.extend(user.pool_size.map(|size| format!("{size} servers")));
+        about.extend(
+            user.max_clients
+                .map(|clients| format!("at most {clients} clients")),
+        );
+        writeln!(out, "  {name}: {} ({origin})", about.join(", "))?;
+    }
+    Ok(())
+}
+
+fn show_database(
+    loaded: &Loaded,
+    name: &str,
+    database: &Database,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let hosts: Vec<_> = database.hosts.iter().map(show_host).collect();
+    let origin = loaded.origins.of(&format!("databases.{name}"));
+    let on_server = match (name, &database.server_database) {
+        ("*", None) => "the database that the client names",
+        (_, None) => name,
+        (_, Some(other)) => other,
+    };
+    writeln!(
+        out,
+        "  {name} -> {on_server} on {} ({origin})",
+        hosts.join(", ")
+    )?;
+    let pool = &database.pool;
+    let user = database
+        .server_user
+        .as_deref()
+        .unwrap_or("the client's user");
+    writeln!(
+        out,
+        "    {} mode, {} servers per user, {} kept idle; {}, sslmode {}; logs in as {user}",
+        show_mode(pool.mode),
+        pool.size,
+        pool.min_idle,
+        show_target(database.target),
+        show_sslmode(database.tls.mode),
+    )
+}
+
+fn show_auth(settings: &Settings) -> String {
+    let auth = &settings.auth;
+    let mut text = match (&auth.hba_file, auth.method) {
+        (Some(file), _) => format!("by the rules of {}", file.display()),
+        (None, AuthMethod::Trust) => "trust: no proof is asked".to_owned(),
+        (None, AuthMethod::ScramSha256) => "scram-sha-256".to_owned(),
+        (None, AuthMethod::Md5) => "md5".to_owned(),
+        (None, AuthMethod::Password) => "password".to_owned(),
+        (None, AuthMethod::Cert) => "cert".to_owned(),
+    };
+    if auth.auth_query.is_some() {
+        text.push_str("; users not below by auth_query");
+    } else if auth.pass_through {
+        text.push_str("; users not below are proven against the server");
+    }
+    text
+}
+
+/// Where to look, by what the error says.
+fn what_to_do(loaded: &Loaded, name: &str, database: &Database, error: &str) -> String {
+    let of = |path: &str| loaded.origins.of(path);
+    let path = |key: &str| format!("databases.{name}.{key}");
+    let error = error.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    let user = database.probe_user.as_deref().unwrap_or_default();
+    if says(&["password", "authentication", "28p01", "28000", "role"]) {
+        let origin = of(&format!("users.{user}"));
+        format!("{origin}: correct the user `{user}` or its password")
+    } else if says(&["3d000", "database"]) {
+        format!(
+            "{}: correct the name of the database",
+            of(&path("database"))
+        )
+    } else if says(&["tls", "ssl", "certificate"]) {
+        format!(
+            "{}: correct sslmode and its files, or the server's certificate",
+            of(&path("sslmode"))
+        )
+    } else {
+        let origin = of(&path("hosts"));
+        format!(
+            "{origin}: see that PostgreSQL runs there and can be reached from here, or correct the host"
+        )
+    }
+}
+
+fn show_host(host: &Host) -> String {
+    match host {
+        Host::Tcp(name, port) if name.contains(':') => format!("[{name}]:{port}"),
+        Host::Tcp(name, port) => format!("{name}:{port}"),
+        Host::Unix(folder, port) => format!("{}:{port}", folder.display()),
+    }
+}
+
+fn show_tls(mode: ClientTlsMode) -> &'static str {
+    match mode {
+        ClientTlsMode::Disable => "no TLS",
+        ClientTlsMode::Prefer => "TLS offered",
+        ClientTlsMode::Require => "TLS required",
+    }
+}
+
+fn show_mode(mode: PoolMode) -> &'static str {
+    match mode {
+        PoolMode::Session => "session",
+        PoolMode::Transaction => "transaction",
+        PoolMode::Statement => "statement",
+    }
+}
+
+fn show_target(target: TargetSessionAttrs) -> &'static str {
+    match target {
+        TargetSessionAttrs::Any => "any host",
+        TargetSessionAttrs::ReadWrite => "a read-write host",
+        TargetSessionAttrs::ReadOnly => "a read-only host",
+        TargetSessionAttrs::Primary => "the primary",
+        TargetSessionAttrs::Standby => "a standby",
+        TargetSessionAttrs::PreferStandby => "a standby if there is one",
+    }
+}
+
+fn show_sslmode(mode: SslMode) -> &'static str {
+    match mode {
+        SslMode::Disable => "disable",
+        SslMode::Allow => "allow",
+        SslMode::Prefer => "prefer",
+        SslMode::Require => "require",
+        SslMode::VerifyCa => "verify-ca",
+        SslMode::VerifyFull => "verify-full",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, load_with_origins};
+
+    /// What is printed for a URL, when the nodes answer as `probe` says.
+    async fn printed(
+        url: &str,
+        probe: impl AsyncFn(&Database, &Host) -> Result<String, String>,
+    ) -> (bool, String) {
+        let sources = Sources {
+            url: Some(url.to_owned()),
+            ..Sources::default()
+        };
+        let mut loaded = load_with_origins(&sources).expect("a good URL");
+        loaded.settings.workers = 1;
+        let mut out = vec![];
+        let well = run(&loaded, probe, &mut out).await.expect("written");
+        (well, String::from_utf8(out).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn what_will_run_is_shown_without_secrets() {
+        let url = "postgres://app:sekret@h1,[::1]:5433/shop?pool_size=4";
+        let (well, text) =
+            printed(url, async |_, _| Ok("PostgreSQL 15.3, primary".to_owned())).await;
+        let expected = "\
+pgweir VERSION with these settings
+  listen     127.0.0.1:6432 (no TLS)
+  http       127.0.0.1:6433
+  workers    1
+  clients    scram-sha-256; users not below are proven against the server
+  at most    20000 clients, 500 servers
+databases
+  * -> the database that the client names on h1:5432, [::1]:5433 (URL)
+    transaction mode, 4 servers per user, 0 kept idle; any host, sslmode prefer; logs in as the client's user
+  shop -> shop on h1:5432, [::1]:5433 (URL)
+    transaction mode, 4 servers per user, 0 kept idle; any host, sslmode prefer; logs in as the client's user
+users
+  app: password (URL)
+nodes
+  h1:5432, database shop: ok: PostgreSQL 15.3, primary
+  [::1]:5433, database shop: ok: PostgreSQL 15.3, primary
+";
+        assert!(well);
+        assert_eq!(text, expected.replace("VERSION", env!("CARGO_PKG_VERSION")));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_answer_is_shown_with_what_to_do() {
+        let check = async |error: &str, expected: &str| {
+            let (well, text) = printed("postgres://app:sekret@db/shop", async |_, _| {
+                Err(error.to_owned())
+            })
+            .await;
+            let nodes = text.split_once("nodes\n").expect("nodes").1;
+            assert!(!well);
+            assert_eq!(
+                nodes,
+                format!("  db:5432, database shop: error: {error}\n    URL: {expected}\n")
+            );
+        };
+        check(
+            "connection refused",
+            "see that PostgreSQL runs there and can be reached from here, or correct the host",
+        )
+        .await;
+        check(
+            "password authentication failed (28P01)",
+            "correct the user `app` or its password",
+        )
+        .await;
+        check(
+            "database \"shop\" does not exist (3D000)",
+            "correct the name of the database",
+        )
+        .await;
+        check(
+            "server does not support TLS",
+            "correct sslmode and its files, or the server's certificate",
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_database_without_a_user_is_not_tried() {
+        let (well, text) =
+            printed("postgres://db/shop", async |_, _| Err("tried".to_owned())).await;
+        assert!(well);
+        assert!(
+            text.contains("db:5432: not tried: `shop` has no user of its own to log in as\n"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! The command line: what can be asked of the program.
+
+pub mod check;
+mod generate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::settings::{Database, Host};
+use crate::config::{self, ConfigError, Loaded, Settings, Sources};
+
+/// A proxy for PostgreSQL: pooled connections that applications cannot tell from PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(name = "pgweir", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy until it is stopped (SIGINT, SIGTERM); SIGHUP reloads the settings.
+    Run(RunArgs),
+    /// Check the settings and try every node; takes what `run` takes.
+    Check(RunArgs),
+    /// Write a generated document to standard output.
+    #[command(hide = true)]
+    Generate {
+        /// Which one.
+        document: generate::Document,
+    },
+}
+
+/// What `run` and `check` take.
+#[derive(Args, Clone)]
+pub struct RunArgs {
+    /// Address on which clients are accepted; may be given several times [default: 127.0.0.1:6432]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Vec<String>,
+    /// Settings file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder with rule files
+    #[arg(long, value_name = "DIR")]
+    pub rules: Option<PathBuf>,
+    /// File in which history is kept
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<PathBuf>,
+    /// Address of the HTTP server, or `off` [default: 127.0.0.1:6433]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+    /// Share the port with a running pgweir, to take over from it
+    #[arg(long)]
+    pub reuse_port: bool,
+    /// postgres://user:password@host1,host2/database?pool_size=16; wins over the file
+    #[arg(value_name = "URL")]
+    pub url: Option<String>,
+}
+
+impl RunArgs {
+    /// The part that says where settings are read from.
+    pub fn sources(&self) -> Sources {
+        Sources {
+            file: self.config.clone(),
+            url: self.url.clone(),
+            listen: self.listen.clone(),
+            http: self.http.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for RunArgs {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunArgs")
+            .field("config", &self.config)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Does what the command line says. `start` runs the proxy until it stops; `probe` logs in to a node and
+/// says what it is (`PostgreSQL 15.3, primary`), or what went wrong.
+pub fn main(
+    start: impl FnOnce(RunArgs, Loaded) -> ExitCode,
+    probe: impl AsyncFn(&Settings, &Database, &Host) -> Result<String, String>,
+) -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(arguments) => match config::load_with_origins(&arguments.sources()) {
+            Ok(loaded) => start(arguments, loaded),
+            Err(errors) => refuse(&errors),
+        },
+        Command::Check(arguments) => match config::load_with_origins(&arguments.sources()) {
+            Ok(loaded) => check(&loaded, probe),
+            Err(errors) => refuse(&errors),
+        },
+        Command::Generate { document } => {
+            print!("{}", document.text());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn refuse(errors: &[ConfigError]) -> ExitCode {
+    for error in errors {
+        eprintln!("{error}");
+    }
+    ExitCode::FAILURE
+}
+
+fn check(
+    loaded: &Loaded,
+    probe: impl AsyncFn(&Settings, &Database, &Host) -> Result<String, String>,
+) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let settings = &loaded.settings;
+    let probe = async |database: &Database, host: &Host| probe(settings, database, host).await;
+    match runtime.block_on(check::run(loaded, probe, &mut std::io::stdout())) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("standard output: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_become_sources_and_are_not_shown() {
+        let words = "pgweir check --listen [::1]:1 --listen 127.0.0.1:2 --http off --config f.toml postgres://u:sekret@h/d";
+        let Command::Check(arguments) = Cli::parse_from(words.split(' ')).command else {
+            panic!("not check");
+        };
+        assert!(!format!("{arguments:?}").contains("sekret"));
+        let sources = arguments.sources();
+        assert_eq!(sources.listen, ["[::1]:1", "127.0.0.1:2"]);
+        assert_eq!(sources.http.as_deref(), Some("off"));
+        assert_eq!(sources.file, Some(PathBuf::from("f.toml")));
+        assert_eq!(sources.url.as_deref(), Some("postgres://u:sekret@h/d"));
+    }
+}

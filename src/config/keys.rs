@@ -1,0 +1,349 @@
+//! Every setting, defined once: key, kind, default, meaning, and when a change takes effect.
+//!
+//! The reader (`config::file`, `config::written`), the defaults, the sample file and the reference page
+//! all come from these tables.
+
+use std::path::PathBuf;
+
+use super::file;
+use super::kinds::{self, Context, Given};
+use super::settings::{Admin, Auth, ClientTls, Limits, Log, Pool, Settings, User};
+use super::written::WrittenDatabase;
+
+/// When a changed value takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// At the next reload.
+    Reload,
+    /// At the next start.
+    Restart,
+}
+
+/// What there is to say of a key.
+#[derive(Debug)]
+pub struct Meta {
+    /// The key.
+    pub name: &'static str,
+    /// The kind of its value, in a word.
+    pub kind: &'static str,
+    /// What it accepts.
+    pub accepts: &'static str,
+    /// Its default as it would be written in the file; `none` where it is not set.
+    pub default: &'static str,
+    /// A value to show where there is no default.
+    pub example: &'static str,
+    /// What it means, by lines.
+    pub doc: &'static [&'static str],
+    /// When a change takes effect.
+    pub effect: Effect,
+}
+
+impl Meta {
+    /// The default as written, if there is one.
+    pub fn default(&self) -> Option<&'static str> {
+        Some(self.default).filter(|default| *default != "none")
+    }
+}
+
+/// A key of a `T`.
+pub struct Key<T: 'static> {
+    /// What there is to say of it.
+    pub meta: Meta,
+    set: fn(&mut T, &Given, &Context<'_>) -> Result<(), String>,
+}
+
+/// The keys of a section of the file, which describe a `T`.
+pub struct Table<T: 'static> {
+    /// As in the file; empty for the top level.
+    pub name: &'static str,
+    /// What it is about, by lines.
+    pub about: &'static [&'static str],
+    /// Its keys, in the order of the documentation.
+    pub keys: &'static [Key<T>],
+}
+
+impl<T> Table<T> {
+    /// Sets a key. `None`: there is no such key. The error continues a sentence that begins with the key.
+    pub fn set(
+        &self,
+        target: &mut T,
+        name: &str,
+        given: &Given,
+        context: &Context<'_>,
+    ) -> Option<Result<(), String>> {
+        let key = self.keys.iter().find(|key| key.meta.name == name)?;
+        Some((key.set)(target, given, context))
+    }
+
+    /// Sets every key that has a default.
+    ///
+    /// # Panics
+    /// When a default in these tables is not a value of its key; a test reads them all.
+    pub fn set_defaults(&self, target: &mut T) {
+        let context = Context {
+            folder: PathBuf::new(),
+            env: &|_| None,
+        };
+        for key in self.keys {
+            let Some(default) = key.meta.default() else {
+                continue;
+            };
+            let given = file::value(default).unwrap_or(Given::Other("not TOML"));
+            if let Err(problem) = (key.set)(target, &given, &context) {
+                panic!("the default of {} {problem}", key.meta.name);
+            }
+        }
+    }
+
+    /// The names of its keys.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<T> {
+        self.keys.iter().map(|key| key.meta.name)
+    }
+
+    /// For the documentation: what it is about and its keys.
+    pub fn section(&self) -> Section {
+        let keys = self.keys.iter().map(|key| &key.meta).collect();
+        Section {
+            name: self.name,
+            about: self.about,
+            keys,
+        }
+    }
+}
+
+/// A table without its type.
+pub struct Section {
+    /// As in the file; empty for the top level.
+    pub name: &'static str,
+    /// What it is about, by lines.
+    pub about: &'static [&'static str],
+    /// Its keys.
+    pub keys: Vec<&'static Meta>,
+}
+
+/// All sections, in the order of the documentation.
+pub fn sections() -> Vec<Section> {
+    vec![
+        TOP.section(),
+        TLS.section(),
+        AUTH.section(),
+        LIMITS.section(),
+        ADMIN.section(),
+        LOG.section(),
+        POOL.section(),
+        DATABASE.section(),
+        USER.section(),
+    ]
+}
+
+macro_rules! example {
+    () => {
+        ""
+    };
+    ($example:tt) => {
+        stringify!($example)
+    };
+}
+
+/// `name: KIND = default [, example], Effect, |target| place to set;` under its documentation.
+macro_rules! table {
+    ($(#[doc = $about:literal])+ $TABLE:ident: $T:ty = $section:literal;
+     $($(#[doc = $doc:literal])+ $key:ident: $KIND:ident = $default:tt $(e.g. $example:tt)?, $Effect:ident,
+       |$target:ident| $place:expr;)+) => {
+        #[doc = concat!("The keys of `[", $section, "]`.")]
+        pub static $TABLE: Table<$T> = Table {
+            name: $section,
+            about: &[$($about),+],
+            keys: &[$(Key {
+                meta: Meta {
+                    name: stringify!($key),
+                    kind: kinds::$KIND.name,
+                    accepts: kinds::$KIND.accepts,
+                    default: stringify!($default),
+                    example: example!($($example)?),
+                    doc: &[$($doc),+],
+                    effect: Effect::$Effect,
+                },
+                set: |$target, given, context| {
+                    $place = From::from(kinds::$KIND.value(given, context)?);
+                    Ok(())
+                },
+            }),+],
+        };
+    };
+}
+
+table! {
+    /// Where pgweir is found.
+    TOP: Settings = "";
+    /// TCP addresses on which clients are accepted.
+    listen: ADDRESSES = ["127.0.0.1:6432"], Restart, |settings| settings.listen;
+    /// Folder in which the unix socket `.s.PGSQL.<port>` is created, with the port of the first `listen`
+    /// address. Empty: no unix socket.
+    unix_socket_dir: FILE = "" e.g. "/run/postgresql", Restart, |settings| settings.unix_socket_dir;
+    /// Address of the HTTP server with `/metrics`, `/health` and `/ready`, or `"off"`.
+    http: ADDRESS_OR_OFF = "127.0.0.1:6433", Restart, |settings| settings.http_listen;
+    /// Data-plane threads; more than needed cost CPU. `"auto"`: a quarter of the machine's cores, one at least.
+    workers: WORKERS = "auto", Restart, |settings| settings.workers;
+}
+
+table! {
+    /// TLS towards clients.
+    TLS: ClientTls = "tls";
+    /// `disable`; `prefer` (or `allow`): offered, plain text accepted; `require`: plain text over TCP is refused.
+    mode: CLIENT_TLS_MODE = "disable", Reload, |tls| tls.mode;
+    /// PEM file with the certificate, followed by the intermediate ones.
+    cert_file: FILE = "" e.g. "server.crt", Reload, |tls| tls.cert_file;
+    /// PEM file with the private key of `cert_file`.
+    key_file: FILE = "" e.g. "server.key", Reload, |tls| tls.key_file;
+    /// PEM file with the authorities that sign client certificates; needed by the method `cert`.
+    ca_file: FILE = "" e.g. "clients-ca.crt", Reload, |tls| tls.ca_file;
+}
+
+table! {
+    /// How clients prove who they are.
+    AUTH: Auth = "auth";
+    /// The method when no `hba_file` is given. With `md5`, a user whose password is held as a SCRAM verifier
+    /// uses SCRAM. `password` is clear text, and is asked for over TLS or a unix socket only.
+    method: AUTH_METHOD = "scram-sha-256", Reload, |auth| auth.method;
+    /// A file in `pg_hba.conf` format; its rules replace `method`.
+    hba_file: FILE = "" e.g. "pg_hba.conf", Reload, |auth| auth.hba_file;
+    /// A file in `pg_ident.conf` format, for the `map=` options of `hba_file`.
+    ident_file: FILE = "" e.g. "pg_ident.conf", Reload, |auth| auth.ident_file;
+    /// Query that gives a user's name and verifier for `$1`. It is run as `auth_user` on the database asked
+    /// for, when a user is not in `[users]`.
+    auth_query: TEXT = "" e.g. "SELECT usename, passwd FROM pg_shadow WHERE usename = $1", Reload,
+        |auth| auth.auth_query;
+    /// The user, of `[users]` or of a database's URL, who runs `auth_query`, or reads `pg_authid` for
+    /// `pass_through`. Empty: the user of the URL on the command line, if there is one.
+    auth_user: TEXT = "" e.g. "postgres", Reload, |auth| auth.auth_user;
+    /// Whether a user that is not in `[users]` is proven against the verifier that the server has, and then
+    /// logged in to the server as that user.
+    pass_through: BOOL = true, Reload, |auth| auth.pass_through;
+}
+
+table! {
+    /// Bounds on everything that could grow or wait. An error that comes from one names it.
+    LIMITS: Limits = "limits";
+    /// From accepting a client to the end of its login.
+    login_timeout: DURATION = "15s", Reload, |limits| limits.login_timeout;
+    /// Clients that have not yet logged in.
+    max_unauthenticated: POSITIVE = 5000, Reload, |limits| limits.max_unauthenticated;
+    /// Clients in total.
+    max_clients: POSITIVE = 20000, Reload, |limits| limits.max_clients;
+    /// Server connections in total, over all pools. Keep it below the `max_connections` of the server.
+    max_servers: POSITIVE = 500, Reload, |limits| limits.max_servers;
+    /// Sessions that wait for a server, per pool. One more is refused (53300).
+    queue_length: COUNT = 10000, Reload, |limits| limits.queue_length;
+    /// How long a session waits for a server.
+    queue_timeout: DURATION = "30s", Reload, |limits| limits.queue_timeout;
+    /// How long connecting and logging in to a server may take.
+    connect_timeout: DURATION = "5s", Reload, |limits| limits.connect_timeout;
+    /// The longest message that is held in memory as a whole. A longer one is relayed in pieces, or refused
+    /// (54000) where it must be seen whole.
+    max_held_message: SIZE = "16MB", Reload, |limits| limits.max_held_message;
+    /// Prepared statements kept per server; the least recently used is closed first.
+    prepared_per_server: POSITIVE = 500, Reload, |limits| limits.prepared_per_server;
+    /// Prepared statements per session.
+    prepared_per_session: POSITIVE = 2000, Reload, |limits| limits.prepared_per_session;
+    /// Clients that do nothing for this long are closed.
+    client_idle_timeout: DURATION_OR_NEVER = "never", Reload, |limits| limits.client_idle_timeout;
+    /// Sessions that do nothing in a transaction for this long are ended.
+    idle_in_transaction_timeout: DURATION_OR_NEVER = "never", Reload,
+        |limits| limits.idle_in_transaction_timeout;
+    /// How long a graceful stop waits for transactions to end.
+    drain_timeout: DURATION_OR_ZERO = "30s", Reload, |limits| limits.drain_timeout;
+}
+
+table! {
+    /// The console: connect to the database `pgweir` (or `pgbouncer`).
+    ADMIN: Admin = "admin";
+    /// Users who may give every command.
+    admin_users: NAMES = [] e.g. ["postgres"], Reload, |admin| admin.admin_users;
+    /// Users who may only use `SHOW`.
+    stats_users: NAMES = [] e.g. ["monitoring"], Reload, |admin| admin.stats_users;
+}
+
+table! {
+    /// How log events are written, a line an event, to standard error.
+    LOG: Log = "log";
+    /// `text` or `json`.
+    format: LOG_FORMAT = "text", Restart, |log| log.json;
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    level: LOG_LEVEL = "info", Reload, |log| log.level;
+}
+
+table! {
+    /// Pools, for all databases. Every key may also stand in a database, and in a URL as a parameter.
+    POOL: Pool = "pool";
+    /// When a server goes back to the pool: `transaction`: at the end of each transaction; `session`: when the
+    /// client leaves; `statement`: after each statement, and explicit transactions are refused.
+    pool_mode: POOL_MODE = "transaction", Reload, |pool| pool.mode;
+    /// Servers for each pair of database and user.
+    pool_size: POSITIVE = 16, Reload, |pool| pool.size;
+    /// Servers kept even when idle, for each pair of database and user.
+    min_idle: COUNT = 0, Reload, |pool| pool.min_idle;
+    /// A server older than this is closed when it is given back.
+    lifetime: DURATION = "1h", Reload, |pool| pool.lifetime;
+    /// A server idle for longer than this is closed.
+    idle_timeout: DURATION = "10m", Reload, |pool| pool.idle_timeout;
+    /// What happens when a session makes state that cannot follow it to another server (a temporary table,
+    /// say): `pin`: it keeps its server for as long as it must; `refuse`: the statement is refused (0A000).
+    pins: PINS = "pin", Reload, |pool| pool.pins;
+    /// Whether `BEGIN` is held back until the first statement of the transaction.
+    defer_begin: BOOL = true, Reload, |pool| pool.defer_begin;
+}
+
+table! {
+    /// A database as clients name it; `[databases."*"]` is for every name that is not there. It needs a `url`
+    /// or `hosts`; the other keys may also stand beside the `url`, and win over it.
+    DATABASE: WrittenDatabase = "databases.NAME";
+    /// Everything in one: `postgres://user:password@host1,host2:5433/database?pool_size=20`. Its user may log
+    /// in to pgweir with its password.
+    url: SECRET = none e.g. "postgres://app:secret@10.0.0.1,10.0.0.2/shop", Reload, |database| database.url;
+    /// The hosts that may serve it, in order of preference: `name`, `name:port`, `[::1]:port`, or the folder
+    /// of a unix socket.
+    hosts: HOSTS = none e.g. ["10.0.0.1:5432", "10.0.0.2"], Reload, |database| database.hosts;
+    /// Its name on the server, when that is another.
+    database: TEXT = none e.g. "shop", Reload, |database| database.database;
+    /// A user who may log in to pgweir with `password`, and as whom pgweir itself logs in to this database.
+    user: TEXT = none e.g. "app", Reload, |database| database.user;
+    /// The password of `user`.
+    password: SECRET = none e.g. "env:SHOP_PASSWORD", Reload, |database| database.password;
+    /// The user (as `user` here, or in `[users]`) as whom servers are logged in to, whoever the client is.
+    /// Not set: as the client's user.
+    server_user: TEXT = none e.g. "app", Reload, |database| database.server_user;
+    /// Which of the hosts to take: `any`, `read-write`, `read-only`, `primary`, `standby`, `prefer-standby`.
+    target_session_attrs: TARGET = "any", Reload, |database| database.target;
+    /// TLS towards the server: `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`.
+    sslmode: SSLMODE = "prefer", Reload, |database| database.tls.mode;
+    /// PEM file with the authorities that sign the server's certificate; not set: the system's.
+    sslrootcert: FILE = none e.g. "servers-ca.crt", Reload, |database| database.tls.ca_file;
+    /// PEM file with the certificate that pgweir shows to the server.
+    sslcert: FILE = none e.g. "pgweir.crt", Reload, |database| database.tls.cert_file;
+    /// PEM file with the key of `sslcert`.
+    sslkey: FILE = none e.g. "pgweir.key", Reload, |database| database.tls.key_file;
+    /// `postgres`: TLS is asked for first; `direct`: it begins at once (PostgreSQL 17).
+    sslnegotiation: SSLNEGOTIATION = "postgres", Reload, |database| database.tls.direct;
+    /// `application_name` of server connections whose client gives none.
+    application_name: TEXT = none e.g. "pgweir", Reload, |database| database.application_name;
+    /// Settings for server connections, as in libpq.
+    options: OPTIONS = none e.g. "-c statement_timeout=5min", Reload, |database| database.options;
+    /// Overrides `connect_timeout` of `[limits]`.
+    connect_timeout: CONNECT_TIMEOUT = none e.g. "2s", Reload, |database| database.connect_timeout;
+    /// Overrides `queue_timeout` of `[limits]`.
+    queue_timeout: DURATION = none e.g. "10s", Reload, |database| database.queue_timeout;
+}
+
+table! {
+    /// A user who may log in to pgweir.
+    USER: User = "users.NAME";
+    /// A plain password, `md5...`, or a SCRAM verifier (`SCRAM-SHA-256$...`). Not set: no login by password.
+    password: SECRET = none e.g. "env:REPORT_PASSWORD", Reload, |user| user.password;
+    /// Overrides the database's `pool_mode`.
+    pool_mode: POOL_MODE = none e.g. "session", Reload, |user| user.pool_mode;
+    /// Overrides the database's `pool_size`.
+    pool_size: POSITIVE = none e.g. 4, Reload, |user| user.pool_size;
+    /// Clients logged in as this user at once.
+    max_clients: POSITIVE = none e.g. 200, Reload, |user| user.max_clients;
+}

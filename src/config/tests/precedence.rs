@@ -1,0 +1,296 @@
+//! What wins, and what the settings are in the end.
+
+use std::time::Duration;
+
+use super::*;
+use crate::config::settings::*;
+
+fn loaded(text: &str, sources: &Sources) -> Settings {
+    load_text(text, sources)
+        .unwrap_or_else(|errors| panic!("{errors:#?}\nin\n{text}"))
+        .settings
+}
+
+fn secret(text: &str) -> Option<Secret> {
+    Some(Secret(text.to_owned()))
+}
+
+fn keys<T>(map: &std::collections::BTreeMap<String, T>) -> Vec<&str> {
+    map.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn a_url_alone_is_enough() {
+    let settings = loaded(
+        "",
+        &with_url("postgres://app:pw@h1,h2:5433/shop?pool_size=4&pool_mode=session"),
+    );
+    assert_eq!(keys(&settings.databases), ["*", "shop"]);
+    let shop = &settings.databases["shop"];
+    assert_eq!(
+        shop.hosts,
+        [Host::Tcp("h1".into(), 5432), Host::Tcp("h2".into(), 5433)]
+    );
+    assert_eq!(shop.server_database.as_deref(), Some("shop"));
+    assert_eq!(
+        shop.pool,
+        Pool {
+            mode: PoolMode::Session,
+            size: 4,
+            ..Pool::default()
+        }
+    );
+    assert_eq!(shop.server_user, None);
+    assert_eq!(shop.probe_user.as_deref(), Some("app"));
+    let fallback = Database {
+        server_database: None,
+        ..shop.clone()
+    };
+    assert_eq!(settings.databases["*"], fallback);
+    assert_eq!(keys(&settings.users), ["app"]);
+    assert_eq!(
+        settings.users["app"],
+        User {
+            password: secret("pw"),
+            ..User::default()
+        }
+    );
+    assert_eq!(
+        settings.auth,
+        Auth {
+            auth_user: Some("app".into()),
+            ..Auth::default()
+        }
+    );
+    assert_eq!(settings.limits, Limits::default());
+}
+
+#[test]
+fn a_url_needs_neither_password_nor_database_nor_user() {
+    let settings = loaded("", &with_url("postgres://app@%2Frun%2Fpostgresql:5433"));
+    assert_eq!(keys(&settings.databases), ["*"]);
+    assert_eq!(
+        settings.databases["*"].hosts,
+        [Host::Unix("/run/postgresql".into(), 5433)]
+    );
+    assert_eq!(settings.databases["*"].server_database, None);
+    assert_eq!(settings.users["app"], User::default());
+
+    let settings = loaded("", &with_url("postgres://h/shop"));
+    assert_eq!(keys(&settings.users), [""; 0]);
+    assert_eq!(settings.databases["shop"].probe_user, None);
+    assert_eq!(settings.auth.auth_user, None);
+}
+
+#[test]
+fn parameters_of_a_url() {
+    let url = "postgres://h/d?sslmode=verify-full&target_session_attrs=primary&application_name=weir\
+               &options=-c%20geqo%3Doff&connect_timeout=3&queue_timeout=2s&min_idle=1&lifetime=2h&idle_timeout=5min\
+               &pins=refuse&defer_begin=off";
+    let settings = loaded("", &with_url(url));
+    let database = &settings.databases["d"];
+    assert_eq!(
+        database.tls,
+        ServerTls {
+            mode: SslMode::VerifyFull,
+            ..ServerTls::default()
+        }
+    );
+    assert_eq!(database.target, TargetSessionAttrs::Primary);
+    let options = [("application_name", "weir"), ("geqo", "off")];
+    assert!(
+        database
+            .server_options
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .eq(options)
+    );
+    assert_eq!(database.connect_timeout, Some(Duration::from_secs(3)));
+    assert_eq!(database.queue_timeout, Some(Duration::from_secs(2)));
+    let pool = Pool {
+        mode: PoolMode::Transaction,
+        size: 16,
+        min_idle: 1,
+        lifetime: Duration::from_secs(7200),
+        idle_timeout: Duration::from_secs(300),
+        pins: PinPolicy::Refuse,
+        defer_begin: false,
+    };
+    assert_eq!(database.pool, pool);
+}
+
+#[test]
+fn defaults_are_those_of_the_documentation() {
+    let s = Duration::from_secs;
+    let limits = Limits {
+        login_timeout: s(15),
+        max_unauthenticated: 5000,
+        max_clients: 20000,
+        max_servers: 500,
+        queue_length: 10000,
+        queue_timeout: s(30),
+        connect_timeout: s(5),
+        max_held_message: 16 << 20,
+        prepared_per_server: 500,
+        prepared_per_session: 2000,
+        client_idle_timeout: None,
+        idle_in_transaction_timeout: None,
+        drain_timeout: s(30),
+    };
+    let pool = Pool {
+        mode: PoolMode::Transaction,
+        size: 16,
+        min_idle: 0,
+        lifetime: s(3600),
+        idle_timeout: s(600),
+        pins: PinPolicy::Pin,
+        defer_begin: true,
+    };
+    let auth = Auth {
+        method: AuthMethod::ScramSha256,
+        hba_file: None,
+        ident_file: None,
+        auth_query: None,
+        auth_user: None,
+        pass_through: true,
+    };
+    let settings = Settings::default();
+    assert_eq!(settings.listen, ["127.0.0.1:6432".parse().unwrap()]);
+    assert_eq!(
+        settings.http_listen,
+        Some("127.0.0.1:6433".parse().unwrap())
+    );
+    assert!(settings.workers >= 1);
+    assert_eq!(
+        (settings.limits, Pool::default(), settings.auth),
+        (limits, pool, auth)
+    );
+    assert_eq!(settings.client_tls, ClientTls::default());
+    assert_eq!(
+        settings.log,
+        Log {
+            json: false,
+            level: "info".to_owned()
+        }
+    );
+}
+
+#[test]
+fn the_file_wins_over_defaults_and_the_command_line_over_the_file() {
+    let file = "
+        listen = ['127.0.0.1:1', '127.0.0.1:2']
+        http = 'off'
+        [pool]
+        pool_size = 8
+        lifetime = '2h'
+        [databases.shop]
+        url = 'postgres://app:file@one/shop?pool_size=5&min_idle=2'
+        min_idle = 3
+        sslmode = 'require'
+        [databases.other]
+        hosts = ['two:5433']
+        [users.app]
+        max_clients = 7
+    ";
+    let settings = loaded(file, &Sources::default());
+    assert_eq!(settings.listen.len(), 2);
+    assert_eq!(settings.http_listen, None);
+    let shop = &settings.databases["shop"];
+    assert_eq!(
+        (
+            shop.pool.size,
+            shop.pool.min_idle,
+            shop.pool.lifetime.as_secs()
+        ),
+        (5, 3, 7200)
+    );
+    let other = &settings.databases["other"];
+    assert_eq!((other.pool.size, other.server_database.clone()), (8, None));
+    assert_eq!(keys(&settings.databases), ["other", "shop"]);
+    let app = User {
+        password: secret("file"),
+        max_clients: Some(7),
+        ..User::default()
+    };
+    assert_eq!(settings.users["app"], app);
+
+    let sources = Sources {
+        listen: vec!["[::1]:3".to_owned()],
+        http: Some("127.0.0.1:4".to_owned()),
+        ..with_url("postgres://app:line@three/shop?pool_size=6")
+    };
+    let settings = loaded(file, &sources);
+    assert_eq!(settings.listen, ["[::1]:3".parse().unwrap()]);
+    assert_eq!(settings.http_listen, Some("127.0.0.1:4".parse().unwrap()));
+    let shop = &settings.databases["shop"];
+    assert_eq!(shop.hosts, [Host::Tcp("three".into(), 5432)]);
+    assert_eq!(
+        (shop.pool.size, shop.pool.min_idle, shop.tls.mode),
+        (6, 3, SslMode::Require)
+    );
+    assert_eq!(settings.users["app"].password, secret("line"));
+    // The file says which databases there are, so there is no fallback.
+    assert_eq!(keys(&settings.databases), ["other", "shop"]);
+    let unnamed = load_text(file, &with_url("postgres://three")).expect_err("no name");
+    assert_eq!(
+        unnamed,
+        ["URL: the URL names no database; add /name, since the file has databases too"]
+    );
+}
+
+#[test]
+fn a_url_wins_over_the_password_of_the_users_section() {
+    let file = "[users.app]\npassword = 'file'\npool_size = 2\n";
+    let settings = loaded(file, &with_url("postgres://app:line@h/shop"));
+    let app = User {
+        password: secret("line"),
+        pool_size: Some(2),
+        ..User::default()
+    };
+    assert_eq!(settings.users["app"], app);
+    assert_eq!(keys(&settings.databases), ["*", "shop"]);
+}
+
+#[test]
+fn secrets_come_from_the_environment_and_from_files() {
+    let path = std::env::temp_dir().join(format!("pgweir-secret-{}", std::process::id()));
+    std::fs::write(&path, "from a file\n").unwrap();
+    let check = |written: &str, expected: &str| {
+        let text = format!("[databases.d]\nhosts = 'h'\nuser = 'u'\npassword = {written:?}\n");
+        let settings = loaded(&text, &Sources::default());
+        assert_eq!(settings.users["u"].password, secret(expected), "{written}");
+    };
+    check("pw", "pw");
+    check("env:SHOP_PASSWORD", "from the environment");
+    check(&format!("file:{}", path.display()), "from a file");
+    check("plain:env:SHOP_PASSWORD", "env:SHOP_PASSWORD");
+    std::fs::remove_file(&path).unwrap();
+
+    let settings = loaded("[databases.d]\nurl = 'env:SHOP_URL'\n", &Sources::default());
+    assert_eq!(settings.users["app"].password, secret("sekret"));
+    assert_eq!(settings.databases["d"].pool.size, 3);
+    assert!(!format!("{settings:?}").contains("sekret"));
+}
+
+#[test]
+fn origins_say_where() {
+    let file = "[databases.shop]\nurl = 'postgres://app:pw@one/shop?sslmode=require'\npool_size = 3\n[users.x]\n";
+    let check = |sources: &Sources, path: &str, expected: &str| {
+        let origins = load_text(file, sources).expect("good").origins;
+        assert_eq!(origins.of(path).to_string(), expected, "{path}");
+    };
+    let none = Sources::default();
+    check(&none, "databases.shop", "f.toml:1:12");
+    check(&none, "databases.shop.hosts", "f.toml:2:8");
+    check(&none, "databases.shop.sslmode", "f.toml:2:35");
+    check(&none, "databases.shop.pool_size", "f.toml:3:1");
+    check(&none, "databases.shop.lifetime", "f.toml:1:12");
+    check(&none, "users.app", "f.toml:2:8");
+    check(&none, "users.x", "f.toml:4:8");
+    check(&none, "limits.max_clients", "default");
+    let line = with_url("postgres://app:other@two/shop?pool_size=4");
+    check(&line, "databases.shop", "URL");
+    check(&line, "databases.shop.hosts", "URL");
+    check(&line, "databases.shop.pool_size", "URL, character 31");
+    check(&line, "users.app", "URL");
+}

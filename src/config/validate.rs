@@ -1,0 +1,331 @@
+//! Contradictions: settings that are right each by itself and cannot be meant together.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::place::{Origin, Origins};
+use super::settings::{
+    AuthMethod, ClientTlsMode, Database, Host, PinPolicy, PoolMode, Secret, Settings, SslMode,
+};
+use super::written::Written;
+
+/// What only the written form shows.
+pub fn as_written(written: &mut Written) {
+    let mut errors = vec![];
+    for (name, database) in &written.databases {
+        let path = format!("databases.{name}");
+        if database.hosts.is_empty() {
+            errors.push((
+                path.clone(),
+                "this database has no host; add `url` or `hosts`",
+            ));
+        }
+        if ["pgweir", "pgbouncer"].contains(&name.as_str()) {
+            let message = "this name is the console's; choose another, and keep the server's name in `database`";
+            errors.push((path, message));
+        }
+    }
+    let tls = &written.settings.client_tls;
+    let unused = tls.cert_file.is_some() && tls.mode == ClientTlsMode::Disable;
+    if unused && written.origins.exact("tls.mode").is_none() {
+        let message = "a certificate is given, but TLS is not turned on; set mode = \"prefer\", \"require\" or \"disable\"";
+        errors.push(("tls.cert_file".to_owned(), message));
+    }
+    for (path, message) in errors {
+        written.error(written.origins.of(&path), message);
+    }
+}
+
+/// What the complete settings show.
+pub fn as_used(written: &mut Written) {
+    let mut problems = Problems {
+        origins: &written.origins,
+        found: vec![],
+    };
+    let settings = &written.settings;
+    addresses(settings, &mut problems);
+    files(settings, &mut problems);
+    client_tls(settings, &mut problems);
+    auth(settings, &mut problems);
+    for (name, database) in &settings.databases {
+        identities(settings, name, database, &mut problems);
+        pool(settings, name, database, &mut problems);
+        server_tls(name, database, &mut problems);
+        itself(settings, name, database, &mut problems);
+    }
+    for (origin, message) in problems.found {
+        written.error(origin, message);
+    }
+}
+
+struct Problems<'a> {
+    origins: &'a Origins,
+    found: Vec<(Origin, String)>,
+}
+
+impl Problems<'_> {
+    /// At the first of these paths that somebody wrote, else at the section of the first.
+    fn at(&mut self, paths: &[&str], message: impl Into<String>) {
+        let written = paths
+            .iter()
+            .find_map(|path| self.origins.exact(path))
+            .cloned();
+        let origin = written.unwrap_or_else(|| self.origins.of(paths[0]));
+        self.found.push((origin, message.into()));
+    }
+}
+
+fn addresses(settings: &Settings, problems: &mut Problems<'_>) {
+    if settings.databases.is_empty() {
+        problems.at(
+            &["databases"],
+            "there is no database; give a URL such as postgres://user:password@host/name, or a file with [databases.NAME]",
+        );
+    }
+    if settings.listen.is_empty() && settings.unix_socket_dir.is_none() {
+        problems.at(
+            &["listen"],
+            "nothing is listened on; give an address, or `unix_socket_dir`",
+        );
+    }
+    if settings.listen.is_empty() && settings.unix_socket_dir.is_some() {
+        problems.at(
+            &["listen"],
+            "the unix socket takes the port of the first address, and there is none; give one",
+        );
+    }
+    for (index, address) in settings.listen.iter().enumerate() {
+        if settings.listen[..index].contains(address) {
+            problems.at(&["listen"], format!("{address} is there twice; remove one"));
+        }
+        if settings.http_listen == Some(*address) {
+            problems.at(
+                &["http", "listen"],
+                format!("{address} is used by `listen` too; choose another port"),
+            );
+        }
+    }
+}
+
+fn files(settings: &Settings, problems: &mut Problems<'_>) {
+    let (tls, auth) = (&settings.client_tls, &settings.auth);
+    let mut named = vec![
+        ("tls.cert_file".to_owned(), &tls.cert_file),
+        ("tls.key_file".to_owned(), &tls.key_file),
+        ("tls.ca_file".to_owned(), &tls.ca_file),
+        ("auth.hba_file".to_owned(), &auth.hba_file),
+        ("auth.ident_file".to_owned(), &auth.ident_file),
+    ];
+    for (name, database) in &settings.databases {
+        let tls = &database.tls;
+        named.push((format!("databases.{name}.sslrootcert"), &tls.ca_file));
+        named.push((format!("databases.{name}.sslcert"), &tls.cert_file));
+        named.push((format!("databases.{name}.sslkey"), &tls.key_file));
+    }
+    for (path, file) in named {
+        let Some(file) = file else { continue };
+        if let Err(reason) = readable(file) {
+            problems.at(
+                &[&path],
+                format!(
+                    "{} cannot be read: {reason}; correct the path or its permissions",
+                    file.display()
+                ),
+            );
+        }
+    }
+    if let Some(folder) = settings
+        .unix_socket_dir
+        .as_ref()
+        .filter(|folder| !folder.is_dir())
+    {
+        problems.at(
+            &["unix_socket_dir"],
+            format!("{} is not a folder; create it", folder.display()),
+        );
+    }
+}
+
+fn readable(file: &Path) -> Result<(), String> {
+    let file = std::fs::File::open(file).map_err(|error| error.to_string())?;
+    match file.metadata() {
+        Ok(about) if about.is_dir() => Err("it is a folder".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn client_tls(settings: &Settings, problems: &mut Problems<'_>) {
+    let tls = &settings.client_tls;
+    let on = tls.mode != ClientTlsMode::Disable;
+    match (&tls.cert_file, &tls.key_file) {
+        (None, None) if on => problems.at(
+            &["tls.mode"],
+            "TLS needs a certificate; add `cert_file` and `key_file`",
+        ),
+        (Some(_), None) => problems.at(
+            &["tls.cert_file"],
+            "the certificate has no key; add `key_file`",
+        ),
+        (None, Some(_)) => problems.at(
+            &["tls.key_file"],
+            "the key has no certificate; add `cert_file`",
+        ),
+        _ => {}
+    }
+}
+
+fn auth(settings: &Settings, problems: &mut Problems<'_>) {
+    let auth = &settings.auth;
+    let tls_off = settings.client_tls.mode == ClientTlsMode::Disable;
+    if auth.hba_file.is_none() {
+        match auth.method {
+            AuthMethod::Cert if settings.client_tls.ca_file.is_none() => {
+                problems.at(
+                    &["auth.method"],
+                    "`cert` needs the authorities of client certificates; add `ca_file` to [tls]",
+                );
+            }
+            AuthMethod::Cert if tls_off => {
+                problems.at(&["auth.method"], "`cert` needs TLS; set `mode` in [tls]");
+            }
+            AuthMethod::Password if tls_off && settings.unix_socket_dir.is_none() => {
+                problems.at(
+                    &["auth.method"],
+                    "`password` is for TLS and unix sockets only; set `mode` in [tls]",
+                );
+            }
+            _ => {}
+        }
+    }
+    if auth.ident_file.is_some() && auth.hba_file.is_none() {
+        problems.at(
+            &["auth.ident_file"],
+            "`ident_file` is used by rules of `hba_file` only; add that or remove this",
+        );
+    }
+    if auth.auth_query.is_some() && auth.auth_user.is_none() {
+        problems.at(
+            &["auth.auth_query"],
+            "`auth_query` needs a user who runs it; add `auth_user`",
+        );
+    }
+    if let Some(user) = &auth.auth_user
+        && let Err(reason) = can_log_in(settings, user, false)
+    {
+        problems.at(&["auth.auth_user"], format!("`auth_user` {reason}"));
+    }
+}
+
+fn identities(settings: &Settings, name: &str, database: &Database, problems: &mut Problems<'_>) {
+    if let Some(user) = &database.server_user {
+        let by_certificate = database.tls.cert_file.is_some();
+        if let Err(reason) = can_log_in(settings, user, by_certificate) {
+            problems.at(
+                &[&format!("databases.{name}.server_user")],
+                format!("`server_user` {reason}"),
+            );
+        }
+    }
+}
+
+/// Whether this user can log in to a server by what is known of it.
+fn can_log_in(settings: &Settings, user: &str, by_certificate: bool) -> Result<(), String> {
+    let Some(known) = settings.users.get(user) else {
+        return Err(format!(
+            "is `{user}`, who is not known here; add [users.{user}] with a password"
+        ));
+    };
+    let verifier = |Secret(text): &Secret| text.starts_with("SCRAM-SHA-256$");
+    if known.password.as_ref().is_some_and(verifier) && !by_certificate {
+        return Err(format!(
+            "is `{user}`, of whom only a SCRAM verifier is known, which logs in nobody; give the password"
+        ));
+    }
+    Ok(())
+}
+
+fn pool(settings: &Settings, name: &str, database: &Database, problems: &mut Problems<'_>) {
+    let pool = &database.pool;
+    let of = |key: &str| (format!("databases.{name}.{key}"), format!("pool.{key}"));
+    let (size, pool_size) = of("pool_size");
+    if pool.min_idle > pool.size {
+        let (idle, pool_idle) = of("min_idle");
+        let message = format!(
+            "`min_idle` is {}, more than `pool_size`, which is {}; lower it",
+            pool.min_idle, pool.size
+        );
+        problems.at(&[&idle, &size, &pool_idle, &pool_size], message);
+    }
+    let most = settings.limits.max_servers;
+    if pool.size > most {
+        let message = format!(
+            "`pool_size` is {}, more than `max_servers` of [limits], which is {most}",
+            pool.size
+        );
+        problems.at(&[&size, "limits.max_servers", &pool_size], message);
+    }
+    if pool.mode == PoolMode::Session && pool.pins == PinPolicy::Refuse {
+        let (pins, pool_pins) = of("pins");
+        let message = "`pins` is `refuse`, but in the pool mode `session` every session keeps its server; remove it";
+        problems.at(
+            &[&pins, &format!("databases.{name}.pool_mode"), &pool_pins],
+            message,
+        );
+    }
+}
+
+fn server_tls(name: &str, database: &Database, problems: &mut Problems<'_>) {
+    let tls = &database.tls;
+    let path = |key: &str| format!("databases.{name}.{key}");
+    match (&tls.cert_file, &tls.key_file) {
+        (Some(_), None) => problems.at(
+            &[&path("sslcert")],
+            "the certificate has no key; add `sslkey`",
+        ),
+        (None, Some(_)) => problems.at(
+            &[&path("sslkey")],
+            "the key has no certificate; add `sslcert`",
+        ),
+        _ => {}
+    }
+    if tls.direct && tls.mode < SslMode::Require {
+        let message = "`sslnegotiation` is `direct`, which needs TLS for certain; set `sslmode` to `require` or more";
+        problems.at(&[&path("sslnegotiation")], message);
+    }
+}
+
+/// A node that is pgweir itself.
+fn itself(settings: &Settings, name: &str, database: &Database, problems: &mut Problems<'_>) {
+    for host in &database.hosts {
+        let found = match host {
+            Host::Tcp(host, port) => settings
+                .listen
+                .iter()
+                .any(|address| address.port() == *port && is_here(host, address.ip())),
+            Host::Unix(folder, port) => {
+                settings.unix_socket_dir.as_ref() == Some(folder)
+                    && settings
+                        .listen
+                        .first()
+                        .is_some_and(|address| address.port() == *port)
+            }
+        };
+        if found {
+            let (hosts, url) = (
+                format!("databases.{name}.hosts"),
+                format!("databases.{name}.url"),
+            );
+            problems.at(
+                &[&hosts, &url],
+                "this host is where pgweir itself listens; name PostgreSQL's address and port",
+            );
+        }
+    }
+}
+
+fn is_here(host: &str, listened: IpAddr) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address == listened || (listened.is_unspecified() && address.is_loopback()),
+        Err(_) => host == "localhost" && (listened.is_loopback() || listened.is_unspecified()),
+    }
+}

@@ -1,0 +1,76 @@
+//! One question to a server, on a connection of its own.
+
+use std::sync::Arc;
+
+use super::Target;
+use super::connect::{self, Connected};
+use crate::wire::frame::{Frame, HEADER, back};
+use crate::wire::{Fault, emit};
+
+/// The longest row that is accepted as an answer.
+const MAX_ROW: usize = 1 << 20;
+
+/// Text columns of a row.
+pub type Row = Vec<Option<String>>;
+
+/// Connects, asks, and gives the rows of the answer.
+///
+/// # Errors
+/// As [`connect::connect`], or as the server answers.
+pub async fn ask(target: &Arc<Target>, sql: &str) -> Result<Vec<Row>, Fault> {
+    let asking = async {
+        let mut connected = connect::connect(target).await?;
+        rows(&mut connected, sql).await
+    };
+    tokio::time::timeout(target.connect_timeout * 2, asking)
+        .await
+        .unwrap_or_else(|_| Err(Fault::error("08006", "the server did not answer in time")))
+}
+
+async fn rows(connected: &mut Connected, sql: &str) -> Result<Vec<Row>, Fault> {
+    let cut = |error: std::io::Error| Fault::error("08006", format!("server closed the connection: {error}"));
+    let mut out = vec![];
+    emit::query(&mut out, sql.as_bytes());
+    connected.socket.write_all(&out).await.map_err(cut)?;
+    let mut rows = vec![];
+    loop {
+        let mut head = [0; HEADER];
+        connected.socket.read_exact(&mut head).await.map_err(cut)?;
+        let total = Frame::peek(&head)?.map_or(0, |frame| frame.total);
+        if !(HEADER..MAX_ROW).contains(&total) {
+            return Err(Fault::error("08P01", "server sent an unexpected message"));
+        }
+        let mut body = vec![0; total - HEADER];
+        connected.socket.read_exact(&mut body).await.map_err(cut)?;
+        match head[0] {
+            back::READY_FOR_QUERY => return Ok(rows),
+            back::ERROR_RESPONSE => return Err(Fault::from_body(&body)),
+            back::DATA_ROW => rows.push(columns(&body)),
+            _ => {}
+        }
+    }
+}
+
+fn columns(body: &[u8]) -> Row {
+    let mut rest = body.get(2..).unwrap_or_default();
+    let mut row = vec![];
+    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+        let length = i32::from_be_bytes(*length);
+        let Ok(length) = usize::try_from(length) else {
+            row.push(None);
+            rest = tail;
+            continue;
+        };
+        let Some((value, tail)) = tail.split_at_checked(length) else { break };
+        row.push(Some(String::from_utf8_lossy(value).into_owned()));
+        rest = tail;
+    }
+    row
+}
+
+/// `text` as an SQL literal, whatever `standard_conforming_strings` is.
+pub fn literal(text: &str) -> String {
+    let mut out = vec![];
+    super::state::quote_literal(&mut out, text.as_bytes());
+    String::from_utf8_lossy(&out).into_owned()
+}

@@ -1,0 +1,184 @@
+//! Who may log in, and where a login leads: settings, asked of the server where they do not know.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::pool::ask::{ask, literal};
+use crate::auth::scram::{MockSecret, RandomFailed};
+use crate::auth::{Identity, StoredSecret};
+use crate::config::Settings;
+use crate::config::settings::{Database, PoolMode};
+use crate::pool::Target;
+use crate::pool::target::{Credential, Hidden};
+use crate::wire::Fault;
+
+/// How long an identity that a server gave is used without asking again.
+const FRESH: Duration = Duration::from_secs(5);
+/// Identities kept; more are asked for again.
+const MAX_KEPT: usize = 10_000;
+
+/// Settings made ready for logins.
+#[derive(Debug)]
+pub struct Directory {
+    /// The settings.
+    pub settings: Settings,
+    /// Makes logins of unknown users look like those of known ones.
+    pub mock: MockSecret,
+    identities: HashMap<String, Arc<Identity>>,
+    asked: Mutex<HashMap<(String, String), (Instant, Arc<Identity>)>>,
+    targets: Mutex<HashMap<(String, String), Arc<Target>>>,
+}
+
+impl Directory {
+    /// # Errors
+    /// No randomness for salts.
+    pub fn new(settings: Settings, mock: MockSecret) -> Result<Directory, RandomFailed> {
+        let mut identities = HashMap::new();
+        for (name, user) in &settings.users {
+            let secret = user.password.as_ref().and_then(|secret| StoredSecret::parse(&secret.0).ok().flatten());
+            let identity = Identity::new(name.clone(), secret);
+            identity.prepare()?;
+            identities.insert(name.clone(), Arc::new(identity));
+        }
+        Ok(Directory { settings, mock, identities, asked: Mutex::default(), targets: Mutex::default() })
+    }
+
+    /// The settings of the database that a client names.
+    pub fn database(&self, name: &str) -> Option<&Database> {
+        self.settings.databases.get(name).or_else(|| self.settings.databases.get("*"))
+    }
+
+    /// Who `user` is: from the settings, else from the server, else unknown.
+    ///
+    /// # Errors
+    /// When the server must be asked and cannot be.
+    pub async fn identity(&self, database: &str, user: &str) -> Result<Arc<Identity>, Fault> {
+        if let Some(identity) = self.identities.get(user) {
+            return Ok(identity.clone());
+        }
+        let key = (database.to_owned(), user.to_owned());
+        if let Some((at, identity)) = lock(&self.asked).get(&key)
+            && at.elapsed() < FRESH
+        {
+            return Ok(identity.clone());
+        }
+        let identity = Arc::new(self.ask_for(database, user).await?);
+        let mut asked = lock(&self.asked);
+        if asked.len() >= MAX_KEPT {
+            asked.clear();
+        }
+        asked.insert(key, (Instant::now(), identity.clone()));
+        Ok(identity)
+    }
+
+    /// A login failed: what is kept of the user may be old.
+    pub fn doubt(&self, database: &str, user: &str) {
+        lock(&self.asked).remove(&(database.to_owned(), user.to_owned()));
+    }
+
+    async fn ask_for(&self, database: &str, user: &str) -> Result<Identity, Fault> {
+        let auth = &self.settings.auth;
+        let Some(asker) = auth.auth_user.as_deref().filter(|_| auth.pass_through || auth.auth_query.is_some()) else {
+            return Ok(Identity::unknown(user));
+        };
+        let Some(target) = self.target(database, asker) else { return Ok(Identity::unknown(user)) };
+        let name = literal(user);
+        let sql = match &auth.auth_query {
+            Some(query) => query.replace("$1", &name),
+            None => format!(
+                "SELECT rolname, rolpassword, rolcanlogin, pg_catalog.extract(epoch from rolvaliduntil)::pg_catalog.int8 \
+                 FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) {name}"
+            ),
+        };
+        let rows = ask(&target, &sql).await;
+        let rows = match rows {
+            // Not allowed to look: nobody is known beyond the settings.
+            Err(fault) if fault.sqlstate == "42501" => vec![],
+            rows => rows?,
+        };
+        Ok(rows.first().and_then(|row| known(user, row)).unwrap_or_else(|| Identity::unknown(user)))
+    }
+
+    /// Where the servers for (database, user) are; `None` for a database that does not exist.
+    pub fn target(&self, database: &str, user: &str) -> Option<Arc<Target>> {
+        let mut targets = lock(&self.targets);
+        let key = (database.to_owned(), user.to_owned());
+        if let Some(target) = targets.get(&key) {
+            return Some(target.clone());
+        }
+        let target = Arc::new(self.make_target(database, user)?);
+        targets.insert(key, target.clone());
+        Some(target)
+    }
+
+    fn make_target(&self, database: &str, user: &str) -> Option<Target> {
+        let settings = self.database(database)?;
+        let server_user = settings.server_user.clone().unwrap_or_else(|| user.to_owned());
+        let known = self.settings.users.get(&server_user);
+        let secret = known.and_then(|user| user.password.as_ref());
+        let credential = match secret.and_then(|secret| StoredSecret::parse(&secret.0).ok().flatten()) {
+            Some(StoredSecret::Plain(plain)) => {
+                Credential::Password { password: Hidden(plain.expose().to_vec()), derived: None }
+            }
+            Some(StoredSecret::Md5(shadow)) => Credential::Md5(Hidden(shadow.as_str().as_bytes().to_vec())),
+            _ => Credential::None,
+        };
+        let limits = &self.settings.limits;
+        let mut pool = settings.pool.clone();
+        if let Some(user) = self.settings.users.get(user) {
+            pool.mode = user.pool_mode.unwrap_or(pool.mode);
+            pool.size = user.pool_size.unwrap_or(pool.size);
+        }
+        Some(Target {
+            database: database.to_owned(),
+            user: user.to_owned(),
+            hosts: settings.hosts.clone(),
+            server_database: settings.server_database.clone().unwrap_or_else(|| database.to_owned()),
+            server_user,
+            options: settings.server_options.clone().into_iter().collect(),
+            attrs: settings.target,
+            tls: settings.tls.clone(),
+            connect_timeout: settings.connect_timeout.unwrap_or(limits.connect_timeout),
+            pool,
+            queue_length: limits.queue_length,
+            queue_timeout: settings.queue_timeout.unwrap_or(limits.queue_timeout),
+            prepared_limit: limits.prepared_per_server,
+            credential: Mutex::new(credential),
+        })
+    }
+
+    /// The mode for a connection: what it asked for, else what its user or database says.
+    pub fn mode(&self, target: &Target, asked: Option<&[u8]>) -> Result<PoolMode, Fault> {
+        match asked {
+            None => Ok(target.pool.mode),
+            Some(b"session") => Ok(PoolMode::Session),
+            Some(b"transaction") => Ok(PoolMode::Transaction),
+            Some(b"statement") => Ok(PoolMode::Statement),
+            Some(other) => {
+                let text = format!("invalid value for parameter \"pgweir.pool_mode\": \"{}\"", String::from_utf8_lossy(other));
+                Err(Fault::fatal("22023", text).hint("available values: session, transaction, statement"))
+            }
+        }
+    }
+
+    /// Targets in use, for a reload.
+    pub fn targets_like(&self, known: &Directory) -> Vec<Arc<Target>> {
+        let keys: Vec<_> = lock(&known.targets).keys().cloned().collect();
+        keys.iter().filter_map(|(database, user)| self.target(database, user)).collect()
+    }
+}
+
+fn known(user: &str, row: &[Option<String>]) -> Option<Identity> {
+    let text = |at: usize| row.get(at).and_then(|column| column.as_deref());
+    let secret = text(1).and_then(|secret| StoredSecret::parse(secret).ok().flatten());
+    let mut identity = Identity::new(user, secret);
+    identity.can_login = text(2) != Some("f");
+    let until = text(3).and_then(|seconds| seconds.parse::<u64>().ok());
+    identity.valid_until = until.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    Some(identity)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

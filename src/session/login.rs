@@ -1,0 +1,332 @@
+//! The login of a client: first packets, proof of identity, and the hand-over to a worker.
+
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::admit::Admission;
+use crate::auth::identity::{self, AuthFailure};
+use crate::auth::scram::{ChannelBinding, ServerExchange};
+use crate::auth::{Identity, StoredSecret};
+use crate::config::settings::{AuthMethod, PoolMode};
+use super::directory::Directory;
+use crate::pool::Target;
+use crate::pool::budget::Budget;
+use crate::pool::target::Credential;
+use crate::wire::frame::{self, Frame, HEADER, front};
+use crate::wire::startup::{self, Request, Startup};
+use crate::wire::{Fault, Socket, emit};
+
+/// The longest password message that is accepted (IAM tokens fit).
+const MAX_PASSWORD: usize = 65_536;
+
+/// What a login came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A client for a worker.
+    Admitted(Box<Admission>),
+    /// A client of the console.
+    Console(Box<ConsoleClient>),
+    /// A request to cancel.
+    Cancel {
+        /// As given in BackendKeyData.
+        pid: i32,
+        /// As given in BackendKeyData.
+        secret: Vec<u8>,
+    },
+    /// Nothing more to do.
+    Closed,
+}
+
+/// A client that named the console as its database.
+#[derive(Debug)]
+pub struct ConsoleClient {
+    /// Its socket.
+    pub socket: Socket,
+    /// Its name.
+    pub user: String,
+    /// Whether it may give commands.
+    pub may_command: bool,
+}
+
+/// Runs the login of one client. The caller bounds its time.
+pub async fn login(directory: &Arc<Directory>, clients: &Arc<Budget>, socket: Socket, peer: String) -> Outcome {
+    let mut login = Login { directory, socket };
+    match login.run(clients, peer).await {
+        Ok(Proven::Client(make)) => match login.socket.detach() {
+            Ok(socket) => Outcome::Admitted(Box::new(make(socket))),
+            Err(_) => Outcome::Closed,
+        },
+        Ok(Proven::Console(user, may_command)) => {
+            Outcome::Console(Box::new(ConsoleClient { socket: login.socket, user, may_command }))
+        }
+        Ok(Proven::Cancel { pid, secret }) => Outcome::Cancel { pid, secret },
+        Err(Ended::Refused(fault)) => {
+            let _ = login.socket.write_all(&fault.into_fatal().frame()).await;
+            Outcome::Closed
+        }
+        Err(Ended::Gone) => Outcome::Closed,
+    }
+}
+
+type Make = Box<dyn FnOnce(crate::wire::socket::Detached) -> Admission + Send>;
+
+enum Proven {
+    Client(Make),
+    Console(String, bool),
+    Cancel { pid: i32, secret: Vec<u8> },
+}
+
+enum Ended {
+    Refused(Fault),
+    Gone,
+}
+
+impl From<Fault> for Ended {
+    fn from(fault: Fault) -> Ended {
+        Ended::Refused(fault)
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(_: io::Error) -> Ended {
+        Ended::Gone
+    }
+}
+
+struct Login<'a> {
+    directory: &'a Arc<Directory>,
+    socket: Socket,
+}
+
+impl Login<'_> {
+    async fn run(&mut self, clients: &Arc<Budget>, peer: String) -> Result<Proven, Ended> {
+        let startup = match self.first_packet().await? {
+            Request::Start(startup) => startup,
+            Request::Cancel { pid, secret } => return Ok(Proven::Cancel { pid, secret }),
+            Request::Tls | Request::GssEnc => return Err(Fault::protocol("unexpected request for encryption").into()),
+        };
+        if startup.needs_negotiation() {
+            let mut out = vec![];
+            startup.emit_negotiation(&mut out);
+            self.socket.write_all(&out).await?;
+        }
+        let asked = Asked::of(&startup)?;
+        let share = clients.take();
+        let Some(share) = share else {
+            let limit = clients.limit();
+            return Err(Fault::fatal("53300", format!("sorry, too many clients already (max_clients = {limit})")).into());
+        };
+        if matches!(asked.database.as_str(), "pgweir" | "pgbouncer") && self.directory.database(&asked.database).is_none_or(|_| !self.directory.settings.databases.contains_key(&asked.database)) {
+            return self.console(&asked).await;
+        }
+        let target = self.directory.target(&asked.database, &asked.user);
+        let (pending, key) = self.prove(&asked).await?;
+        let target = target.ok_or_else(|| {
+            Fault::fatal("3D000", format!("database \"{}\" does not exist", asked.database))
+        })?;
+        key.into_iter().for_each(|key| learn(&target, key));
+        let mode = self.directory.mode(&target, asked.pool_mode.as_deref())?;
+        let minor = startup.spoken_minor();
+        let settings = asked.settings;
+        Ok(Proven::Client(Box::new(move |socket| {
+            Admission { socket, target, mode, settings, minor, pending, peer, share }
+        })))
+    }
+
+    async fn console(&mut self, asked: &Asked) -> Result<Proven, Ended> {
+        let admin = &self.directory.settings.admin;
+        let may_command = admin.admin_users.contains(&asked.user);
+        if !may_command && !admin.stats_users.contains(&asked.user) {
+            return Err(Fault::fatal("28000", format!("user \"{}\" may not use the console", asked.user))
+                .hint("name it in admin.admin_users or admin.stats_users")
+                .into());
+        }
+        let (pending, _) = self.prove(asked).await?;
+        self.socket.write_all(&pending).await?;
+        Ok(Proven::Console(asked.user.clone(), may_command))
+    }
+
+    /// Answers requests for encryption, each once, until the packet comes that says what is wanted.
+    async fn first_packet(&mut self) -> Result<Request, Ended> {
+        let (mut tls_asked, mut gss_asked) = (false, false);
+        loop {
+            let mut head = [0; 4];
+            self.socket.read_exact(&mut head).await?;
+            let mut body = vec![0; startup::packet_length(head)? - 4];
+            self.socket.read_exact(&mut body).await?;
+            match startup::parse(&body)? {
+                Request::Tls if !tls_asked => tls_asked = true,
+                Request::GssEnc if !gss_asked => gss_asked = true,
+                Request::Tls | Request::GssEnc => {
+                    return Err(Fault::fatal("0A000", "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.2").into());
+                }
+                request => return Ok(request),
+            }
+            self.socket.write_all(b"N").await?;
+        }
+    }
+
+    /// Proves the client by the method in force; gives bytes to send with the greeting, and the key learned.
+    async fn prove(&mut self, asked: &Asked) -> Result<(Vec<u8>, Option<Credential>), Ended> {
+        let identity = self.directory.identity(&asked.database, &asked.user).await?;
+        let proof = match self.directory.settings.auth.method {
+            AuthMethod::Trust => Ok((vec![], None)),
+            AuthMethod::ScramSha256 => self.scram(&identity).await,
+            AuthMethod::Md5 if matches!(identity.secret, Some(StoredSecret::Scram(_))) => self.scram(&identity).await,
+            AuthMethod::Md5 => self.md5(&identity).await,
+            AuthMethod::Password => self.cleartext(&identity).await,
+            AuthMethod::Cert => Err(Ended::Refused(Fault::fatal("28000", "connection requires a valid client certificate"))),
+        };
+        if let Err(Ended::Refused(fault)) = &proof {
+            self.directory.doubt(&asked.database, &asked.user);
+            tracing::info!(user = asked.user, database = asked.database, error = %fault, "login refused");
+        }
+        proof
+    }
+
+    async fn scram(&mut self, identity: &Identity) -> Result<(Vec<u8>, Option<Credential>), Ended> {
+        let known = identity::scram_verifier_for(identity, &self.directory.mock, SystemTime::now());
+        let known = known.map_err(|_| Fault::fatal("XX000", "no randomness"))?;
+        let server_key = known.verifier.server_key;
+        let exchange = ServerExchange::new(known.verifier, known.mock_reason.is_some(), ChannelBinding::None);
+        let mut names = vec![];
+        exchange.mechanisms().iter().for_each(|name| emit::cstr(&mut names, name.as_bytes()));
+        names.push(0);
+        self.challenge(10, &names).await?;
+        let first = self.password().await?;
+        let (mechanism, rest) = frame::cstr(&first).ok_or_else(malformed)?;
+        let (length, data) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
+        let refuse = |error: crate::auth::scram::ServerError| {
+            let mut fault = Fault::fatal(error.sqlstate(), error.client_message(&identity.name));
+            fault.detail = error.client_detail().map(str::to_owned);
+            Ended::Refused(fault)
+        };
+        let empty = i32::from_be_bytes(*length) == -1;
+        let data = if empty {
+            self.challenge(11, b"").await?;
+            self.password().await?
+        } else if data.len() == u32::from_be_bytes(*length) as usize {
+            data.to_vec()
+        } else {
+            return Err(malformed().into());
+        };
+        let (awaiting, reply) = exchange.client_first(mechanism, &data).map_err(refuse)?;
+        self.challenge(11, &reply).await?;
+        let proof = self.password().await?;
+        let success = awaiting.client_final(&proof).map_err(refuse)?;
+        let mut pending = vec![];
+        emit::authentication(&mut pending, 12, &success.server_final);
+        let learned = Credential::Keys { client_key: success.client_key, server_key };
+        Ok((pending, matches!(identity.secret, Some(StoredSecret::Scram(_))).then_some(learned)))
+    }
+
+    async fn md5(&mut self, identity: &Identity) -> Result<(Vec<u8>, Option<Credential>), Ended> {
+        let mut salt = [0; 4];
+        aws_lc_rs::rand::fill(&mut salt).map_err(|_| Fault::fatal("XX000", "no randomness"))?;
+        self.challenge(5, &salt).await?;
+        let response = self.password().await?;
+        let response = response.strip_suffix(&[0]).ok_or_else(malformed)?;
+        identity::verify_md5(identity, salt, response, SystemTime::now()).map_err(|_| wrong(identity))?;
+        Ok((vec![], None))
+    }
+
+    async fn cleartext(&mut self, identity: &Arc<Identity>) -> Result<(Vec<u8>, Option<Credential>), Ended> {
+        if matches!(self.socket, Socket::Tcp(_)) {
+            return Err(Fault::fatal("28000", "a password in clear text is accepted over TLS or a unix socket only").into());
+        }
+        self.challenge(3, &[]).await?;
+        let response = self.password().await?;
+        let password = response.strip_suffix(&[0]).ok_or_else(malformed)?.to_vec();
+        let identity = identity.clone();
+        let judged = {
+            let identity = identity.clone();
+            tokio::task::spawn_blocking(move || identity::verify_cleartext(&identity, &password, SystemTime::now())).await
+        };
+        judged.map_err(|_| malformed())?.map_err(|_| wrong(&identity))?;
+        Ok((vec![], None))
+    }
+
+    async fn challenge(&mut self, code: u32, body: &[u8]) -> Result<(), Ended> {
+        let mut out = vec![];
+        emit::authentication(&mut out, code, body);
+        Ok(self.socket.write_all(&out).await?)
+    }
+
+    /// The body of the client's next message, which must be of type `p`.
+    async fn password(&mut self) -> Result<Vec<u8>, Ended> {
+        let mut head = [0; HEADER];
+        self.socket.read_exact(&mut head).await?;
+        if head[0] != front::PASSWORD {
+            return Err(Fault::protocol(format!("expected password response, got message type {}", head[0])).into());
+        }
+        let frame = Frame::peek(&head).map_err(Fault::from)?.ok_or_else(malformed)?;
+        if frame.total > MAX_PASSWORD {
+            return Err(Fault::protocol("invalid message length").into());
+        }
+        let mut body = vec![0; frame.total - HEADER];
+        self.socket.read_exact(&mut body).await?;
+        Ok(body)
+    }
+}
+
+/// A client showed the key to its role: servers that hold the same verifier open to it.
+fn learn(target: &Target, key: Credential) {
+    if !matches!(target.credential(), Credential::Password { .. }) && target.server_user == target.user {
+        target.set_credential(key);
+    }
+}
+
+fn malformed() -> Fault {
+    Fault::protocol("malformed authentication message")
+}
+
+fn wrong(identity: &Identity) -> Fault {
+    Fault::fatal(AuthFailure::SQLSTATE, AuthFailure::client_message(&identity.name))
+}
+
+/// What a startup message asks for.
+struct Asked {
+    user: String,
+    database: String,
+    settings: Vec<(Vec<u8>, Vec<u8>)>,
+    pool_mode: Option<Vec<u8>>,
+}
+
+impl Asked {
+    fn of(startup: &Startup) -> Result<Asked, Fault> {
+        let text = |name| startup.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
+        let user = text("user").filter(|user| !user.is_empty());
+        let user = user.ok_or_else(|| Fault::fatal("28000", "no PostgreSQL user name specified in startup packet"))?;
+        let database = text("database").filter(|database| !database.is_empty()).unwrap_or_else(|| user.clone());
+        if startup.get("replication").is_some_and(|value| !matches!(value, b"false" | b"off" | b"no" | b"0")) {
+            return Err(Fault::fatal("0A000", "replication connections are not passed through yet")
+                .hint("connect to the server directly"));
+        }
+        let mut settings = vec![];
+        let mut given = startup::split_options(startup.get("options").unwrap_or_default())?;
+        given.extend(startup.params.iter().cloned());
+        let mut pool_mode = None;
+        for (name, value) in given {
+            let name = name.to_ascii_lowercase();
+            match name.as_slice() {
+                b"user" | b"database" | b"options" | b"replication" => {}
+                b"pgweir.pool_mode" => pool_mode = Some(value),
+                _ => {
+                    settings.retain(|(known, _): &(Vec<u8>, _)| *known != name);
+                    settings.push((name, value));
+                }
+            }
+        }
+        Ok(Asked { user, database, settings, pool_mode })
+    }
+}
+
+/// The mode's name, as the console shows it.
+pub fn mode_name(mode: PoolMode) -> &'static str {
+    match mode {
+        PoolMode::Session => "session",
+        PoolMode::Transaction => "transaction",
+        PoolMode::Statement => "statement",
+    }
+}
