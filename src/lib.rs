@@ -1,3 +1,4 @@
 //! pgweir, a proxy for PostgreSQL.
 
+pub mod cli;
 pub mod config;
