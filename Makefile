@@ -19,14 +19,14 @@ test:
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		set -x && cargo nextest run --locked; \
 	else \
-		set -x && cargo test --locked --all-targets; \
+		set -x && cargo test --locked --lib --bins --tests; \
 	fi
 	cargo test --locked --doc
 
 bench:
 	@scripts/setup.sh bench
 	cargo build --release --locked
-	cargo bench --locked --bench proxy -- $(BENCH_ARGS)
+	ulimit -n $$(ulimit -Hn) 2>/dev/null; cargo bench --locked --bench proxy -- $(BENCH_ARGS)
 
 check: check-format lint doc
 

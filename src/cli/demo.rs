@@ -177,8 +177,11 @@ fn spawn_keeper(folder: &Path, bin: &Path, port: u16) -> anyhow::Result<(Child, 
     Ok((keeper, lifeline))
 }
 
-/// The folder of the newest installed server's programs.
-fn newest_bin() -> anyhow::Result<PathBuf> {
+/// The folder of the newest installed PostgreSQL server's programs.
+///
+/// # Errors
+/// There is none, neither where Debian keeps them nor on `PATH`.
+pub fn newest_bin() -> anyhow::Result<PathBuf> {
     let packaged = fs::read_dir(VERSIONS)
         .into_iter()
         .flatten()
