@@ -23,7 +23,12 @@ pub fn print(records: &Records) {
         return;
     }
     println!("\ntargets");
-    for Target { what, measured, bound } in targets {
+    for Target {
+        what,
+        measured,
+        bound,
+    } in targets
+    {
         let (sign, limit) = match bound {
             AtMost(limit) => ("<=", limit),
             AtLeast(limit) => (">=", limit),
@@ -40,37 +45,77 @@ pub fn print(records: &Records) {
 }
 
 fn all(records: &Records) -> Vec<Target> {
-    let target = |what: String, measured, bound| Target { what, measured, bound };
+    let target = |what: String, measured, bound| Target {
+        what,
+        measured,
+        bound,
+    };
     let ratio = |case: &str, metric, to| records.ratio(case, metric, Pgweir, to);
     let mut targets = Vec::new();
     for clients in ["16", "64"] {
         let case = format!("simple {clients}");
         let measured = ratio(&case, "cpu s/M", Pgbouncer);
-        targets.push(target(format!("CPU per transaction, {case} clients, to pgbouncer"), measured, AtMost(1.0)));
+        targets.push(target(
+            format!("CPU per transaction, {case} clients, to pgbouncer"),
+            measured,
+            AtMost(1.0),
+        ));
         let case = format!("prepared {clients}");
         let measured = ratio(&case, "cpu s/M", Haproxy);
-        targets.push(target(format!("CPU per transaction, {case} clients, to haproxy"), measured, AtMost(1.1)));
+        targets.push(target(
+            format!("CPU per transaction, {case} clients, to haproxy"),
+            measured,
+            AtMost(1.1),
+        ));
     }
     for mode in ["simple", "prepared"] {
         let [many, some] = ["500", "64"].map(|clients| format!("{mode} {clients}"));
         let measured = records.ratio_of_cases(&many, &some, "cpu s/M", Pgweir);
-        targets.push(target(format!("CPU per transaction, {mode}, 500 clients to 64"), measured, AtMost(1.15)));
+        targets.push(target(
+            format!("CPU per transaction, {mode}, 500 clients to 64"),
+            measured,
+            AtMost(1.15),
+        ));
     }
     let measured = ratio("simple 1", "latency ms", Pgbouncer);
-    targets.push(target("latency, 1 client, to pgbouncer".to_owned(), measured, AtMost(1.0)));
+    targets.push(target(
+        "latency, 1 client, to pgbouncer".to_owned(),
+        measured,
+        AtMost(1.0),
+    ));
     for clients in ["16", "64", "500"] {
         let measured = ratio(&format!("simple {clients}"), "tps", Pgbouncer);
-        targets.push(target(format!("throughput, {clients} clients, to pgbouncer"), measured, AtLeast(1.0)));
+        targets.push(target(
+            format!("throughput, {clients} clients, to pgbouncer"),
+            measured,
+            AtLeast(1.0),
+        ));
     }
     for clients in ["2000", "10000"] {
         let case = format!("idle {clients}");
         let measured = records.median(&case, "KiB/client", Pgweir);
-        targets.push(target(format!("memory per idle client, {clients} clients, KiB"), measured, AtMost(4.0)));
+        targets.push(target(
+            format!("memory per idle client, {clients} clients, KiB"),
+            measured,
+            AtMost(4.0),
+        ));
         // Two of the kernel's ticks in five seconds: what rounding alone may show.
         let measured = records.median(&case, "cpu %", Pgweir);
-        targets.push(target(format!("CPU with {clients} idle clients, % of a core"), measured, AtMost(0.4)));
+        targets.push(target(
+            format!("CPU with {clients} idle clients, % of a core"),
+            measured,
+            AtMost(0.4),
+        ));
     }
-    targets.push(target("CPU per SCRAM login, to pgbouncer".to_owned(), ratio("login", "cpu us", Pgbouncer), AtMost(1.0)));
-    targets.push(target("throughput of 1 GB, to haproxy".to_owned(), ratio("relay", "MB/s", Haproxy), AtLeast(0.9)));
+    targets.push(target(
+        "CPU per SCRAM login, to pgbouncer".to_owned(),
+        ratio("login", "cpu us", Pgbouncer),
+        AtMost(1.0),
+    ));
+    targets.push(target(
+        "throughput of 1 GB, to haproxy".to_owned(),
+        ratio("relay", "MB/s", Haproxy),
+        AtLeast(0.9),
+    ));
     targets
 }
