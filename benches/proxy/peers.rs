@@ -65,17 +65,6 @@ pub struct Peer {
     pub process: Option<Process>,
 }
 
-/// Starts the server and the proxies asked for.
-pub fn start_all(lab: &Lab, kinds: &[Kind]) -> anyhow::Result<(Process, Vec<Peer>)> {
-    let server = free_address()?;
-    let process = start_server(lab, server)?;
-    let peers = kinds
-        .iter()
-        .map(|&kind| start(lab, kind, server))
-        .collect::<anyhow::Result<_>>()?;
-    Ok((process, peers))
-}
-
 /// A PostgreSQL that asks for SCRAM, with the tables of pgbench at scale 1.
 pub fn start_server(lab: &Lab, address: SocketAddr) -> anyhow::Result<Process> {
     lab.write("password", PASSWORD)?;
