@@ -3,11 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    pgweir::cli::main(
-        |_, _| {
-            eprintln!("this build has no proxy yet");
-            ExitCode::FAILURE
-        },
-        async |_, _, _| Err("this build has no probe yet".to_owned()),
-    )
+    pgweir::cli::main(pgweir::app::start, pgweir::app::probe)
 }

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the program.
 
 pub mod check;
+pub mod demo;
 mod generate;
 
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ enum Command {
     Run(RunArgs),
     /// Check the settings and try every node; takes what `run` takes.
     Check(RunArgs),
+    /// Run the proxy in front of a throw-away PostgreSQL with a sample shop in it.
+    Demo(RunArgs),
     /// Write a generated document to standard output.
     #[command(hide = true)]
     Generate {
@@ -96,10 +99,32 @@ pub fn main(
             Ok(loaded) => check(&loaded, probe),
             Err(errors) => refuse(&errors),
         },
+        Command::Demo(arguments) => run_demo(arguments, start),
         Command::Generate { document } => {
             print!("{}", document.text());
             ExitCode::SUCCESS
         }
+    }
+}
+
+/// Runs the proxy in front of a throw-away server, which ends with it.
+fn run_demo(mut arguments: RunArgs, start: impl FnOnce(RunArgs, Loaded) -> ExitCode) -> ExitCode {
+    println!("making a throw-away PostgreSQL with a sample shop ...");
+    let demo = match demo::Demo::start() {
+        Ok(demo) => demo,
+        Err(error) => {
+            eprintln!("pgweir: cannot make the sample database: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    arguments.url = Some(demo.url());
+    match config::load_with_origins(&arguments.sources()) {
+        Ok(loaded) => {
+            let status = start(arguments, loaded);
+            drop(demo);
+            status
+        }
+        Err(errors) => refuse(&errors),
     }
 }
 

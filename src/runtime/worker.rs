@@ -147,7 +147,6 @@ impl Shared {
 }
 
 /// A data-plane thread's own things. Lives on one thread; nothing in it is locked.
-#[derive(Debug)]
 pub struct Worker {
     /// States of sessions and servers.
     pub states: Rc<States>,

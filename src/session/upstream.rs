@@ -133,7 +133,10 @@ impl Session {
                 server.expect(Expect::client(Kind::Sync));
                 self.answer_here();
             }
-            None => emit::ready(&mut self.out, self.tx_status()),
+            None => {
+                let status = self.tx_status();
+                emit::ready(&mut self.out, status);
+            }
         }
         Flow::Taken(whole.len())
     }

@@ -88,7 +88,7 @@ impl Fault {
             Severity::Warning => frame::back::NOTICE_RESPONSE,
             _ => frame::back::ERROR_RESPONSE,
         };
-        let mut field = |out: &mut Vec<u8>, code: u8, value: &[u8]| {
+        let field = |out: &mut Vec<u8>, code: u8, value: &[u8]| {
             out.push(code);
             out.extend(value.iter().filter(|byte| **byte != 0));
             out.push(0);

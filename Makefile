@@ -1,0 +1,50 @@
+# The commands of this project. Each installs what it needs by itself; the first `make run` on a clean machine works.
+
+.PHONY: help run test bench check format check-format lint doc setup clean
+
+help:
+	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database'
+	@echo 'make test          every test, on real PostgreSQL servers in temporary folders'
+	@echo 'make bench         cost and speed beside pgbouncer and haproxy; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
+	@echo 'make check         format, lint and documentation, as the CI does'
+	@echo 'make format        rewrite the sources in the standard format'
+
+run:
+	@scripts/setup.sh run
+	cargo build --release --locked
+	@if [ -n "$$DATABASE_URL" ]; then exec target/release/pgweir run "$$DATABASE_URL"; else exec target/release/pgweir demo; fi
+
+test:
+	@scripts/setup.sh test
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		set -x && cargo nextest run --locked; \
+	else \
+		set -x && cargo test --locked --lib --bins --tests; \
+	fi
+	cargo test --locked --doc
+
+bench:
+	@scripts/setup.sh bench
+	cargo build --release --locked
+	ulimit -n $$(ulimit -Hn) 2>/dev/null; cargo bench --locked --bench proxy -- $(BENCH_ARGS)
+
+check: check-format lint doc
+
+format:
+	cargo fmt
+
+check-format:
+	cargo fmt --check
+
+lint:
+	cargo clippy --locked --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+setup:
+	@scripts/setup.sh test bench
+
+clean:
+	cargo clean
+	rm -rf bench-results

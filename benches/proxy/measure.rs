@@ -1,0 +1,219 @@
+//! The measurements. Each adds records; none judges.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::client::Client;
+use crate::lab::{Lab, Process, open_files_limit};
+use crate::peers::{DATABASE, Peer, client_command};
+use crate::report::Records;
+
+/// How fast pgbench's clients log in at the least, on two busy cores.
+const LOGINS_PER_SECOND: usize = 80;
+/// SCRAM logins per round.
+const LOGINS: usize = 3000;
+/// Idle clients held; the second only if the limit of open files allows.
+const IDLE_CLIENTS: [usize; 2] = [2_000, 10_000];
+/// How long idle clients are watched. CPU time is known to 10 ms.
+const IDLE: Duration = Duration::from_secs(5);
+/// 131,072 rows of 8 KiB: the server hardly works for them, so the proxy is what limits.
+const RELAY: &str = "COPY (SELECT repeat('x', 8192) FROM generate_series(1, 131072)) TO STDOUT";
+
+/// `pgbench -S`: transactions per second, mean latency, and CPU seconds of the proxy per million transactions.
+///
+/// All are taken between pgbench's first and last progress line, so that logins do not count.
+pub fn load(
+    lab: &Lab,
+    peer: &Peer,
+    mode: &str,
+    clients: usize,
+    seconds: usize,
+    records: &mut Records,
+) -> anyhow::Result<()> {
+    let case = format!("{mode} {clients}");
+    let mut command = client_command(lab, "pgbench", peer.address);
+    let threads = if clients < 16 { "1" } else { "2" };
+    // pgbench counts the time that its clients take to log in.
+    let duration = seconds + clients / LOGINS_PER_SECOND;
+    command.args(["-n", "-S", "-P", "1", "-M", mode, "-j", threads]);
+    command.args([
+        "-c",
+        &clients.to_string(),
+        "-T",
+        &duration.to_string(),
+        DATABASE,
+    ]);
+    let mut pgbench = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+
+    let mut window = Window::default();
+    let mut complaints = String::new();
+    for line in BufReader::new(pgbench.stderr.take().context("no standard error")?).lines() {
+        let line = line?;
+        match Progress::parse(&line) {
+            Some(progress) => window.add(
+                &progress,
+                peer.process.as_ref().map(Process::cpu).transpose()?,
+            ),
+            None => complaints = complaints + &line + "\n",
+        }
+    }
+    ensure!(
+        pgbench.wait()?.success(),
+        "pgbench on {}, {case}:\n{complaints}",
+        peer.kind.name()
+    );
+    ensure!(
+        window.transactions > 0.0,
+        "pgbench on {}, {case}: nothing done in {duration} s; set BENCH_SECONDS higher",
+        peer.kind.name()
+    );
+
+    records.add(&case, "tps", peer, window.transactions / window.seconds);
+    records.add(
+        &case,
+        "latency ms",
+        peer,
+        window.latency_ms / window.transactions,
+    );
+    if let (Some(first), Some(last)) = (window.first_cpu, window.last_cpu) {
+        records.add(
+            &case,
+            "cpu s/M",
+            peer,
+            (last - first) / window.transactions * 1e6,
+        );
+    }
+    Ok(())
+}
+
+/// CPU of the proxy per SCRAM login, from connect to a polite goodbye.
+pub fn logins(peer: &Peer, records: &mut Records) -> anyhow::Result<()> {
+    let process = peer.process.as_ref().context("not a proxy")?;
+    // The first may have to connect to the server.
+    Client::connect(peer.address)?.close();
+    let before = process.cpu()?;
+    for _ in 0..LOGINS {
+        Client::connect(peer.address)?.close();
+    }
+    let cpu = process.cpu()? - before;
+    records.add("login", "cpu us", peer, cpu * 1e6 / LOGINS as f64);
+    Ok(())
+}
+
+/// Throughput of one result of a gigabyte, MB/s, and the CPU it takes, seconds per GB.
+pub fn relay(peer: &Peer, records: &mut Records) -> anyhow::Result<()> {
+    let process = peer.process.as_ref().context("not a proxy")?;
+    let mut client = Client::connect(peer.address)?;
+    client.drain("SELECT 1")?;
+    let (before, begin) = (process.cpu()?, Instant::now());
+    let bytes = client.drain(RELAY)? as f64;
+    ensure!(
+        bytes > 1e9,
+        "only {bytes} bytes came through {}",
+        peer.kind.name()
+    );
+    let (cpu, seconds) = (process.cpu()? - before, begin.elapsed().as_secs_f64());
+    client.close();
+    records.add("relay", "MB/s", peer, bytes / 1e6 / seconds);
+    records.add("relay", "cpu s/GB", peer, cpu / (bytes / 1e9));
+    Ok(())
+}
+
+/// Resident memory per idle authenticated client, and the CPU that thousands of them take, percent of a core.
+pub fn memory(peer: &Peer, records: &mut Records) -> anyhow::Result<()> {
+    let process = peer.process.as_ref().context("not a proxy")?;
+    Client::connect(peer.address)?.drain("SELECT 1")?;
+    let before = process.resident()?;
+    let mut clients = Vec::new();
+    for count in IDLE_CLIENTS {
+        let case = format!("idle {count}");
+        if open_files_limit() < count + 200 {
+            eprintln!(
+                "skipped {case} clients: the limit of open files is {}",
+                open_files_limit()
+            );
+            continue;
+        }
+        while clients.len() < count {
+            clients.push(Client::connect(peer.address)?);
+        }
+        let grown = process.resident()?.saturating_sub(before) as f64;
+        records.add(&case, "KiB/client", peer, grown / 1024.0 / count as f64);
+        let cpu = process.cpu()?;
+        std::thread::sleep(IDLE);
+        records.add(
+            &case,
+            "cpu %",
+            peer,
+            (process.cpu()? - cpu) / IDLE.as_secs_f64() * 100.0,
+        );
+    }
+    clients.into_iter().for_each(Client::close);
+    Ok(())
+}
+
+/// What happened between the first and the last progress line.
+#[derive(Default)]
+struct Window {
+    first_cpu: Option<f64>,
+    last_cpu: Option<f64>,
+    last_time: Option<f64>,
+    seconds: f64,
+    transactions: f64,
+    /// Sum over the transactions.
+    latency_ms: f64,
+}
+
+impl Window {
+    fn add(&mut self, progress: &Progress, cpu: Option<f64>) {
+        match self.last_time {
+            None => self.first_cpu = cpu,
+            Some(last_time) => {
+                let seconds = progress.time - last_time;
+                let transactions = progress.tps * seconds;
+                self.seconds += seconds;
+                self.transactions += transactions;
+                if transactions > 0.0 {
+                    self.latency_ms += transactions * progress.latency_ms;
+                }
+            }
+        }
+        self.last_cpu = cpu;
+        self.last_time = Some(progress.time);
+    }
+}
+
+/// A line such as `progress: 1.0 s, 5713.9 tps, lat 0.174 ms stddev 0.032, 0 failed`.
+struct Progress {
+    /// Seconds since pgbench began.
+    time: f64,
+    /// In the interval that this line closes; the latency too.
+    tps: f64,
+    latency_ms: f64,
+}
+
+impl Progress {
+    fn parse(line: &str) -> Option<Self> {
+        let mut parts = line.strip_prefix("progress: ")?.split(", ");
+        let mut number = |prefix: &str| {
+            parts
+                .next()?
+                .strip_prefix(prefix)?
+                .split(' ')
+                .next()?
+                .parse()
+                .ok()
+        };
+        Some(Self {
+            time: number("")?,
+            tps: number("")?,
+            latency_ms: number("lat ")?,
+        })
+    }
+}

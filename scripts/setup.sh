@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Installs from the system's packages what is missing. Does nothing, and says nothing, when all is there.
+#
+#   scripts/setup.sh run     PostgreSQL's server and client, a C compiler
+#   scripts/setup.sh test    and what the driver suites need: Python with venv, Node.js with npm
+#   scripts/setup.sh bench   and the proxies to compare with: pgbouncer, haproxy
+set -euo pipefail
+
+missing=()
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# need PACKAGE...: marks packages for installation.
+need() { missing+=("$@"); }
+
+# say MESSAGE: to the terminal, without disturbing who reads our output.
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+have_postgres() {
+    have initdb && have pgbench || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
+}
+
+check_run() {
+    have cargo || { say 'Rust is missing; install it from https://rustup.rs, then run this again'; exit 1; }
+    have_postgres || need postgresql postgresql-contrib
+    have psql || need postgresql-client
+    have cc || need build-essential
+    # PostgreSQL refuses to run as root; the scripts then become the user postgres.
+    have setpriv || need util-linux
+}
+
+check_test() {
+    check_run
+    { have python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; } || need python3 python3-venv
+    have node || need nodejs
+    have npm || need npm
+}
+
+check_bench() {
+    check_run
+    PATH=$PATH:/usr/sbin
+    have pgbouncer || need pgbouncer
+    have haproxy || need haproxy
+}
+
+# as_root COMMAND...: directly, or by sudo.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif have sudo; then
+        sudo "$@"
+    else
+        say "cannot install without root or sudo; as root, run: apt-get install ${missing[*]}"
+        exit 1
+    fi
+}
+
+install() {
+    if ! have apt-get; then
+        say "this machine has no apt-get; install these by its own means: ${missing[*]}"
+        exit 1
+    fi
+    say "installing ${missing[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Packages start their services at once. We want the programs only, so those that we installed are stopped;
+# a service that was there before is the owner's and stays as it is.
+stop_services() {
+    local package service
+    for package in "${missing[@]}"; do
+        case $package in
+            postgresql | pgbouncer | haproxy) service=$package ;;
+            *) continue ;;
+        esac
+        if have systemctl && [ -d /run/systemd/system ]; then
+            as_root systemctl disable --now --quiet "$service" || say "could not stop the service $service"
+        elif [ -x "/etc/init.d/$service" ]; then
+            as_root "/etc/init.d/$service" stop >/dev/null 2>&1 || true
+        fi
+    done
+}
+
+for part in "${@:-run}"; do
+    case $part in
+        run | test | bench) "check_$part" ;;
+        *) say "unknown part '$part'; known: run, test, bench" && exit 2 ;;
+    esac
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+    # Two parts may ask for the same package.
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    install
+    stop_services
+fi
