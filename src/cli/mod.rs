@@ -120,12 +120,24 @@ fn run_demo(mut arguments: RunArgs, start: impl FnOnce(RunArgs, Loaded) -> ExitC
     arguments.url = Some(demo.url());
     match config::load_with_origins(&arguments.sources()) {
         Ok(loaded) => {
+            for line in where_to_connect(&demo.url(), &loaded.settings) {
+                println!("{line}");
+            }
             let status = start(arguments, loaded);
             drop(demo);
             status
         }
         Err(errors) => refuse(&errors),
     }
+}
+
+/// The lines to paste: through pgweir, and directly.
+fn where_to_connect(url: &str, settings: &Settings) -> Vec<String> {
+    let authority = url.rfind('@').zip(url.rfind('/')).filter(|(at, slash)| at < slash);
+    let through = authority.zip(settings.listen.first());
+    let through = through.map(|((at, slash), address)| format!("{}{address}{}", &url[..=at], &url[slash..]));
+    let lines = [through.map(|url| format!("through pgweir:  psql {url}")), Some(format!("directly:        psql {url}"))];
+    lines.into_iter().flatten().collect()
 }
 
 fn refuse(errors: &[ConfigError]) -> ExitCode {

@@ -87,7 +87,7 @@ impl Directory {
         let sql = match &auth.auth_query {
             Some(query) => query.replace("$1", &name),
             None => format!(
-                "SELECT rolname, rolpassword, rolcanlogin, pg_catalog.extract(epoch from rolvaliduntil)::pg_catalog.int8 \
+                "SELECT rolname, rolpassword, rolcanlogin, pg_catalog.date_part('epoch', rolvaliduntil) \
                  FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) {name}"
             ),
         };
@@ -174,8 +174,10 @@ fn known(user: &str, row: &[Option<String>]) -> Option<Identity> {
     let secret = text(1).and_then(|secret| StoredSecret::parse(secret).ok().flatten());
     let mut identity = Identity::new(user, secret);
     identity.can_login = text(2) != Some("f");
-    let until = text(3).and_then(|seconds| seconds.parse::<u64>().ok());
-    identity.valid_until = until.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    // `infinity` is no number of seconds, and no bound either; a time before the epoch has passed.
+    let until = text(3).and_then(|seconds| seconds.parse::<f64>().ok()).filter(|seconds| seconds.is_finite());
+    let since_epoch = until.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::ZERO));
+    identity.valid_until = since_epoch.map(|since| SystemTime::UNIX_EPOCH + since);
     Some(identity)
 }
 
