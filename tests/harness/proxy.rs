@@ -17,10 +17,26 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 pub struct ProxyOptions {
     /// The connection string; without it the settings file has everything.
     pub url: Option<String>,
-    /// The text of a settings file.
-    pub config: Option<String>,
+    /// Lines of the settings file; `http` is off already, because its port can be used only once.
+    pub config: String,
     /// More arguments.
     pub args: Vec<String>,
+}
+
+impl ProxyOptions {
+    /// A connection string and nothing else.
+    pub fn url(url: &str) -> Self {
+        Self {
+            url: Some(url.into()),
+            ..Self::default()
+        }
+    }
+
+    /// More lines of the settings file.
+    pub fn config(mut self, lines: &str) -> Self {
+        self.config.push_str(lines);
+        self
+    }
 }
 
 /// A running pgweir; killed when dropped, and by the system if this process ends first.
@@ -40,11 +56,6 @@ impl Proxy {
         })
     }
 
-    /// The same, except that there is none where the proxy is to be left out.
-    pub fn start_unless_direct_only(url: &str) -> Option<Self> {
-        (!super::direct_only()).then(|| Self::start(url))
-    }
-
     /// Starts it with any options, and waits until it accepts.
     pub fn start_with(options: &ProxyOptions) -> Self {
         let dir = Folder::new();
@@ -52,11 +63,10 @@ impl Proxy {
         let log = File::create(dir.0.join("log")).expect("a file can be made");
         let mut command = dying_with_us(env!("CARGO_BIN_EXE_pgweir"));
         command.args(["run", "--listen", &addr.to_string()]);
-        if let Some(config) = &options.config {
-            let path = dir.0.join("pgweir.toml");
-            fs::write(&path, config).expect("the settings can be written");
-            command.arg("--config").arg(path);
-        }
+        let path = dir.0.join("pgweir.toml");
+        fs::write(&path, format!("http = \"off\"\n{}", options.config))
+            .expect("the settings can be written");
+        command.arg("--config").arg(path);
         command.args(&options.args).args(&options.url);
         let child = command
             .stdin(Stdio::null())
