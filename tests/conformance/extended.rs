@@ -1380,6 +1380,7 @@ fn sql_prepare_and_execute() {
         "38",
         "SQL PREPARE, EXECUTE, EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE",
     )
+    .creates_objects()
     .both_forms()
     .steps([
         A.sql("prepare s as select 'a'"),

@@ -831,7 +831,8 @@ fn notices() {
 #[test]
 fn command_tags() {
     case("23", "command tags of all kinds")
-        .both_forms()
+        .creates_objects()
+.both_forms()
         .steps(
             [
                 "create table t (i int primary key, s text)",

@@ -663,6 +663,7 @@ fn users_do_not_share_servers() {
 #[test]
 fn temporary_tables() {
     case("55", "temporary tables of the same name by two clients")
+        .creates_objects()
         .pool("pool_size=3")
         .both_forms()
         .steps([

@@ -62,8 +62,10 @@ fn received_wal() {
             .stderr(Stdio::null())
             .spawn();
         let mut child = child.expect("pg_receivewal starts");
-        cluster.superuser("postgres").run("create table wal (s text); insert into wal select repeat('x', 1000) from generate_series(1, 3000); select pg_switch_wal(); drop table wal");
+        let mut superuser = cluster.superuser("postgres");
         eventually("a whole WAL segment arrived", || {
+            superuser.run("select pg_logical_emit_message(false, 'test', 'text')");
+            superuser.run("select pg_switch_wal()");
             let names = std::fs::read_dir(&folder.0)
                 .expect("the folder")
                 .flatten()

@@ -109,6 +109,23 @@ impl Message {
     }
 }
 
+impl Message {
+    /// A RowDescription without the object ids of the tables its columns come from; other messages as they are.
+    pub fn without_table_oids(&self) -> Self {
+        let mut message = self.clone();
+        if message.tag != b'T' {
+            return message;
+        }
+        let mut at = 2;
+        while let Some(end) = message.body[at..].iter().position(|b| *b == 0) {
+            let fixed = at + end + 1;
+            message.body[fixed..fixed + 4].fill(0);
+            at = fixed + 18;
+        }
+        message
+    }
+}
+
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

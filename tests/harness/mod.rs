@@ -2,6 +2,7 @@
 //!
 //! `PGWEIR_TEST_DIRECT_ONLY=1` leaves the proxy out: it validates the harness and what the cases expect.
 //! `PGWEIR_TEST_PG_BIN` names the programs of another PostgreSQL version. `PGWEIR_TEST_BIG=1` makes the large large.
+//! `PGWEIR_TEST_PROGRAM` names another pgweir than the one of this build.
 
 pub mod cluster;
 pub mod command;

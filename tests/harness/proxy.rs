@@ -1,8 +1,8 @@
 //! pgweir as users run it: a process with a connection string, a port and a log.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ impl Proxy {
         let dir = Folder::new();
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let log = File::create(dir.0.join("log")).expect("a file can be made");
-        let mut command = dying_with_us(env!("CARGO_BIN_EXE_pgweir"));
+        let mut command = dying_with_us(&program());
         command.args(["run", "--listen", &addr.to_string()]);
         let path = dir.0.join("pgweir.toml");
         fs::write(&path, format!("http = \"off\"\n{}", options.config))
@@ -93,11 +93,6 @@ impl Proxy {
     pub fn log(&self) -> String {
         let bytes = fs::read(self.dir.0.join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    /// Its own folder, for sockets and files of one test.
-    pub fn dir(&self) -> &Path {
-        &self.dir.0
     }
 
     /// Sends it a signal by name (`TERM`, `HUP`, ...).
@@ -170,9 +165,14 @@ impl Drop for Proxy {
     }
 }
 
+/// The pgweir of this build, or the one that `PGWEIR_TEST_PROGRAM` names.
+fn program() -> OsString {
+    std::env::var_os("PGWEIR_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_pgweir").into())
+}
+
 /// A command whose process is killed when the thread that started it ends, in whatever way.
-fn dying_with_us(program: &str) -> Command {
+fn dying_with_us(program: &OsStr) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--", program]);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
 }
