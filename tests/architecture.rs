@@ -1,0 +1,188 @@
+//! The house keeps its shape: who may import whom, a head on every file, no file too long.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The longest a file may be without its tests.
+const LINES: usize = 500;
+
+/// What each module of the data path and its leaves may import; the control plane may import anything.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("wire", &[]),
+    ("sql", &[]),
+    ("stats", &[]),
+    ("catalog", &["sql"]),
+    ("rules", &["sql"]),
+    ("plan", &["sql", "catalog", "rules"]),
+    ("auth", &["wire", "stats", "config"]),
+    ("pool", &["wire", "auth", "stats", "config"]),
+    ("cache", &["wire", "stats"]),
+    (
+        "session",
+        &[
+            "plan", "pool", "cache", "auth", "wire", "stats", "sql", "config", "slow", "runtime",
+        ],
+    ),
+];
+
+#[test]
+fn imports_follow_the_design() {
+    let forbidden: Vec<String> = sources()
+        .iter()
+        .flat_map(|(path, text)| forbidden_imports(path, text))
+        .collect();
+    assert!(
+        forbidden.is_empty(),
+        "DESIGN: who may import whom\n{}",
+        forbidden.join("\n")
+    );
+}
+
+#[test]
+fn every_file_has_a_head() {
+    let headless: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//!"))
+        .map(|f| f.0)
+        .collect();
+    assert!(
+        headless.is_empty(),
+        "files that do not begin with `//!`: {headless:?}"
+    );
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let long = sources().into_iter().filter_map(|(path, text)| {
+        let lines = without_tests(&text).lines().count();
+        (lines > LINES).then(|| format!("{path}: {lines}"))
+    });
+    let long: Vec<String> = long.collect();
+    assert!(
+        long.is_empty(),
+        "files of more than {LINES} lines without their tests: {long:?}"
+    );
+}
+
+#[test]
+fn imports_are_found() {
+    let text = "use crate::wire::frame;\nuse crate::{pool, sql::lexer, stats as s};\n    pub(super) use crate::plan;\nlet x = crate::cache::get();\n//! [`crate::admin`]\n";
+    let found: Vec<&str> = modules_imported(text).into_iter().map(|f| f.1).collect();
+    assert_eq!(found, ["wire", "pool", "sql", "stats", "plan", "cache"]);
+    assert_eq!(
+        forbidden_imports(
+            "wire/frame.rs",
+            "use crate::wire::Tag;\nuse crate::pool::Pool;"
+        )
+        .len(),
+        1
+    );
+    assert_eq!(
+        forbidden_imports("control/probe.rs", "use crate::pool::Pool;").len(),
+        0
+    );
+}
+
+/// Imports of a file that its module may not have.
+fn forbidden_imports(path: &str, text: &str) -> Vec<String> {
+    let module = path
+        .split('/')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(".rs");
+    let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == module) else {
+        return Vec::new();
+    };
+    let imports = modules_imported(without_tests(text));
+    let bad = imports
+        .into_iter()
+        .filter(|(_, to)| *to != module && !allowed.contains(to));
+    bad.map(|(line, to)| format!("src/{path}:{line}: `{module}` may not import `{to}`"))
+        .collect()
+}
+
+/// The modules named behind `crate::`, with their line numbers.
+fn modules_imported(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let line_start = text[..at].rfind('\n').map_or(0, |n| n + 1);
+        let comment = text[line_start..at].contains("//");
+        let longer_name = text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        if comment || longer_name {
+            continue;
+        }
+        let line = text[..at].lines().count().max(1);
+        let rest = &text[at + "crate::".len()..];
+        found.extend(names(rest).into_iter().map(|name| (line, name)));
+    }
+    found
+}
+
+/// The first names of a path, or of each path in braces.
+fn names(rest: &str) -> Vec<&str> {
+    let Some(inner) = rest.strip_prefix('{') else {
+        return vec![first_name(rest)];
+    };
+    let mut depth = 0;
+    let mut start = 0;
+    let mut names = Vec::new();
+    for (at, c) in inner.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                names.push(first_name(&inner[start..at]));
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                names.push(first_name(&inner[start..at]));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn first_name(path: &str) -> &str {
+    let path = path.trim_start();
+    let end = path
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(path.len());
+    &path[..end]
+}
+
+/// The text up to the tests, which stand at the end.
+fn without_tests(text: &str) -> &str {
+    text.find("#[cfg(test)]\nmod ")
+        .map_or(text, |at| &text[..at])
+}
+
+/// Every source file: its path below `src`, and its text.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    let mut folders: Vec<PathBuf> = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)
+            .expect("the sources are readable")
+            .flatten()
+        {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let name = path
+                    .strip_prefix(&root)
+                    .expect("below the root")
+                    .display()
+                    .to_string();
+                files.push((name, fs::read_to_string(&path).expect("a readable file")));
+            }
+        }
+    }
+    assert!(!files.is_empty());
+    files.sort();
+    files
+}

@@ -1,0 +1,20 @@
+//! CONFORMANCE.md, case by case: the same bytes directly and through pgweir must give the same answers.
+//!
+//! A case is added by writing it in the file of its section: `case("<numbers>", "<what>")`, the objects it needs in
+//! `setup`, its `steps`, and in `expect` what PostgreSQL says; see `harness/script.rs` for every step there is.
+
+mod copy;
+mod extended;
+mod faults;
+mod pools;
+mod simple;
+mod startup;
+mod state;
+mod tls;
+
+/// What every file of cases needs.
+mod prelude {
+    pub use crate::harness::cluster::{APP, APP2, Cluster, MD5_USER, SUPERUSER};
+    pub use crate::harness::frontend as msg;
+    pub use crate::harness::script::{A, B, C, admin, case, wait_until, wait_until_running};
+}

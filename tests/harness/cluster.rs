@@ -1,0 +1,449 @@
+//! Throw-away PostgreSQL clusters: a folder, a port, a server, gone when the test process is.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::raw::{Client, Endpoint, Login};
+
+/// The superuser.
+pub const SUPERUSER: (&str, &str) = ("postgres", "super-secret");
+/// The plain user that cases log in as.
+pub const APP: (&str, &str) = ("app", "app-secret");
+/// Another plain user.
+pub const APP2: (&str, &str) = ("app2", "app2-secret");
+/// A user whose stored verifier is an md5 one.
+pub const MD5_USER: (&str, &str) = ("app_md5", "md5-secret");
+
+/// Raise it whenever what goes into the template changes.
+const TEMPLATE_EDITION: u32 = 1;
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Keeps the server until the pipe to it closes, then stops it and removes the folder.
+const WATCHER: &str = r#"
+dir=$1; shift
+"$@" >"$dir/log" 2>&1 </dev/null &
+server=$!
+cat >/dev/null
+kill -QUIT $server 2>/dev/null
+wait $server
+rm -rf "$dir"
+"#;
+
+/// A running cluster; stopped and removed when dropped, or when the process ends in whatever way.
+pub struct Cluster {
+    dir: PathBuf,
+    /// The TCP port, and the number in the unix socket's name.
+    pub port: u16,
+    watcher: Child,
+}
+
+impl Cluster {
+    /// The cluster that all tests of this process share: default settings, own databases.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start("", &[]))
+    }
+
+    /// A cluster with more lines in `postgresql.conf` and more files in its data folder.
+    pub fn start(conf: &str, files: &[(&str, &str)]) -> Self {
+        Self::start_with_hba(conf, files, "")
+    }
+
+    /// The same, with lines put before the others of `pg_hba.conf`.
+    pub fn start_with_hba(conf: &str, files: &[(&str, &str)], hba: &str) -> Self {
+        let mut last = None;
+        for _ in 0..3 {
+            match Self::try_start(conf, files, hba) {
+                Ok(cluster) => return cluster,
+                Err(e) => last = Some(e),
+            }
+        }
+        panic!(
+            "no PostgreSQL could be started: {}",
+            last.unwrap_or_default()
+        );
+    }
+
+    /// Address on IPv4.
+    pub fn tcp(&self) -> Endpoint {
+        Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)))
+    }
+
+    /// Address on IPv6.
+    pub fn tcp6(&self) -> Endpoint {
+        Endpoint::Tcp(SocketAddr::from((Ipv6Addr::LOCALHOST, self.port)))
+    }
+
+    /// Folder of the unix socket.
+    pub fn socket_dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The unix socket.
+    pub fn unix(&self) -> Endpoint {
+        Endpoint::Unix(self.dir.join(format!(".s.PGSQL.{}", self.port)))
+    }
+
+    /// A connection string for a user and a database; `query` goes behind the `?`.
+    pub fn url(&self, user: (&str, &str), database: &str, query: &str) -> String {
+        let (name, password) = user;
+        format!(
+            "postgres://{name}:{password}@127.0.0.1:{}/{database}?{query}",
+            self.port
+        )
+    }
+
+    /// A superuser's session, directly at the server.
+    pub fn superuser(&self, database: &str) -> Client {
+        Client::connect(
+            &self.unix(),
+            &Login::new(SUPERUSER.0, SUPERUSER.1, database),
+        )
+    }
+
+    /// An empty database, owned by `app`, whose name nobody else has.
+    pub fn database(&self) -> Database<'_> {
+        Database::create(self, None)
+    }
+
+    /// The end of the server's log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    fn try_start(conf: &str, files: &[(&str, &str)], hba: &str) -> Result<Self, String> {
+        let port = free_port();
+        let dir = new_dir();
+        let data = dir.join("data");
+        prepare(&dir, &data, port, conf, files, hba)
+            .map_err(|e| format!("{}: {e}", dir.display()))?;
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(WATCHER).arg("watcher").arg(&dir);
+        let server = as_server_user(&pg_bin().join("postgres"))
+            .arg("-D")
+            .arg(&data)
+            .to_words();
+        // Its own process group: an interrupt from the keyboard must leave it alive to clean up.
+        let watcher = command
+            .args(server)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| e.to_string())?;
+        let cluster = Self { dir, port, watcher };
+        cluster.wait_until_up()?;
+        Ok(cluster)
+    }
+
+    fn wait_until_up(&self) -> Result<(), String> {
+        let end = Instant::now() + START_DEADLINE;
+        let login = Login::new(SUPERUSER.0, SUPERUSER.1, "postgres");
+        while Instant::now() < end {
+            if let Ok(mut client) = Client::dial(&self.unix())
+                && let Ok(messages) = client.login(&login)
+                && messages.last().is_some_and(|m| m.tag == b'Z')
+            {
+                return Ok(());
+            }
+            if self.log().contains("could not create any TCP/IP sockets") {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(self.log())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.watcher.stdin.take());
+        let _ = self.watcher.wait();
+    }
+}
+
+/// A database of its own for one case; dropped with everybody in it at the end.
+pub struct Database<'a> {
+    cluster: &'a Cluster,
+    /// Its name.
+    pub name: String,
+}
+
+impl<'a> Database<'a> {
+    /// Runs statements in it, as its owner.
+    pub fn setup(&self, sql: &str) {
+        if !sql.is_empty() {
+            Client::connect(&self.cluster.unix(), &self.login()).run(sql);
+        }
+    }
+
+    /// A login of `app` to it.
+    pub fn login(&self) -> Login {
+        Login::new(APP.0, APP.1, &self.name)
+    }
+
+    /// A copy with the same content and the same object ids. Nobody may be connected to it.
+    pub fn copy(&self) -> Self {
+        Self::create(self.cluster, Some(&self.name))
+    }
+
+    /// Drops it, and gives its name to `copy`.
+    pub fn replace_by(&mut self, copy: Self) {
+        let mut server = self.cluster.superuser("postgres");
+        server.run(&format!("drop database {} with (force)", self.name));
+        server.run(&format!(
+            "alter database {} rename to {}",
+            copy.name, self.name
+        ));
+        std::mem::forget(copy);
+    }
+
+    fn create(cluster: &'a Cluster, template: Option<&str>) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("case_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let template = template.unwrap_or("template1");
+        cluster.superuser("postgres").run(&format!(
+            "create database {name} template {template} owner app"
+        ));
+        Self { cluster, name }
+    }
+}
+
+impl Drop for Database<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.cluster
+                .superuser("postgres")
+                .run(&format!("drop database {} with (force)", self.name));
+        }
+    }
+}
+
+/// The folder of the PostgreSQL programs: `PGWEIR_TEST_PG_BIN`, or the newest installed.
+pub fn pg_bin() -> &'static Path {
+    static BIN: OnceLock<PathBuf> = OnceLock::new();
+    BIN.get_or_init(|| {
+        if let Some(dir) = std::env::var_os("PGWEIR_TEST_PG_BIN") {
+            return dir.into();
+        }
+        let version = |path: &Path| -> u32 {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            name.parse().unwrap_or(0)
+        };
+        let installed = fs::read_dir("/usr/lib/postgresql")
+            .expect("PostgreSQL is installed in /usr/lib/postgresql");
+        let newest = installed
+            .flatten()
+            .map(|e| e.path())
+            .max_by_key(|p| version(p));
+        newest
+            .expect("a version of PostgreSQL is installed")
+            .join("bin")
+    })
+}
+
+/// The major version of the server under test.
+pub fn pg_version() -> u32 {
+    static VERSION: OnceLock<u32> = OnceLock::new();
+    *VERSION.get_or_init(|| {
+        let out = Command::new(pg_bin().join("postgres"))
+            .arg("--version")
+            .output()
+            .expect("postgres runs");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let number = text.split_whitespace().nth(2).unwrap_or_default();
+        number
+            .split(|c: char| !c.is_ascii_digit())
+            .next()
+            .and_then(|n| n.parse().ok())
+            .expect("a version number")
+    })
+}
+
+/// A port on which nobody listens now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+        .port()
+}
+
+/// A new folder under the system's temporary one; short, because socket names are limited to 107 bytes.
+pub fn new_dir() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("pgweir-test-{}-{n}", std::process::id()));
+    fs::create_dir_all(&dir).expect("a temporary folder can be made");
+    dir
+}
+
+fn prepare(
+    dir: &Path,
+    data: &Path,
+    port: u16,
+    conf: &str,
+    files: &[(&str, &str)],
+    hba: &str,
+) -> Result<(), io::Error> {
+    copy_folder(&template()?, data)?;
+    let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    let listen = if v6 { "127.0.0.1,::1" } else { "127.0.0.1" };
+    let own = format!(
+        "listen_addresses = '{listen}'\nport = {port}\nunix_socket_directories = '{}'\n{SETTINGS}{conf}\n",
+        dir.display()
+    );
+    fs::write(data.join("postgresql.auto.conf"), own)?;
+    let rules = fs::read_to_string(data.join("pg_hba.conf"))?;
+    fs::write(data.join("pg_hba.conf"), format!("{hba}\n{rules}"))?;
+    for (name, content) in files {
+        fs::write(data.join(name), content)?;
+        run(Command::new("chmod").arg("600").arg(data.join(name)))?;
+    }
+    give_to_server_user(dir)
+}
+
+const SETTINGS: &str = "fsync = off
+synchronous_commit = off
+full_page_writes = off
+max_connections = 200
+max_prepared_transactions = 20
+wal_level = logical
+shared_buffers = 32MB
+timezone = 'UTC'
+lc_messages = 'C'
+client_min_messages = notice
+log_min_messages = warning
+";
+
+/// Made once for each version, then copied: initdb takes a second, a copy a tenth of it.
+fn template() -> io::Result<PathBuf> {
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(tmp)?;
+    let version = pg_bin().to_string_lossy().replace('/', "-");
+    let path = tmp.join(format!("template{version}-{TEMPLATE_EDITION}"));
+    let lock = File::create(path.with_extension("lock"))?;
+    lock.lock()?;
+    if !path.exists() {
+        let dir = new_dir();
+        let made = make_template(&dir).and_then(|()| {
+            let half = path.with_extension("half");
+            let _ = fs::remove_dir_all(&half);
+            copy_folder(&dir.join("data"), &half)?;
+            fs::rename(&half, &path)
+        });
+        let _ = fs::remove_dir_all(&dir);
+        made?;
+    }
+    Ok(path)
+}
+
+fn make_template(dir: &Path) -> io::Result<()> {
+    let data = dir.join("data");
+    let password = dir.join("password");
+    fs::write(&password, SUPERUSER.1)?;
+    give_to_server_user(dir)?;
+    let mut initdb = as_server_user(&pg_bin().join("initdb"));
+    initdb.arg("-D").arg(&data).arg("--pwfile").arg(&password);
+    run(initdb
+        .args([
+            "-U",
+            SUPERUSER.0,
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+        ])
+        .args(["--no-sync", "--wal-segsize=1"]))?;
+    let roles = format!(
+        "create role {} login replication password '{}'\n\
+         create role {} login password '{}'\n\
+         set password_encryption = 'md5'\n\
+         create role {} login password '{}'\n",
+        APP.0, APP.1, APP2.0, APP2.1, MD5_USER.0, MD5_USER.1
+    );
+    let script = dir.join("roles.sql");
+    fs::write(&script, roles)?;
+    let mut single = as_server_user(&pg_bin().join("postgres"));
+    run(single
+        .args(["--single", "-D"])
+        .arg(&data)
+        .arg("postgres")
+        .stdin(File::open(script)?))
+}
+
+/// A command run as `postgres` where we are root, which the server refuses to be.
+fn as_server_user(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args([
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--init-groups",
+            "--",
+        ])
+        .arg(program);
+    command
+}
+
+fn give_to_server_user(dir: &Path) -> io::Result<()> {
+    if is_root() {
+        run(Command::new("chown")
+            .args(["-R", "postgres:postgres"])
+            .arg(dir))
+    } else {
+        Ok(())
+    }
+}
+
+fn is_root() -> bool {
+    static ROOT: OnceLock<bool> = OnceLock::new();
+    *ROOT.get_or_init(|| {
+        let id = Command::new("id").arg("-u").output().expect("id runs");
+        id.stdout.trim_ascii() == b"0"
+    })
+}
+
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    run(Command::new("cp").arg("-r").arg(from).arg(to))?;
+    run(Command::new("chmod").arg("700").arg(to))
+}
+
+fn run(command: &mut Command) -> io::Result<()> {
+    let out = command.output()?;
+    if out.status.success() {
+        return Ok(());
+    }
+    let said = [out.stdout, out.stderr].concat();
+    Err(io::Error::other(format!(
+        "{command:?}: {}",
+        String::from_utf8_lossy(&said)
+    )))
+}
+
+trait ToWords {
+    fn to_words(&self) -> Vec<std::ffi::OsString>;
+}
+
+impl ToWords for Command {
+    fn to_words(&self) -> Vec<std::ffi::OsString> {
+        std::iter::once(self.get_program())
+            .chain(self.get_args())
+            .map(Into::into)
+            .collect()
+    }
+}
