@@ -32,31 +32,37 @@ const DIGIT: u8 = 16;
 static FLAGS: [u8; 256] = flags();
 
 /// `[ \t\n\r\f\v]`. PostgreSQL before 16 refuses the vertical tab, so that skipping it hides nothing.
+#[inline]
 pub(super) fn is_space(byte: u8) -> bool {
     FLAGS[byte as usize] & SPACE != 0
 }
 
 /// `[A-Za-z\x80-\xff_]`: may begin an identifier or the tag of a dollar quote.
+#[inline]
 pub(super) fn is_ident_start(byte: u8) -> bool {
     FLAGS[byte as usize] & IDENT_START != 0
 }
 
 /// `[A-Za-z\x80-\xff_0-9$]`: may continue an identifier.
+#[inline]
 pub(super) fn is_ident(byte: u8) -> bool {
     FLAGS[byte as usize] & IDENT != 0
 }
 
 /// A byte of the tag of a dollar quote: an identifier without `$`.
+#[inline]
 pub(super) fn is_tag(byte: u8) -> bool {
     is_ident(byte) && byte != b'$'
 }
 
 /// A byte of a multi-character operator.
+#[inline]
 pub(super) fn is_operator(byte: u8) -> bool {
     FLAGS[byte as usize] & OPERATOR != 0
 }
 
 /// `[0-9]`.
+#[inline]
 pub(super) fn is_digit(byte: u8) -> bool {
     FLAGS[byte as usize] & DIGIT != 0
 }

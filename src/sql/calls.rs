@@ -63,10 +63,10 @@ impl Iterator for Calls<'_> {
         loop {
             let before = self.before;
             let token = self.step()?;
-            if self.at.peek_kind() == Some(Kind::LeftParen) {
-                if let Some(call) = self.call(token, before) {
-                    return Some(call);
-                }
+            if self.at.peek_kind() == Some(Kind::LeftParen)
+                && let Some(call) = self.call(token, before)
+            {
+                return Some(call);
             }
         }
     }

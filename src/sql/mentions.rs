@@ -14,14 +14,28 @@ const ARGUMENT_TOKENS: usize = 64;
 ///
 /// As over-approximate as [`super::summarize`]; dynamic SQL (EXECUTE) gives [`Effects::OPAQUE`]. What
 /// the functions called from there do is not included: see [`super::called_functions`]. For code in other
-/// languages the answer means nothing.
+/// languages the answer means nothing. The value of `standard_conforming_strings` when the function runs
+/// is not known here: where the code makes sense in both readings, both count.
 pub fn mentions_session_effects(function_source: &[u8]) -> Effects {
-    let mut lexer = Lexer::new(function_source, true);
+    let effects = code_as_read(function_source, true);
+    match function_source.contains(&b'\\') && scans(function_source, false) {
+        true => effects | code_as_read(function_source, false),
+        false => effects,
+    }
+}
+
+/// Whether PostgreSQL's scanner takes the code: what it refuses never runs.
+fn scans(source: &[u8], std_strings: bool) -> bool {
+    Lexer::new(source, std_strings).all(|token| !matches!(token.kind, Kind::Unterminated | Kind::Other))
+}
+
+fn code_as_read(source: &[u8], std_strings: bool) -> Effects {
+    let mut lexer = Lexer::new(source, std_strings);
     let mut before = [None; 2];
     let mut effects = Effects::EMPTY;
     while let Some(token) = lexer.next() {
         if token.kind != Kind::Comment {
-            effects |= token_effects(token, before, &lexer) | code_effects(token, before[1], &lexer);
+            effects |= token_effects(token, &before, &lexer) | code_effects(token, before[1], &lexer);
             before = [before[1], Some(token)];
         }
     }
@@ -30,7 +44,8 @@ pub fn mentions_session_effects(function_source: &[u8]) -> Effects {
 
 /// The effects of one token of a statement. `before` are the two tokens before it, the nearest last, and
 /// `lexer` is behind it.
-pub(super) fn token_effects(token: Token, before: [Option<Token>; 2], lexer: &Lexer<'_>) -> Effects {
+#[inline]
+pub(super) fn token_effects(token: Token, before: &[Option<Token>; 2], lexer: &Lexer<'_>) -> Effects {
     match token.kind {
         Kind::Ident | Kind::QuotedIdent if may_matter(token.text(lexer.sql())) => {
             name_effects(token, before, lexer)
@@ -40,7 +55,8 @@ pub(super) fn token_effects(token: Token, before: [Option<Token>; 2], lexer: &Le
     }
 }
 
-fn name_effects(token: Token, before: [Option<Token>; 2], lexer: &Lexer<'_>) -> Effects {
+#[cold]
+fn name_effects(token: Token, before: &[Option<Token>; 2], lexer: &Lexer<'_>) -> Effects {
     let name = Word::name(token, lexer.sql());
     match (name.as_bytes(), token.kind) {
         (b"set_config", _) => set_config(Cursor::from_lexer(lexer.clone())),
@@ -63,7 +79,7 @@ fn into(before: Option<Token>, sql: &[u8]) -> Effects {
 }
 
 /// `CREATE [OR REPLACE] [LOCAL | GLOBAL] TEMP`, `SELECT INTO [LOCAL | GLOBAL] TEMP`.
-fn temp(before: [Option<Token>; 2], sql: &[u8]) -> Effects {
+fn temp(before: &[Option<Token>; 2], sql: &[u8]) -> Effects {
     let target = is_word(before[1], sql, b"into") && is_any(before[0], sql, &[b"insert", b"merge"]);
     let found = is_any(before[1], sql, &[b"create", b"replace", b"local", b"global", b"into"]) && !target;
     if found { Effects::TEMP } else { Effects::EMPTY }

@@ -91,7 +91,7 @@ impl<'a> Splitter<'a> {
             Kind::Semicolon if self.open.is_complete() => return self.close(),
             _ => self.open.extend(token),
         }
-        let effects = token_effects(token, self.open.before, &self.lexer);
+        let effects = token_effects(token, &self.open.before, &self.lexer);
         self.open.effects |= effects;
         if token.kind == Kind::Ident {
             self.open.word(token, self.lexer.sql());
@@ -124,6 +124,7 @@ impl Open {
         self.parens == 0 && self.blocks == 0
     }
 
+    #[inline]
     fn extend(&mut self, token: Token) {
         if self.range.is_empty() {
             self.range.start = token.start;
@@ -140,6 +141,7 @@ impl Open {
         }
     }
 
+    #[inline]
     fn word(&mut self, token: Token, sql: &[u8]) {
         self.words += 1;
         if self.words == 1 {

@@ -55,6 +55,7 @@ static INTERESTING: [u64; 256] = interesting();
 
 /// Whether an identifier of this text, quotes included, may be one that matters anywhere in a statement.
 /// True for too many, false for none that does.
+#[inline]
 pub(super) fn may_matter(text: &[u8]) -> bool {
     let length = text.len().min(63);
     text.first().is_some_and(|first| INTERESTING[*first as usize] >> length & 1 == 1)

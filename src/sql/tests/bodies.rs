@@ -31,6 +31,9 @@ fn sql_and_plpgsql() {
     check("begin load 'x'; end", "LOAD");
     check("declare a cursor with hold for select 1", "HOLD");
     check("begin 'unterminated", "OPAQUE");
+    check(r"select '\'', pg_advisory_lock(1), '\''", "ADVISORY OPAQUE");
+    check(r"select '\' || '\', pg_advisory_lock(1)", "ADVISORY");
+    check(r"select '\', pg_advisory_lock(1), '\'", "ADVISORY");
 }
 
 fn calls(sql: &str) -> Vec<String> {
