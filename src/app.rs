@@ -23,7 +23,9 @@ use crate::session::directory::Directory;
 pub fn start(arguments: RunArgs, loaded: Loaded) -> ExitCode {
     log(&loaded.settings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
-    let result = runtime.context("cannot start").and_then(|runtime| runtime.block_on(run(&arguments, loaded.settings)));
+    let result = runtime
+        .context("cannot start")
+        .and_then(|runtime| runtime.block_on(run(&arguments, loaded.settings)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -55,11 +57,13 @@ struct App {
 impl App {
     fn build(arguments: &RunArgs, settings: Settings) -> anyhow::Result<App> {
         let limits = Arc::new(settings.limits.clone());
-        let shared = Arc::new(Shared { servers: Budget::new(limits.max_servers), pools: Mutex::new(HashMap::new()) });
+        let shared =
+            Arc::new(Shared { servers: Budget::new(limits.max_servers), pools: Mutex::new(HashMap::new()) });
         let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
             .map(|index| worker::start(index, shared.clone(), limits.clone()))
             .collect();
-        let (workers, threads): (Vec<_>, Vec<_>) = started.context("cannot start a worker")?.into_iter().unzip();
+        let (workers, threads): (Vec<_>, Vec<_>) =
+            started.context("cannot start a worker")?.into_iter().unzip();
         let mock = MockSecret::random().context("no randomness")?;
         let directory = Directory::new(settings, mock).context("no randomness")?;
         let (console, _inbox) = tokio::sync::mpsc::unbounded_channel();
@@ -76,7 +80,8 @@ impl App {
     fn open(&self, reuse_port: bool) -> anyhow::Result<()> {
         let directory = self.entrance.directory();
         for address in &directory.settings.listen {
-            let listener = acceptor::bind(*address, reuse_port).with_context(|| format!("cannot listen on {address}"))?;
+            let listener = acceptor::bind(*address, reuse_port)
+                .with_context(|| format!("cannot listen on {address}"))?;
             tracing::info!(%address, "listening");
             tokio::spawn(acceptor::accept_tcp(self.entrance.clone(), listener));
         }
@@ -151,9 +156,16 @@ impl App {
 /// What went wrong, and whose fault it is.
 pub async fn probe(settings: &Settings, database: &Database, host: &Host) -> Result<String, String> {
     let Some(user) = &database.probe_user else {
-        return connect::open(host).await.map(|_| "reachable; no user to log in as".to_owned()).map_err(|error| error.to_string());
+        return connect::open(host)
+            .await
+            .map(|_| "reachable; no user to log in as".to_owned())
+            .map_err(|error| error.to_string());
     };
-    let name = settings.databases.iter().find(|(_, known)| *known == database).map_or("postgres", |(name, _)| name.as_str());
+    let name = settings
+        .databases
+        .iter()
+        .find(|(_, known)| *known == database)
+        .map_or("postgres", |(name, _)| name.as_str());
     let name = if name == "*" { "postgres" } else { name };
     let mut alone = settings.clone();
     let mut single = database.clone();
@@ -163,7 +175,8 @@ pub async fn probe(settings: &Settings, database: &Database, host: &Host) -> Res
     let directory = Directory::new(alone, mock).map_err(|error| error.to_string())?;
     let target = directory.target(name, user).ok_or("no such database")?;
     let connected = connect::connect(&target).await.map_err(|fault| fault.to_string())?;
-    let text = |name| connected.param(name).map_or("?".into(), |value| String::from_utf8_lossy(value).into_owned());
+    let text =
+        |name| connected.param(name).map_or("?".into(), |value| String::from_utf8_lossy(value).into_owned());
     let role = if connected.param("in_hot_standby") == Some(b"on") { "standby" } else { "primary" };
     Ok(format!("PostgreSQL {}, {role}", text("server_version")))
 }

@@ -17,38 +17,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth", &["wire", "stats", "config"]),
     ("pool", &["wire", "auth", "stats", "config"]),
     ("cache", &["wire", "stats"]),
-    (
-        "session",
-        &[
-            "plan", "pool", "cache", "auth", "wire", "stats", "sql", "config", "slow", "runtime",
-        ],
-    ),
+    ("session", &["plan", "pool", "cache", "auth", "wire", "stats", "sql", "config", "slow", "runtime"]),
 ];
 
 #[test]
 fn imports_follow_the_design() {
-    let forbidden: Vec<String> = sources()
-        .iter()
-        .flat_map(|(path, text)| forbidden_imports(path, text))
-        .collect();
-    assert!(
-        forbidden.is_empty(),
-        "DESIGN: who may import whom\n{}",
-        forbidden.join("\n")
-    );
+    let forbidden: Vec<String> =
+        sources().iter().flat_map(|(path, text)| forbidden_imports(path, text)).collect();
+    assert!(forbidden.is_empty(), "DESIGN: who may import whom\n{}", forbidden.join("\n"));
 }
 
 #[test]
 fn every_file_has_a_head() {
-    let headless: Vec<String> = sources()
-        .into_iter()
-        .filter(|(_, text)| !text.starts_with("//!"))
-        .map(|f| f.0)
-        .collect();
-    assert!(
-        headless.is_empty(),
-        "files that do not begin with `//!`: {headless:?}"
-    );
+    let headless: Vec<String> =
+        sources().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|f| f.0).collect();
+    assert!(headless.is_empty(), "files that do not begin with `//!`: {headless:?}");
 }
 
 #[test]
@@ -58,10 +41,7 @@ fn no_file_is_too_long() {
         (lines > LINES).then(|| format!("{path}: {lines}"))
     });
     let long: Vec<String> = long.collect();
-    assert!(
-        long.is_empty(),
-        "files of more than {LINES} lines without their tests: {long:?}"
-    );
+    assert!(long.is_empty(), "files of more than {LINES} lines without their tests: {long:?}");
 }
 
 #[test]
@@ -69,36 +49,19 @@ fn imports_are_found() {
     let text = "use crate::wire::frame;\nuse crate::{pool, sql::lexer, stats as s};\n    pub(super) use crate::plan;\nlet x = crate::cache::get();\n//! [`crate::admin`]\n";
     let found: Vec<&str> = modules_imported(text).into_iter().map(|f| f.1).collect();
     assert_eq!(found, ["wire", "pool", "sql", "stats", "plan", "cache"]);
-    assert_eq!(
-        forbidden_imports(
-            "wire/frame.rs",
-            "use crate::wire::Tag;\nuse crate::pool::Pool;"
-        )
-        .len(),
-        1
-    );
-    assert_eq!(
-        forbidden_imports("control/probe.rs", "use crate::pool::Pool;").len(),
-        0
-    );
+    assert_eq!(forbidden_imports("wire/frame.rs", "use crate::wire::Tag;\nuse crate::pool::Pool;").len(), 1);
+    assert_eq!(forbidden_imports("control/probe.rs", "use crate::pool::Pool;").len(), 0);
 }
 
 /// Imports of a file that its module may not have.
 fn forbidden_imports(path: &str, text: &str) -> Vec<String> {
-    let module = path
-        .split('/')
-        .next()
-        .unwrap_or_default()
-        .trim_end_matches(".rs");
+    let module = path.split('/').next().unwrap_or_default().trim_end_matches(".rs");
     let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == module) else {
         return Vec::new();
     };
     let imports = modules_imported(without_tests(text));
-    let bad = imports
-        .into_iter()
-        .filter(|(_, to)| *to != module && !allowed.contains(to));
-    bad.map(|(line, to)| format!("src/{path}:{line}: `{module}` may not import `{to}`"))
-        .collect()
+    let bad = imports.into_iter().filter(|(_, to)| *to != module && !allowed.contains(to));
+    bad.map(|(line, to)| format!("src/{path}:{line}: `{module}` may not import `{to}`")).collect()
 }
 
 /// The modules named behind `crate::`, with their line numbers.
@@ -147,16 +110,13 @@ fn names(rest: &str) -> Vec<&str> {
 
 fn first_name(path: &str) -> &str {
     let path = path.trim_start();
-    let end = path
-        .find(|c: char| !c.is_alphanumeric() && c != '_')
-        .unwrap_or(path.len());
+    let end = path.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(path.len());
     &path[..end]
 }
 
 /// The text up to the tests, which stand at the end.
 fn without_tests(text: &str) -> &str {
-    text.find("#[cfg(test)]\nmod ")
-        .map_or(text, |at| &text[..at])
+    text.find("#[cfg(test)]\nmod ").map_or(text, |at| &text[..at])
 }
 
 /// Every source file: its path below `src`, and its text.
@@ -165,19 +125,12 @@ fn sources() -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut folders: Vec<PathBuf> = vec![root.clone()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)
-            .expect("the sources are readable")
-            .flatten()
-        {
+        for entry in fs::read_dir(&folder).expect("the sources are readable").flatten() {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
-                let name = path
-                    .strip_prefix(&root)
-                    .expect("below the root")
-                    .display()
-                    .to_string();
+                let name = path.strip_prefix(&root).expect("below the root").display().to_string();
                 files.push((name, fs::read_to_string(&path).expect("a readable file")));
             }
         }

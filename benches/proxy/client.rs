@@ -40,10 +40,7 @@ impl Client {
         let mut first = String::new();
         loop {
             let (kind, body) = receive(&mut input)?;
-            match (
-                kind,
-                body.first_chunk().map(|code| u32::from_be_bytes(*code)),
-            ) {
+            match (kind, body.first_chunk().map(|code| u32::from_be_bytes(*code))) {
                 (b'R', Some(0 | 12)) | (b'S' | b'K' | b'N', _) => {}
                 (b'R', Some(10)) => {
                     first = format!("n=,r={NONCE}");
@@ -57,11 +54,7 @@ impl Client {
                     send(&stream, Some(b'p'), prove(&first, server_first)?.as_bytes())?;
                 }
                 (b'Z', _) => break,
-                _ => bail!(
-                    "login failed: {} {}",
-                    kind as char,
-                    String::from_utf8_lossy(&body)
-                ),
+                _ => bail!("login failed: {} {}", kind as char, String::from_utf8_lossy(&body)),
             }
         }
         drop(input);
@@ -98,51 +91,29 @@ impl Client {
 /// The client-final message. The server's own proof is not checked.
 fn prove(first: &str, server_first: &str) -> anyhow::Result<String> {
     let field = |name: &str| {
-        server_first
-            .split(',')
-            .find_map(|field| field.strip_prefix(name))
-            .context("SCRAM field")
+        server_first.split(',').find_map(|field| field.strip_prefix(name)).context("SCRAM field")
     };
     let without_proof = format!("c=biws,r={}", field("r=")?);
     let salted = salted_password(field("s=")?, field("i=")?)?;
     let client_key = sign(&salted, b"Client Key");
     let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
-    let signature = sign(
-        stored_key.as_ref(),
-        format!("{first},{server_first},{without_proof}").as_bytes(),
-    );
-    let proof: Vec<u8> = client_key
-        .as_ref()
-        .iter()
-        .zip(signature.as_ref())
-        .map(|(key, mask)| key ^ mask)
-        .collect();
-    Ok(format!(
-        "{without_proof},p={}",
-        BASE64_STANDARD.encode(proof)
-    ))
+    let signature = sign(stored_key.as_ref(), format!("{first},{server_first},{without_proof}").as_bytes());
+    let proof: Vec<u8> =
+        client_key.as_ref().iter().zip(signature.as_ref()).map(|(key, mask)| key ^ mask).collect();
+    Ok(format!("{without_proof},p={}", BASE64_STANDARD.encode(proof)))
 }
 
 fn salted_password(salt: &str, iterations: &str) -> anyhow::Result<[u8; 32]> {
     let name = format!("{salt},{iterations}");
-    let known = SALTED.with_borrow(|last| {
-        last.as_ref()
-            .filter(|(of, _)| *of == name)
-            .map(|(_, salted)| *salted)
-    });
+    let known =
+        SALTED.with_borrow(|last| last.as_ref().filter(|(of, _)| *of == name).map(|(_, salted)| *salted));
     if let Some(salted) = known {
         return Ok(salted);
     }
     let mut salted = [0; 32];
     let count: NonZeroU32 = iterations.parse()?;
     let salt = BASE64_STANDARD.decode(salt)?;
-    pbkdf2::derive(
-        pbkdf2::PBKDF2_HMAC_SHA256,
-        count,
-        &salt,
-        PASSWORD.as_bytes(),
-        &mut salted,
-    );
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, count, &salt, PASSWORD.as_bytes(), &mut salted);
     SALTED.set(Some((name, salted)));
     Ok(salted)
 }
@@ -164,10 +135,7 @@ fn receive(input: &mut impl Read) -> anyhow::Result<(u8, Vec<u8>)> {
     let mut header = [0; 5];
     input.read_exact(&mut header)?;
     let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
-    ensure!(
-        (4..1 << 20).contains(&length),
-        "message of {length} bytes in a login"
-    );
+    ensure!((4..1 << 20).contains(&length), "message of {length} bytes in a login");
     let mut body = vec![0; length - 4];
     input.read_exact(&mut body)?;
     Ok((header[0], body))

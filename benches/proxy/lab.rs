@@ -33,10 +33,7 @@ impl Lab {
     pub fn new() -> anyhow::Result<Self> {
         let bin = pgweir::cli::demo::newest_bin()?;
         let folder = std::env::temp_dir().join(format!("pgweir-bench-{}", std::process::id()));
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .with_context(|| folder.display().to_string())?;
+        fs::DirBuilder::new().mode(0o700).create(&folder).with_context(|| folder.display().to_string())?;
         let mut keeper = Command::new("/bin/sh")
             .args(["-c", KEEPER, "pgweir-bench"])
             .arg(&folder)
@@ -44,12 +41,7 @@ impl Lab {
             .stdin(Stdio::piped())
             .spawn()?;
         let lifeline = Rc::new(RefCell::new(keeper.stdin.take()));
-        let lab = Self {
-            folder,
-            bin,
-            keeper,
-            lifeline,
-        };
+        let lab = Self { folder, bin, keeper, lifeline };
         lab.give_to_postgres(&lab.folder)?;
         Ok(lab)
     }
@@ -59,12 +51,7 @@ impl Lab {
         let mut command = if is_root() {
             let mut command = Command::new("setpriv");
             command
-                .args([
-                    "--reuid=postgres",
-                    "--regid=postgres",
-                    "--init-groups",
-                    "--",
-                ])
+                .args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"])
                 .arg(program.as_ref());
             command
         } else {
@@ -84,47 +71,26 @@ impl Lab {
 
     /// Runs a command to its end; its output is in the error if it fails.
     pub fn complete(&self, mut command: Command) -> anyhow::Result<String> {
-        let output = command
-            .output()
-            .with_context(|| format!("could not run {command:?}"))?;
+        let output = command.output().with_context(|| format!("could not run {command:?}"))?;
         let [stdout, stderr] =
             [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-        ensure!(
-            output.status.success(),
-            "{command:?} failed:\n{stdout}{stderr}"
-        );
+        ensure!(output.status.success(), "{command:?} failed:\n{stdout}{stderr}");
         Ok(stdout)
     }
 
     /// Starts a server and waits until it accepts connections on `address`. Its output goes to `<name>.log`.
-    pub fn serve(
-        &self,
-        name: &str,
-        address: SocketAddr,
-        mut command: Command,
-    ) -> anyhow::Result<Process> {
+    pub fn serve(&self, name: &str, address: SocketAddr, mut command: Command) -> anyhow::Result<Process> {
         let log = self.folder.join(format!("{name}.log"));
         let output = fs::File::create(&log)?;
         // Out of reach of the terminal's Ctrl-C: it ends us, and the keeper then ends everything in order.
-        command
-            .process_group(0)
-            .stdout(output.try_clone()?)
-            .stderr(output);
-        let child = command
-            .spawn()
-            .with_context(|| format!("could not run {command:?}"))?;
-        let mut process = Process {
-            child,
-            lifeline: self.lifeline.clone(),
-        };
+        command.process_group(0).stdout(output.try_clone()?).stderr(output);
+        let child = command.spawn().with_context(|| format!("could not run {command:?}"))?;
+        let mut process = Process { child, lifeline: self.lifeline.clone() };
         process.tell_keeper('+');
         let deadline = Instant::now() + Duration::from_secs(15);
         while TcpStream::connect(address).is_err() {
             if process.child.try_wait()?.is_some() || Instant::now() > deadline {
-                bail!(
-                    "{name} does not answer on {address}:\n{}",
-                    fs::read_to_string(&log)?
-                );
+                bail!("{name} does not answer on {address}:\n{}", fs::read_to_string(&log)?);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -160,28 +126,15 @@ impl Process {
     pub fn cpu(&self) -> anyhow::Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // The name, in parentheses, may hold spaces; field 3 follows it.
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let ticks = |field: usize| {
-            fields
-                .get(field - 3)
-                .and_then(|ticks| ticks.parse::<f64>().ok())
-        };
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<f64>().ok());
         Ok((ticks(14).context("utime")? + ticks(15).context("stime")?) / TICKS)
     }
 
     /// Resident memory, bytes.
     pub fn resident(&self) -> anyhow::Result<u64> {
         let statm = fs::read_to_string(format!("/proc/{}/statm", self.child.id()))?;
-        let pages: u64 = statm
-            .split_whitespace()
-            .nth(1)
-            .context("resident")?
-            .parse()?;
+        let pages: u64 = statm.split_whitespace().nth(1).context("resident")?.parse()?;
         Ok(pages * PAGE)
     }
 
@@ -196,9 +149,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // QUIT is PostgreSQL's immediate shutdown, which takes its children along; haproxy and others may ignore it.
-        let _ = Command::new("kill")
-            .args(["-QUIT", &self.child.id().to_string()])
-            .status();
+        let _ = Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status();
         let deadline = Instant::now() + Duration::from_secs(2);
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
@@ -217,14 +168,8 @@ pub fn free_address() -> anyhow::Result<SocketAddr> {
 /// How many files a process may have open, as inherited by everything we start.
 pub fn open_files_limit() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))
-        .unwrap_or_default();
-    line.split_whitespace()
-        .next()
-        .and_then(|soft| soft.parse().ok())
-        .unwrap_or(1024)
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|soft| soft.parse().ok()).unwrap_or(1024)
 }
 
 fn is_root() -> bool {

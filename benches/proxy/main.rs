@@ -67,12 +67,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         measure_round(options, &lab, &order, &mut records)?;
     }
     if options.wants("memory") {
-        for kind in options
-            .proxies
-            .iter()
-            .copied()
-            .filter(|kind| kind.logs_in())
-        {
+        for kind in options.proxies.iter().copied().filter(|kind| kind.logs_in()) {
             // A process of its own: one that has served 500 clients keeps the room for them.
             measure::memory(&peers::start(&lab, kind, server_address)?, &mut records)?;
         }
@@ -86,21 +81,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure_round(
-    options: &Options,
-    lab: &Lab,
-    peers: &[&Peer],
-    records: &mut Records,
-) -> anyhow::Result<()> {
-    for mode in ["simple", "prepared"]
-        .into_iter()
-        .filter(|mode| options.wants(mode))
-    {
+fn measure_round(options: &Options, lab: &Lab, peers: &[&Peer], records: &mut Records) -> anyhow::Result<()> {
+    for mode in ["simple", "prepared"].into_iter().filter(|mode| options.wants(mode)) {
         for &clients in &options.clients {
-            for peer in peers
-                .iter()
-                .filter(|peer| mode == "simple" || peer.kind.prepares())
-            {
+            for peer in peers.iter().filter(|peer| mode == "simple" || peer.kind.prepares()) {
                 measure::load(lab, peer, mode, clients, options.seconds, records)?;
             }
         }
@@ -122,28 +106,16 @@ impl Options {
         let proxies = argument("--proxies")
             .unwrap_or_else(|| variable("BENCH_PROXIES", "direct,pgbouncer,haproxy,pgweir"));
         let options = Self {
-            seconds: variable("BENCH_SECONDS", "5")
-                .parse()
-                .context("BENCH_SECONDS")?,
-            rounds: variable("BENCH_ROUNDS", "3")
-                .parse()
-                .context("BENCH_ROUNDS")?,
+            seconds: variable("BENCH_SECONDS", "5").parse().context("BENCH_SECONDS")?,
+            rounds: variable("BENCH_ROUNDS", "3").parse().context("BENCH_ROUNDS")?,
             clients: list(&variable("BENCH_CLIENTS", "1,16,64,500"))
                 .map(|clients| clients.parse().context("BENCH_CLIENTS"))
                 .collect::<Result<_, _>>()?,
-            only: list(&variable("BENCH_ONLY", ""))
-                .map(str::to_owned)
-                .collect(),
+            only: list(&variable("BENCH_ONLY", "")).map(str::to_owned).collect(),
             proxies: list(&proxies).map(Kind::parse).collect::<Result<_, _>>()?,
         };
-        ensure!(
-            options.seconds >= 3,
-            "BENCH_SECONDS must be 3 or more: the first second is not counted"
-        );
-        ensure!(
-            options.rounds >= 1 && !options.proxies.is_empty(),
-            "nothing to measure"
-        );
+        ensure!(options.seconds >= 3, "BENCH_SECONDS must be 3 or more: the first second is not counted");
+        ensure!(options.rounds >= 1 && !options.proxies.is_empty(), "nothing to measure");
         Ok(options)
     }
 
@@ -154,21 +126,14 @@ impl Options {
 
 /// An environment variable; unset and empty mean the default.
 fn variable(name: &str, default: &str) -> String {
-    std::env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .unwrap_or_else(|| default.to_owned())
+    std::env::var(name).ok().filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())
 }
 
 /// The value after a flag.
 fn argument(flag: &str) -> Option<String> {
-    std::env::args()
-        .skip_while(|argument| argument != flag)
-        .nth(1)
+    std::env::args().skip_while(|argument| argument != flag).nth(1)
 }
 
 fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }

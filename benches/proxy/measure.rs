@@ -39,35 +39,19 @@ pub fn load(
     // pgbench counts the time that its clients take to log in.
     let duration = seconds + clients / LOGINS_PER_SECOND;
     command.args(["-n", "-S", "-P", "1", "-M", mode, "-j", threads]);
-    command.args([
-        "-c",
-        &clients.to_string(),
-        "-T",
-        &duration.to_string(),
-        DATABASE,
-    ]);
-    let mut pgbench = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    command.args(["-c", &clients.to_string(), "-T", &duration.to_string(), DATABASE]);
+    let mut pgbench = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
 
     let mut window = Window::default();
     let mut complaints = String::new();
     for line in BufReader::new(pgbench.stderr.take().context("no standard error")?).lines() {
         let line = line?;
         match Progress::parse(&line) {
-            Some(progress) => window.add(
-                &progress,
-                peer.process.as_ref().map(Process::cpu).transpose()?,
-            ),
+            Some(progress) => window.add(&progress, peer.process.as_ref().map(Process::cpu).transpose()?),
             None => complaints = complaints + &line + "\n",
         }
     }
-    ensure!(
-        pgbench.wait()?.success(),
-        "pgbench on {}, {case}:\n{complaints}",
-        peer.kind.name()
-    );
+    ensure!(pgbench.wait()?.success(), "pgbench on {}, {case}:\n{complaints}", peer.kind.name());
     ensure!(
         window.transactions > 0.0,
         "pgbench on {}, {case}: nothing done in {duration} s; set BENCH_SECONDS higher",
@@ -75,19 +59,9 @@ pub fn load(
     );
 
     records.add(&case, "tps", peer, window.transactions / window.seconds);
-    records.add(
-        &case,
-        "latency ms",
-        peer,
-        window.latency_ms / window.transactions,
-    );
+    records.add(&case, "latency ms", peer, window.latency_ms / window.transactions);
     if let (Some(first), Some(last)) = (window.first_cpu, window.last_cpu) {
-        records.add(
-            &case,
-            "cpu s/M",
-            peer,
-            (last - first) / window.transactions * 1e6,
-        );
+        records.add(&case, "cpu s/M", peer, (last - first) / window.transactions * 1e6);
     }
     Ok(())
 }
@@ -113,11 +87,7 @@ pub fn relay(peer: &Peer, records: &mut Records) -> anyhow::Result<()> {
     client.drain("SELECT 1")?;
     let (before, begin) = (process.cpu()?, Instant::now());
     let bytes = client.drain(RELAY)? as f64;
-    ensure!(
-        bytes > 1e9,
-        "only {bytes} bytes came through {}",
-        peer.kind.name()
-    );
+    ensure!(bytes > 1e9, "only {bytes} bytes came through {}", peer.kind.name());
     let (cpu, seconds) = (process.cpu()? - before, begin.elapsed().as_secs_f64());
     client.close();
     records.add("relay", "MB/s", peer, bytes / 1e6 / seconds);
@@ -134,10 +104,7 @@ pub fn memory(peer: &Peer, records: &mut Records) -> anyhow::Result<()> {
     for count in IDLE_CLIENTS {
         let case = format!("idle {count}");
         if open_files_limit() < count + 200 {
-            eprintln!(
-                "skipped {case} clients: the limit of open files is {}",
-                open_files_limit()
-            );
+            eprintln!("skipped {case} clients: the limit of open files is {}", open_files_limit());
             continue;
         }
         while clients.len() < count {
@@ -147,12 +114,7 @@ pub fn memory(peer: &Peer, records: &mut Records) -> anyhow::Result<()> {
         records.add(&case, "KiB/client", peer, grown / 1024.0 / count as f64);
         let cpu = process.cpu()?;
         std::thread::sleep(IDLE);
-        records.add(
-            &case,
-            "cpu %",
-            peer,
-            (process.cpu()? - cpu) / IDLE.as_secs_f64() * 100.0,
-        );
+        records.add(&case, "cpu %", peer, (process.cpu()? - cpu) / IDLE.as_secs_f64() * 100.0);
     }
     clients.into_iter().for_each(Client::close);
     Ok(())
@@ -201,19 +163,7 @@ struct Progress {
 impl Progress {
     fn parse(line: &str) -> Option<Self> {
         let mut parts = line.strip_prefix("progress: ")?.split(", ");
-        let mut number = |prefix: &str| {
-            parts
-                .next()?
-                .strip_prefix(prefix)?
-                .split(' ')
-                .next()?
-                .parse()
-                .ok()
-        };
-        Some(Self {
-            time: number("")?,
-            tps: number("")?,
-            latency_ms: number("lat ")?,
-        })
+        let mut number = |prefix: &str| parts.next()?.strip_prefix(prefix)?.split(' ').next()?.parse().ok();
+        Some(Self { time: number("")?, tps: number("")?, latency_ms: number("lat ")? })
     }
 }

@@ -85,11 +85,8 @@ pub fn start_server(lab: &Lab, address: SocketAddr) -> anyhow::Result<Process> {
     lab.complete(initdb)?;
     let mut postgres = lab.command(lab.bin.join("postgres"));
     postgres.args(["-D", "data", "-p", &address.port().to_string(), "-k", ""]);
-    for setting in [
-        "listen_addresses=127.0.0.1",
-        "fsync=off",
-        &format!("max_connections={MAX_CONNECTIONS}"),
-    ] {
+    for setting in ["listen_addresses=127.0.0.1", "fsync=off", &format!("max_connections={MAX_CONNECTIONS}")]
+    {
         postgres.args(["-c", setting]);
     }
     let process = lab.serve("postgres", address, postgres)?;
@@ -113,48 +110,27 @@ fn wait_started(lab: &Lab, createdb: &mut Command) -> anyhow::Result<()> {
         ensure!(reason.contains("starting up"), "createdb: {reason}");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    bail!(
-        "PostgreSQL does not finish starting; see {}",
-        lab.folder.join("postgres.log").display()
-    )
+    bail!("PostgreSQL does not finish starting; see {}", lab.folder.join("postgres.log").display())
 }
 
 /// A client program of PostgreSQL, pointed at `address` without TLS.
 pub fn client_command(lab: &Lab, program: &str, address: SocketAddr) -> Command {
     let mut command = Command::new(lab.bin.join(program));
-    command
-        .env("PGPASSWORD", PASSWORD)
-        .env("PGSSLMODE", "disable")
-        .env("PGGSSENCMODE", "disable");
-    command.args([
-        "-h",
-        "127.0.0.1",
-        "-p",
-        &address.port().to_string(),
-        "-U",
-        USER,
-    ]);
+    command.env("PGPASSWORD", PASSWORD).env("PGSSLMODE", "disable").env("PGGSSENCMODE", "disable");
+    command.args(["-h", "127.0.0.1", "-p", &address.port().to_string(), "-U", USER]);
     command
 }
 
 /// Starts one of them, in front of `server`.
 pub fn start(lab: &Lab, kind: Kind, server: SocketAddr) -> anyhow::Result<Peer> {
-    let address = if kind == Kind::Direct {
-        server
-    } else {
-        free_address()?
-    };
+    let address = if kind == Kind::Direct { server } else { free_address()? };
     let process = match kind {
         Kind::Direct => None,
         Kind::Pgbouncer => Some(start_pgbouncer(lab, address, server)?),
         Kind::Haproxy => Some(start_haproxy(lab, address, server)?),
         Kind::Pgweir => Some(start_pgweir(lab, address, server)?),
     };
-    Ok(Peer {
-        kind,
-        address,
-        process,
-    })
+    Ok(Peer { kind, address, process })
 }
 
 /// It gets the SCRAM verifier, as its manual advises: with the plain password it would derive the keys at each login.
@@ -170,10 +146,7 @@ fn start_pgbouncer(lab: &Lab, address: SocketAddr, server: SocketAddr) -> anyhow
         "SELECT rolpassword FROM pg_authid WHERE rolname = current_user",
     ]);
     let verifier = lab.complete(psql)?;
-    lab.write(
-        "users.txt",
-        &format!("\"{USER}\" \"{}\"\n", verifier.trim()),
-    )?;
+    lab.write("users.txt", &format!("\"{USER}\" \"{}\"\n", verifier.trim()))?;
     let settings = format!(
         "[databases]\n{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE}\n\
          [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\n\
@@ -203,28 +176,19 @@ fn start_haproxy(lab: &Lab, address: SocketAddr, server: SocketAddr) -> anyhow::
 
 fn start_pgweir(lab: &Lab, address: SocketAddr, server: SocketAddr) -> anyhow::Result<Process> {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/pgweir");
-    ensure!(
-        program.exists(),
-        "{} is missing; run: cargo build --release",
-        program.display()
-    );
+    ensure!(program.exists(), "{} is missing; run: cargo build --release", program.display());
     let mut pgweir = Command::new(program);
-    pgweir
-        .current_dir(&lab.folder)
-        .stdin(std::process::Stdio::null())
-        .args(["run", "--listen", &address.to_string()]);
-    pgweir.arg(format!(
-        "postgres://{USER}:{PASSWORD}@{server}/{DATABASE}?pool_size={POOL}"
-    ));
+    pgweir.current_dir(&lab.folder).stdin(std::process::Stdio::null()).args([
+        "run",
+        "--listen",
+        &address.to_string(),
+    ]);
+    pgweir.arg(format!("postgres://{USER}:{PASSWORD}@{server}/{DATABASE}?pool_size={POOL}"));
     lab.serve("pgweir", address, pgweir)
 }
 
 /// Debian keeps these outside of an ordinary user's PATH.
 fn program(name: &str) -> String {
     let packaged = format!("/usr/sbin/{name}");
-    if Path::new(&packaged).exists() {
-        packaged
-    } else {
-        name.to_owned()
-    }
+    if Path::new(&packaged).exists() { packaged } else { name.to_owned() }
 }

@@ -29,30 +29,18 @@ impl Records {
     pub fn add(&mut self, case: &str, metric: &'static str, peer: &Peer, value: f64) {
         let peer = peer.kind.name();
         eprintln!("  {case:<14} {metric:<11} {peer:<10} {value:.3}");
-        self.records.push(Record {
-            round: self.round,
-            case: case.to_owned(),
-            metric,
-            peer,
-            value,
-        });
+        self.records.push(Record { round: self.round, case: case.to_owned(), metric, peer, value });
     }
 
     /// The median over the rounds.
     pub fn median(&self, case: &str, metric: &str, peer: Kind) -> Option<f64> {
-        median(
-            self.of(case, metric, peer)
-                .map(|record| record.value)
-                .collect(),
-        )
+        median(self.of(case, metric, peer).map(|record| record.value).collect())
     }
 
     /// The median of the ratios within each round.
     pub fn ratio(&self, case: &str, metric: &str, peer: Kind, to: Kind) -> Option<f64> {
         let pairs = self.of(case, metric, peer).filter_map(|ours| {
-            let theirs = self
-                .of(case, metric, to)
-                .find(|theirs| theirs.round == ours.round)?;
+            let theirs = self.of(case, metric, to).find(|theirs| theirs.round == ours.round)?;
             Some(ours.value / theirs.value)
         });
         median(pairs.filter(|ratio| ratio.is_finite()).collect())
@@ -61,9 +49,7 @@ impl Records {
     /// Like [`Records::ratio`], of one peer's two cases.
     pub fn ratio_of_cases(&self, case: &str, to: &str, metric: &str, peer: Kind) -> Option<f64> {
         let pairs = self.of(case, metric, peer).filter_map(|record| {
-            let other = self
-                .of(to, metric, peer)
-                .find(|other| other.round == record.round)?;
+            let other = self.of(to, metric, peer).find(|other| other.round == record.round)?;
             Some(record.value / other.value)
         });
         median(pairs.filter(|ratio| ratio.is_finite()).collect())
@@ -110,12 +96,7 @@ impl Records {
         Ok(file)
     }
 
-    fn of<'a>(
-        &'a self,
-        case: &'a str,
-        metric: &'a str,
-        peer: Kind,
-    ) -> impl Iterator<Item = &'a Record> {
+    fn of<'a>(&'a self, case: &'a str, metric: &'a str, peer: Kind) -> impl Iterator<Item = &'a Record> {
         self.records.iter().filter(move |record| {
             record.case == case && record.metric == metric && record.peer == peer.name()
         })

@@ -23,12 +23,7 @@ pub fn print(records: &Records) {
         return;
     }
     println!("\ntargets");
-    for Target {
-        what,
-        measured,
-        bound,
-    } in targets
-    {
+    for Target { what, measured, bound } in targets {
         let (sign, limit) = match bound {
             AtMost(limit) => ("<=", limit),
             AtLeast(limit) => (">=", limit),
@@ -45,11 +40,7 @@ pub fn print(records: &Records) {
 }
 
 fn all(records: &Records) -> Vec<Target> {
-    let target = |what: String, measured, bound| Target {
-        what,
-        measured,
-        bound,
-    };
+    let target = |what: String, measured, bound| Target { what, measured, bound };
     let ratio = |case: &str, metric, to| records.ratio(case, metric, Pgweir, to);
     let mut targets = Vec::new();
     for clients in ["16", "64"] {
@@ -78,18 +69,10 @@ fn all(records: &Records) -> Vec<Target> {
         ));
     }
     let measured = ratio("simple 1", "latency ms", Pgbouncer);
-    targets.push(target(
-        "latency, 1 client, to pgbouncer".to_owned(),
-        measured,
-        AtMost(1.0),
-    ));
+    targets.push(target("latency, 1 client, to pgbouncer".to_owned(), measured, AtMost(1.0)));
     for clients in ["16", "64", "500"] {
         let measured = ratio(&format!("simple {clients}"), "tps", Pgbouncer);
-        targets.push(target(
-            format!("throughput, {clients} clients, to pgbouncer"),
-            measured,
-            AtLeast(1.0),
-        ));
+        targets.push(target(format!("throughput, {clients} clients, to pgbouncer"), measured, AtLeast(1.0)));
     }
     for clients in ["2000", "10000"] {
         let case = format!("idle {clients}");
@@ -101,11 +84,7 @@ fn all(records: &Records) -> Vec<Target> {
         ));
         // Two of the kernel's ticks in five seconds: what rounding alone may show.
         let measured = records.median(&case, "cpu %", Pgweir);
-        targets.push(target(
-            format!("CPU with {clients} idle clients, % of a core"),
-            measured,
-            AtMost(0.4),
-        ));
+        targets.push(target(format!("CPU with {clients} idle clients, % of a core"), measured, AtMost(0.4)));
     }
     targets.push(target(
         "CPU per SCRAM login, to pgbouncer".to_owned(),

@@ -85,10 +85,7 @@ fn parse_entry(line: &Line) -> Result<(String, Entry), FileError> {
     for token in [system_user, role] {
         if token.text.starts_with('/') {
             return Err(line.error(
-                format!(
-                    "regular expressions such as \"{}\" are not supported",
-                    token.text
-                ),
+                format!("regular expressions such as \"{}\" are not supported", token.text),
                 "write one line for each name",
             ));
         }
@@ -99,18 +96,8 @@ fn parse_entry(line: &Line) -> Result<(String, Entry), FileError> {
             "write one line for each role, or the name in quotes if it begins with +",
         ));
     }
-    let role = if role.is_keyword("all") {
-        Role::Any
-    } else {
-        Role::Named(role.text.clone())
-    };
-    Ok((
-        map.text.clone(),
-        Entry {
-            system_user: system_user.text.clone(),
-            role,
-        },
-    ))
+    let role = if role.is_keyword("all") { Role::Any } else { Role::Named(role.text.clone()) };
+    Ok((map.text.clone(), Entry { system_user: system_user.text.clone(), role }))
 }
 
 #[cfg(test)]

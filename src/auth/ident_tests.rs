@@ -11,13 +11,7 @@ fn read(text: &str) -> Result<IdentMaps, FileError> {
         Some("conf/more") => Ok("m carol carol_role\n".to_owned()),
         _ => Err(io::ErrorKind::NotFound.into()),
     };
-    IdentMaps::read(
-        Path::new("conf/ident"),
-        &Sources {
-            read: &read,
-            interfaces: &[],
-        },
-    )
+    IdentMaps::read(Path::new("conf/ident"), &Sources { read: &read, interfaces: &[] })
 }
 
 #[test]
@@ -40,11 +34,7 @@ fn names_are_exact_and_all_is_any_role() {
         (None, "alice", "app", false),
     ];
     for (map, system_user, role, expected) in cases {
-        assert_eq!(
-            maps.allows(map, system_user, role),
-            expected,
-            "{map:?} {system_user} {role}"
-        );
+        assert_eq!(maps.allows(map, system_user, role), expected, "{map:?} {system_user} {role}");
     }
     assert!(maps.contains("m") && !maps.contains("absent"));
 }
@@ -52,76 +42,39 @@ fn names_are_exact_and_all_is_any_role() {
 #[test]
 fn errors_name_line_and_remedy() {
     let cases = [
-        (
-            "m alice\n",
-            "conf/ident:1: a map entry has three fields; write",
-        ),
+        ("m alice\n", "conf/ident:1: a map entry has three fields; write"),
         ("\nm a b c\n", "conf/ident:2: a map entry has three fields"),
-        (
-            "m /^(.*)@x$ \\1\n",
-            "conf/ident:1: regular expressions such as \"/^(.*)@x$\"",
-        ),
+        ("m /^(.*)@x$ \\1\n", "conf/ident:1: regular expressions such as \"/^(.*)@x$\""),
         ("m a /x\n", "conf/ident:1: regular expressions"),
-        (
-            "m a +staff\n",
-            "conf/ident:1: role membership such as \"+staff\"",
-        ),
-        (
-            "m a,b c\n",
-            "conf/ident:1: several values for the system user",
-        ),
+        ("m a +staff\n", "conf/ident:1: role membership such as \"+staff\""),
+        ("m a,b c\n", "conf/ident:1: several values for the system user"),
         ("include absent\n", "conf/ident:1: cannot read conf/absent"),
     ];
     for (text, expected) in cases {
         let error = read(text).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{text:?}: {error}");
     }
-    assert!(
-        read("m a \"+staff\"\n")
-            .unwrap()
-            .allows(Some("m"), "a", "+staff")
-    );
+    assert!(read("m a \"+staff\"\n").unwrap().allows(Some("m"), "a", "+staff"));
 }
 
 #[test]
 fn certificates_are_mapped_by_the_rules_name() {
     let maps = read("m alice app\nm \"CN=alice,O=x\" dn_role\n").unwrap();
-    let names = CertificateNames {
-        cn: Some("alice".to_owned()),
-        dn: "CN=alice,O=x".to_owned(),
-        san_dns: vec![],
-    };
-    let nameless = CertificateNames {
-        cn: None,
-        ..names.clone()
-    };
+    let names =
+        CertificateNames { cn: Some("alice".to_owned()), dn: "CN=alice,O=x".to_owned(), san_dns: vec![] };
+    let nameless = CertificateNames { cn: None, ..names.clone() };
     let cases = [
         ("hostssl all all all cert", "alice", true),
         ("hostssl all all all cert", "app", false),
         ("hostssl all all all cert map=m", "app", true),
-        (
-            "hostssl all all all cert map=m clientname=DN",
-            "dn_role",
-            true,
-        ),
+        ("hostssl all all all cert map=m clientname=DN", "dn_role", true),
         ("hostssl all all all cert map=m clientname=DN", "app", false),
     ];
     for (line, role, expected) in cases {
         let read = |_: &Path| Ok(line.to_owned());
-        let rules = Rules::read(
-            Path::new("hba"),
-            &Sources {
-                read: &read,
-                interfaces: &[],
-            },
-        )
-        .unwrap();
+        let rules = Rules::read(Path::new("hba"), &Sources { read: &read, interfaces: &[] }).unwrap();
         let rule = &rules.as_slice()[0];
-        assert_eq!(
-            maps.allows_certificate(rule, &names, role),
-            expected,
-            "{line} {role}"
-        );
+        assert_eq!(maps.allows_certificate(rule, &names, role), expected, "{line} {role}");
         if rule.options.client_name == ClientName::CommonName {
             assert!(!maps.allows_certificate(rule, &nameless, role));
         }

@@ -10,9 +10,7 @@ use std::time::SystemTime;
 
 use super::equal_in_constant_time;
 use super::md5::{self, Md5Shadow};
-use super::scram::{
-    InvalidVerifier, MAX_ITERATIONS, MockSecret, RandomFailed, SCRAM_SHA_256, Verifier,
-};
+use super::scram::{InvalidVerifier, MAX_ITERATIONS, MockSecret, RandomFailed, SCRAM_SHA_256, Verifier};
 
 /// A user as the login sees it.
 #[derive(Debug, Clone)]
@@ -97,25 +95,13 @@ impl Identity {
     /// A known user who may log in, without an expiry.
     #[must_use]
     pub fn new(name: impl Into<String>, secret: Option<StoredSecret>) -> Self {
-        Self {
-            name: name.into(),
-            secret,
-            can_login: true,
-            valid_until: None,
-            is_known: true,
-        }
+        Self { name: name.into(), secret, can_login: true, valid_until: None, is_known: true }
     }
 
     /// A user whom nobody has heard of. It goes through the same exchange as others, and fails.
     #[must_use]
     pub fn unknown(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            secret: None,
-            can_login: false,
-            valid_until: None,
-            is_known: false,
-        }
+        Self { name: name.into(), secret: None, can_login: false, valid_until: None, is_known: false }
     }
 
     /// Whether the user exists and may log in: all that is asked after `trust`, `cert` and `peer`, which need no password.
@@ -178,11 +164,7 @@ impl Identity {
 ///
 /// # Errors
 /// The reason, for the log.
-pub fn verify_cleartext(
-    identity: &Identity,
-    password: &[u8],
-    now: SystemTime,
-) -> Result<(), AuthFailure> {
+pub fn verify_cleartext(identity: &Identity, password: &[u8], now: SystemTime) -> Result<(), AuthFailure> {
     if password.is_empty() {
         return Err(AuthFailure::EmptyPassword);
     }
@@ -241,18 +223,12 @@ pub fn scram_verifier_for(
         Err(reason) => reason,
     };
     let verifier = Verifier::mock(&identity.name, process_secret);
-    Ok(ScramVerifier {
-        verifier,
-        mock_reason: Some(reason),
-    })
+    Ok(ScramVerifier { verifier, mock_reason: Some(reason) })
 }
 
 impl ScramVerifier {
     fn real(verifier: &Verifier) -> Self {
-        Self {
-            verifier: verifier.clone(),
-            mock_reason: None,
-        }
+        Self { verifier: verifier.clone(), mock_reason: None }
     }
 
     /// Whether the exchange must fail.
@@ -273,10 +249,7 @@ impl StoredSecret {
         if text.is_empty() {
             return Ok(None);
         }
-        if text
-            .strip_prefix(SCRAM_SHA_256)
-            .is_some_and(|rest| rest.starts_with('$'))
-        {
+        if text.strip_prefix(SCRAM_SHA_256).is_some_and(|rest| rest.starts_with('$')) {
             return Ok(Some(Self::Scram(Verifier::parse(text)?)));
         }
         Ok(Some(match Md5Shadow::parse(text) {
@@ -290,10 +263,7 @@ impl PlainPassword {
     /// Keeps `password`; nothing is derived yet.
     #[must_use]
     pub fn new(password: impl Into<Vec<u8>>) -> Self {
-        Self {
-            password: password.into(),
-            verifier: OnceLock::new(),
-        }
+        Self { password: password.into(), verifier: OnceLock::new() }
     }
 
     /// The password, for the login to a server.

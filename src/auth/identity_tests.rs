@@ -18,40 +18,19 @@ fn identity(secret: &str) -> Identity {
 }
 
 fn expired(secret: &str) -> Identity {
-    Identity {
-        valid_until: Some(now() - Duration::from_secs(1)),
-        ..identity(secret)
-    }
+    Identity { valid_until: Some(now() - Duration::from_secs(1)), ..identity(secret) }
 }
 
 fn no_login(secret: &str) -> Identity {
-    Identity {
-        can_login: false,
-        ..identity(secret)
-    }
+    Identity { can_login: false, ..identity(secret) }
 }
 
 #[test]
 fn secrets_are_known_by_their_form() {
-    assert!(matches!(
-        StoredSecret::parse(SCRAM),
-        Ok(Some(StoredSecret::Scram(_)))
-    ));
-    assert!(matches!(
-        StoredSecret::parse(MD5),
-        Ok(Some(StoredSecret::Md5(_)))
-    ));
-    for plain in [
-        "secret",
-        "md5",
-        &MD5[..34],
-        "SCRAM-SHA-256",
-        "scram-sha-256$",
-    ] {
-        assert!(
-            matches!(StoredSecret::parse(plain), Ok(Some(StoredSecret::Plain(_)))),
-            "{plain}"
-        );
+    assert!(matches!(StoredSecret::parse(SCRAM), Ok(Some(StoredSecret::Scram(_)))));
+    assert!(matches!(StoredSecret::parse(MD5), Ok(Some(StoredSecret::Md5(_)))));
+    for plain in ["secret", "md5", &MD5[..34], "SCRAM-SHA-256", "scram-sha-256$"] {
+        assert!(matches!(StoredSecret::parse(plain), Ok(Some(StoredSecret::Plain(_)))), "{plain}");
     }
     assert!(matches!(StoredSecret::parse(""), Ok(None)));
     assert!(StoredSecret::parse("SCRAM-SHA-256$4096:broken").is_err());
@@ -65,35 +44,15 @@ fn cleartext() {
             (&right, "secret", Ok(())),
             (&right, "Secret", Err(AuthFailure::WrongPassword)),
             (&right, "secret ", Err(AuthFailure::WrongPassword)),
-            (
-                &right,
-                secret,
-                if secret == "secret" {
-                    Ok(())
-                } else {
-                    Err(AuthFailure::WrongPassword)
-                },
-            ),
+            (&right, secret, if secret == "secret" { Ok(()) } else { Err(AuthFailure::WrongPassword) }),
             (&right, "", Err(AuthFailure::EmptyPassword)),
             (&expired(secret), "secret", Err(AuthFailure::Expired)),
-            (
-                &no_login(secret),
-                "secret",
-                Err(AuthFailure::LoginNotPermitted),
-            ),
+            (&no_login(secret), "secret", Err(AuthFailure::LoginNotPermitted)),
             (&identity(""), "secret", Err(AuthFailure::NoPassword)),
-            (
-                &Identity::unknown("m_user"),
-                "secret",
-                Err(AuthFailure::UnknownUser),
-            ),
+            (&Identity::unknown("m_user"), "secret", Err(AuthFailure::UnknownUser)),
         ];
         for (identity, password, expected) in cases {
-            assert_eq!(
-                verify_cleartext(identity, password.as_bytes(), now()),
-                expected,
-                "{password}"
-            );
+            assert_eq!(verify_cleartext(identity, password.as_bytes(), now()), expected, "{password}");
         }
     }
     let endless = SCRAM.replace("4096", "2000000000");
@@ -103,10 +62,7 @@ fn cleartext() {
 
 #[test]
 fn a_password_is_valid_up_to_its_last_instant() {
-    let last = Identity {
-        valid_until: Some(now()),
-        ..identity("secret")
-    };
+    let last = Identity { valid_until: Some(now()), ..identity("secret") };
     assert_eq!(verify_cleartext(&last, b"secret", now()), Ok(()));
     assert!(verify_cleartext(&last, b"secret", now() + Duration::from_nanos(1)).is_err());
 }
@@ -116,21 +72,11 @@ fn md5_exchange() {
     let salt = [9, 8, 7, 6];
     let response = md5::md5_response(MD5, salt);
     for secret in ["secret", MD5] {
-        let verify =
-            |identity: &Identity, response: &[u8]| verify_md5(identity, salt, response, now());
+        let verify = |identity: &Identity, response: &[u8]| verify_md5(identity, salt, response, now());
         assert_eq!(verify(&identity(secret), response.as_bytes()), Ok(()));
-        assert_eq!(
-            verify(&identity(secret), b"md5"),
-            Err(AuthFailure::WrongPassword)
-        );
-        assert_eq!(
-            verify(&identity(secret), b""),
-            Err(AuthFailure::EmptyPassword)
-        );
-        assert_eq!(
-            verify(&expired(secret), response.as_bytes()),
-            Err(AuthFailure::Expired)
-        );
+        assert_eq!(verify(&identity(secret), b"md5"), Err(AuthFailure::WrongPassword));
+        assert_eq!(verify(&identity(secret), b""), Err(AuthFailure::EmptyPassword));
+        assert_eq!(verify(&expired(secret), response.as_bytes()), Err(AuthFailure::Expired));
     }
     let result = verify_md5(&identity(SCRAM), salt, response.as_bytes(), now());
     assert_eq!(result, Err(AuthFailure::UnfitSecret));
@@ -148,10 +94,7 @@ fn the_md5_method_uses_scram_where_a_verifier_is_stored() {
     ] {
         assert_eq!(identity.exchange_for_md5_method(now(), Scram), expected);
     }
-    assert_eq!(
-        Identity::unknown("x").exchange_for_md5_method(now(), Md5),
-        Md5
-    );
+    assert_eq!(Identity::unknown("x").exchange_for_md5_method(now(), Md5), Md5);
 }
 
 #[test]
@@ -181,53 +124,31 @@ fn a_plain_passwords_verifier_is_made_once() {
     let identity = identity("secret");
     identity.prepare().unwrap();
     let copy = identity.clone();
-    let verifier = |identity: &Identity| {
-        scram_verifier_for(identity, &process_secret, now())
-            .unwrap()
-            .verifier
-    };
+    let verifier =
+        |identity: &Identity| scram_verifier_for(identity, &process_secret, now()).unwrap().verifier;
     assert_eq!(verifier(&identity), verifier(&identity));
     assert_eq!(verifier(&identity), verifier(&copy));
-    assert_ne!(
-        verifier(&identity),
-        verifier(&self::identity("secret")),
-        "salts are random"
-    );
+    assert_ne!(verifier(&identity), verifier(&self::identity("secret")), "salts are random");
     assert!(verifier(&identity).matches(b"secret"));
 }
 
 #[test]
 fn a_plain_password_logs_in_by_scram() {
-    let chosen =
-        scram_verifier_for(&identity("pa\u{df}"), &MockSecret::random().unwrap(), now()).unwrap();
+    let chosen = scram_verifier_for(&identity("pa\u{df}"), &MockSecret::random().unwrap(), now()).unwrap();
     let server = ServerExchange::new(chosen.verifier, false, ChannelBinding::None);
     let secret = Secret::Password("pa\u{df}".into());
-    let client =
-        ClientExchange::new([SCRAM_SHA_256.as_bytes()], secret, &ChannelBinding::None).unwrap();
-    let (server, first) = server
-        .client_first(client.mechanism().as_bytes(), &client.client_first())
-        .unwrap();
+    let client = ClientExchange::new([SCRAM_SHA_256.as_bytes()], secret, &ChannelBinding::None).unwrap();
+    let (server, first) = server.client_first(client.mechanism().as_bytes(), &client.client_first()).unwrap();
     let (client, answer) = client.server_first(&first).unwrap().answer().unwrap();
     let success = server.client_final(&answer).unwrap();
-    assert!(
-        client
-            .server_final(&success.server_final)
-            .unwrap()
-            .is_some()
-    );
+    assert!(client.server_final(&success.server_final).unwrap().is_some());
 }
 
 #[test]
 fn trust_asks_for_the_login_right_only() {
     assert_eq!(expired("secret").check_login(), Ok(()));
-    assert_eq!(
-        no_login("secret").check_login(),
-        Err(AuthFailure::LoginNotPermitted)
-    );
-    assert_eq!(
-        Identity::unknown("x").check_login(),
-        Err(AuthFailure::UnknownUser)
-    );
+    assert_eq!(no_login("secret").check_login(), Err(AuthFailure::LoginNotPermitted));
+    assert_eq!(Identity::unknown("x").check_login(), Err(AuthFailure::UnknownUser));
 }
 
 #[test]
@@ -238,10 +159,7 @@ fn nothing_secret_is_printed() {
             assert!(!printed.contains(piece), "{printed}");
         }
     }
-    assert_eq!(
-        AuthFailure::client_message("bob"),
-        "password authentication failed for user \"bob\""
-    );
+    assert_eq!(AuthFailure::client_message("bob"), "password authentication failed for user \"bob\"");
 }
 
 #[test]

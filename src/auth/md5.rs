@@ -23,8 +23,7 @@ impl Md5Shadow {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(PREFIX)?;
-        let valid =
-            digits.len() == HEX_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let valid = digits.len() == HEX_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         valid.then(|| Self(text.to_ascii_lowercase()))
     }
 
@@ -91,10 +90,7 @@ mod tests {
     #[test]
     fn shadow_is_postgresqls() {
         assert_eq!(md5_shadow("m_user", b"secret"), STORED);
-        assert_eq!(
-            Md5Shadow::from_password("m_user", b"secret").as_str(),
-            STORED
-        );
+        assert_eq!(Md5Shadow::from_password("m_user", b"secret").as_str(), STORED);
     }
 
     #[test]
@@ -111,18 +107,8 @@ mod tests {
 
     #[test]
     fn only_32_hexadecimal_digits_are_a_shadow() {
-        assert_eq!(
-            Md5Shadow::parse(&STORED.to_uppercase().replace("MD5", "md5"))
-                .unwrap()
-                .as_str(),
-            STORED
-        );
-        for text in [
-            "",
-            "md5",
-            "md5c67df77064fcbfd26a2d021b84fff64",
-            "MD5c67df77064fcbfd26a2d021b84fff64d",
-        ] {
+        assert_eq!(Md5Shadow::parse(&STORED.to_uppercase().replace("MD5", "md5")).unwrap().as_str(), STORED);
+        for text in ["", "md5", "md5c67df77064fcbfd26a2d021b84fff64", "MD5c67df77064fcbfd26a2d021b84fff64d"] {
             assert!(Md5Shadow::parse(text).is_none(), "{text}");
         }
         assert!(Md5Shadow::parse("md5g67df77064fcbfd26a2d021b84fff64d").is_none());

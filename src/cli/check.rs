@@ -37,11 +37,7 @@ pub async fn run(
                 Ok(what) => writeln!(out, "  {}, database {name}: ok: {what}", show_host(host))?,
                 Err(error) => {
                     well = false;
-                    writeln!(
-                        out,
-                        "  {}, database {name}: error: {error}",
-                        show_host(host)
-                    )?;
+                    writeln!(out, "  {}, database {name}: error: {error}", show_host(host))?;
                     writeln!(out, "    {}", what_to_do(loaded, name, database, &error))?;
                 }
             }
@@ -53,26 +49,15 @@ pub async fn run(
 /// The fallback last: it is tried only where no other database has the same node.
 fn probe_order(settings: &Settings) -> impl Iterator<Item = (&str, &Database)> {
     let named = settings.databases.iter().filter(|(name, _)| *name != "*");
-    named
-        .chain(settings.databases.get_key_value("*"))
-        .map(|(name, database)| (name.as_str(), database))
+    named.chain(settings.databases.get_key_value("*")).map(|(name, database)| (name.as_str(), database))
 }
 
 type Tried<'a> = BTreeSet<(&'a Host, Option<&'a str>, &'a str)>;
 
-fn is_new<'a>(
-    tried: &mut Tried<'a>,
-    name: &'a str,
-    database: &'a Database,
-    host: &'a Host,
-) -> bool {
+fn is_new<'a>(tried: &mut Tried<'a>, name: &'a str, database: &'a Database, host: &'a Host) -> bool {
     let user = database.probe_user.as_deref();
     let on_server = database.server_database.as_deref().unwrap_or(name);
-    if on_server == "*"
-        && tried
-            .iter()
-            .any(|(other, other_user, _)| *other == host && *other_user == user)
-    {
+    if on_server == "*" && tried.iter().any(|(other, other_user, _)| *other == host && *other_user == user) {
         return false;
     }
     tried.insert((host, user, on_server))
@@ -80,36 +65,16 @@ fn is_new<'a>(
 
 fn summary(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
     let settings = &loaded.settings;
-    writeln!(
-        out,
-        "pgweir {} with these settings",
-        env!("CARGO_PKG_VERSION")
-    )?;
+    writeln!(out, "pgweir {} with these settings", env!("CARGO_PKG_VERSION"))?;
     let mut listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
-    listen.extend(
-        settings
-            .unix_socket_dir
-            .iter()
-            .map(|folder| folder.display().to_string()),
-    );
-    writeln!(
-        out,
-        "  listen     {} ({})",
-        listen.join(", "),
-        show_tls(settings.client_tls.mode)
-    )?;
-    let http = settings
-        .http_listen
-        .map_or("off".to_owned(), |address| address.to_string());
+    listen.extend(settings.unix_socket_dir.iter().map(|folder| folder.display().to_string()));
+    writeln!(out, "  listen     {} ({})", listen.join(", "), show_tls(settings.client_tls.mode))?;
+    let http = settings.http_listen.map_or("off".to_owned(), |address| address.to_string());
     writeln!(out, "  http       {http}")?;
     writeln!(out, "  workers    {}", settings.workers)?;
     writeln!(out, "  clients    {}", show_auth(settings))?;
     let limits = &settings.limits;
-    writeln!(
-        out,
-        "  at most    {} clients, {} servers",
-        limits.max_clients, limits.max_servers
-    )?;
+    writeln!(out, "  at most    {} clients, {} servers", limits.max_clients, limits.max_servers)?;
     writeln!(out, "databases")?;
     for (name, database) in &settings.databases {
         show_database(loaded, name, database, out)?;
@@ -117,31 +82,16 @@ fn summary(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "users")?;
     for (name, user) in &settings.users {
         let origin = loaded.origins.of(&format!("users.{name}"));
-        let mut about = vec![
-            if user.password.is_some() {
-                "password"
-            } else {
-                "no password"
-            }
-            .to_owned(),
-        ];
+        let mut about = vec![if user.password.is_some() { "password" } else { "no password" }.to_owned()];
         about.extend(user.pool_mode.map(|mode| show_mode(mode).to_owned()));
         about.extend(user.pool_size.map(|size| format!("{size} servers")));
-        about.extend(
-            user.max_clients
-                .map(|clients| format!("at most {clients} clients")),
-        );
+        about.extend(user.max_clients.map(|clients| format!("at most {clients} clients")));
         writeln!(out, "  {name}: {} ({origin})", about.join(", "))?;
     }
     Ok(())
 }
 
-fn show_database(
-    loaded: &Loaded,
-    name: &str,
-    database: &Database,
-    out: &mut impl Write,
-) -> io::Result<()> {
+fn show_database(loaded: &Loaded, name: &str, database: &Database, out: &mut impl Write) -> io::Result<()> {
     let hosts: Vec<_> = database.hosts.iter().map(show_host).collect();
     let origin = loaded.origins.of(&format!("databases.{name}"));
     let on_server = match (name, &database.server_database) {
@@ -149,16 +99,9 @@ fn show_database(
         (_, None) => name,
         (_, Some(other)) => other,
     };
-    writeln!(
-        out,
-        "  {name} -> {on_server} on {} ({origin})",
-        hosts.join(", ")
-    )?;
+    writeln!(out, "  {name} -> {on_server} on {} ({origin})", hosts.join(", "))?;
     let pool = &database.pool;
-    let user = database
-        .server_user
-        .as_deref()
-        .unwrap_or("the client's user");
+    let user = database.server_user.as_deref().unwrap_or("the client's user");
     writeln!(
         out,
         "    {} mode, {} servers per user, {} kept idle; {}, sslmode {}; logs in as {user}",
@@ -199,20 +142,12 @@ fn what_to_do(loaded: &Loaded, name: &str, database: &Database, error: &str) -> 
         let origin = of(&format!("users.{user}"));
         format!("{origin}: correct the user `{user}` or its password")
     } else if says(&["3d000", "database"]) {
-        format!(
-            "{}: correct the name of the database",
-            of(&path("database"))
-        )
+        format!("{}: correct the name of the database", of(&path("database")))
     } else if says(&["tls", "ssl", "certificate"]) {
-        format!(
-            "{}: correct sslmode and its files, or the server's certificate",
-            of(&path("sslmode"))
-        )
+        format!("{}: correct sslmode and its files, or the server's certificate", of(&path("sslmode")))
     } else {
         let origin = of(&path("hosts"));
-        format!(
-            "{origin}: see that PostgreSQL runs there and can be reached from here, or correct the host"
-        )
+        format!("{origin}: see that PostgreSQL runs there and can be reached from here, or correct the host")
     }
 }
 
@@ -272,10 +207,7 @@ mod tests {
         url: &str,
         probe: impl AsyncFn(&Database, &Host) -> Result<String, String>,
     ) -> (bool, String) {
-        let sources = Sources {
-            url: Some(url.to_owned()),
-            ..Sources::default()
-        };
+        let sources = Sources { url: Some(url.to_owned()), ..Sources::default() };
         let mut loaded = load_with_origins(&sources).expect("a good URL");
         loaded.settings.workers = 1;
         let mut out = vec![];
@@ -286,8 +218,7 @@ mod tests {
     #[tokio::test]
     async fn what_will_run_is_shown_without_secrets() {
         let url = "postgres://app:sekret@h1,[::1]:5433/shop?pool_size=4";
-        let (well, text) =
-            printed(url, async |_, _| Ok("PostgreSQL 15.3, primary".to_owned())).await;
+        let (well, text) = printed(url, async |_, _| Ok("PostgreSQL 15.3, primary".to_owned())).await;
         let expected = "\
 pgweir VERSION with these settings
   listen     127.0.0.1:6432 (no TLS)
@@ -313,47 +244,27 @@ nodes
     #[tokio::test]
     async fn a_node_that_does_not_answer_is_shown_with_what_to_do() {
         let check = async |error: &str, expected: &str| {
-            let (well, text) = printed("postgres://app:sekret@db/shop", async |_, _| {
-                Err(error.to_owned())
-            })
-            .await;
+            let (well, text) =
+                printed("postgres://app:sekret@db/shop", async |_, _| Err(error.to_owned())).await;
             let nodes = text.split_once("nodes\n").expect("nodes").1;
             assert!(!well);
-            assert_eq!(
-                nodes,
-                format!("  db:5432, database shop: error: {error}\n    URL: {expected}\n")
-            );
+            assert_eq!(nodes, format!("  db:5432, database shop: error: {error}\n    URL: {expected}\n"));
         };
         check(
             "connection refused",
             "see that PostgreSQL runs there and can be reached from here, or correct the host",
         )
         .await;
-        check(
-            "password authentication failed (28P01)",
-            "correct the user `app` or its password",
-        )
-        .await;
-        check(
-            "database \"shop\" does not exist (3D000)",
-            "correct the name of the database",
-        )
-        .await;
-        check(
-            "server does not support TLS",
-            "correct sslmode and its files, or the server's certificate",
-        )
-        .await;
+        check("password authentication failed (28P01)", "correct the user `app` or its password").await;
+        check("database \"shop\" does not exist (3D000)", "correct the name of the database").await;
+        check("server does not support TLS", "correct sslmode and its files, or the server's certificate")
+            .await;
     }
 
     #[tokio::test]
     async fn a_database_without_a_user_is_not_tried() {
-        let (well, text) =
-            printed("postgres://db/shop", async |_, _| Err("tried".to_owned())).await;
+        let (well, text) = printed("postgres://db/shop", async |_, _| Err("tried".to_owned())).await;
         assert!(well);
-        assert!(
-            text.contains("db:5432: not tried: `shop` has no user of its own to log in as\n"),
-            "{text}"
-        );
+        assert!(text.contains("db:5432: not tried: `shop` has no user of its own to log in as\n"), "{text}");
     }
 }

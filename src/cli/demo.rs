@@ -52,14 +52,7 @@ impl Demo {
         let port = free_port()?;
         let (keeper, lifeline) = spawn_keeper(&folder, &bin, port)?;
         // From here on, dropping `demo` cleans up.
-        let mut demo = Self {
-            folder,
-            bin,
-            port,
-            password,
-            keeper,
-            lifeline: Some(lifeline),
-        };
+        let mut demo = Self { folder, bin, port, password, keeper, lifeline: Some(lifeline) };
         demo.wait_ready()?;
         demo.psql("postgres", &format!("CREATE DATABASE {DATABASE};"))?;
         demo.psql(DATABASE, CONTENT)?;
@@ -68,10 +61,7 @@ impl Demo {
 
     /// Connection string of the shop, over TCP, password included.
     pub fn url(&self) -> String {
-        format!(
-            "postgres://{USER}:{}@127.0.0.1:{}/{DATABASE}",
-            self.password, self.port
-        )
+        format!("postgres://{USER}:{}@127.0.0.1:{}/{DATABASE}", self.password, self.port)
     }
 
     /// Folder of the server's data, its log (`server.log`) and its unix socket.
@@ -86,10 +76,7 @@ impl Demo {
 
     /// Hands the password over and waits for the first `ready`.
     fn wait_ready(&mut self) -> anyhow::Result<()> {
-        let lifeline = self
-            .lifeline
-            .as_mut()
-            .context("the demo server was stopped")?;
+        let lifeline = self.lifeline.as_mut().context("the demo server was stopped")?;
         writeln!(lifeline, "{}", self.password)?;
         let stdout = self.keeper.stdout.take().context("no standard output")?;
         let mut line = String::new();
@@ -101,27 +88,13 @@ impl Demo {
         if let Some(mut stderr) = self.keeper.stderr.take() {
             stderr.read_to_string(&mut reason)?;
         }
-        bail!(
-            "could not create a throw-away PostgreSQL with {}:\n{}",
-            self.bin.display(),
-            reason.trim_end()
-        )
+        bail!("could not create a throw-away PostgreSQL with {}:\n{}", self.bin.display(), reason.trim_end())
     }
 
     /// Runs a script, stopping at its first error.
     fn psql(&self, database: &str, script: &str) -> anyhow::Result<()> {
         let mut psql = Command::new(self.bin.join("psql"))
-            .args([
-                "-X",
-                "-q",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-U",
-                USER,
-                "-d",
-                database,
-                "-h",
-            ])
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-h"])
             .arg(&self.folder)
             .args(["-p", &self.port.to_string()])
             .env("PGPASSWORD", &self.password)
@@ -182,18 +155,11 @@ fn spawn_keeper(folder: &Path, bin: &Path, port: u16) -> anyhow::Result<(Child, 
 /// # Errors
 /// There is none, neither where Debian keeps them nor on `PATH`.
 pub fn newest_bin() -> anyhow::Result<PathBuf> {
-    let packaged = fs::read_dir(VERSIONS)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let major: u32 = entry.file_name().to_str()?.parse().ok()?;
-            Some((major, entry.path().join("bin")))
-        });
-    let newest = packaged
-        .filter(|(_, bin)| bin.join("initdb").is_file())
-        .max()
-        .map(|(_, bin)| bin);
+    let packaged = fs::read_dir(VERSIONS).into_iter().flatten().flatten().filter_map(|entry| {
+        let major: u32 = entry.file_name().to_str()?.parse().ok()?;
+        Some((major, entry.path().join("bin")))
+    });
+    let newest = packaged.filter(|(_, bin)| bin.join("initdb").is_file()).max().map(|(_, bin)| bin);
     let on_path = || {
         let path = std::env::var_os("PATH")?;
         std::env::split_paths(&path).find(|bin| bin.join("initdb").is_file())
@@ -218,9 +184,7 @@ fn new_folder() -> anyhow::Result<PathBuf> {
 
 /// A port that was free a moment ago.
 fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// 128 random bits, in hexadecimal.
@@ -243,11 +207,7 @@ mod tests {
             .arg(demo.url())
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -272,10 +232,7 @@ mod tests {
                       (SELECT count(*) FROM order_lines), (SELECT count(*) FROM events)";
         assert_eq!(ask(&demo, counts), "20|4000|1000|15000|37611|43000");
         // The same rows each time: what the guide shows is what the reader sees.
-        assert_eq!(
-            ask(&demo, "SELECT sum(total), max(lines) FROM order_totals"),
-            "7500409.87|4"
-        );
+        assert_eq!(ask(&demo, "SELECT sum(total), max(lines) FROM order_totals"), "7500409.87|4");
         demo.stop();
         assert!(!folder.exists());
         assert!(!runs(&pid));
@@ -284,11 +241,7 @@ mod tests {
     #[test]
     fn killed_process_leaves_nothing() {
         let mut holder = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "cli::demo::tests::hold_until_killed",
-                "--nocapture",
-            ])
+            .args(["--exact", "cli::demo::tests::hold_until_killed", "--nocapture"])
             .env(HOLDER, "1")
             .stdout(Stdio::piped())
             .spawn()

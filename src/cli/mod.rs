@@ -136,7 +136,10 @@ fn where_to_connect(url: &str, settings: &Settings) -> Vec<String> {
     let authority = url.rfind('@').zip(url.rfind('/')).filter(|(at, slash)| at < slash);
     let through = authority.zip(settings.listen.first());
     let through = through.map(|((at, slash), address)| format!("{}{address}{}", &url[..=at], &url[slash..]));
-    let lines = [through.map(|url| format!("through pgweir:  psql {url}")), Some(format!("directly:        psql {url}"))];
+    let lines = [
+        through.map(|url| format!("through pgweir:  psql {url}")),
+        Some(format!("directly:        psql {url}")),
+    ];
     lines.into_iter().flatten().collect()
 }
 
@@ -151,10 +154,7 @@ fn check(
     loaded: &Loaded,
     probe: impl AsyncFn(&Settings, &Database, &Host) -> Result<String, String>,
 ) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("no runtime: {error}");

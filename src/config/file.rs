@@ -21,11 +21,7 @@ pub fn read(path: &Path, context: &Context<'_>, written: &mut Written) {
     match std::fs::read_to_string(path) {
         Ok(text) => read_text(path, &text, context, written),
         Err(error) => {
-            let at = FilePlace {
-                path: Arc::new(path.to_owned()),
-                line: 0,
-                column: 0,
-            };
+            let at = FilePlace { path: Arc::new(path.to_owned()), line: 0, column: 0 };
             let message = format!("cannot be read: {error}; --config names the settings file");
             written.error(Origin::File(at), message);
         }
@@ -35,12 +31,7 @@ pub fn read(path: &Path, context: &Context<'_>, written: &mut Written) {
 /// Reads the text of the file at `path`.
 pub fn read_text(path: &Path, text: &str, context: &Context<'_>, written: &mut Written) {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader {
-        path: Arc::new(path.to_owned()),
-        text,
-        context,
-        written,
-    };
+    let mut reader = Reader { path: Arc::new(path.to_owned()), text, context, written };
     for error in &errors {
         // Only the message: the whole error shows the line, which may hold a password.
         let at = error.span().map_or(text.len(), |span| span.start);
@@ -53,9 +44,7 @@ pub fn read_text(path: &Path, text: &str, context: &Context<'_>, written: &mut W
 
 /// The value that a piece of TOML says; `None`: it is not TOML.
 pub fn value(text: &str) -> Option<Given> {
-    DeValue::parse(text)
-        .ok()
-        .map(|value| given(value.get_ref()))
+    DeValue::parse(text).ok().map(|value| given(value.get_ref()))
 }
 
 fn given(value: &DeValue<'_>) -> Given {
@@ -66,9 +55,7 @@ fn given(value: &DeValue<'_>) -> Given {
             Ok(number) => Given::Integer(number),
             Err(_) => Given::Other("a number out of range"),
         },
-        DeValue::Array(items) => {
-            Given::List(items.iter().map(|item| given(item.get_ref())).collect())
-        }
+        DeValue::Array(items) => Given::List(items.iter().map(|item| given(item.get_ref())).collect()),
         DeValue::Float(_) => Given::Other("a number with a fraction"),
         DeValue::Datetime(_) => Given::Other("a date"),
         DeValue::Table(_) => Given::Other("a table"),
@@ -76,16 +63,7 @@ fn given(value: &DeValue<'_>) -> Given {
 }
 
 /// The sections of the file. `pool` comes before the databases that start from it.
-const SECTIONS: [&str; 8] = [
-    "tls",
-    "auth",
-    "limits",
-    "admin",
-    "log",
-    "pool",
-    "databases",
-    "users",
-];
+const SECTIONS: [&str; 8] = ["tls", "auth", "limits", "admin", "log", "pool", "databases", "users"];
 
 struct Reader<'a> {
     path: Arc<std::path::PathBuf>,
@@ -113,10 +91,7 @@ impl Reader<'_> {
             }
         }
         let mut settings = std::mem::take(&mut self.written.settings);
-        for (key, value) in document
-            .iter()
-            .filter(|(key, _)| !SECTIONS.contains(&key.get_ref().as_ref()))
-        {
+        for (key, value) in document.iter().filter(|(key, _)| !SECTIONS.contains(&key.get_ref().as_ref())) {
             let context = self.context;
             let name = key.get_ref();
             let known = || keys::TOP.names().chain(SECTIONS);
@@ -142,9 +117,9 @@ impl Reader<'_> {
                 self.plain(&keys::POOL, &mut pool, name, table);
                 self.written.pool = pool;
             }
-            "databases" => self.named(name, table, |reader, name, path, table| {
-                reader.database(name, path, table)
-            }),
+            "databases" => {
+                self.named(name, table, |reader, name, path, table| reader.database(name, path, table))
+            }
             _ => self.named(name, table, |reader, name, path, table| {
                 reader.plain(&keys::USER, written::user(&mut settings, name), path, table);
             }),
@@ -183,10 +158,9 @@ impl Reader<'_> {
             self.written.origins.set(&path, origin);
             match value.get_ref().as_table() {
                 Some(table) => read(self, name, &path, table),
-                None => self.error(
-                    at,
-                    format!("`{name}` must be a section; write [{path}] on a line of its own"),
-                ),
+                None => {
+                    self.error(at, format!("`{name}` must be a section; write [{path}] on a line of its own"))
+                }
             }
         }
     }
@@ -195,8 +169,7 @@ impl Reader<'_> {
         let mut database = WrittenDatabase::new(&self.written.pool);
         let context = self.context;
         // The other keys win over the URL, so it comes first.
-        let (url, others): (Vec<_>, Vec<_>) =
-            table.iter().partition(|(key, _)| key.get_ref() == "url");
+        let (url, others): (Vec<_>, Vec<_>) = table.iter().partition(|(key, _)| key.get_ref() == "url");
         for (key, value) in url.into_iter().chain(others) {
             let name = key.get_ref();
             let at = key.span().start;
@@ -208,8 +181,7 @@ impl Reader<'_> {
                 self.url(&text, value.span().start, path, &mut database);
             }
         }
-        if let (Some((hosts, _)), true) = (table.get_key_value("hosts"), table.contains_key("url"))
-        {
+        if let (Some((hosts, _)), true) = (table.get_key_value("hosts"), table.contains_key("url")) {
             let message = "`hosts` stands beside `url`, which has hosts too; remove one";
             self.error(hosts.span().start, message);
         }
@@ -218,10 +190,7 @@ impl Reader<'_> {
 
     fn url(&mut self, text: &str, at: usize, path: &str, database: &mut WrittenDatabase) {
         // Where the text stands in the file as it is, an offset in it is one in the file.
-        let literal = self
-            .text
-            .get(at + 1..)
-            .is_some_and(|rest| rest.starts_with(text));
+        let literal = self.text.get(at + 1..).is_some_and(|rest| rest.starts_with(text));
         let place = |offset: usize| if literal { at + 1 + offset } else { at };
         match url::parse(text) {
             Ok(url) => {
@@ -255,11 +224,7 @@ impl Reader<'_> {
             None => self.error(at, unknown_key(section, name, known())),
             Some(Err(problem)) => self.error(value.span().start, format!("`{name}` {problem}")),
             Some(Ok(())) => {
-                let path = if section.is_empty() {
-                    name.to_owned()
-                } else {
-                    format!("{section}.{name}")
-                };
+                let path = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
                 let origin = self.origin(at);
                 self.written.origins.set(path, origin);
             }
@@ -284,14 +249,8 @@ impl Reader<'_> {
 
 /// The keys of a database that a URL stands for, and where in it.
 pub fn said_by(url: &url::Url) -> impl Iterator<Item = (&str, usize)> {
-    let parameters = url
-        .parameters
-        .iter()
-        .map(|parameter| (parameter.name.as_str(), parameter.offset));
-    ["hosts", "database", "user", "password"]
-        .map(|key| (key, 0))
-        .into_iter()
-        .chain(parameters)
+    let parameters = url.parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.offset));
+    ["hosts", "database", "user", "password"].map(|key| (key, 0)).into_iter().chain(parameters)
 }
 
 /// Applies a URL to a database; what is wrong, with its offset in the URL.
@@ -354,27 +313,15 @@ fn unknown_parameter(name: &str) -> String {
     }
     let libpq = ["host", "port", "user", "password", "dbname"];
     let hint = suggest::did_you_mean(name, WrittenDatabase::parameters().chain(libpq));
-    let hint = if hint.is_empty() {
-        "; remove it".to_owned()
-    } else {
-        hint
-    };
+    let hint = if hint.is_empty() { "; remove it".to_owned() } else { hint };
     format!("unknown parameter `{name}`{hint}")
 }
 
 fn unknown_key(section: &str, name: &str, known: impl Iterator<Item = &'static str>) -> String {
-    let place = if section.is_empty() {
-        "at the top level".to_owned()
-    } else {
-        format!("in [{section}]")
-    };
-    let elsewhere = keys::sections()
-        .into_iter()
-        .find(|other| other.keys.iter().any(|key| key.name == name));
+    let place = if section.is_empty() { "at the top level".to_owned() } else { format!("in [{section}]") };
+    let elsewhere = keys::sections().into_iter().find(|other| other.keys.iter().any(|key| key.name == name));
     let hint = match (suggest::did_you_mean(name, known), elsewhere) {
-        (_, Some(other)) if other.name.is_empty() => {
-            "; it belongs at the top, before any section".to_owned()
-        }
+        (_, Some(other)) if other.name.is_empty() => "; it belongs at the top, before any section".to_owned(),
         (_, Some(other)) => format!("; it belongs in [{}]", other.name),
         (hint, None) if hint.is_empty() => "; remove it".to_owned(),
         (hint, None) => hint,

@@ -82,23 +82,11 @@ mod tests {
         check("[::1]", tcp("::1", 5432));
         check("/run/postgresql", unix("/run/postgresql", 5432));
         check("/run/postgresql:5433", unix("/run/postgresql", 5433));
-        check(
-            "::1",
-            error("holds `::1`: an IPv6 address needs brackets, such as [::1]:5432"),
-        );
-        check(
-            "db:0",
-            error("holds `db:0`: a port is not a number from 1 to 65535"),
-        );
-        check(
-            "db:x",
-            error("holds `db:x`: a port is not a number from 1 to 65535"),
-        );
+        check("::1", error("holds `::1`: an IPv6 address needs brackets, such as [::1]:5432"));
+        check("db:0", error("holds `db:0`: a port is not a number from 1 to 65535"));
+        check("db:x", error("holds `db:x`: a port is not a number from 1 to 65535"));
         check("", error("holds ``: a host is empty"));
-        check(
-            "a b",
-            error("holds `a b`: a host has a space or a slash in it"),
-        );
+        check("a b", error("holds `a b`: a host has a space or a slash in it"));
         let whole = error("holds more than a host and port; a whole URL belongs in `url`");
         check("postgres://app:secret@db", whole);
         check("[::1", error("holds `[::1`: a `[` has no `]`"));

@@ -80,10 +80,7 @@ impl<T> Table<T> {
     /// # Panics
     /// When a default in these tables is not a value of its key; a test reads them all.
     pub fn set_defaults(&self, target: &mut T) {
-        let context = Context {
-            folder: PathBuf::new(),
-            env: &|_| None,
-        };
+        let context = Context { folder: PathBuf::new(), env: &|_| None };
         for key in self.keys {
             let Some(default) = key.meta.default() else {
                 continue;
@@ -103,11 +100,7 @@ impl<T> Table<T> {
     /// For the documentation: what it is about and its keys.
     pub fn section(&self) -> Section {
         let keys = self.keys.iter().map(|key| &key.meta).collect();
-        Section {
-            name: self.name,
-            about: self.about,
-            keys,
-        }
+        Section { name: self.name, about: self.about, keys }
     }
 }
 

@@ -245,10 +245,9 @@ fn number(given: &Given, range: RangeInclusive<usize>) -> Reading<usize> {
     };
     match number {
         Some(number) if range.contains(&number) => Ok(number),
-        Some(number) if number > *range.end() => because(format!(
-            "is {number}, but at most {} is possible",
-            range.end()
-        )),
+        Some(number) if number > *range.end() => {
+            because(format!("is {number}, but at most {} is possible", range.end()))
+        }
         _ => Err(Problem::NotThat),
     }
 }
@@ -257,15 +256,11 @@ fn number(given: &Given, range: RangeInclusive<usize>) -> Reading<usize> {
 fn with_unit(given: &Given) -> Reading<(u64, Option<&str>)> {
     let text = match given {
         Given::Integer(number) => {
-            return u64::try_from(*number)
-                .map(|number| (number, None))
-                .or(Err(Problem::NotThat));
+            return u64::try_from(*number).map(|number| (number, None)).or(Err(Problem::NotThat));
         }
         other => other.text().ok_or(Problem::NotThat)?,
     };
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number = text[..digits].parse().or(Err(Problem::NotThat))?;
     let unit = text[digits..].trim();
     Ok((number, Some(unit).filter(|unit| !unit.is_empty())))
@@ -281,9 +276,7 @@ fn duration(given: &Given) -> Reading<Duration> {
         Some("h") => Duration::from_secs(number.saturating_mul(3600)),
         Some("d") => Duration::from_secs(number.saturating_mul(86400)),
         Some(unit) => {
-            return because(format!(
-                "has the unit `{unit}`; the units are {DURATION_UNITS}"
-            ));
+            return because(format!("has the unit `{unit}`; the units are {DURATION_UNITS}"));
         }
         None => {
             return because(format!(
@@ -312,9 +305,7 @@ fn size(given: &Given) -> Reading<usize> {
         Some("MB") => 20,
         Some("GB") => 30,
         Some(unit) => {
-            return because(format!(
-                "has the unit `{unit}`; the units are {SIZE_UNITS}, so written"
-            ));
+            return because(format!("has the unit `{unit}`; the units are {SIZE_UNITS}, so written"));
         }
         None => {
             return because(format!(
@@ -352,9 +343,7 @@ fn address(text: &str) -> Reading<SocketAddr> {
         Some(("localhost", port)) => format!("write 127.0.0.1:{port}"),
         _ => "write an IP address and a port, such as 127.0.0.1:6432 or [::1]:6432".to_owned(),
     };
-    because(format!(
-        "holds `{text}`, which is not an address to listen on; {hint}"
-    ))
+    because(format!("holds `{text}`, which is not an address to listen on; {hint}"))
 }
 
 fn hosts(given: &Given) -> Reading<Vec<Host>> {
@@ -365,10 +354,7 @@ fn hosts(given: &Given) -> Reading<Vec<Host>> {
     if texts.is_empty() {
         return because("is empty; name at least one host");
     }
-    texts
-        .iter()
-        .map(|text| host::parse(text).map_err(Problem::Because))
-        .collect()
+    texts.iter().map(|text| host::parse(text).map_err(Problem::Because)).collect()
 }
 
 fn secret(given: &Given, context: &Context<'_>) -> Reading<Option<Secret>> {
@@ -377,17 +363,12 @@ fn secret(given: &Given, context: &Context<'_>) -> Reading<Option<Secret>> {
     };
     let secret = if let Some(name) = text.strip_prefix("env:") {
         (context.env)(name).ok_or_else(|| {
-            Problem::Because(format!(
-                "asks for the environment variable {name}, which is not set"
-            ))
+            Problem::Because(format!("asks for the environment variable {name}, which is not set"))
         })?
     } else if let Some(path) = text.strip_prefix("file:") {
         let path = context.folder.join(path);
         let secret = std::fs::read_to_string(&path).map_err(|error| {
-            Problem::Because(format!(
-                "asks for the file {}, which cannot be read: {error}",
-                path.display()
-            ))
+            Problem::Because(format!("asks for the file {}, which cannot be read: {error}", path.display()))
         })?;
         secret.trim_end_matches(['\r', '\n']).to_owned()
     } else {

@@ -56,28 +56,13 @@ pub fn load_with_origins(sources: &Sources) -> Result<Loaded, Vec<ConfigError>> 
     load_in(sources, &|name| std::env::var(name).ok())
 }
 
-fn load_in(
-    sources: &Sources,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Loaded, Vec<ConfigError>> {
-    let folder = sources
-        .file
-        .as_deref()
-        .and_then(Path::parent)
-        .unwrap_or(Path::new(""))
-        .to_owned();
+fn load_in(sources: &Sources, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Vec<ConfigError>> {
+    let folder = sources.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let mut written = Written::default();
     if let Some(path) = &sources.file {
         file::read(path, &Context { folder, env }, &mut written);
     }
-    command_line(
-        sources,
-        &Context {
-            folder: PathBuf::new(),
-            env,
-        },
-        &mut written,
-    );
+    command_line(sources, &Context { folder: PathBuf::new(), env }, &mut written);
     finish(written)
 }
 
@@ -89,10 +74,7 @@ fn finish(mut written: Written) -> Result<Loaded, Vec<ConfigError>> {
         validate::as_used(&mut written);
     }
     if written.errors.is_empty() {
-        return Ok(Loaded {
-            settings: written.settings,
-            origins: written.origins,
-        });
+        return Ok(Loaded { settings: written.settings, origins: written.origins });
     }
     written.errors.sort();
     written.errors.dedup();
@@ -102,35 +84,17 @@ fn finish(mut written: Written) -> Result<Loaded, Vec<ConfigError>> {
 fn command_line(sources: &Sources, context: &Context<'_>, written: &mut Written) {
     if !sources.listen.is_empty() {
         let addresses = sources.listen.iter().cloned().map(Given::Word).collect();
-        flag(
-            written,
-            context,
-            "listen",
-            "--listen",
-            &Given::List(addresses),
-        );
+        flag(written, context, "listen", "--listen", &Given::List(addresses));
     }
     if let Some(http) = &sources.http {
-        flag(
-            written,
-            context,
-            "http",
-            "--http",
-            &Given::Word(http.clone()),
-        );
+        flag(written, context, "http", "--http", &Given::Word(http.clone()));
     }
     if let Some(text) = &sources.url {
         url_argument(text, context, written);
     }
 }
 
-fn flag(
-    written: &mut Written,
-    context: &Context<'_>,
-    key: &str,
-    flag: &'static str,
-    given: &Given,
-) {
+fn flag(written: &mut Written, context: &Context<'_>, key: &str, flag: &'static str, given: &Given) {
     match keys::TOP.set(&mut written.settings, key, given, context) {
         Some(Err(problem)) => written.error(Origin::Flag(flag), problem),
         _ => written.origins.set(key, Origin::Flag(flag)),
@@ -139,8 +103,7 @@ fn flag(
 
 /// The URL of the command line: a database of its own name; without others, also the fallback `*`.
 fn url_argument(text: &str, context: &Context<'_>, written: &mut Written) {
-    let character =
-        |offset| Origin::Url(Some(text.get(..offset).unwrap_or(text).chars().count() + 1));
+    let character = |offset| Origin::Url(Some(text.get(..offset).unwrap_or(text).chars().count() + 1));
     let url = match url::parse(text) {
         Ok(url) => url,
         Err(errors) => {
@@ -159,10 +122,7 @@ fn url_argument(text: &str, context: &Context<'_>, written: &mut Written) {
     let name = url.database.clone().unwrap_or_else(|| "*".to_owned());
     let mut database = match written.databases.get(&name) {
         // The file's, except where it is found.
-        Some(database) => WrittenDatabase {
-            url: None,
-            ..database.clone()
-        },
+        Some(database) => WrittenDatabase { url: None, ..database.clone() },
         None => WrittenDatabase::new(&written.pool),
     };
     for (offset, message) in file::apply_url(&url, &mut database, context) {
@@ -172,10 +132,7 @@ fn url_argument(text: &str, context: &Context<'_>, written: &mut Written) {
         written.settings.auth.auth_user.clone_from(&url.user);
     }
     if alone {
-        let fallback = WrittenDatabase {
-            database: None,
-            ..database.clone()
-        };
+        let fallback = WrittenDatabase { database: None, ..database.clone() };
         insert(written, "*", fallback, &url, &character);
     }
     if name != "*" || !alone {
@@ -193,11 +150,7 @@ fn insert(
 ) {
     let path = format!("databases.{name}");
     for (key, offset) in file::said_by(url) {
-        let origin = if offset == 0 {
-            Origin::Url(None)
-        } else {
-            character(offset)
-        };
+        let origin = if offset == 0 { Origin::Url(None) } else { character(offset) };
         written.origins.set(format!("{path}.{key}"), origin);
     }
     written.origins.set(path, Origin::Url(None));

@@ -32,11 +32,7 @@ pub fn sample_toml() -> String {
 
 fn sample_section(text: &mut String, section: &Section) {
     // A database or user that is taken in would change the settings, so these are only described.
-    let prefix = if section.name.contains('.') {
-        "#   "
-    } else {
-        "#"
-    };
+    let prefix = if section.name.contains('.') { "#   " } else { "#" };
     text.push('\n');
     for line in section.about {
         push_line(text, "# ", line.trim());
@@ -53,17 +49,9 @@ fn sample_section(text: &mut String, section: &Section) {
             text.push_str("# (restart)\n");
         }
         if let (Some(_), false) = (key.default(), key.example.is_empty()) {
-            push_line(
-                text,
-                "# ",
-                &format!("Example: {} = {}", key.name, key.example),
-            );
+            push_line(text, "# ", &format!("Example: {} = {}", key.name, key.example));
         }
-        push_line(
-            text,
-            prefix,
-            &format!("{} = {}", key.name, key.default().unwrap_or(key.example)),
-        );
+        push_line(text, prefix, &format!("{} = {}", key.name, key.default().unwrap_or(key.example)));
     }
 }
 
@@ -107,13 +95,7 @@ fn page_section(page: &mut String, section: &Section) {
             Effect::Restart => "restart",
         };
         let default = key.default().map_or("not set".to_owned(), code);
-        let _ = writeln!(
-            page,
-            "| `{}` | {} | {default} | {effect} | {} |",
-            key.name,
-            key.kind,
-            meaning(key)
-        );
+        let _ = writeln!(page, "| `{}` | {} | {default} | {effect} | {} |", key.name, key.kind, meaning(key));
     }
 }
 
@@ -130,11 +112,7 @@ fn code(text: &str) -> String {
 }
 
 fn paragraph(lines: &[&str]) -> String {
-    lines
-        .iter()
-        .map(|line| line.trim())
-        .collect::<Vec<_>>()
-        .join(" ")
+    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 
 fn page_url(page: &mut String) {
@@ -148,8 +126,6 @@ fn page_url(page: &mut String) {
          Parameters: libpq's `host`, `port`, `user`, `password`, `dbname`, and the keys of `[databases.NAME]` and \
          `[pool]` that follow.\n\n",
     );
-    let names: Vec<_> = super::written::WrittenDatabase::parameters()
-        .map(code)
-        .collect();
+    let names: Vec<_> = super::written::WrittenDatabase::parameters().map(code).collect();
     let _ = writeln!(page, "{}.", names.join(", "));
 }

@@ -14,11 +14,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     let near = |known: &str| {
         let distance = distance(&word, &known.to_lowercase().replace('-', "_"));
-        if distance <= allowed {
-            Some(distance)
-        } else {
-            is_part(&word, known).then_some(allowed + 1)
-        }
+        if distance <= allowed { Some(distance) } else { is_part(&word, known).then_some(allowed + 1) }
     };
     known
         .into_iter()
@@ -29,11 +25,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 fn is_part(one: &str, other: &str) -> bool {
     let ends = |long: &str, short: &str| {
-        long.strip_suffix(short)
-            .is_some_and(|rest| rest.ends_with('_'))
-            || long
-                .strip_prefix(short)
-                .is_some_and(|rest| rest.starts_with('_'))
+        long.strip_suffix(short).is_some_and(|rest| rest.ends_with('_'))
+            || long.strip_prefix(short).is_some_and(|rest| rest.starts_with('_'))
     };
     !one.is_empty() && (ends(one, other) || ends(other, one))
 }
@@ -60,13 +53,7 @@ mod tests {
 
     #[test]
     fn near_words_are_found_and_far_ones_are_not() {
-        let known = [
-            "pool_mode",
-            "pool_size",
-            "lifetime",
-            "min_idle",
-            "cert_file",
-        ];
+        let known = ["pool_mode", "pool_size", "lifetime", "min_idle", "cert_file"];
         let check = |word, expected| assert_eq!(nearest(word, known), expected, "{word}");
         check("pool_sise", Some("pool_size"));
         check("pool-size", Some("pool_size"));

@@ -15,13 +15,11 @@ pub fn as_written(written: &mut Written) {
     for (name, database) in &written.databases {
         let path = format!("databases.{name}");
         if database.hosts.is_empty() {
-            errors.push((
-                path.clone(),
-                "this database has no host; add `url` or `hosts`",
-            ));
+            errors.push((path.clone(), "this database has no host; add `url` or `hosts`"));
         }
         if ["pgweir", "pgbouncer"].contains(&name.as_str()) {
-            let message = "this name is the console's; choose another, and keep the server's name in `database`";
+            let message =
+                "this name is the console's; choose another, and keep the server's name in `database`";
             errors.push((path, message));
         }
     }
@@ -38,10 +36,7 @@ pub fn as_written(written: &mut Written) {
 
 /// What the complete settings show.
 pub fn as_used(written: &mut Written) {
-    let mut problems = Problems {
-        origins: &written.origins,
-        found: vec![],
-    };
+    let mut problems = Problems { origins: &written.origins, found: vec![] };
     let settings = &written.settings;
     addresses(settings, &mut problems);
     files(settings, &mut problems);
@@ -66,10 +61,7 @@ struct Problems<'a> {
 impl Problems<'_> {
     /// At the first of these paths that somebody wrote, else at the section of the first.
     fn at(&mut self, paths: &[&str], message: impl Into<String>) {
-        let written = paths
-            .iter()
-            .find_map(|path| self.origins.exact(path))
-            .cloned();
+        let written = paths.iter().find_map(|path| self.origins.exact(path)).cloned();
         let origin = written.unwrap_or_else(|| self.origins.of(paths[0]));
         self.found.push((origin, message.into()));
     }
@@ -83,10 +75,7 @@ fn addresses(settings: &Settings, problems: &mut Problems<'_>) {
         );
     }
     if settings.listen.is_empty() && settings.unix_socket_dir.is_none() {
-        problems.at(
-            &["listen"],
-            "nothing is listened on; give an address, or `unix_socket_dir`",
-        );
+        problems.at(&["listen"], "nothing is listened on; give an address, or `unix_socket_dir`");
     }
     if settings.listen.is_empty() && settings.unix_socket_dir.is_some() {
         problems.at(
@@ -99,10 +88,8 @@ fn addresses(settings: &Settings, problems: &mut Problems<'_>) {
             problems.at(&["listen"], format!("{address} is there twice; remove one"));
         }
         if settings.http_listen == Some(*address) {
-            problems.at(
-                &["http", "listen"],
-                format!("{address} is used by `listen` too; choose another port"),
-            );
+            problems
+                .at(&["http", "listen"], format!("{address} is used by `listen` too; choose another port"));
         }
     }
 }
@@ -127,22 +114,12 @@ fn files(settings: &Settings, problems: &mut Problems<'_>) {
         if let Err(reason) = readable(file) {
             problems.at(
                 &[&path],
-                format!(
-                    "{} cannot be read: {reason}; correct the path or its permissions",
-                    file.display()
-                ),
+                format!("{} cannot be read: {reason}; correct the path or its permissions", file.display()),
             );
         }
     }
-    if let Some(folder) = settings
-        .unix_socket_dir
-        .as_ref()
-        .filter(|folder| !folder.is_dir())
-    {
-        problems.at(
-            &["unix_socket_dir"],
-            format!("{} is not a folder; create it", folder.display()),
-        );
+    if let Some(folder) = settings.unix_socket_dir.as_ref().filter(|folder| !folder.is_dir()) {
+        problems.at(&["unix_socket_dir"], format!("{} is not a folder; create it", folder.display()));
     }
 }
 
@@ -158,18 +135,11 @@ fn client_tls(settings: &Settings, problems: &mut Problems<'_>) {
     let tls = &settings.client_tls;
     let on = tls.mode != ClientTlsMode::Disable;
     match (&tls.cert_file, &tls.key_file) {
-        (None, None) if on => problems.at(
-            &["tls.mode"],
-            "TLS needs a certificate; add `cert_file` and `key_file`",
-        ),
-        (Some(_), None) => problems.at(
-            &["tls.cert_file"],
-            "the certificate has no key; add `key_file`",
-        ),
-        (None, Some(_)) => problems.at(
-            &["tls.key_file"],
-            "the key has no certificate; add `cert_file`",
-        ),
+        (None, None) if on => {
+            problems.at(&["tls.mode"], "TLS needs a certificate; add `cert_file` and `key_file`")
+        }
+        (Some(_), None) => problems.at(&["tls.cert_file"], "the certificate has no key; add `key_file`"),
+        (None, Some(_)) => problems.at(&["tls.key_file"], "the key has no certificate; add `cert_file`"),
         _ => {}
     }
 }
@@ -189,10 +159,8 @@ fn auth(settings: &Settings, problems: &mut Problems<'_>) {
                 problems.at(&["auth.method"], "`cert` needs TLS; set `mode` in [tls]");
             }
             AuthMethod::Password if tls_off && settings.unix_socket_dir.is_none() => {
-                problems.at(
-                    &["auth.method"],
-                    "`password` is for TLS and unix sockets only; set `mode` in [tls]",
-                );
+                problems
+                    .at(&["auth.method"], "`password` is for TLS and unix sockets only; set `mode` in [tls]");
             }
             _ => {}
         }
@@ -204,10 +172,7 @@ fn auth(settings: &Settings, problems: &mut Problems<'_>) {
         );
     }
     if auth.auth_query.is_some() && auth.auth_user.is_none() {
-        problems.at(
-            &["auth.auth_query"],
-            "`auth_query` needs a user who runs it; add `auth_user`",
-        );
+        problems.at(&["auth.auth_query"], "`auth_query` needs a user who runs it; add `auth_user`");
     }
     if let Some(user) = &auth.auth_user
         && let Err(reason) = can_log_in(settings, user, false)
@@ -220,10 +185,7 @@ fn identities(settings: &Settings, name: &str, database: &Database, problems: &m
     if let Some(user) = &database.server_user {
         let by_certificate = database.tls.cert_file.is_some();
         if let Err(reason) = can_log_in(settings, user, by_certificate) {
-            problems.at(
-                &[&format!("databases.{name}.server_user")],
-                format!("`server_user` {reason}"),
-            );
+            problems.at(&[&format!("databases.{name}.server_user")], format!("`server_user` {reason}"));
         }
     }
 }
@@ -231,9 +193,7 @@ fn identities(settings: &Settings, name: &str, database: &Database, problems: &m
 /// Whether this user can log in to a server by what is known of it.
 fn can_log_in(settings: &Settings, user: &str, by_certificate: bool) -> Result<(), String> {
     let Some(known) = settings.users.get(user) else {
-        return Err(format!(
-            "is `{user}`, who is not known here; add [users.{user}] with a password"
-        ));
+        return Err(format!("is `{user}`, who is not known here; add [users.{user}] with a password"));
     };
     let verifier = |Secret(text): &Secret| text.starts_with("SCRAM-SHA-256$");
     if known.password.as_ref().is_some_and(verifier) && !by_certificate {
@@ -258,19 +218,15 @@ fn pool(settings: &Settings, name: &str, database: &Database, problems: &mut Pro
     }
     let most = settings.limits.max_servers;
     if pool.size > most {
-        let message = format!(
-            "`pool_size` is {}, more than `max_servers` of [limits], which is {most}",
-            pool.size
-        );
+        let message =
+            format!("`pool_size` is {}, more than `max_servers` of [limits], which is {most}", pool.size);
         problems.at(&[&size, "limits.max_servers", &pool_size], message);
     }
     if pool.mode == PoolMode::Session && pool.pins == PinPolicy::Refuse {
         let (pins, pool_pins) = of("pins");
-        let message = "`pins` is `refuse`, but in the pool mode `session` every session keeps its server; remove it";
-        problems.at(
-            &[&pins, &format!("databases.{name}.pool_mode"), &pool_pins],
-            message,
-        );
+        let message =
+            "`pins` is `refuse`, but in the pool mode `session` every session keeps its server; remove it";
+        problems.at(&[&pins, &format!("databases.{name}.pool_mode"), &pool_pins], message);
     }
 }
 
@@ -278,18 +234,13 @@ fn server_tls(name: &str, database: &Database, problems: &mut Problems<'_>) {
     let tls = &database.tls;
     let path = |key: &str| format!("databases.{name}.{key}");
     match (&tls.cert_file, &tls.key_file) {
-        (Some(_), None) => problems.at(
-            &[&path("sslcert")],
-            "the certificate has no key; add `sslkey`",
-        ),
-        (None, Some(_)) => problems.at(
-            &[&path("sslkey")],
-            "the key has no certificate; add `sslcert`",
-        ),
+        (Some(_), None) => problems.at(&[&path("sslcert")], "the certificate has no key; add `sslkey`"),
+        (None, Some(_)) => problems.at(&[&path("sslkey")], "the key has no certificate; add `sslcert`"),
         _ => {}
     }
     if tls.direct && tls.mode < SslMode::Require {
-        let message = "`sslnegotiation` is `direct`, which needs TLS for certain; set `sslmode` to `require` or more";
+        let message =
+            "`sslnegotiation` is `direct`, which needs TLS for certain; set `sslmode` to `require` or more";
         problems.at(&[&path("sslnegotiation")], message);
     }
 }
@@ -298,23 +249,16 @@ fn server_tls(name: &str, database: &Database, problems: &mut Problems<'_>) {
 fn itself(settings: &Settings, name: &str, database: &Database, problems: &mut Problems<'_>) {
     for host in &database.hosts {
         let found = match host {
-            Host::Tcp(host, port) => settings
-                .listen
-                .iter()
-                .any(|address| address.port() == *port && is_here(host, address.ip())),
+            Host::Tcp(host, port) => {
+                settings.listen.iter().any(|address| address.port() == *port && is_here(host, address.ip()))
+            }
             Host::Unix(folder, port) => {
                 settings.unix_socket_dir.as_ref() == Some(folder)
-                    && settings
-                        .listen
-                        .first()
-                        .is_some_and(|address| address.port() == *port)
+                    && settings.listen.first().is_some_and(|address| address.port() == *port)
             }
         };
         if found {
-            let (hosts, url) = (
-                format!("databases.{name}.hosts"),
-                format!("databases.{name}.url"),
-            );
+            let (hosts, url) = (format!("databases.{name}.hosts"), format!("databases.{name}.url"));
             problems.at(
                 &[&hosts, &url],
                 "this host is where pgweir itself listens; name PostgreSQL's address and port",

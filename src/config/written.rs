@@ -7,8 +7,8 @@ use super::keys;
 use super::kinds::{Context, Given};
 use super::place::{ConfigError, Origin, Origins};
 use super::settings::{
-    Admin, Auth, AuthMethod, ClientTls, Database, Host, Limits, Log, Pool, Secret, ServerTls,
-    Settings, TargetSessionAttrs, User,
+    Admin, Auth, AuthMethod, ClientTls, Database, Host, Limits, Log, Pool, Secret, ServerTls, Settings,
+    TargetSessionAttrs, User,
 };
 use super::url::Url;
 
@@ -44,33 +44,18 @@ pub struct WrittenDatabase {
 }
 
 /// Keys that a URL says otherwise, or must not say.
-const NOT_IN_A_URL: [&str; 6] = [
-    "url",
-    "hosts",
-    "database",
-    "user",
-    "password",
-    "server_user",
-];
+const NOT_IN_A_URL: [&str; 6] = ["url", "hosts", "database", "user", "password", "server_user"];
 
 impl WrittenDatabase {
     /// One about which nothing has been said, except `pool`.
     pub fn new(pool: &Pool) -> Self {
-        let mut database = Self {
-            pool: pool.clone(),
-            ..Self::default()
-        };
+        let mut database = Self { pool: pool.clone(), ..Self::default() };
         keys::DATABASE.set_defaults(&mut database);
         database
     }
 
     /// Sets a key of the file's `[databases.NAME]`. `None`: there is no such key.
-    pub fn set(
-        &mut self,
-        name: &str,
-        given: &Given,
-        context: &Context<'_>,
-    ) -> Option<Result<(), String>> {
+    pub fn set(&mut self, name: &str, given: &Given, context: &Context<'_>) -> Option<Result<(), String>> {
         keys::DATABASE
             .set(self, name, given, context)
             .or_else(|| keys::POOL.set(&mut self.pool, name, given, context))
@@ -151,25 +136,19 @@ pub struct Written {
 impl Written {
     /// Notes an error.
     pub fn error(&mut self, origin: Origin, message: impl Into<String>) {
-        self.errors.push(ConfigError {
-            origin,
-            message: message.into(),
-        });
+        self.errors.push(ConfigError { origin, message: message.into() });
     }
 
     /// Completes the settings: databases, and the users that come with them.
     pub fn complete(&mut self) {
         let databases = std::mem::take(&mut self.databases);
-        let (first, others): (Vec<_>, Vec<_>) = databases
-            .iter()
-            .partition(|(name, _)| self.command_line.contains(name));
+        let (first, others): (Vec<_>, Vec<_>) =
+            databases.iter().partition(|(name, _)| self.command_line.contains(name));
         for (name, database) in first.into_iter().chain(others) {
             self.add_user(name, database);
         }
-        self.settings.databases = databases
-            .into_iter()
-            .map(|(name, database)| (name, database.used()))
-            .collect();
+        self.settings.databases =
+            databases.into_iter().map(|(name, database)| (name, database.used())).collect();
     }
 
     fn add_user(&mut self, name: &str, database: &WrittenDatabase) {
@@ -282,10 +261,7 @@ impl Default for Pool {
 
 impl Default for Log {
     fn default() -> Self {
-        let mut log = Self {
-            json: false,
-            level: String::new(),
-        };
+        let mut log = Self { json: false, level: String::new() };
         keys::LOG.set_defaults(&mut log);
         log
     }

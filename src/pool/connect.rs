@@ -124,7 +124,8 @@ impl std::fmt::Display for Shown<'_> {
 }
 
 async fn login(target: &Arc<Target>, host: &Host) -> Result<Connected, Fault> {
-    let broken = |error: io::Error| Fault::error("08001", format!("cannot connect to {}: {error}", Shown(host)));
+    let broken =
+        |error: io::Error| Fault::error("08001", format!("cannot connect to {}: {error}", Shown(host)));
     let mut login = Login { socket: open(host).await.map_err(broken)?, target };
     login.start().await?;
     login.authenticate().await?;
@@ -184,7 +185,8 @@ impl Login<'_> {
     }
 
     async fn scram(&mut self, offered: &[u8]) -> Result<(), Fault> {
-        let secret = self.target.credential().scram_secret().ok_or_else(|| lacking("a password or SCRAM keys"))?;
+        let secret =
+            self.target.credential().scram_secret().ok_or_else(|| lacking("a password or SCRAM keys"))?;
         let offered = offered.split(|byte| *byte == 0).filter(|name| !name.is_empty());
         let exchange = ClientExchange::new(offered, secret, &ChannelBinding::None).map_err(refused)?;
         let (mechanism, first) = (exchange.mechanism(), exchange.client_first());

@@ -27,9 +27,7 @@ pub enum Kind {
     Close,
     /// ReadyForQuery; where skipping after an error ends.
     Sync,
-    /// Nothing: pgweir answers ParseComplete itself when it is this one's turn. Skipped after an error like the others.
-    ParsedHere,
-    /// The same with CloseComplete.
+    /// Nothing: pgweir answers CloseComplete itself when it is this one's turn. Skipped after an error like the others.
     ClosedHere,
 }
 
@@ -43,14 +41,17 @@ pub enum Note {
     Preparing(Rc<Prepared>),
     /// A client's statement is being prepared: forget the name, and the statement on the server, when that fails.
     Naming(Rc<Prepared>, Box<[u8]>),
-    /// A statement is being closed on the server: it is still there when that fails.
-    Closing(u64),
+    /// A statement is being closed on the server: it is still there when that fails, prepared at that tick.
+    Closing(u64, u64),
     /// The unnamed statement is being replaced: it is unknown when that fails.
     Unnamed,
     /// The answer is an error, and this is how the client knows it.
     Blame(Box<[u8]>),
     /// The session's settings are being brought over; the server is in this state afterwards.
     Settling(Rc<State>),
+    /// A statement of ours follows the client's in the same Query: its rows and its end are not for the client.
+    /// True once the client's own has ended.
+    Followed(bool),
     /// A plain `SET`, `RESET`: both sides have the new value when it succeeds.
     Set(Box<[u8]>, Option<Box<[u8]>>),
     /// All prepared statements are gone when it succeeds.

@@ -33,26 +33,29 @@ pub fn server_name(id: u64) -> String {
 /// The statements that one server has, least recently used first out.
 #[derive(Debug)]
 pub struct OnServer {
-    known: LruCache<u64, (), foldhash::fast::RandomState>,
+    known: LruCache<u64, u64, foldhash::fast::RandomState>,
     limit: usize,
 }
 
 impl OnServer {
     /// Keeps at most `limit`, at least one.
     pub fn new(limit: usize) -> OnServer {
-        OnServer { known: LruCache::unbounded_with_hasher(foldhash::fast::RandomState::default()), limit: limit.max(1) }
+        OnServer {
+            known: LruCache::unbounded_with_hasher(foldhash::fast::RandomState::default()),
+            limit: limit.max(1),
+        }
     }
 
-    /// Whether `id` is there; it is then the most recently used.
+    /// When `id` was prepared, if it is there; it is then the most recently used.
     #[inline]
-    pub fn touch(&mut self, id: u64) -> bool {
-        self.known.get(&id).is_some()
+    pub fn touch(&mut self, id: u64) -> Option<u64> {
+        self.known.get(&id).copied()
     }
 
-    /// Adds `id`; gives the one that must be closed to stay within the limit.
-    pub fn insert(&mut self, id: u64) -> Option<u64> {
-        self.known.put(id, ());
-        if self.known.len() > self.limit { self.known.pop_lru().map(|(old, ())| old) } else { None }
+    /// Adds `id`, prepared at the tick `when`; gives the one that must be closed to stay within the limit.
+    pub fn insert(&mut self, id: u64, when: u64) -> Option<u64> {
+        self.known.put(id, when);
+        if self.known.len() > self.limit { self.known.pop_lru().map(|(old, _)| old) } else { None }
     }
 
     /// Forgets `id`.
@@ -88,11 +91,11 @@ mod tests {
     #[test]
     fn the_least_recently_used_goes_first() {
         let mut on_server = OnServer::new(2);
-        assert_eq!(on_server.insert(1), None);
-        assert_eq!(on_server.insert(2), None);
-        assert!(on_server.touch(1));
-        assert_eq!(on_server.insert(3), Some(2));
-        assert!(!on_server.touch(2));
+        assert_eq!(on_server.insert(1, 10), None);
+        assert_eq!(on_server.insert(2, 20), None);
+        assert_eq!(on_server.touch(1), Some(10));
+        assert_eq!(on_server.insert(3, 30), Some(2));
+        assert_eq!(on_server.touch(2), None);
         assert_eq!(on_server.len(), 2);
     }
 }

@@ -155,14 +155,21 @@ impl Pool {
     /// 53300 when the line is full, 57P03 when the pool was closed.
     pub fn enqueue(self: &Rc<Pool>) -> Result<Ticket, Fault> {
         let target = self.target();
-        let place = Rc::new(Place { since: Instant::now(), slot: RefCell::new(Slot::Waiting(Waker::noop().clone())) });
+        let place = Rc::new(Place {
+            since: Instant::now(),
+            slot: RefCell::new(Slot::Waiting(Waker::noop().clone())),
+        });
         {
             let mut inner = self.inner.borrow_mut();
             if inner.closed {
-                return Err(Fault::fatal("57P03", format!("database \"{}\" is being removed", target.database)));
+                return Err(Fault::fatal(
+                    "57P03",
+                    format!("database \"{}\" is being removed", target.database),
+                ));
             }
             if inner.line.len() >= target.queue_length {
-                let text = format!("too many sessions wait for a server (queue_length = {})", target.queue_length);
+                let text =
+                    format!("too many sessions wait for a server (queue_length = {})", target.queue_length);
                 return Err(Fault::error("53300", text).hint("raise pool_size or queue_length"));
             }
             inner.line.push_back(place.clone());
@@ -288,11 +295,17 @@ impl Pool {
         loop {
             let overdue = {
                 let mut inner = self.inner.borrow_mut();
-                let overdue = inner.line.front().is_some_and(|place| now.duration_since(place.since) >= timeout);
-                if overdue { inner.line.pop_front().map(|place| (place, inner.failure.clone())) } else { None }
+                let overdue =
+                    inner.line.front().is_some_and(|place| now.duration_since(place.since) >= timeout);
+                if overdue {
+                    inner.line.pop_front().map(|place| (place, inner.failure.clone()))
+                } else {
+                    None
+                }
             };
             let Some((place, failure)) = overdue else { return };
-            let mut fault = Fault::error("53300", format!("no server became free in {timeout:?} (queue_timeout)"));
+            let mut fault =
+                Fault::error("53300", format!("no server became free in {timeout:?} (queue_timeout)"));
             if let Some((_, failure)) = failure {
                 fault = fault.detail(format!("the last login to the server failed: {failure}"));
             }

@@ -94,7 +94,11 @@ pub fn difference(has: &Rc<State>, wants: &Rc<State>) -> Option<Difference> {
         writer.reset(b"session_authorization");
     }
     let plain = |name: &&Box<[u8]>| !is_identity(name);
-    has.settings.keys().filter(plain).filter(|name| !wants.settings.contains_key(*name)).for_each(|name| writer.reset(name));
+    has.settings
+        .keys()
+        .filter(plain)
+        .filter(|name| !wants.settings.contains_key(*name))
+        .for_each(|name| writer.reset(name));
     let changed = wants.settings.iter().filter(|(name, value)| has.settings.get(*name) != Some(*value));
     changed.filter(|(name, _)| plain(name)).for_each(|(name, value)| writer.set(name, value));
     if identity {
@@ -103,6 +107,13 @@ pub fn difference(has: &Rc<State>, wants: &Rc<State>) -> Option<Difference> {
         }
     }
     Some(writer.finish())
+}
+
+/// The statement that sets all of these; `None` when there are none.
+pub fn set_all<'a>(settings: impl Iterator<Item = (&'a Box<[u8]>, &'a Box<[u8]>)>) -> Option<Vec<u8>> {
+    let mut writer = Writer::default();
+    settings.for_each(|(name, value)| writer.set(name, value));
+    (!writer.sets.is_empty()).then_some(writer.sets)
 }
 
 const IDENTITY: [&[u8]; 2] = [b"session_authorization", b"role"];

@@ -122,7 +122,8 @@ fn enter(entrance: &Arc<Entrance>, mut socket: Socket, peer: String) {
     let Some(waiting) = entrance.unauthenticated.take() else {
         tokio::spawn(async move {
             let limit = directory.settings.limits.max_unauthenticated;
-            let fault = Fault::fatal("53300", format!("too many logins under way (max_unauthenticated = {limit})"));
+            let fault =
+                Fault::fatal("53300", format!("too many logins under way (max_unauthenticated = {limit})"));
             let _ = socket.write_all(&fault.frame()).await;
         });
         return;
@@ -146,9 +147,14 @@ impl Entrance {
                 }
             }
             Outcome::Console(client) => drop(self.console.send(*client)),
-            Outcome::Cancel { pid, secret } => {
+            Outcome::Cancel { pid, secret, socket } => {
                 if let Some(worker) = self.workers.get(worker_of(pid)) {
-                    worker.send(Order::Cancel { pid, secret });
+                    let (done, passed_on) = tokio::sync::oneshot::channel();
+                    worker.send(Order::Cancel { pid, secret, done });
+                    tokio::spawn(async move {
+                        let _ = passed_on.await;
+                        drop(socket);
+                    });
                 }
             }
             Outcome::Closed => {}

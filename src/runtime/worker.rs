@@ -40,6 +40,8 @@ pub enum Order {
         pid: i32,
         /// As given to the client.
         secret: Vec<u8>,
+        /// Dropped when the cancel has been passed on.
+        done: oneshot::Sender<()>,
     },
     /// Tell what there is.
     Report(oneshot::Sender<WorkerReport>),
@@ -223,7 +225,7 @@ impl Worker {
     fn obey(self: &Rc<Worker>, order: Order) {
         match order {
             Order::Admit(admission) => drop(tokio::task::spawn_local(admit::admit(self.clone(), *admission))),
-            Order::Cancel { pid, secret } => self.cancel(pid, &secret),
+            Order::Cancel { pid, secret, done } => self.cancel(pid, &secret, done),
             Order::Report(answer) => drop(answer.send(self.report())),
             Order::Pools(order, database) => self.order_pools(order, database.as_deref()),
             Order::Drain => {
@@ -232,12 +234,14 @@ impl Worker {
             }
             Order::Kill(KillOrder::All) => self.ask(|_| true, Request::Kill),
             Order::Kill(KillOrder::Session(pid)) => self.ask(|session| session.pid == pid, Request::Kill),
-            Order::Kill(KillOrder::Database(name)) => self.ask(|session| session.database == name, Request::Kill),
+            Order::Kill(KillOrder::Database(name)) => {
+                self.ask(|session| session.database == name, Request::Kill)
+            }
             Order::Reload(limits, targets) => self.reload(limits, targets),
         }
     }
 
-    fn cancel(&self, pid: i32, secret: &[u8]) {
+    fn cancel(&self, pid: i32, secret: &[u8], done: oneshot::Sender<()>) {
         let Some(session) = self.session(pid, secret) else { return };
         if session.waiting.get() {
             session.request.set(Some(Request::Cancel));
@@ -246,7 +250,10 @@ impl Worker {
         let server = session.server.borrow().clone();
         let pool = self.pools.borrow().get(&(session.database.clone(), session.user.clone())).cloned();
         if let (Some(server), Some(pool)) = (server, pool) {
-            tokio::task::spawn_local(leave::cancel_for(pool, server));
+            tokio::task::spawn_local(async move {
+                leave::cancel_for(pool, server).await;
+                drop(done);
+            });
         }
     }
 
@@ -371,4 +378,3 @@ pub fn worker_of(pid: i32) -> usize {
 pub fn stopping() -> Fault {
     Fault::fatal("57P03", "pgweir is shutting down")
 }
-

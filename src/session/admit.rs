@@ -56,13 +56,15 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
         Ok(greeting) => greeting,
         Err(fault) => {
             let mut out = pending;
+            emit::authentication(&mut out, 0, &[]);
             fault.into_fatal().emit(&mut out);
             let _ = client.write_all(&out).await;
             return;
         }
     };
     let application = params.iter().rev().find(|(name, _)| name == b"application_name");
-    let application = application.map_or(String::new(), |(_, value)| String::from_utf8_lossy(value).into_owned());
+    let application =
+        application.map_or(String::new(), |(_, value)| String::from_utf8_lossy(value).into_owned());
     let handle = worker.register(|pid| Handle {
         pid,
         secret: secret(minor),
@@ -115,9 +117,12 @@ fn session(
         std_strings: true,
         names: HashMap::default(),
         unnamed: None,
+        closed: vec![],
         bound: None,
         held_begin: None,
         batch_open: false,
+        unused: false,
+        batch: Default::default(),
         settling: false,
         after: Effects::EMPTY,
         touched: vec![],
@@ -198,7 +203,9 @@ async fn welcome(pool: &Rc<Pool>) -> Result<Params, Fault> {
     }
     let server = wait(pool).await?;
     pool.give_back(server);
-    pool.welcome().map(|welcome| welcome.to_vec()).ok_or_else(|| Fault::fatal("08006", "no server has logged in"))
+    pool.welcome()
+        .map(|welcome| welcome.to_vec())
+        .ok_or_else(|| Fault::fatal("08006", "no server has logged in"))
 }
 
 async fn wait(pool: &Rc<Pool>) -> Result<Box<Server>, Fault> {

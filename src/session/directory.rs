@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::pool::ask::{ask, literal};
 use crate::auth::scram::{MockSecret, RandomFailed};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::Settings;
 use crate::config::settings::{Database, PoolMode};
 use crate::pool::Target;
+use crate::pool::ask::{ask, literal};
 use crate::pool::target::{Credential, Hidden};
 use crate::wire::Fault;
 
@@ -17,6 +17,14 @@ use crate::wire::Fault;
 const FRESH: Duration = Duration::from_secs(5);
 /// Identities kept; more are asked for again.
 const MAX_KEPT: usize = 10_000;
+
+/// What a server said of a user.
+#[derive(Debug, Clone)]
+struct Known {
+    at: Instant,
+    identity: Arc<Identity>,
+    may_log_in: bool,
+}
 
 /// Settings made ready for logins.
 #[derive(Debug)]
@@ -26,7 +34,7 @@ pub struct Directory {
     /// Makes logins of unknown users look like those of known ones.
     pub mock: MockSecret,
     identities: HashMap<String, Arc<Identity>>,
-    asked: Mutex<HashMap<(String, String), (Instant, Arc<Identity>)>>,
+    asked: Mutex<HashMap<(String, String), Known>>,
     targets: Mutex<HashMap<(String, String), Arc<Target>>>,
 }
 
@@ -36,7 +44,8 @@ impl Directory {
     pub fn new(settings: Settings, mock: MockSecret) -> Result<Directory, RandomFailed> {
         let mut identities = HashMap::new();
         for (name, user) in &settings.users {
-            let secret = user.password.as_ref().and_then(|secret| StoredSecret::parse(&secret.0).ok().flatten());
+            let secret =
+                user.password.as_ref().and_then(|secret| StoredSecret::parse(&secret.0).ok().flatten());
             let identity = Identity::new(name.clone(), secret);
             identity.prepare()?;
             identities.insert(name.clone(), Arc::new(identity));
@@ -58,18 +67,27 @@ impl Directory {
             return Ok(identity.clone());
         }
         let key = (database.to_owned(), user.to_owned());
-        if let Some((at, identity)) = lock(&self.asked).get(&key)
-            && at.elapsed() < FRESH
+        if let Some(known) = lock(&self.asked).get(&key)
+            && known.at.elapsed() < FRESH
         {
-            return Ok(identity.clone());
+            return Ok(known.identity.clone());
         }
-        let identity = Arc::new(self.ask_for(database, user).await?);
+        let mut identity = self.ask_for(database, user).await?;
+        // As PostgreSQL has it, NOLOGIN is told only to those who have proven who they are.
+        let may_log_in = std::mem::replace(&mut identity.can_login, true);
+        let identity = Arc::new(identity);
         let mut asked = lock(&self.asked);
         if asked.len() >= MAX_KEPT {
             asked.clear();
         }
-        asked.insert(key, (Instant::now(), identity.clone()));
+        asked.insert(key, Known { at: Instant::now(), identity: identity.clone(), may_log_in });
         Ok(identity)
+    }
+
+    /// Whether a user who has proven itself may come in.
+    pub fn may_log_in(&self, database: &str, user: &str) -> bool {
+        let key = (database.to_owned(), user.to_owned());
+        lock(&self.asked).get(&key).is_none_or(|known| known.may_log_in || self.identities.contains_key(user))
     }
 
     /// A login failed: what is kept of the user may be old.
@@ -79,7 +97,9 @@ impl Directory {
 
     async fn ask_for(&self, database: &str, user: &str) -> Result<Identity, Fault> {
         let auth = &self.settings.auth;
-        let Some(asker) = auth.auth_user.as_deref().filter(|_| auth.pass_through || auth.auth_query.is_some()) else {
+        let Some(asker) =
+            auth.auth_user.as_deref().filter(|_| auth.pass_through || auth.auth_query.is_some())
+        else {
             return Ok(Identity::unknown(user));
         };
         let Some(target) = self.target(database, asker) else { return Ok(Identity::unknown(user)) };
@@ -156,7 +176,10 @@ impl Directory {
             Some(b"transaction") => Ok(PoolMode::Transaction),
             Some(b"statement") => Ok(PoolMode::Statement),
             Some(other) => {
-                let text = format!("invalid value for parameter \"pgweir.pool_mode\": \"{}\"", String::from_utf8_lossy(other));
+                let text = format!(
+                    "invalid value for parameter \"pgweir.pool_mode\": \"{}\"",
+                    String::from_utf8_lossy(other)
+                );
                 Err(Fault::fatal("22023", text).hint("available values: session, transaction, statement"))
             }
         }
@@ -176,7 +199,8 @@ fn known(user: &str, row: &[Option<String>]) -> Option<Identity> {
     identity.can_login = text(2) != Some("f");
     // `infinity` is no number of seconds, and no bound either; a time before the epoch has passed.
     let until = text(3).and_then(|seconds| seconds.parse::<f64>().ok()).filter(|seconds| seconds.is_finite());
-    let since_epoch = until.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::ZERO));
+    let since_epoch =
+        until.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::ZERO));
     identity.valid_until = since_epoch.map(|since| SystemTime::UNIX_EPOCH + since);
     Some(identity)
 }

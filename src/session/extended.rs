@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::serve::Session;
-use super::statement::{Statement, Wipe};
+use super::statement::{Named, Statement, Wipe, fresh_id, significant};
 use super::upstream::{Flow, body};
+use crate::pool::Server;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::prepared::{Form, Prepared, server_name};
-use crate::pool::Server;
 use crate::sql::{self, Detail, Effects};
 use crate::wire::frame::{self, Frame, HEADER, back, front};
 use crate::wire::{Fault, emit};
@@ -20,7 +20,10 @@ impl Session {
         let Some(whole) = bytes.get(..frame.total) else {
             if frame.total > self.worker.limits().max_held_message {
                 let limit = self.worker.limits().max_held_message;
-                let text = format!("Parse message of {} bytes is longer than max_held_message ({limit})", frame.total);
+                let text = format!(
+                    "Parse message of {} bytes is longer than max_held_message ({limit})",
+                    frame.total
+                );
                 self.fatal(&Fault::fatal("54000", text));
                 return Flow::Taken(bytes.len());
             }
@@ -29,8 +32,10 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
-        let Some((name, tail)) = frame::cstr(body(whole)).filter(|(_, tail)| memchr::memchr(0, tail).is_some()) else {
-            return self.malformed(bytes);
+        let Some((name, tail)) =
+            frame::cstr(body(whole)).filter(|(_, tail)| memchr::memchr(0, tail).is_some())
+        else {
+            return self.malformed(frame, bytes, Kind::Parse);
         };
         self.batch_open = true;
         let statement = self.intern(tail);
@@ -44,14 +49,20 @@ impl Session {
         Flow::Taken(whole.len())
     }
 
-    fn malformed(&mut self, bytes: &[u8]) -> Flow {
-        self.fatal(&Fault::protocol("invalid message format"));
-        Flow::Taken(bytes.len())
+    /// The server says what is wrong with it.
+    fn malformed(&mut self, frame: Frame, bytes: &[u8], kind: Kind) -> Flow {
+        let Some(server) = &mut self.server else { return Flow::Server };
+        server.expect(Expect::client(kind));
+        self.batch_open = true;
+        self.batch.heavy = true;
+        self.forward(frame, bytes)
     }
 
     /// The one object for this text, with names of prepared statements in it replaced by the server's.
     fn intern(&mut self, tail: &[u8]) -> Rc<Statement> {
-        if let Some(statement) = self.worker.statements().get(tail) {
+        let key = self.statement_key(tail);
+        let key = key.as_deref().unwrap_or(tail);
+        if let Some(statement) = self.worker.statements().get(key) {
             return statement;
         }
         let (text, types) = frame::cstr(tail).unwrap_or((tail, b""));
@@ -59,26 +70,33 @@ impl Session {
         let personal = Effects::PREPARE.union(Effects::EXECUTE).union(Effects::DEALLOCATE);
         let wipe = Wipe::of(&summary);
         if !summary.effects.intersects(personal) || wipe.is_some() {
-            return self.worker.statements().insert(tail, summary.effects, wipe, None);
+            return self.worker.statements().insert(key, tail, summary.effects, wipe, None);
         }
         let uses = match summary.statements.as_slice() {
             [one] => match &one.detail {
                 Detail::Execute { name, .. } | Detail::Deallocate { name: Some(name), .. } => {
-                    self.names.get(name.as_slice()).cloned().map(|statement| (statement, name.clone()))
+                    self.names.get(significant(name)).map(|named| (named.statement.clone(), name.clone()))
                 }
                 _ => None,
             },
             _ => None,
         };
         let wipe = match (&uses, summary.effects.contains(Effects::DEALLOCATE)) {
-            (Some((used, name)), true) => Some(Wipe::One(used.prepared.id, name.as_slice().into())),
+            (Some((used, name)), true) => Some(Wipe::One(used.prepared.id, significant(name).into())),
             _ => None,
         };
         let mut rewritten = self.rewrite(text, &summary).unwrap_or_else(|| text.to_vec());
         rewritten.push(0);
         rewritten.extend_from_slice(types);
-        let prepared = Rc::new(Prepared { id: super::statement::fresh_id(), form: Form::Parse(rewritten.into()) });
+        let prepared =
+            Rc::new(Prepared { id: super::statement::fresh_id(), form: Form::Parse(rewritten.into()) });
         Rc::new(Statement { prepared, effects: summary.effects, wipe, uses: uses.map(|(used, _)| used) })
+    }
+
+    /// The same text under another search path may mean other tables, and is another statement then.
+    fn statement_key(&self, tail: &[u8]) -> Option<Vec<u8>> {
+        let path = self.state.settings().get(&b"search_path"[..])?;
+        Some([tail, &[0xff], path].concat())
     }
 
     fn parse_unnamed(&mut self, statement: Rc<Statement>) {
@@ -92,7 +110,7 @@ impl Session {
     }
 
     fn parse_named(&mut self, name: &[u8], statement: Rc<Statement>) {
-        if self.names.contains_key(name) {
+        if self.names.contains_key(significant(name)) {
             let text = format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(name));
             return self.fail_parse(&Fault::error("42P05", text));
         }
@@ -100,16 +118,14 @@ impl Session {
             let text = format!("more than {} prepared statements (prepared_per_session)", self.names.len());
             return self.fail_parse(&Fault::error("54000", text).hint("deallocate some, or raise the limit"));
         }
-        self.names.insert(name.into(), statement.clone());
+        let when = fresh_id();
+        self.names.insert(significant(name).into(), Named { statement: statement.clone(), when });
         let Some(server) = &mut self.server else { return };
-        let note = Note::Naming(statement.prepared.clone(), name.into());
-        if server.prepared.touch(statement.prepared.id) {
-            server.expect(Expect::noted(Kind::ParsedHere, note));
-            return self.answer_here();
-        }
+        let note = Note::Naming(statement.prepared.clone(), significant(name).into());
+        replace(server, statement.prepared.id);
         send_parse(server, &statement.prepared);
         server.expect(Expect::noted(Kind::Parse, note));
-        remember(server, statement.prepared.id);
+        remember(server, statement.prepared.id, when);
     }
 
     /// Has the server fail at this point of the batch, so that it skips to Sync and its transaction fails, and tells
@@ -126,23 +142,26 @@ impl Session {
         let names = frame::cstr(body(there)).and_then(|(portal, rest)| Some((portal, frame::cstr(rest)?)));
         let Some((portal, (name, rest))) = names else {
             let hopeless = there.len() == frame.total || there.len() > BIND_NAMES;
-            return if hopeless { self.malformed(bytes) } else { Flow::More };
+            return if hopeless { self.malformed(frame, bytes, Kind::Bind) } else { Flow::More };
         };
         if self.server.is_none() {
             return Flow::Server;
         }
         self.batch_open = true;
-        let statement = if name.is_empty() { self.bring_unnamed() } else { self.names.get(name).cloned() };
+        self.batch.heavy = true;
+        let named = self.names.get(significant(name)).filter(|_| !name.is_empty()).cloned();
+        let statement = if name.is_empty() {
+            self.bring_unnamed()
+        } else {
+            named.as_ref().map(|named| named.statement.clone())
+        };
         if let Some(statement) = statement.as_ref().filter(|statement| !statement.effects.is_empty()) {
             self.bind_effects(statement);
         }
-        let server_side = match &statement {
-            Some(statement) if !name.is_empty() => {
-                self.bring_statement(&statement.prepared);
-                Some(server_name(statement.prepared.id))
-            }
-            _ => None,
-        };
+        let server_side = named.map(|named| {
+            self.bring_statement(&named.statement.prepared, named.when);
+            server_name(named.statement.prepared.id)
+        });
         let name = server_side.as_ref().map_or(name, |name| name.as_bytes());
         let Some(server) = &mut self.server else { return Flow::Server };
         let head = portal.len() + name.len() + 2;
@@ -166,7 +185,7 @@ impl Session {
         self.note_effects(&text, statement.effects);
         if let Some(used) = &statement.uses {
             let used = used.clone();
-            self.bring_statement(&used.prepared);
+            self.bring_statement(&used.prepared, 0);
         }
         self.bound = statement.wipe.is_some().then(|| statement.clone());
     }
@@ -193,12 +212,13 @@ impl Session {
         self.unnamed.clone()
     }
 
-    /// Prepares a statement on the session's server if it is missing there.
-    pub(super) fn bring_statement(&mut self, prepared: &Rc<Prepared>) {
+    /// Prepares a statement on the session's server if it is missing there, or older than `when`.
+    pub(super) fn bring_statement(&mut self, prepared: &Rc<Prepared>, when: u64) {
         let Some(server) = &mut self.server else { return };
-        if server.prepared.touch(prepared.id) {
+        if server.prepared.touch(prepared.id).is_some_and(|prepared| prepared >= when) {
             return;
         }
+        replace(server, prepared.id);
         match &prepared.form {
             Form::Parse(_) => {
                 send_parse(server, prepared);
@@ -210,34 +230,47 @@ impl Session {
                 server.expect(Expect::ours(Kind::Query, Note::Preparing(prepared.clone())));
             }
         }
-        remember(server, prepared.id);
+        remember(server, prepared.id, fresh_id());
     }
 
     pub(super) fn describe(&mut self, whole: &[u8]) -> Flow {
         if self.server.is_none() {
             return Flow::Server;
         }
-        let Some((kind, name)) = target(whole) else { return self.malformed(whole) };
+        let Some((kind, name)) = target(whole) else {
+            let frame = Frame { tag: front::DESCRIBE, total: whole.len() };
+            return self.malformed(frame, whole, Kind::DescribePortal);
+        };
         self.batch_open = true;
         if kind != b'S' {
+            self.batch.heavy = true;
             return self.send(whole, Kind::DescribePortal);
         }
         if name.is_empty() {
             self.bring_unnamed();
             return self.send(whole, Kind::DescribeStatement);
         }
-        let Some(statement) = self.names.get(name).cloned() else { return self.send(whole, Kind::DescribeStatement) };
-        self.bring_statement(&statement.prepared);
+        let Some(named) = self.names.get(significant(name)).cloned() else {
+            return self.send(whole, Kind::DescribeStatement);
+        };
+        let prepared = &named.statement.prepared;
+        self.bring_statement(prepared, named.when);
         let Some(server) = &mut self.server else { return Flow::Server };
-        emit::target(&mut server.out, front::DESCRIBE, b'S', server_name(statement.prepared.id).as_bytes());
+        emit::target(&mut server.out, front::DESCRIBE, b'S', server_name(prepared.id).as_bytes());
         server.expect(Expect::client(Kind::DescribeStatement));
         Flow::Taken(whole.len())
     }
 
     pub(super) fn close(&mut self, whole: &[u8]) -> Flow {
-        let Some((kind, name)) = target(whole) else { return self.malformed(whole) };
-        if kind == b'S' && !name.is_empty() {
-            self.names.remove(name);
+        let Some((kind, name)) = target(whole) else {
+            let frame = Frame { tag: front::CLOSE, total: whole.len() };
+            return self.malformed(frame, whole, Kind::Close);
+        };
+        if kind == b'S' && !name.is_empty() && self.names.contains_key(significant(name)) {
+            let removed = self.names.remove_entry(significant(name));
+            if self.server.is_some() {
+                self.closed.extend(removed);
+            }
             match &mut self.server {
                 Some(server) => {
                     server.expect(Expect::client(Kind::ClosedHere));
@@ -254,6 +287,7 @@ impl Session {
             self.unnamed = None;
         }
         self.batch_open = true;
+        self.batch.heavy |= kind != b'S';
         self.send(whole, Kind::Close)
     }
 
@@ -262,6 +296,7 @@ impl Session {
             return Flow::Server;
         }
         self.batch_open = true;
+        self.batch.heavy = true;
         let note = match self.bound.take().and_then(|statement| statement.wipe.clone()) {
             Some(Wipe::Deallocate) => Note::DeallocateAll,
             Some(Wipe::Discard) => Note::DiscardAll,
@@ -284,13 +319,12 @@ impl Session {
     /// Gives the answers that are ours to give and whose turn it is.
     pub(super) fn answer_here(&mut self) {
         let Some(server) = &mut self.server else { return };
-        while let Some(front) = server.expects.front() {
-            match front.kind {
-                Kind::ParsedHere => emit::empty(&mut self.out, back::PARSE_COMPLETE),
-                Kind::ClosedHere => emit::empty(&mut self.out, back::CLOSE_COMPLETE),
-                _ => return,
-            }
+        while server.expects.front().is_some_and(|front| front.kind == Kind::ClosedHere) {
+            emit::empty(&mut self.out, back::CLOSE_COMPLETE);
             server.expects.pop_front();
+            if !self.closed.is_empty() {
+                self.closed.remove(0);
+            }
         }
     }
 }
@@ -330,11 +364,19 @@ fn prepare_in_batch(server: &mut Server, prepared: &Rc<Prepared>, text: &[u8]) {
     }
 }
 
+/// Closes the server's copy, if it has one.
+fn replace(server: &mut Server, id: u64) {
+    let Some(when) = server.prepared.touch(id) else { return };
+    server.prepared.remove(id);
+    emit::target(&mut server.out, front::CLOSE, b'S', server_name(id).as_bytes());
+    server.expect(Expect::ours(Kind::Close, Note::Closing(id, when)));
+}
+
 /// Counts a statement in; the least recently used one makes room.
-fn remember(server: &mut Server, id: u64) {
-    if let Some(old) = server.prepared.insert(id) {
+fn remember(server: &mut Server, id: u64, when: u64) {
+    if let Some(old) = server.prepared.insert(id, when) {
         emit::target(&mut server.out, front::CLOSE, b'S', server_name(old).as_bytes());
-        server.expect(Expect::ours(Kind::Close, Note::Closing(old)));
+        server.expect(Expect::ours(Kind::Close, Note::Closing(old, 0)));
     }
 }
 

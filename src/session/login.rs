@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::admit::Admission;
+use super::directory::Directory;
 use crate::auth::identity::{self, AuthFailure};
 use crate::auth::scram::{ChannelBinding, ServerExchange};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::settings::{AuthMethod, PoolMode};
-use super::directory::Directory;
 use crate::pool::Target;
 use crate::pool::budget::Budget;
 use crate::pool::target::Credential;
@@ -33,6 +33,8 @@ pub enum Outcome {
         pid: i32,
         /// As given in BackendKeyData.
         secret: Vec<u8>,
+        /// To be closed when the cancel has been passed on: that tells the client so.
+        socket: Socket,
     },
     /// Nothing more to do.
     Closed,
@@ -50,7 +52,12 @@ pub struct ConsoleClient {
 }
 
 /// Runs the login of one client. The caller bounds its time.
-pub async fn login(directory: &Arc<Directory>, clients: &Arc<Budget>, socket: Socket, peer: String) -> Outcome {
+pub async fn login(
+    directory: &Arc<Directory>,
+    clients: &Arc<Budget>,
+    socket: Socket,
+    peer: String,
+) -> Outcome {
     let mut login = Login { directory, socket };
     match login.run(clients, peer).await {
         Ok(Proven::Client(make)) => match login.socket.detach() {
@@ -60,7 +67,7 @@ pub async fn login(directory: &Arc<Directory>, clients: &Arc<Budget>, socket: So
         Ok(Proven::Console(user, may_command)) => {
             Outcome::Console(Box::new(ConsoleClient { socket: login.socket, user, may_command }))
         }
-        Ok(Proven::Cancel { pid, secret }) => Outcome::Cancel { pid, secret },
+        Ok(Proven::Cancel { pid, secret }) => Outcome::Cancel { pid, secret, socket: login.socket },
         Err(Ended::Refused(fault)) => {
             let _ = login.socket.write_all(&fault.into_fatal().frame()).await;
             Outcome::Closed
@@ -104,7 +111,9 @@ impl Login<'_> {
         let startup = match self.first_packet().await? {
             Request::Start(startup) => startup,
             Request::Cancel { pid, secret } => return Ok(Proven::Cancel { pid, secret }),
-            Request::Tls | Request::GssEnc => return Err(Fault::protocol("unexpected request for encryption").into()),
+            Request::Tls | Request::GssEnc => {
+                return Err(Fault::protocol("unexpected request for encryption").into());
+            }
         };
         if startup.needs_negotiation() {
             let mut out = vec![];
@@ -115,23 +124,62 @@ impl Login<'_> {
         let share = clients.take();
         let Some(share) = share else {
             let limit = clients.limit();
-            return Err(Fault::fatal("53300", format!("sorry, too many clients already (max_clients = {limit})")).into());
+            return Err(Fault::fatal(
+                "53300",
+                format!("sorry, too many clients already (max_clients = {limit})"),
+            )
+            .into());
         };
-        if matches!(asked.database.as_str(), "pgweir" | "pgbouncer") && self.directory.database(&asked.database).is_none_or(|_| !self.directory.settings.databases.contains_key(&asked.database)) {
+        if matches!(asked.database.as_str(), "pgweir" | "pgbouncer")
+            && self
+                .directory
+                .database(&asked.database)
+                .is_none_or(|_| !self.directory.settings.databases.contains_key(&asked.database))
+        {
             return self.console(&asked).await;
         }
         let target = self.directory.target(&asked.database, &asked.user);
         let (pending, key) = self.prove(&asked).await?;
-        let target = target.ok_or_else(|| {
-            Fault::fatal("3D000", format!("database \"{}\" does not exist", asked.database))
-        })?;
+        let checked = self.after_proof(&asked, target).await;
+        if checked.is_err() {
+            // As PostgreSQL has it: the proof was good, and what follows is told after saying so.
+            let mut out = pending;
+            emit::authentication(&mut out, 0, &[]);
+            self.socket.write_all(&out).await?;
+            return Err(Ended::Refused(checked.err().unwrap_or_else(malformed)));
+        }
+        let (target, mode) = checked?;
         key.into_iter().for_each(|key| learn(&target, key));
-        let mode = self.directory.mode(&target, asked.pool_mode.as_deref())?;
         let minor = startup.spoken_minor();
         let settings = asked.settings;
-        Ok(Proven::Client(Box::new(move |socket| {
-            Admission { socket, target, mode, settings, minor, pending, peer, share }
+        Ok(Proven::Client(Box::new(move |socket| Admission {
+            socket,
+            target,
+            mode,
+            settings,
+            minor,
+            pending,
+            peer,
+            share,
         })))
+    }
+
+    /// What is checked once the client has proven who it is.
+    async fn after_proof(
+        &self,
+        asked: &Asked,
+        target: Option<Arc<Target>>,
+    ) -> Result<(Arc<Target>, PoolMode), Fault> {
+        if !self.directory.may_log_in(&asked.database, &asked.user) {
+            return Err(Fault::fatal("28000", format!("role \"{}\" is not permitted to log in", asked.user)));
+        }
+        let missing = || Fault::fatal("3D000", format!("database \"{}\" does not exist", asked.database));
+        let target = target.ok_or_else(missing)?;
+        if let Some(fault) = &asked.fault {
+            return Err(fault.clone());
+        }
+        let mode = self.directory.mode(&target, asked.pool_mode.as_deref())?;
+        Ok((target, mode))
     }
 
     async fn console(&mut self, asked: &Asked) -> Result<Proven, Ended> {
@@ -159,7 +207,11 @@ impl Login<'_> {
                 Request::Tls if !tls_asked => tls_asked = true,
                 Request::GssEnc if !gss_asked => gss_asked = true,
                 Request::Tls | Request::GssEnc => {
-                    return Err(Fault::fatal("0A000", "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.2").into());
+                    return Err(Fault::fatal(
+                        "0A000",
+                        "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.2",
+                    )
+                    .into());
                 }
                 request => return Ok(request),
             }
@@ -173,10 +225,14 @@ impl Login<'_> {
         let proof = match self.directory.settings.auth.method {
             AuthMethod::Trust => Ok((vec![], None)),
             AuthMethod::ScramSha256 => self.scram(&identity).await,
-            AuthMethod::Md5 if matches!(identity.secret, Some(StoredSecret::Scram(_))) => self.scram(&identity).await,
+            AuthMethod::Md5 if matches!(identity.secret, Some(StoredSecret::Scram(_))) => {
+                self.scram(&identity).await
+            }
             AuthMethod::Md5 => self.md5(&identity).await,
             AuthMethod::Password => self.cleartext(&identity).await,
-            AuthMethod::Cert => Err(Ended::Refused(Fault::fatal("28000", "connection requires a valid client certificate"))),
+            AuthMethod::Cert => {
+                Err(Ended::Refused(Fault::fatal("28000", "connection requires a valid client certificate")))
+            }
         };
         if let Err(Ended::Refused(fault)) = &proof {
             self.directory.doubt(&asked.database, &asked.user);
@@ -233,7 +289,11 @@ impl Login<'_> {
 
     async fn cleartext(&mut self, identity: &Arc<Identity>) -> Result<(Vec<u8>, Option<Credential>), Ended> {
         if matches!(self.socket, Socket::Tcp(_)) {
-            return Err(Fault::fatal("28000", "a password in clear text is accepted over TLS or a unix socket only").into());
+            return Err(Fault::fatal(
+                "28000",
+                "a password in clear text is accepted over TLS or a unix socket only",
+            )
+            .into());
         }
         self.challenge(3, &[]).await?;
         let response = self.password().await?;
@@ -241,7 +301,10 @@ impl Login<'_> {
         let identity = identity.clone();
         let judged = {
             let identity = identity.clone();
-            tokio::task::spawn_blocking(move || identity::verify_cleartext(&identity, &password, SystemTime::now())).await
+            tokio::task::spawn_blocking(move || {
+                identity::verify_cleartext(&identity, &password, SystemTime::now())
+            })
+            .await
         };
         judged.map_err(|_| malformed())?.map_err(|_| wrong(&identity))?;
         Ok((vec![], None))
@@ -258,7 +321,9 @@ impl Login<'_> {
         let mut head = [0; HEADER];
         self.socket.read_exact(&mut head).await?;
         if head[0] != front::PASSWORD {
-            return Err(Fault::protocol(format!("expected password response, got message type {}", head[0])).into());
+            return Err(
+                Fault::protocol(format!("expected password response, got message type {}", head[0])).into()
+            );
         }
         let frame = Frame::peek(&head).map_err(Fault::from)?.ok_or_else(malformed)?;
         if frame.total > MAX_PASSWORD {
@@ -291,20 +356,28 @@ struct Asked {
     database: String,
     settings: Vec<(Vec<u8>, Vec<u8>)>,
     pool_mode: Option<Vec<u8>>,
+    /// Options that are wrong; told once the client has proven who it is.
+    fault: Option<Fault>,
 }
 
 impl Asked {
     fn of(startup: &Startup) -> Result<Asked, Fault> {
         let text = |name| startup.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
         let user = text("user").filter(|user| !user.is_empty());
-        let user = user.ok_or_else(|| Fault::fatal("28000", "no PostgreSQL user name specified in startup packet"))?;
-        let database = text("database").filter(|database| !database.is_empty()).unwrap_or_else(|| user.clone());
-        if startup.get("replication").is_some_and(|value| !matches!(value, b"false" | b"off" | b"no" | b"0")) {
+        let user =
+            user.ok_or_else(|| Fault::fatal("28000", "no PostgreSQL user name specified in startup packet"))?;
+        let database =
+            text("database").filter(|database| !database.is_empty()).unwrap_or_else(|| user.clone());
+        if startup.get("replication").is_some_and(|value| !matches!(value, b"false" | b"off" | b"no" | b"0"))
+        {
             return Err(Fault::fatal("0A000", "replication connections are not passed through yet")
                 .hint("connect to the server directly"));
         }
         let mut settings = vec![];
-        let mut given = startup::split_options(startup.get("options").unwrap_or_default())?;
+        let (mut given, fault) = match startup::split_options(startup.get("options").unwrap_or_default()) {
+            Ok(given) => (given, None),
+            Err(fault) => (vec![], Some(fault)),
+        };
         given.extend(startup.params.iter().cloned());
         let mut pool_mode = None;
         for (name, value) in given {
@@ -318,7 +391,7 @@ impl Asked {
                 }
             }
         }
-        Ok(Asked { user, database, settings, pool_mode })
+        Ok(Asked { user, database, settings, pool_mode, fault })
     }
 }
 

@@ -90,7 +90,8 @@ impl Session {
         let mut rest = text;
         while let Some(dot) = memchr::memchr(b'.', rest) {
             let start = rest[..dot].iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1);
-            let end = rest[dot + 1..].iter().position(|byte| !is_name(*byte)).map_or(rest.len(), |at| dot + 1 + at);
+            let end =
+                rest[dot + 1..].iter().position(|byte| !is_name(*byte)).map_or(rest.len(), |at| dot + 1 + at);
             self.touch(&rest[start..end]);
             rest = &rest[dot + 1..];
         }
@@ -98,10 +99,17 @@ impl Session {
 
     fn touch(&mut self, name: &[u8]) {
         let name = name.to_ascii_lowercase();
-        let two = name.split(|byte| *byte == b'.').filter(|part| !part.is_empty() && !part[0].is_ascii_digit()).count();
+        let two = name
+            .split(|byte| *byte == b'.')
+            .filter(|part| !part.is_empty() && !part[0].is_ascii_digit())
+            .count();
         let fits = two == 2 && name.len() < 128 && name.iter().all(|byte| is_name(*byte) || *byte == b'.');
         let catalog = name.starts_with(b"pg_") || name.starts_with(b"information_schema");
-        if fits && !catalog && self.touched.len() < MAX_TOUCHED && !self.touched.iter().any(|known| **known == *name) {
+        if fits
+            && !catalog
+            && self.touched.len() < MAX_TOUCHED
+            && !self.touched.iter().any(|known| **known == *name)
+        {
             self.touched.push(name.into());
         }
     }

@@ -4,12 +4,13 @@ use std::io;
 use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
-use super::serve::{End, Session};
+use super::serve::{Batch, End, Session};
+use crate::config::settings::PoolMode;
 use crate::pool::Server;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::sql::Effects;
-use crate::wire::frame::{self, Frame, HEADER, TxStatus, back};
-use crate::wire::Fault;
+use crate::wire::frame::{self, Frame, HEADER, TxStatus, back, front};
+use crate::wire::{Fault, emit};
 
 /// What becomes of a message.
 enum Verdict {
@@ -86,6 +87,8 @@ impl Session {
             }
         };
         let ours = server.expects.front().is_some_and(|expect| expect.ours);
+        let ours =
+            ours || server.expects.front().is_some_and(|front| matches!(front.note, Note::Followed(true)));
         if matches!(frame.tag, back::DATA_ROW | back::COPY_DATA) && !ours {
             return pass(server, frame, bytes.len(), at);
         }
@@ -108,12 +111,18 @@ impl Session {
     }
 
     fn answers_here(&self) -> bool {
-        let here = |expect: &Expect| matches!(expect.kind, Kind::ParsedHere | Kind::ClosedHere);
+        let here = |expect: &Expect| expect.kind == Kind::ClosedHere;
         self.server.as_ref().and_then(|server| server.expects.front()).is_some_and(here)
     }
 
     /// The message is not whole. Long ones go on in pieces, as far as nothing needs to be read in them.
-    fn relay_part(&mut self, run: &mut Run<'_>, frame: Frame, at: usize, ours: bool) -> ControlFlow<(), usize> {
+    fn relay_part(
+        &mut self,
+        run: &mut Run<'_>,
+        frame: Frame,
+        at: usize,
+        ours: bool,
+    ) -> ControlFlow<(), usize> {
         let Some(server) = &mut self.server else { return ControlFlow::Break(()) };
         let there = run.bytes.len() - at;
         let long = frame.total > self.worker.limits().max_held_message.min(1 << 20);
@@ -136,23 +145,56 @@ impl Session {
         let Some(front) = server.expects.front() else { return self.unasked(tag, whole) };
         let (kind, ours) = (front.kind, front.ours);
         let settling = matches!(front.note, Note::Settling(_));
+        if let Some(verdict) = self.followed(tag) {
+            return verdict;
+        }
+        let Some(server) = &mut self.server else { return Verdict::Forward };
         match tag {
             back::READY_FOR_QUERY => self.ready(whole),
             back::ERROR_RESPONSE => return self.error(whole),
-            back::PARSE_COMPLETE | back::BIND_COMPLETE | back::CLOSE_COMPLETE | back::PORTAL_SUSPENDED => self.done(),
+            back::PARSE_COMPLETE | back::BIND_COMPLETE | back::CLOSE_COMPLETE | back::PORTAL_SUSPENDED => {
+                self.done()
+            }
             back::ROW_DESCRIPTION | back::NO_DATA if is_describe(kind) => self.done(),
             back::COMMAND_COMPLETE | back::EMPTY_QUERY_RESPONSE if kind == Kind::Execute => self.done(),
             back::COPY_IN_RESPONSE => self.copy_in_begins(),
             back::DATA_ROW if ours => server.captured.push(whole.to_vec()),
-            back::NOTIFICATION_RESPONSE => return Verdict::Forward,
+            back::NOTIFICATION_RESPONSE => return self.notification(),
             back::PARAMETER_STATUS => return if settling { Verdict::Swallow } else { Verdict::Forward },
             _ => {}
         }
         if ours { Verdict::Swallow } else { Verdict::Forward }
     }
 
+    /// Behind the client's own statement stands one of ours: what it answers is swallowed.
+    fn followed(&mut self, tag: u8) -> Option<Verdict> {
+        let front = self.server.as_mut()?.expects.front_mut()?;
+        let Note::Followed(ended) = &mut front.note else { return None };
+        match tag {
+            back::ROW_DESCRIPTION | back::DATA_ROW | back::COMMAND_COMPLETE if *ended => {
+                Some(Verdict::Swallow)
+            }
+            back::COMMAND_COMPLETE => {
+                *ended = true;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Notifications are for sessions that listen.
+    fn notification(&self) -> Verdict {
+        let listens = self.pins.contains(&"listen")
+            || self.mode == PoolMode::Session
+            || self.after.intersects(Effects::LISTEN.union(Effects::OPAQUE));
+        if listens { Verdict::Forward } else { Verdict::Swallow }
+    }
+
     /// Something that answers nothing: news of the server's own.
     fn unasked(&mut self, tag: u8, whole: &[u8]) -> Verdict {
+        if tag == back::NOTIFICATION_RESPONSE {
+            return self.notification();
+        }
         if tag == back::ERROR_RESPONSE
             && let Some(server) = &mut self.server
         {
@@ -218,6 +260,7 @@ impl Session {
         let (ours, note) = (front.ours, std::mem::take(&mut front.note));
         let whole_cycle = front.ends_with_ready();
         if !whole_cycle {
+            self.batch.failed = true;
             self.skip_to_sync();
         }
         match note {
@@ -227,7 +270,7 @@ impl Session {
                 Verdict::Swallow
             }
             note => {
-                self.undo(note, true);
+                self.undo(note);
                 // What we put in failed in the place of the client's message: the client learns of it.
                 if ours && whole_cycle { Verdict::Swallow } else { Verdict::Forward }
             }
@@ -236,29 +279,31 @@ impl Session {
 
     /// After an error the server skips everything up to Sync.
     fn skip_to_sync(&mut self) {
-        while let Some(server) = &mut self.server {
-            match server.expects.front() {
-                Some(front) if front.kind != Kind::Sync => {}
-                _ => return,
+        let Some(server) = &mut self.server else { return };
+        let sync = server
+            .expects
+            .iter()
+            .position(|expect| expect.kind == Kind::Sync)
+            .unwrap_or(server.expects.len());
+        let skipped: Vec<Expect> = server.expects.drain(..sync).collect();
+        for expect in skipped.into_iter().rev() {
+            match (expect.kind, self.closed.len()) {
+                (Kind::ClosedHere, 1..) => self.names.extend(self.closed.pop()),
+                _ => self.undo(expect.note),
             }
-            let Some(skipped) = server.expects.pop_front() else { return };
-            let sent = skipped.kind != Kind::ParsedHere;
-            self.undo(skipped.note, sent);
         }
     }
 
     /// What was expected to succeed did not.
-    fn undo(&mut self, note: Note, sent: bool) {
+    fn undo(&mut self, note: Note) {
         let Some(server) = &mut self.server else { return };
         match note {
             Note::Preparing(prepared) => server.prepared.remove(prepared.id),
             Note::Naming(prepared, name) => {
-                if sent {
-                    server.prepared.remove(prepared.id);
-                }
+                server.prepared.remove(prepared.id);
                 self.names.remove(&name);
             }
-            Note::Closing(id) => drop(server.prepared.insert(id)),
+            Note::Closing(id, when) => drop(server.prepared.insert(id, when)),
             Note::Unnamed => {
                 server.unnamed = 0;
                 self.unnamed = None;
@@ -291,6 +336,7 @@ impl Session {
 
     /// After the answers that arrived: asks what a finished transaction left behind, gives the server back.
     fn close_exchange(&mut self) {
+        self.end_light_batch();
         let Some(server) = &self.server else { return };
         if server.tx == TxStatus::Idle && server.expects.is_empty() && !server.broken && !self.batch_open {
             if self.after.is_empty() {
@@ -299,6 +345,21 @@ impl Session {
             self.ask_what_is_left();
             self.release_if_free();
         }
+    }
+
+    /// A client that prepares and describes, and asks for the answers by Flush, may take its time before it goes on.
+    /// Nothing has run yet, so the batch is ended here and the server is free for others; what was prepared is brought
+    /// along when the client goes on.
+    fn end_light_batch(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        let light = self.batch_open && self.batch == Batch { heavy: false, failed: false, flushed: true };
+        if !light || server.tx != TxStatus::Idle || !server.expects.is_empty() || server.broken {
+            return;
+        }
+        emit::empty(&mut server.out, front::SYNC);
+        server.expect(Expect::ours(Kind::Sync, Note::None));
+        self.batch_open = false;
+        self.batch = Batch::default();
     }
 
     /// Writes a run straight from the read buffer; what the client does not take waits in `out`.

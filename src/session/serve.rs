@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::statement::Statement;
+use super::statement::{Named, Statement};
 use crate::config::settings::PoolMode;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::server::Shared;
@@ -69,6 +69,17 @@ pub enum End {
     Broken,
 }
 
+/// What a batch of extended messages, not yet ended by Sync, has in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Portals, executions: what must not be ended before the client says so.
+    pub heavy: bool,
+    /// An error: the server skips to Sync.
+    pub failed: bool,
+    /// Flush.
+    pub flushed: bool,
+}
+
 /// Why a session keeps its server between transactions.
 pub type Pins = Vec<&'static str>;
 
@@ -95,13 +106,19 @@ pub struct Session {
     /// What RESET goes back to: the state asked for at login.
     pub(super) initial: Rc<State>,
     pub(super) std_strings: bool,
-    pub(super) names: HashMap<Box<[u8]>, Rc<Statement>, foldhash::fast::RandomState>,
+    pub(super) names: HashMap<Box<[u8]>, Named, foldhash::fast::RandomState>,
     pub(super) unnamed: Option<Rc<Statement>>,
+    /// Names closed in this batch, oldest first: they are back when the batch fails before their Close.
+    pub(super) closed: Vec<(Box<[u8]>, Named)>,
     /// The statement bound last, if it has effects that its Execute must note.
     pub(super) bound: Option<Rc<Statement>>,
     pub(super) held_begin: Option<Box<[u8]>>,
     /// Extended messages were sent since the last Sync.
     pub(super) batch_open: bool,
+    /// The server was leased for a message that has not gone to it yet.
+    pub(super) unused: bool,
+    /// What the open batch holds, and whether the client asked for its answers by Flush.
+    pub(super) batch: Batch,
     /// The client's bytes wait for a guarded change of state.
     pub(super) settling: bool,
     /// What the transaction may have done to the session.
@@ -207,6 +224,7 @@ impl Session {
     /// Takes a server and brings it to the session's state.
     pub(super) fn lease(&mut self, server: Box<Server>) {
         self.ticket = None;
+        self.unused = true;
         self.handle.waiting.set(false);
         *self.handle.server.borrow_mut() = Some(server.shared.clone());
         let server = self.server.insert(server);
@@ -330,7 +348,11 @@ impl Session {
     /// Gives the server back if nothing holds it any more.
     pub(super) fn release_if_free(&mut self) {
         let Some(server) = &self.server else { return };
-        let kept = self.mode == PoolMode::Session || !self.pins.is_empty() || self.batch_open || self.input_rest > 0;
+        let kept = self.mode == PoolMode::Session
+            || !self.pins.is_empty()
+            || self.batch_open
+            || self.input_rest > 0
+            || self.unused;
         if kept || !server.is_clean() || !self.after.is_empty() {
             return;
         }
@@ -352,7 +374,8 @@ impl Session {
 
     /// Changes the session's settings as known here.
     pub(super) fn set_state(&mut self, state: Rc<State>) {
-        self.std_strings = state.settings().get(&b"standard_conforming_strings"[..]).is_none_or(|value| &**value != b"off");
+        self.std_strings =
+            state.settings().get(&b"standard_conforming_strings"[..]).is_none_or(|value| &**value != b"off");
         self.state = state;
     }
 }

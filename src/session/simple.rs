@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::serve::Session;
-use super::statement::{Statement, Wipe};
+use super::statement::{Named, Statement, Wipe, fresh_id, significant};
 use super::upstream::Flow;
 use crate::config::settings::{PinPolicy, PoolMode};
 use crate::pool::Server;
@@ -25,10 +25,8 @@ pub(super) const PROBED: Effects = Effects::SETTING
     .union(Effects::DISCARD);
 
 /// Effects that can end what pins a session.
-pub(super) const UNPINNING: Effects = Effects::ADVISORY_UNLOCK
-    .union(Effects::CLOSE)
-    .union(Effects::UNLISTEN)
-    .union(Effects::DDL);
+pub(super) const UNPINNING: Effects =
+    Effects::ADVISORY_UNLOCK.union(Effects::CLOSE).union(Effects::UNLISTEN).union(Effects::DDL);
 
 /// Effects that leave what cannot follow the session.
 const PINNING: Effects =
@@ -52,11 +50,15 @@ impl Session {
             return if long { self.long_query(frame, bytes) } else { Flow::More };
         };
         let Some((0, text)) = whole[HEADER..].split_last() else {
-            self.fatal(&Fault::protocol("invalid message format"));
-            return Flow::Taken(bytes.len());
+            // The server says what is wrong with it.
+            return self.plain_query(whole);
         };
         let summary = sql::summarize(text, self.std_strings);
-        if summary.effects.is_empty() { self.plain_query(whole) } else { self.query_with_effects(whole, text, &summary) }
+        if summary.effects.is_empty() {
+            self.plain_query(whole)
+        } else {
+            self.query_with_effects(whole, text, &summary)
+        }
     }
 
     /// A text too long to be held: it goes on unread, and may have done anything.
@@ -84,13 +86,16 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
-        if let Some(fault) = self.refused_effects(summary.effects) {
+        if let Some(fault) = self.refused_effects(summary.effects).or_else(|| self.taken_name(summary)) {
             self.send_blamed_query(&fault);
             return Flow::Taken(whole.len());
         }
         self.note_effects(text, summary.effects);
-        let note = self.note_of(summary);
-        let rewritten = self.rewrite(text, summary);
+        let mut note = self.note_of(summary);
+        let mut rewritten = self.rewrite(text, summary);
+        if let Some(restoring) = self.restoring(text, summary) {
+            (rewritten, note) = (Some(restoring), Note::Followed(false));
+        }
         let Some(server) = &mut self.server else { return Flow::Server };
         forget_unnamed(server, &mut self.unnamed);
         emit::query(&mut server.out, rewritten.as_deref().unwrap_or(text));
@@ -115,10 +120,27 @@ impl Session {
             return Some(Fault::error("0A000", "transaction blocks are not allowed in statement pool mode"));
         }
         let policy = self.pool.target().pool.pins;
-        let refused = policy == PinPolicy::Refuse && self.mode != PoolMode::Session && effects.intersects(PINNING);
+        let refused =
+            policy == PinPolicy::Refuse && self.mode != PoolMode::Session && effects.intersects(PINNING);
         refused.then(|| {
-            Fault::error("0A000", "this statement leaves session state that cannot follow the session to another server")
-                .hint("set pins = \"pin\", or use pool_mode = \"session\" for this connection")
+            Fault::error(
+                "0A000",
+                "this statement leaves session state that cannot follow the session to another server",
+            )
+            .hint("set pins = \"pin\", or use pool_mode = \"session\" for this connection")
+        })
+    }
+
+    /// PREPARE of a name that the session has.
+    fn taken_name(&self, summary: &Summary) -> Option<Fault> {
+        let [one] = summary.statements.as_slice() else { return None };
+        let Detail::Prepare { name, .. } = &one.detail else { return None };
+        let failed = self.tx_status() == TxStatus::Failed;
+        (!failed && self.names.contains_key(significant(name))).then(|| {
+            Fault::error(
+                "42P05",
+                format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(name)),
+            )
         })
     }
 
@@ -168,7 +190,8 @@ impl Session {
     /// Only what cannot fail when it is sent later is held back: read-write and serializable are refused by standbys.
     fn may_hold(&self, begin: &[u8]) -> bool {
         let target = self.pool.target();
-        let refusable = |word: &[u8]| word.eq_ignore_ascii_case(b"write") || word.eq_ignore_ascii_case(b"serializable");
+        let refusable =
+            |word: &[u8]| word.eq_ignore_ascii_case(b"write") || word.eq_ignore_ascii_case(b"serializable");
         let words = begin.split(|byte| !byte.is_ascii_alphabetic());
         target.pool.defer_begin && self.mode != PoolMode::Statement && !words.into_iter().any(refusable)
     }
@@ -192,13 +215,31 @@ impl Session {
                 SetValue::Default => self.plain_set(name, None),
                 SetValue::Other => Note::None,
             },
-            (Detail::Reset { name: Some(name) }, _) if self.is_between_transactions() => self.plain_set(name, None),
-            (Detail::Deallocate { name: Some(name), .. }, _) => match self.names.get(name.as_slice()) {
-                Some(statement) => Note::Deallocate(statement.prepared.id, name.as_slice().into()),
+            (Detail::Reset { name: Some(name) }, _) if self.is_between_transactions() => {
+                self.plain_set(name, None)
+            }
+            (Detail::Deallocate { name: Some(name), .. }, _) => match self.names.get(significant(name)) {
+                Some(named) => Note::Deallocate(named.statement.prepared.id, significant(name).into()),
                 None => Note::None,
             },
             _ => Note::None,
         }
+    }
+
+    /// RESET goes back to what the client asked for at login, which only pgweir knows: it follows in the same Query.
+    fn restoring(&self, text: &[u8], summary: &Summary) -> Option<Vec<u8>> {
+        let [one] = summary.statements.as_slice() else { return None };
+        let wanted = |name: &[u8]| match &one.detail {
+            Detail::Reset { name: None } => true,
+            Detail::Reset { name: Some(reset) } => reset.eq_ignore_ascii_case(name),
+            Detail::Set { name: set, value: SetValue::Default, local: false } => {
+                set.eq_ignore_ascii_case(name)
+            }
+            _ => false,
+        };
+        let initial = self.initial.settings().iter().filter(|(name, _)| wanted(name));
+        let follows = crate::pool::state::set_all(initial)?;
+        Some([&text[one.range.clone()], b";", &follows].concat())
     }
 
     /// A SET whose outcome is known by its success: nothing needs to be asked.
@@ -215,7 +256,8 @@ impl Session {
     }
 
     fn is_between_transactions(&self) -> bool {
-        let idle = |server: &Server| server.tx == TxStatus::Idle && server.expects.iter().all(|expect| expect.ours);
+        let idle =
+            |server: &Server| server.tx == TxStatus::Idle && server.expects.iter().all(|expect| expect.ours);
         self.held_begin.is_none()
             && !self.batch_open
             && self.after.without(Effects::SETTING.union(Effects::ROLE)).is_empty()
@@ -239,7 +281,9 @@ impl Session {
                 _ => continue,
             };
             let id = match &one.detail {
-                Detail::Prepare { .. } => self.prepare_by_sql(name, &text[one.range.clone()], one.range.start, range),
+                Detail::Prepare { .. } => {
+                    self.prepare_by_sql(name, &text[one.range.clone()], one.range.start, range)
+                }
                 _ => self.bring(name),
             };
             let Some(id) = id else { continue };
@@ -252,29 +296,35 @@ impl Session {
     }
 
     /// `PREPARE name`: the name becomes the session's, under a fresh name on the server.
-    fn prepare_by_sql(&mut self, name: &[u8], text: &[u8], start: usize, range: &std::ops::Range<usize>) -> Option<u64> {
-        if self.names.contains_key(name) {
-            // The server knows it under our name and says 42P05; the client reads its own.
+    fn prepare_by_sql(
+        &mut self,
+        name: &[u8],
+        text: &[u8],
+        start: usize,
+        range: &std::ops::Range<usize>,
+    ) -> Option<u64> {
+        if self.names.contains_key(significant(name)) {
+            // The server knows it under our name, and says 42P05.
             return self.bring(name);
         }
-        let id = super::statement::fresh_id();
+        let id = fresh_id();
         let mut sql = text[..range.start - start].to_vec();
         sql.extend_from_slice(server_name(id).as_bytes());
         sql.extend_from_slice(&text[range.end - start..]);
         let prepared = Rc::new(Prepared { id, form: Form::Sql(sql.into()) });
         let statement = Statement { prepared, effects: Effects::EMPTY, wipe: None, uses: None };
-        self.names.insert(name.into(), Rc::new(statement));
+        self.names.insert(significant(name).into(), Named { statement: Rc::new(statement), when: id });
         if let Some(server) = &mut self.server {
-            server.prepared.insert(id);
+            server.prepared.insert(id, id);
         }
         Some(id)
     }
 
     /// Makes sure that the session's server has the statement that the session calls `name`.
     fn bring(&mut self, name: &[u8]) -> Option<u64> {
-        let statement = self.names.get(name)?.clone();
-        self.bring_statement(&statement.prepared);
-        Some(statement.prepared.id)
+        let named = self.names.get(significant(name))?.clone();
+        self.bring_statement(&named.statement.prepared, named.when);
+        Some(named.statement.prepared.id)
     }
 }
 

@@ -22,6 +22,21 @@ pub struct Statement {
     pub uses: Option<Rc<Statement>>,
 }
 
+/// A statement under a session's name for it.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// The statement.
+    pub statement: Rc<Statement>,
+    /// When the session prepared it. A server's older copy may have been planned before a change of definitions
+    /// that the session has seen, so it is replaced before the session uses it.
+    pub when: u64,
+}
+
+/// The part of a statement's name that PostgreSQL looks at (`NAMEDATALEN`).
+pub fn significant(name: &[u8]) -> &[u8] {
+    &name[..name.len().min(63)]
+}
+
 /// Statements that drop prepared statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wipe {
@@ -65,15 +80,16 @@ impl Statements {
         Statements { known: LruCache::with_hasher(limit, foldhash::fast::RandomState::default()) }
     }
 
-    /// The statement whose Parse message ends in `tail` (text, NUL, parameter types), if it was seen lately.
+    /// The statement remembered under `key`, if it was seen lately.
     #[inline]
-    pub fn get(&mut self, tail: &[u8]) -> Option<Rc<Statement>> {
-        self.known.get(tail).cloned()
+    pub fn get(&mut self, key: &[u8]) -> Option<Rc<Statement>> {
+        self.known.get(key).cloned()
     }
 
-    /// Makes and remembers the statement for `tail`.
+    /// Makes the statement for `tail` and remembers it under `key`.
     pub fn insert(
         &mut self,
+        key: &[u8],
         tail: &[u8],
         effects: Effects,
         wipe: Option<Wipe>,
@@ -81,7 +97,7 @@ impl Statements {
     ) -> Rc<Statement> {
         let prepared = Rc::new(Prepared { id: fresh_id(), form: Form::Parse(tail.into()) });
         let statement = Rc::new(Statement { prepared, effects, wipe, uses });
-        self.known.put(tail.into(), statement.clone());
+        self.known.put(key.into(), statement.clone());
         statement
     }
 }

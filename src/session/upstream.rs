@@ -30,7 +30,10 @@ impl Session {
                 break;
             }
             match self.take_one(&bytes[at..]) {
-                Flow::Taken(taken) => at += taken,
+                Flow::Taken(taken) => {
+                    at += taken;
+                    self.unused = false;
+                }
                 Flow::More => break,
                 Flow::Server => self.want_server(),
             }
@@ -79,8 +82,13 @@ impl Session {
             }
             front::COPY_DATA | front::COPY_DONE | front::COPY_FAIL => self.copy(frame, bytes),
             front::FLUSH | front::SYNC if self.copies() => self.forward(frame, bytes),
-            front::FLUSH if self.server.is_none() => Flow::Taken(frame.total.min(bytes.len())),
-            front::FLUSH => self.forward(frame, bytes),
+            front::FLUSH if self.server.is_none() && frame.total == HEADER => {
+                Flow::Taken(frame.total.min(bytes.len()))
+            }
+            front::FLUSH => {
+                self.batch.flushed = true;
+                self.forward(frame, bytes)
+            }
             front::SYNC => whole.map_or(Flow::More, |whole| self.sync(whole)),
             front::QUERY => self.query(frame, bytes),
             front::PARSE => self.parse(frame, bytes),
@@ -126,7 +134,12 @@ impl Session {
     }
 
     fn sync(&mut self, whole: &[u8]) -> Flow {
+        if self.server.is_none() && whole.len() > HEADER {
+            // The server says what is wrong with it.
+            return Flow::Server;
+        }
         self.batch_open = false;
+        self.batch = Default::default();
         match &mut self.server {
             Some(server) => {
                 server.out.extend_from_slice(whole);
@@ -192,7 +205,9 @@ impl Session {
 fn impossible(frame: Frame) -> Option<Fault> {
     let small = match frame.tag {
         front::QUERY | front::PARSE | front::BIND | front::FUNCTION_CALL | front::COPY_DATA => false,
-        front::CLOSE | front::DESCRIBE | front::EXECUTE | front::FLUSH | front::SYNC | front::TERMINATE => true,
+        front::CLOSE | front::DESCRIBE | front::EXECUTE | front::FLUSH | front::SYNC | front::TERMINATE => {
+            true
+        }
         front::COPY_DONE | front::COPY_FAIL => true,
         tag => return Some(Fault::protocol(format!("invalid frontend message type {tag}"))),
     };

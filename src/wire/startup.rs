@@ -67,7 +67,8 @@ pub fn parse(body: &[u8]) -> Result<Request, Fault> {
     match u32::from_be_bytes(*code) {
         SSL_REQUEST if rest.is_empty() => Ok(Request::Tls),
         GSSENC_REQUEST if rest.is_empty() => Ok(Request::GssEnc),
-        CANCEL_REQUEST => parse_cancel(rest).ok_or_else(malformed),
+        // A malformed one hits nothing, and is not answered, like any other.
+        CANCEL_REQUEST => Ok(parse_cancel(rest).unwrap_or(Request::Cancel { pid: 0, secret: vec![] })),
         version if version >> 16 == 3 => parse_start(version as u16, rest).map(Request::Start),
         version => Err(Fault::fatal(
             "0A000",
@@ -176,6 +177,7 @@ pub fn split_options(options: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
         let refuse = |word: &[u8]| {
             let word = String::from_utf8_lossy(word);
             Fault::fatal("42601", format!("invalid command-line argument for server process: {word}"))
+                .hint("Try \"postgres --help\" for more information.")
         };
         let assignment = match word.as_slice() {
             b"-c" => words.next().ok_or_else(|| refuse(&word))?,
@@ -240,7 +242,8 @@ mod tests {
         for (length, good) in [(0, false), (3, false), (4, true), (256, true), (257, false)] {
             let packet = cancel_request(7, &vec![9; length]);
             let parsed = parse(&packet[4..]);
-            assert_eq!(parsed.is_ok(), good, "{length}");
+            let hits = matches!(parsed, Ok(Request::Cancel { pid: 7, .. }));
+            assert_eq!(hits, good, "{length}");
         }
     }
 

@@ -54,22 +54,19 @@ fn copy_in() {
 
 #[test]
 fn copy_in_without_waiting() {
-    case(
-        "44",
-        "Query, CopyData and CopyDone in one write, and a query behind it",
-    )
-    .setup(TABLE)
-    .steps([
-        A.send([
-            msg::query("copy t from stdin"),
-            msg::copy_data(b"1\tone\n"),
-            msg::copy_done(),
-            msg::query("select count(*) from t"),
-        ]),
-        A.ready_times(2),
-    ])
-    .expect(["CopyInResponse", "COPY 1", "ReadyForQuery I", "DataRow (1)"])
-    .run();
+    case("44", "Query, CopyData and CopyDone in one write, and a query behind it")
+        .setup(TABLE)
+        .steps([
+            A.send([
+                msg::query("copy t from stdin"),
+                msg::copy_data(b"1\tone\n"),
+                msg::copy_done(),
+                msg::query("select count(*) from t"),
+            ]),
+            A.ready_times(2),
+        ])
+        .expect(["CopyInResponse", "COPY 1", "ReadyForQuery I", "DataRow (1)"])
+        .run();
 }
 
 #[test]
@@ -79,14 +76,7 @@ fn copy_in_byte_by_byte() {
         .steps([
             A.query("copy t from stdin"),
             A.until(b'G'),
-            A.drip(
-                [
-                    msg::copy_data(b"1\tone\n"),
-                    msg::copy_data(b"2\ttwo\n"),
-                    msg::copy_done(),
-                ]
-                .concat(),
-            ),
+            A.drip([msg::copy_data(b"1\tone\n"), msg::copy_data(b"2\ttwo\n"), msg::copy_done()].concat()),
             A.ready(),
             A.sql("select count(*) from t"),
         ])
@@ -101,10 +91,7 @@ fn copy_fail() {
         .steps([
             A.query("copy t from stdin"),
             A.until(b'G'),
-            A.send([
-                msg::copy_data(b"1\tone\n"),
-                msg::copy_fail("changed my mind"),
-            ]),
+            A.send([msg::copy_data(b"1\tone\n"), msg::copy_fail("changed my mind")]),
             A.ready(),
             B.sql("select count(*) from t"),
             A.sql("begin"),
@@ -127,9 +114,8 @@ fn copy_fail() {
 
 #[test]
 fn server_error_in_the_middle() {
-    let rows: Vec<u8> = (0..3000)
-        .flat_map(|_| msg::copy_data(&[b"1\t".as_slice(), &[b'x'; 1000], b"\n"].concat()))
-        .collect();
+    let rows: Vec<u8> =
+        (0..3000).flat_map(|_| msg::copy_data(&[b"1\t".as_slice(), &[b'x'; 1000], b"\n"].concat())).collect();
     case("44", "the server fails while the client is still sending")
         .setup(TABLE)
         .steps([
@@ -142,12 +128,7 @@ fn server_error_in_the_middle() {
             A.until(b'G'),
             A.send([msg::copy_data(b"bad row\n")]),
             A.until(b'Z'),
-            A.send([
-                rows,
-                msg::copy_data(b"more\n"),
-                msg::copy_fail("late"),
-                msg::query("select 'alive'"),
-            ]),
+            A.send([rows, msg::copy_data(b"more\n"), msg::copy_fail("late"), msg::query("select 'alive'")]),
             A.ready(),
         ])
         .expect([
@@ -183,13 +164,7 @@ fn flush_and_sync_within_copy_in() {
         .steps([
             A.query("copy t from stdin"),
             A.until(b'G'),
-            A.send([
-                msg::flush(),
-                msg::sync(),
-                msg::copy_data(b"1\tone\n"),
-                msg::sync(),
-                msg::copy_done(),
-            ]),
+            A.send([msg::flush(), msg::sync(), msg::copy_data(b"1\tone\n"), msg::sync(), msg::copy_done()]),
             A.ready(),
             A.quiet(),
             A.sql("select count(*) from t"),
@@ -230,71 +205,59 @@ fn copy_in_extended() {
 
 #[test]
 fn copy_fail_in_extended() {
-    case(
-        "44",
-        "CopyFail and a bad row in the extended protocol: skipping until Sync",
-    )
-    .setup(TABLE)
-    .steps([
-        A.send([msg::unnamed("copy t from stdin", &[]), msg::flush()]),
-        A.until(b'G'),
-        A.send([
-            msg::copy_data(b"1\tone\n"),
-            msg::copy_fail("no"),
-            msg::unnamed("select 'skipped'", &[]),
-            msg::sync(),
-        ]),
-        A.ready(),
-        A.send([msg::unnamed("copy t from stdin", &[]), msg::flush()]),
-        A.until(b'G'),
-        A.send([
-            msg::copy_data(b"bad\n"),
-            msg::copy_data(b"2\ttwo\n"),
-            msg::copy_done(),
-            msg::unnamed("select 'skipped'", &[]),
-            msg::sync(),
-        ]),
-        A.ready(),
-        A.sql("select count(*) from t"),
-    ])
-    .expect([
-        "57014",
-        "ReadyForQuery I",
-        "22P02",
-        "ReadyForQuery I",
-        "DataRow (0)",
-    ])
-    .never("skipped")
-    .run();
+    case("44", "CopyFail and a bad row in the extended protocol: skipping until Sync")
+        .setup(TABLE)
+        .steps([
+            A.send([msg::unnamed("copy t from stdin", &[]), msg::flush()]),
+            A.until(b'G'),
+            A.send([
+                msg::copy_data(b"1\tone\n"),
+                msg::copy_fail("no"),
+                msg::unnamed("select 'skipped'", &[]),
+                msg::sync(),
+            ]),
+            A.ready(),
+            A.send([msg::unnamed("copy t from stdin", &[]), msg::flush()]),
+            A.until(b'G'),
+            A.send([
+                msg::copy_data(b"bad\n"),
+                msg::copy_data(b"2\ttwo\n"),
+                msg::copy_done(),
+                msg::unnamed("select 'skipped'", &[]),
+                msg::sync(),
+            ]),
+            A.ready(),
+            A.sql("select count(*) from t"),
+        ])
+        .expect(["57014", "ReadyForQuery I", "22P02", "ReadyForQuery I", "DataRow (0)"])
+        .never("skipped")
+        .run();
 }
 
 #[test]
 fn prepared_copy() {
-    case(
-        "44",
-        "a named COPY statement run twice, another session in between",
-    )
-    .setup(TABLE)
-    .steps([
-        A.send([msg::parse("c", "copy t from stdin"), msg::sync()]),
-        A.ready(),
-        B.sql("select 'between'"),
-        A.send([msg::bind("", "c", &[]), msg::execute("", 0), msg::flush()]),
-        A.until(b'G'),
-        A.send([msg::copy_data(b"1\tone\n"), msg::copy_done(), msg::sync()]),
-        A.ready(),
-        B.sql("select count(*) from t"),
-        A.send([
-            msg::bind("", "c", &[]),
-            msg::execute("", 0),
-            msg::copy_data(b"2\ttwo\n"),
-            msg::copy_done(),
-            msg::sync(),
-        ]),
-        A.ready(),
-    ])
-    .expect(["COPY 1", "B DataRow (1)", "CopyInResponse", "COPY 1"])
-    .run();
+    case("44", "a named COPY statement run twice, another session in between")
+        .setup(TABLE)
+        .steps([
+            A.send([msg::parse("c", "copy t from stdin"), msg::sync()]),
+            A.ready(),
+            B.sql("select 'between'"),
+            A.send([msg::bind("", "c", &[]), msg::execute("", 0), msg::flush()]),
+            A.until(b'G'),
+            A.send([msg::copy_data(b"1\tone\n"), msg::copy_done(), msg::sync()]),
+            A.ready(),
+            B.sql("select count(*) from t"),
+            A.send([
+                msg::bind("", "c", &[]),
+                msg::execute("", 0),
+                msg::copy_data(b"2\ttwo\n"),
+                msg::copy_done(),
+                msg::sync(),
+            ]),
+            A.ready(),
+        ])
+        .expect(["COPY 1", "B DataRow (1)", "CopyInResponse", "COPY 1"])
+        .run();
 }
 
 #[test]
@@ -378,11 +341,7 @@ fn large_copy_in() {
         .steps([
             A.query("copy t from stdin"),
             A.until(b'G'),
-            A.send([
-                chunk.repeat(chunks),
-                msg::copy_data(&line.repeat(50_000)),
-                msg::copy_done(),
-            ]),
+            A.send([chunk.repeat(chunks), msg::copy_data(&line.repeat(50_000)), msg::copy_done()]),
             A.ready(),
             A.sql("select count(*), sum(length(s)) from t"),
         ])
@@ -498,23 +457,19 @@ fn slow_reader_of_copy_out() {
     other.run("select 1");
     let before = proxy.memory();
     let mut slow = Client::connect(&proxy.endpoint(), &login);
-    slow.send(&msg::query(
-        "copy (select repeat('x', 10000) from generate_series(1, 100000)) to stdout",
-    ));
+    slow.send(&msg::query("copy (select repeat('x', 10000) from generate_series(1, 100000)) to stdout"));
     for n in 0..50 {
         assert_eq!(other.value(&format!("select {n}")), n.to_string());
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let grown = proxy.memory().saturating_sub(before);
-    assert!(
-        grown < 16 << 20,
-        "a gigabyte that nobody reads has made pgweir grow by {grown} bytes"
-    );
+    assert!(grown < 16 << 20, "a gigabyte that nobody reads has made pgweir grow by {grown} bytes");
     drop(slow);
     eventually("the COPY has ended", || {
-        cluster.superuser(&database.name).value(
-            "select count(*) from pg_stat_activity where state = 'active' and query like 'copy (%'",
-        ) == "0"
+        cluster
+            .superuser(&database.name)
+            .value("select count(*) from pg_stat_activity where state = 'active' and query like 'copy (%'")
+            == "0"
     });
     drop(other);
 }

@@ -12,10 +12,7 @@ fn run(statement: &str, params: &[&str]) -> Vec<u8> {
 fn one_of_everything() {
     case("27", "Parse, Bind, Describe, Execute, Sync")
         .steps([
-            A.send([
-                msg::unnamed("select $1::int + 1 as n, $2 as t", &["41", "x"]),
-                msg::sync(),
-            ]),
+            A.send([msg::unnamed("select $1::int + 1 as n, $2 as t", &["41", "x"]), msg::sync()]),
             A.ready(),
             A.send([
                 msg::parse("s", "select $1::int"),
@@ -68,14 +65,7 @@ fn error_in_the_second_of_five() {
             A.ready_times(2),
             B.sql("select count(*) from t"),
         ])
-        .expect([
-            "INSERT 0 1",
-            "22012",
-            "ReadyForQuery I",
-            "ParseComplete",
-            "DataRow (0)",
-            "B DataRow (0)",
-        ])
+        .expect(["INSERT 0 1", "22012", "ReadyForQuery I", "ParseComplete", "DataRow (0)", "B DataRow (0)"])
         .never("INSERT 0 3")
         .run();
 }
@@ -84,73 +74,37 @@ fn error_in_the_second_of_five() {
 fn errors_at_every_stage() {
     let stages = [
         [msg::parse("", "selec"), run("", &[]), msg::sync()].concat(),
-        [
-            msg::parse("", "select $1::int"),
-            run("", &["x"]),
-            msg::sync(),
-        ]
-        .concat(),
+        [msg::parse("", "select $1::int"), run("", &["x"]), msg::sync()].concat(),
         [msg::parse("", "select $1::int"), run("", &[]), msg::sync()].concat(),
-        [
-            msg::parse("", "select $1::int"),
-            run("", &["1", "2"]),
-            msg::sync(),
-        ]
-        .concat(),
-        [
-            msg::parse("", "select $2"),
-            run("", &["1", "2"]),
-            msg::sync(),
-        ]
-        .concat(),
-        [
-            msg::parse("", "select 1; select 2"),
-            run("", &[]),
-            msg::sync(),
-        ]
-        .concat(),
+        [msg::parse("", "select $1::int"), run("", &["1", "2"]), msg::sync()].concat(),
+        [msg::parse("", "select $2"), run("", &["1", "2"]), msg::sync()].concat(),
+        [msg::parse("", "select 1; select 2"), run("", &[]), msg::sync()].concat(),
         [msg::bind("", "absent", &[]), msg::sync()].concat(),
         [msg::describe_statement("absent"), msg::sync()].concat(),
         [msg::describe_portal("absent"), msg::sync()].concat(),
         [msg::execute("absent", 0), msg::sync()].concat(),
         [msg::execute("", 0), msg::sync()].concat(),
         [msg::parse_typed("", "select $1", &[999_999]), msg::sync()].concat(),
-        [
-            msg::parse("", "select 1"),
-            msg::bind_formats("", "", &[], &[], &[1, 1]),
-            msg::sync(),
-        ]
-        .concat(),
+        [msg::parse("", "select 1"), msg::bind_formats("", "", &[], &[], &[1, 1]), msg::sync()].concat(),
         [
             msg::parse("", "select $1::int"),
             msg::bind_formats("", "", &[0, 1], &[Some(b"1")], &[]),
             msg::sync(),
         ]
         .concat(),
-        [
-            msg::parse("", "select $1::int"),
-            msg::bind_formats("", "", &[1], &[Some(b"1")], &[]),
-            msg::sync(),
-        ]
-        .concat(),
-        [
-            msg::parse("", "select $1::int"),
-            msg::bind_formats("", "", &[7], &[Some(b"1")], &[]),
-            msg::sync(),
-        ]
-        .concat(),
+        [msg::parse("", "select $1::int"), msg::bind_formats("", "", &[1], &[Some(b"1")], &[]), msg::sync()]
+            .concat(),
+        [msg::parse("", "select $1::int"), msg::bind_formats("", "", &[7], &[Some(b"1")], &[]), msg::sync()]
+            .concat(),
         [msg::frame(b'D', b"X\0"), msg::sync()].concat(),
         [msg::frame(b'C', b"X\0"), msg::sync()].concat(),
     ];
-    let steps = stages
-        .into_iter()
-        .flat_map(|bytes| [A.send([bytes]), A.ready()]);
+    let steps = stages.into_iter().flat_map(|bytes| [A.send([bytes]), A.ready()]);
     case("27", "an error at each kind of message")
         .steps(steps)
         .steps([A.sql("select 'alive'")])
         .expect([
-            "42601", "22P02", "08P01", "08P01", "42P18", "42601", "26000", "26000", "34000",
-            "34000", "34000",
+            "42601", "22P02", "08P01", "08P01", "42P18", "42601", "26000", "26000", "34000", "34000", "34000",
         ])
         .expect(["DataRow (alive)"])
         .run();
@@ -186,49 +140,42 @@ fn several_syncs_in_one_buffer() {
 
 #[test]
 fn bare_syncs() {
-    case(
-        "28",
-        "bare Sync: outside, inside and in a failed transaction",
-    )
-    .steps([
-        A.send([msg::sync()]),
-        A.ready(),
-        A.sql("begin"),
-        A.send([msg::sync(), msg::sync()]),
-        A.ready_times(2),
-        A.sql("select 1/0"),
-        A.send([msg::sync()]),
-        A.ready(),
-        A.send([msg::unnamed("select 1", &[]), msg::sync()]),
-        A.ready(),
-        A.send([msg::unnamed("rollback", &[]), msg::sync(), msg::sync()]),
-        A.ready_times(2),
-    ])
-    .expect([
-        "ReadyForQuery I",
-        "ReadyForQuery T",
-        "ReadyForQuery T",
-        "ReadyForQuery T",
-        "ReadyForQuery E",
-        "ReadyForQuery E",
-        "25P02",
-        "ReadyForQuery E",
-        "ROLLBACK",
-        "ReadyForQuery I",
-        "ReadyForQuery I",
-    ])
-    .run();
+    case("28", "bare Sync: outside, inside and in a failed transaction")
+        .steps([
+            A.send([msg::sync()]),
+            A.ready(),
+            A.sql("begin"),
+            A.send([msg::sync(), msg::sync()]),
+            A.ready_times(2),
+            A.sql("select 1/0"),
+            A.send([msg::sync()]),
+            A.ready(),
+            A.send([msg::unnamed("select 1", &[]), msg::sync()]),
+            A.ready(),
+            A.send([msg::unnamed("rollback", &[]), msg::sync(), msg::sync()]),
+            A.ready_times(2),
+        ])
+        .expect([
+            "ReadyForQuery I",
+            "ReadyForQuery T",
+            "ReadyForQuery T",
+            "ReadyForQuery T",
+            "ReadyForQuery E",
+            "ReadyForQuery E",
+            "25P02",
+            "ReadyForQuery E",
+            "ROLLBACK",
+            "ReadyForQuery I",
+            "ReadyForQuery I",
+        ])
+        .run();
 }
 
 #[test]
 fn flush_without_sync() {
     case("29", "Flush: the replies come now")
         .steps([
-            A.send([
-                msg::parse("", "select $1::int as n"),
-                msg::describe_statement(""),
-                msg::flush(),
-            ]),
+            A.send([msg::parse("", "select $1::int as n"), msg::describe_statement(""), msg::flush()]),
             A.until(b'T'),
             A.send([msg::bind("", "", &["5"]), msg::flush()]),
             A.until(b'2'),
@@ -264,50 +211,33 @@ fn bare_flushes() {
             A.quiet(),
             A.sql("rollback"),
         ])
-        .expect([
-            "ReadyForQuery I",
-            "BEGIN",
-            "ReadyForQuery T",
-            "ReadyForQuery I",
-        ])
+        .expect(["ReadyForQuery I", "BEGIN", "ReadyForQuery T", "ReadyForQuery I"])
         .run();
 }
 
 #[test]
 fn error_then_flush() {
-    case(
-        "29",
-        "an error is told at Flush, and Sync ends the skipping",
-    )
-    .steps([
-        A.send([msg::parse("", "selec"), msg::flush()]),
-        A.until(b'E'),
-        A.send([
-            msg::parse("", "select 1"),
-            msg::bind("", "", &[]),
-            msg::flush(),
-        ]),
-        A.quiet(),
-        A.send([msg::query("select 'skipped too'")]),
-        A.quiet(),
-        A.send([msg::sync()]),
-        A.ready(),
-        A.sql("select 'alive'"),
-    ])
-    .expect(["42601", "ReadyForQuery I", "DataRow (alive)"])
-    .never("DataRow (skipped")
-    .run();
+    case("29", "an error is told at Flush, and Sync ends the skipping")
+        .steps([
+            A.send([msg::parse("", "selec"), msg::flush()]),
+            A.until(b'E'),
+            A.send([msg::parse("", "select 1"), msg::bind("", "", &[]), msg::flush()]),
+            A.quiet(),
+            A.send([msg::query("select 'skipped too'")]),
+            A.quiet(),
+            A.send([msg::sync()]),
+            A.ready(),
+            A.sql("select 'alive'"),
+        ])
+        .expect(["42601", "ReadyForQuery I", "DataRow (alive)"])
+        .never("DataRow (skipped")
+        .run();
 }
 
 #[test]
 fn error_without_flush() {
     case("29", "an error without Flush is told at once")
-        .steps([
-            A.send([msg::parse("", "selec")]),
-            A.until(b'E'),
-            A.send([msg::sync()]),
-            A.ready(),
-        ])
+        .steps([A.send([msg::parse("", "selec")]), A.until(b'E'), A.send([msg::sync()]), A.ready()])
         .expect(["42601", "ReadyForQuery I"])
         .run();
 }
@@ -330,11 +260,7 @@ fn between_flush_and_sync_another_session_runs() {
     case("30", "Flush holds the server until Sync")
         .pool("pool_size=2")
         .steps([
-            A.send([
-                msg::parse("", "select $1::int + 1"),
-                msg::describe_statement(""),
-                msg::flush(),
-            ]),
+            A.send([msg::parse("", "select $1::int + 1"), msg::describe_statement(""), msg::flush()]),
             A.until(b'T'),
             B.sql("select 'b'"),
             B.send([msg::parse("", "select 'other'"), msg::sync()]),
@@ -344,93 +270,52 @@ fn between_flush_and_sync_another_session_runs() {
             B.send([run("", &[]), msg::sync()]),
             B.ready(),
         ])
-        .expect([
-            "A ParameterDescription (23)",
-            "B DataRow (b)",
-            "A DataRow (6)",
-            "B DataRow (other)",
-        ])
+        .expect(["A ParameterDescription (23)", "B DataRow (b)", "A DataRow (6)", "B DataRow (other)"])
         .run();
 }
 
 #[test]
 fn unnamed_statement_lives_across_sync() {
-    case(
-        "31",
-        "the unnamed statement lives across Sync although others use the server",
-    )
-    .steps([
-        A.send([
-            msg::parse("", "select 'a' || $1"),
-            msg::describe_statement(""),
-            msg::sync(),
-        ]),
-        A.ready(),
-        B.send([
-            msg::parse("", "select 'b' || $1"),
-            msg::describe_statement(""),
-            msg::sync(),
-        ]),
-        B.ready(),
-        A.send([run("", &["1"]), msg::sync()]),
-        A.ready(),
-        B.send([run("", &["2"]), msg::sync()]),
-        B.ready(),
-        A.send([run("", &["3"]), msg::sync()]),
-        A.ready(),
-        A.send([msg::describe_statement(""), msg::sync()]),
-        A.ready(),
-    ])
-    .expect([
-        "A DataRow (a1)",
-        "B DataRow (b2)",
-        "A DataRow (a3)",
-        "ParameterDescription (25)",
-    ])
-    .run();
+    case("31", "the unnamed statement lives across Sync although others use the server")
+        .steps([
+            A.send([msg::parse("", "select 'a' || $1"), msg::describe_statement(""), msg::sync()]),
+            A.ready(),
+            B.send([msg::parse("", "select 'b' || $1"), msg::describe_statement(""), msg::sync()]),
+            B.ready(),
+            A.send([run("", &["1"]), msg::sync()]),
+            A.ready(),
+            B.send([run("", &["2"]), msg::sync()]),
+            B.ready(),
+            A.send([run("", &["3"]), msg::sync()]),
+            A.ready(),
+            A.send([msg::describe_statement(""), msg::sync()]),
+            A.ready(),
+        ])
+        .expect(["A DataRow (a1)", "B DataRow (b2)", "A DataRow (a3)", "ParameterDescription (25)"])
+        .run();
 }
 
 #[test]
 fn simple_query_destroys_the_unnamed_statement() {
-    case(
-        "31",
-        "a simple query, and a failed Parse, destroy the unnamed statement",
-    )
-    .steps([
-        A.send([msg::parse("", "select 1"), msg::sync()]),
-        A.ready(),
-        A.query("select 2"),
-        A.ready(),
-        A.send([run("", &[]), msg::sync()]),
-        A.ready(),
-        A.send([
-            msg::parse("", "select 1"),
-            msg::sync(),
-            msg::parse("", "selec"),
-            msg::sync(),
-        ]),
-        A.ready_times(2),
-        A.send([run("", &[]), msg::sync()]),
-        A.ready(),
-        A.send([
-            msg::parse("", "select 3"),
-            msg::sync(),
-            msg::close_statement(""),
-            msg::sync(),
-        ]),
-        A.ready_times(2),
-        A.send([msg::describe_statement(""), msg::sync()]),
-        A.ready(),
-    ])
-    .expect([
-        "DataRow (2)",
-        "26000",
-        "42601",
-        "26000",
-        "CloseComplete",
-        "26000",
-    ])
-    .run();
+    case("31", "a simple query, and a failed Parse, destroy the unnamed statement")
+        .steps([
+            A.send([msg::parse("", "select 1"), msg::sync()]),
+            A.ready(),
+            A.query("select 2"),
+            A.ready(),
+            A.send([run("", &[]), msg::sync()]),
+            A.ready(),
+            A.send([msg::parse("", "select 1"), msg::sync(), msg::parse("", "selec"), msg::sync()]),
+            A.ready_times(2),
+            A.send([run("", &[]), msg::sync()]),
+            A.ready(),
+            A.send([msg::parse("", "select 3"), msg::sync(), msg::close_statement(""), msg::sync()]),
+            A.ready_times(2),
+            A.send([msg::describe_statement(""), msg::sync()]),
+            A.ready(),
+        ])
+        .expect(["DataRow (2)", "26000", "42601", "26000", "CloseComplete", "26000"])
+        .run();
 }
 
 #[test]
@@ -439,11 +324,7 @@ fn same_name_in_two_sessions() {
         .steps([
             A.send([msg::parse("s", "select 'a'"), msg::sync()]),
             A.ready(),
-            B.send([
-                msg::parse("s", "select 'b', $1::int"),
-                msg::describe_statement("s"),
-                msg::sync(),
-            ]),
+            B.send([msg::parse("s", "select 'b', $1::int"), msg::describe_statement("s"), msg::sync()]),
             B.ready(),
             A.send([run("s", &[]), msg::sync()]),
             A.ready(),
@@ -473,11 +354,7 @@ fn same_name_in_two_sessions() {
 fn same_name_twice() {
     case("32", "the same name twice is 42P05, with the same text too")
         .steps([
-            A.send([
-                msg::parse("s", "select 1"),
-                msg::parse("s", "select 1"),
-                msg::sync(),
-            ]),
+            A.send([msg::parse("s", "select 1"), msg::parse("s", "select 1"), msg::sync()]),
             A.ready(),
             A.send([msg::parse("s", "select 2"), msg::sync()]),
             A.ready(),
@@ -486,12 +363,7 @@ fn same_name_twice() {
             B.sql("select 'between'"),
             A.send([msg::parse("s", "select 1"), msg::sync()]),
             A.ready(),
-            A.send([
-                msg::close_statement("s"),
-                msg::parse("s", "select 3"),
-                run("s", &[]),
-                msg::sync(),
-            ]),
+            A.send([msg::close_statement("s"), msg::parse("s", "select 3"), run("s", &[]), msg::sync()]),
             A.ready(),
         ])
         .expect([
@@ -508,41 +380,30 @@ fn same_name_twice() {
 
 #[test]
 fn statement_survives_the_error_of_its_batch() {
-    case(
-        "32",
-        "a statement parsed before the error, and in a rolled back transaction, stays",
-    )
-    .steps([
-        A.send([
-            msg::parse("s", "select 1"),
-            msg::unnamed("select 1/0", &[]),
-            msg::sync(),
-        ]),
-        A.ready(),
-        B.sql("select 'between'"),
-        A.send([run("s", &[]), msg::sync()]),
-        A.ready(),
-        A.sql("begin"),
-        A.send([msg::parse("t", "select 2"), msg::sync()]),
-        A.ready(),
-        A.sql("rollback"),
-        B.sql("select 'between'"),
-        A.send([run("t", &[]), msg::sync()]),
-        A.ready(),
-    ])
-    .expect(["22012", "A DataRow (1)", "A DataRow (2)"])
-    .run();
+    case("32", "a statement parsed before the error, and in a rolled back transaction, stays")
+        .steps([
+            A.send([msg::parse("s", "select 1"), msg::unnamed("select 1/0", &[]), msg::sync()]),
+            A.ready(),
+            B.sql("select 'between'"),
+            A.send([run("s", &[]), msg::sync()]),
+            A.ready(),
+            A.sql("begin"),
+            A.send([msg::parse("t", "select 2"), msg::sync()]),
+            A.ready(),
+            A.sql("rollback"),
+            B.sql("select 'between'"),
+            A.send([run("t", &[]), msg::sync()]),
+            A.ready(),
+        ])
+        .expect(["22012", "A DataRow (1)", "A DataRow (2)"])
+        .run();
 }
 
 #[test]
 fn parse_skipped_after_an_error() {
     case("32", "a Parse that was skipped, or failed, made nothing")
         .steps([
-            A.send([
-                msg::unnamed("select 1/0", &[]),
-                msg::parse("s", "select 1"),
-                msg::sync(),
-            ]),
+            A.send([msg::unnamed("select 1/0", &[]), msg::parse("s", "select 1"), msg::sync()]),
             A.ready(),
             A.send([run("s", &[]), msg::sync()]),
             A.ready(),
@@ -550,22 +411,10 @@ fn parse_skipped_after_an_error() {
             A.ready(),
             A.send([run("s", &[]), msg::sync()]),
             A.ready(),
-            A.send([
-                msg::parse("s", "select 2"),
-                msg::sync(),
-                run("s", &[]),
-                msg::sync(),
-            ]),
+            A.send([msg::parse("s", "select 2"), msg::sync(), run("s", &[]), msg::sync()]),
             A.ready_times(2),
         ])
-        .expect([
-            "22012",
-            "26000",
-            "42601",
-            "26000",
-            "ParseComplete",
-            "DataRow (2)",
-        ])
+        .expect(["22012", "26000", "42601", "26000", "ParseComplete", "DataRow (2)"])
         .run();
 }
 
@@ -575,18 +424,9 @@ fn close_skipped_after_an_error() {
         .steps([
             A.send([msg::parse("s", "select 1"), msg::sync()]),
             A.ready(),
-            A.send([
-                msg::unnamed("select 1/0", &[]),
-                msg::close_statement("s"),
-                msg::sync(),
-            ]),
+            A.send([msg::unnamed("select 1/0", &[]), msg::close_statement("s"), msg::sync()]),
             A.ready(),
-            A.send([
-                run("s", &[]),
-                msg::sync(),
-                msg::parse("s", "select 1"),
-                msg::sync(),
-            ]),
+            A.send([run("s", &[]), msg::sync(), msg::parse("s", "select 1"), msg::sync()]),
             A.ready_times(2),
         ])
         .expect(["22012", "DataRow (1)", "42P05"])
@@ -597,23 +437,11 @@ fn close_skipped_after_an_error() {
 fn same_text_with_other_types() {
     case("32", "the same text with other parameter types")
         .steps([
-            A.send([
-                msg::parse_typed("s", "select $1", &[23]),
-                msg::describe_statement("s"),
-                msg::sync(),
-            ]),
+            A.send([msg::parse_typed("s", "select $1", &[23]), msg::describe_statement("s"), msg::sync()]),
             A.ready(),
-            B.send([
-                msg::parse_typed("s", "select $1", &[25]),
-                msg::describe_statement("s"),
-                msg::sync(),
-            ]),
+            B.send([msg::parse_typed("s", "select $1", &[25]), msg::describe_statement("s"), msg::sync()]),
             B.ready(),
-            C.send([
-                msg::parse("s", "select $1"),
-                msg::describe_statement("s"),
-                msg::sync(),
-            ]),
+            C.send([msg::parse("s", "select $1"), msg::describe_statement("s"), msg::sync()]),
             C.ready(),
             A.send([
                 msg::parse_typed("t", "select $1, $2", &[0, 20]),
@@ -683,11 +511,7 @@ fn describe_and_close() {
                 msg::sync(),
             ]),
             A.ready(),
-            A.send([
-                msg::parse("dml", "create table z ()"),
-                msg::describe_statement("dml"),
-                msg::sync(),
-            ]),
+            A.send([msg::parse("dml", "create table z ()"), msg::describe_statement("dml"), msg::sync()]),
             A.ready(),
             A.send([
                 msg::parse("empty", ""),
@@ -717,38 +541,24 @@ fn describe_and_close() {
 
 #[test]
 fn portal_with_the_name_of_a_statement() {
-    case(
-        "33",
-        "Close of a portal leaves the statement of the same name",
-    )
-    .steps([
-        A.send([
-            msg::parse("n", "select 1"),
-            msg::bind("n", "n", &[]),
-            msg::close_portal("n"),
-            msg::bind("n", "n", &[]),
-            msg::execute("n", 0),
-            msg::sync(),
-        ]),
-        A.ready(),
-        A.send([
-            msg::bind("n", "n", &[]),
-            msg::close_statement("n"),
-            msg::execute("n", 0),
-            msg::sync(),
-        ]),
-        A.ready(),
-        A.send([msg::bind("n", "n", &[]), msg::sync()]),
-        A.ready(),
-    ])
-    .expect([
-        "CloseComplete",
-        "DataRow (1)",
-        "CloseComplete",
-        "DataRow (1)",
-        "26000",
-    ])
-    .run();
+    case("33", "Close of a portal leaves the statement of the same name")
+        .steps([
+            A.send([
+                msg::parse("n", "select 1"),
+                msg::bind("n", "n", &[]),
+                msg::close_portal("n"),
+                msg::bind("n", "n", &[]),
+                msg::execute("n", 0),
+                msg::sync(),
+            ]),
+            A.ready(),
+            A.send([msg::bind("n", "n", &[]), msg::close_statement("n"), msg::execute("n", 0), msg::sync()]),
+            A.ready(),
+            A.send([msg::bind("n", "n", &[]), msg::sync()]),
+            A.ready(),
+        ])
+        .expect(["CloseComplete", "DataRow (1)", "CloseComplete", "DataRow (1)", "26000"])
+        .run();
 }
 
 #[test]
@@ -786,103 +596,86 @@ fn row_limits() {
 
 #[test]
 fn row_limit_that_is_exact() {
-    case(
-        "34",
-        "a limit equal to the number of rows suspends, and then ends with none",
-    )
-    .steps([
-        A.send([
-            msg::parse("", "select generate_series(1, 2)"),
-            msg::bind("", "", &[]),
-            msg::execute("", 2),
-            msg::execute("", 2),
-            msg::sync(),
-        ]),
-        A.ready(),
-        A.send([
-            msg::parse("", "insert into pg_temp.none values (1)"),
-            msg::sync(),
-        ]),
-        A.ready(),
-    ])
-    .expect([
-        "DataRow (2)",
-        "PortalSuspended",
-        "SELECT 0",
-        "ReadyForQuery I",
-    ])
-    .run();
+    case("34", "a limit equal to the number of rows suspends, and then ends with none")
+        .steps([
+            A.send([
+                msg::parse("", "select generate_series(1, 2)"),
+                msg::bind("", "", &[]),
+                msg::execute("", 2),
+                msg::execute("", 2),
+                msg::sync(),
+            ]),
+            A.ready(),
+            A.send([msg::parse("", "insert into pg_temp.none values (1)"), msg::sync()]),
+            A.ready(),
+        ])
+        .expect(["DataRow (2)", "PortalSuspended", "SELECT 0", "ReadyForQuery I"])
+        .run();
 }
 
 #[test]
 fn portals_across_syncs_in_a_transaction() {
-    case(
-        "34",
-        "portals live across Syncs in a transaction, and die with it",
-    )
-    .pool("pool_size=2")
-    .steps([
-        A.sql("begin"),
-        A.send([
-            msg::parse("s", "select generate_series(1, $1::int)"),
-            msg::bind("p", "s", &["4"]),
-            msg::bind("q", "s", &["9"]),
-            msg::execute("p", 1),
-            msg::sync(),
-        ]),
-        A.ready(),
-        B.sql("select 'between'"),
-        A.send([msg::execute("q", 2), msg::execute("p", 2), msg::sync()]),
-        A.ready(),
-        A.sql("select 'simple'"),
-        A.send([msg::execute("p", 0), msg::sync()]),
-        A.ready(),
-        A.sql("commit"),
-        A.send([msg::execute("q", 0), msg::sync()]),
-        A.ready(),
-    ])
-    .expect([
-        "A DataRow (1)",
-        "PortalSuspended",
-        "B DataRow (between)",
-        "A DataRow (1)",
-        "A DataRow (2)",
-        "PortalSuspended",
-        "A DataRow (2)",
-        "A DataRow (3)",
-        "PortalSuspended",
-        "DataRow (simple)",
-        "A DataRow (4)",
-        "SELECT 1",
-        "34000",
-    ])
-    .run();
+    case("34", "portals live across Syncs in a transaction, and die with it")
+        .pool("pool_size=2")
+        .steps([
+            A.sql("begin"),
+            A.send([
+                msg::parse("s", "select generate_series(1, $1::int)"),
+                msg::bind("p", "s", &["4"]),
+                msg::bind("q", "s", &["9"]),
+                msg::execute("p", 1),
+                msg::sync(),
+            ]),
+            A.ready(),
+            B.sql("select 'between'"),
+            A.send([msg::execute("q", 2), msg::execute("p", 2), msg::sync()]),
+            A.ready(),
+            A.sql("select 'simple'"),
+            A.send([msg::execute("p", 0), msg::sync()]),
+            A.ready(),
+            A.sql("commit"),
+            A.send([msg::execute("q", 0), msg::sync()]),
+            A.ready(),
+        ])
+        .expect([
+            "A DataRow (1)",
+            "PortalSuspended",
+            "B DataRow (between)",
+            "A DataRow (1)",
+            "A DataRow (2)",
+            "PortalSuspended",
+            "A DataRow (2)",
+            "A DataRow (3)",
+            "PortalSuspended",
+            "DataRow (simple)",
+            "A DataRow (4)",
+            "SELECT 1",
+            "34000",
+        ])
+        .run();
 }
 
 #[test]
 fn same_portal_twice() {
-    case(
-        "34",
-        "a portal name twice is 42P03; the unnamed one is replaced",
-    )
-    .steps([
-        A.send([
-            msg::parse("s", "select $1::int"),
-            msg::bind("p", "s", &["1"]),
-            msg::bind("p", "s", &["2"]),
-            msg::sync(),
-        ]),
-        A.ready(),
-        A.send([
-            msg::bind("", "s", &["1"]),
-            msg::bind("", "s", &["2"]),
-            msg::execute("", 0),
-            msg::sync(),
-        ]),
-        A.ready(),
-    ])
-    .expect(["42P03", "ReadyForQuery I", "DataRow (2)"])
-    .run();
+    case("34", "a portal name twice is 42P03; the unnamed one is replaced")
+        .steps([
+            A.send([
+                msg::parse("s", "select $1::int"),
+                msg::bind("p", "s", &["1"]),
+                msg::bind("p", "s", &["2"]),
+                msg::sync(),
+            ]),
+            A.ready(),
+            A.send([
+                msg::bind("", "s", &["1"]),
+                msg::bind("", "s", &["2"]),
+                msg::execute("", 0),
+                msg::sync(),
+            ]),
+            A.ready(),
+        ])
+        .expect(["42P03", "ReadyForQuery I", "DataRow (2)"])
+        .run();
 }
 
 #[test]
@@ -908,118 +701,82 @@ fn execute_twice() {
             A.ready(),
             A.sql("select count(*) from t"),
         ])
-        .expect([
-            "DataRow (1)",
-            "SELECT 1",
-            "SELECT 0",
-            "INSERT 0 1",
-            "55000",
-            "DataRow (0)",
-        ])
+        .expect(["DataRow (1)", "SELECT 1", "SELECT 0", "INSERT 0 1", "55000", "DataRow (0)"])
         .run();
 }
 
 #[test]
 fn more_statements_than_any_limit() {
-    let parse_all: Vec<u8> = (0..700)
-        .flat_map(|n| msg::parse(&format!("s{n}"), &format!("select {n}")))
-        .collect();
+    let parse_all: Vec<u8> =
+        (0..700).flat_map(|n| msg::parse(&format!("s{n}"), &format!("select {n}"))).collect();
     let run_all: Vec<u8> = (0..700).flat_map(|n| run(&format!("s{n}"), &[])).collect();
-    case(
-        "35",
-        "more live statements in one pipeline than a server keeps",
-    )
-    .steps([
-        A.send([parse_all, run_all.clone(), msg::sync()]),
-        A.ready(),
-        B.sql("select 'between'"),
-        A.send([run_all, msg::sync()]),
-        A.ready(),
-        A.send([
-            run("s0", &[]),
-            run("s699", &[]),
-            run("s350", &[]),
-            msg::sync(),
-        ]),
-        A.ready(),
-    ])
-    .expect([
-        "DataRow (0)",
-        "DataRow (699)",
-        "ReadyForQuery I",
-        "B DataRow (between)",
-        "DataRow (699)",
-        "ReadyForQuery I",
-        "DataRow (0)",
-        "DataRow (699)",
-        "DataRow (350)",
-    ])
-    .never("ErrorResponse")
-    .run();
+    case("35", "more live statements in one pipeline than a server keeps")
+        .steps([
+            A.send([parse_all, run_all.clone(), msg::sync()]),
+            A.ready(),
+            B.sql("select 'between'"),
+            A.send([run_all, msg::sync()]),
+            A.ready(),
+            A.send([run("s0", &[]), run("s699", &[]), run("s350", &[]), msg::sync()]),
+            A.ready(),
+        ])
+        .expect([
+            "DataRow (0)",
+            "DataRow (699)",
+            "ReadyForQuery I",
+            "B DataRow (between)",
+            "DataRow (699)",
+            "ReadyForQuery I",
+            "DataRow (0)",
+            "DataRow (699)",
+            "DataRow (350)",
+        ])
+        .never("ErrorResponse")
+        .run();
 }
 
 #[test]
 fn statements_of_many_sessions() {
-    let names = [
-        "one", "two", "three", "four", "five", "six", "seven", "eight",
-    ];
+    let names = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
     let parse = |tag: &str| {
-        names
-            .iter()
-            .flat_map(|n| msg::parse(n, &format!("select '{tag}.{n}', $1::int")))
-            .collect::<Vec<u8>>()
+        names.iter().flat_map(|n| msg::parse(n, &format!("select '{tag}.{n}', $1::int"))).collect::<Vec<u8>>()
     };
-    let execute = || {
-        names
-            .iter()
-            .flat_map(|n| run(n, &["1"]))
-            .collect::<Vec<u8>>()
-    };
-    case(
-        "32 35",
-        "three sessions with eight statements each over one server",
-    )
-    .steps([
-        A.send([parse("a"), msg::sync()]),
-        A.ready(),
-        B.send([parse("b"), msg::sync()]),
-        B.ready(),
-        C.send([parse("c"), execute(), msg::sync()]),
-        C.ready(),
-        A.send([execute(), msg::sync()]),
-        A.ready(),
-        B.send([execute(), msg::sync()]),
-        B.ready(),
-    ])
-    .expect([
-        "C DataRow (c.eight, 1)",
-        "A DataRow (a.one, 1)",
-        "A DataRow (a.eight, 1)",
-        "B DataRow (b.one, 1)",
-        "B DataRow (b.eight, 1)",
-    ])
-    .never("ErrorResponse")
-    .run();
+    let execute = || names.iter().flat_map(|n| run(n, &["1"])).collect::<Vec<u8>>();
+    case("32 35", "three sessions with eight statements each over one server")
+        .steps([
+            A.send([parse("a"), msg::sync()]),
+            A.ready(),
+            B.send([parse("b"), msg::sync()]),
+            B.ready(),
+            C.send([parse("c"), execute(), msg::sync()]),
+            C.ready(),
+            A.send([execute(), msg::sync()]),
+            A.ready(),
+            B.send([execute(), msg::sync()]),
+            B.ready(),
+        ])
+        .expect([
+            "C DataRow (c.eight, 1)",
+            "A DataRow (a.one, 1)",
+            "A DataRow (a.eight, 1)",
+            "B DataRow (b.one, 1)",
+            "B DataRow (b.eight, 1)",
+        ])
+        .never("ErrorResponse")
+        .run();
 }
 
 #[test]
 fn texts_around_the_buffer_sizes() {
     let sizes = [4096, 8192, 16384, 65536];
-    let steps = sizes
-        .into_iter()
-        .flat_map(|size| (-24..4).map(move |d| (size + d) as usize))
-        .flat_map(|size| {
+    let steps =
+        sizes.into_iter().flat_map(|size| (-24..4).map(move |d| (size + d) as usize)).flat_map(|size| {
             let sql = format!("select $1::int + 1 -- {}", "x".repeat(size));
             [A.send([msg::unnamed(&sql, &["1"]), msg::sync()]), A.ready()]
         });
     case("36", "Parse that crosses the buffers")
         .steps(steps)
-        .expect([
-            "ParseComplete",
-            "BindComplete",
-            "RowDescription",
-            "DataRow (2)",
-        ])
+        .expect(["ParseComplete", "BindComplete", "RowDescription", "DataRow (2)"])
         .never("ErrorResponse")
         .run();
 }
@@ -1051,13 +808,7 @@ fn names_of_four_kilobytes() {
             ]),
             A.ready_times(2),
         ])
-        .expect([
-            "DataRow (1)",
-            "DataRow (2)",
-            "DataRow (2)",
-            "CloseComplete",
-            "26000",
-        ])
+        .expect(["DataRow (1)", "DataRow (2)", "DataRow (2)", "CloseComplete", "26000"])
         .run();
 }
 
@@ -1065,33 +816,19 @@ fn names_of_four_kilobytes() {
 fn names_that_differ_behind_the_63rd_byte() {
     let name = "n".repeat(70);
     let other = format!("{}m", "n".repeat(69));
-    case(
-        "32 36",
-        "PostgreSQL knows statements by the first 63 bytes of their names",
-    )
-    .steps([
-        A.send([msg::parse(&name, "select 1"), msg::sync()]),
-        A.ready(),
-        A.send([msg::parse(&other, "select 2"), msg::sync()]),
-        A.ready(),
-        A.send([run(&other, &[]), msg::sync()]),
-        A.ready(),
-        A.send([
-            msg::close_statement(&other),
-            msg::sync(),
-            run(&name, &[]),
-            msg::sync(),
-        ]),
-        A.ready_times(2),
-    ])
-    .expect([
-        "ParseComplete",
-        "42P05",
-        "DataRow (1)",
-        "CloseComplete",
-        "26000",
-    ])
-    .run();
+    case("32 36", "PostgreSQL knows statements by the first 63 bytes of their names")
+        .steps([
+            A.send([msg::parse(&name, "select 1"), msg::sync()]),
+            A.ready(),
+            A.send([msg::parse(&other, "select 2"), msg::sync()]),
+            A.ready(),
+            A.send([run(&other, &[]), msg::sync()]),
+            A.ready(),
+            A.send([msg::close_statement(&other), msg::sync(), run(&name, &[]), msg::sync()]),
+            A.ready_times(2),
+        ])
+        .expect(["ParseComplete", "42P05", "DataRow (1)", "CloseComplete", "26000"])
+        .run();
 }
 
 #[test]
@@ -1112,17 +849,9 @@ fn names_with_anything_in_them() {
     ];
     let steps = names.iter().flat_map(|name| {
         [
-            A.send([
-                msg::parse(name, &format!("select {}::int", name.len())),
-                msg::sync(),
-            ]),
+            A.send([msg::parse(name, &format!("select {}::int", name.len())), msg::sync()]),
             A.ready(),
-            A.send([
-                run(name, &[]),
-                msg::sync(),
-                msg::parse(name, "select 1"),
-                msg::sync(),
-            ]),
+            A.send([run(name, &[]), msg::sync(), msg::parse(name, "select 1"), msg::sync()]),
             A.ready_times(2),
         ]
     });
@@ -1141,10 +870,7 @@ fn sixty_five_thousand_parameters() {
     case("36", "Bind of 65,535 parameters")
         .steps([
             A.send([
-                msg::parse(
-                    "",
-                    &format!("select sum(x) from unnest(array[{}]) x", list.join(",")),
-                ),
+                msg::parse("", &format!("select sum(x) from unnest(array[{}]) x", list.join(","))),
                 msg::bind("", "", &values),
                 msg::execute("", 0),
                 msg::sync(),
@@ -1170,10 +896,7 @@ fn large_values() {
             A.ready(),
             A.sql("select 'alive'"),
         ])
-        .expect([
-            &format!("DataRow ({}, xyz)", value.len()),
-            "DataRow (alive)",
-        ])
+        .expect([&format!("DataRow ({}, xyz)", value.len()), "DataRow (alive)"])
         .run();
 }
 
@@ -1235,23 +958,12 @@ fn deallocate() {
             A.sql("deallocate s"),
             A.sql("deallocate s"),
             A.sql("deallocate prepare \"U v\""),
-            A.send([
-                run("s", &[]),
-                msg::sync(),
-                run("t", &[]),
-                msg::sync(),
-                run("U v", &[]),
-                msg::sync(),
-            ]),
+            A.send([run("s", &[]), msg::sync(), run("t", &[]), msg::sync(), run("U v", &[]), msg::sync()]),
             A.ready_times(3),
             A.sql("deallocate all"),
             A.send([run("t", &[]), msg::sync()]),
             A.ready(),
-            A.send([
-                msg::parse("s", "select 's again'"),
-                run("s", &[]),
-                msg::sync(),
-            ]),
+            A.send([msg::parse("s", "select 's again'"), run("s", &[]), msg::sync()]),
             A.ready(),
             B.send([run("s", &[]), msg::sync()]),
             B.ready(),
@@ -1290,224 +1002,186 @@ fn deallocate_folds_case() {
 
 #[test]
 fn deallocate_rolled_back() {
-    case(
-        "37",
-        "DEALLOCATE is not undone by ROLLBACK, and does nothing in a failed transaction",
-    )
-    .both_forms()
-    .steps([
-        A.send([
-            msg::parse("s", "select 1"),
-            msg::parse("t", "select 2"),
-            msg::sync(),
-        ]),
-        A.ready(),
-        A.sql("begin"),
-        A.sql("deallocate s"),
-        A.sql("rollback"),
-        A.send([run("s", &[]), msg::sync()]),
-        A.ready(),
-        A.sql("begin"),
-        A.sql("select 1/0"),
-        A.sql("deallocate t"),
-        A.sql("rollback"),
-        A.send([run("t", &[]), msg::sync()]),
-        A.ready(),
-    ])
-    .expect([
-        "DEALLOCATE",
-        "ROLLBACK",
-        "26000",
-        "22012",
-        "25P02",
-        "ROLLBACK",
-        "DataRow (2)",
-    ])
-    .run();
+    case("37", "DEALLOCATE is not undone by ROLLBACK, and does nothing in a failed transaction")
+        .both_forms()
+        .steps([
+            A.send([msg::parse("s", "select 1"), msg::parse("t", "select 2"), msg::sync()]),
+            A.ready(),
+            A.sql("begin"),
+            A.sql("deallocate s"),
+            A.sql("rollback"),
+            A.send([run("s", &[]), msg::sync()]),
+            A.ready(),
+            A.sql("begin"),
+            A.sql("select 1/0"),
+            A.sql("deallocate t"),
+            A.sql("rollback"),
+            A.send([run("t", &[]), msg::sync()]),
+            A.ready(),
+        ])
+        .expect(["DEALLOCATE", "ROLLBACK", "26000", "22012", "25P02", "ROLLBACK", "DataRow (2)"])
+        .run();
 }
 
 #[test]
 fn discard() {
-    case(
-        "37",
-        "DISCARD ALL forgets settings and statements of this session only",
-    )
-    .both_forms()
-    .steps([
-        A.send([msg::parse("s", "select 1"), msg::sync()]),
-        A.ready(),
-        B.send([msg::parse("s", "select 'b'"), msg::sync()]),
-        B.ready(),
-        A.sql("set work_mem = '77kB'"),
-        B.sql("set work_mem = '88kB'"),
-        A.sql("discard all"),
-        A.send([run("s", &[]), msg::sync()]),
-        A.ready(),
-        A.sql("show work_mem"),
-        B.sql("show work_mem"),
-        B.send([run("s", &[]), msg::sync()]),
-        B.ready(),
-        B.sql("discard plans"),
-        B.sql("discard sequences"),
-        B.sql("discard temp"),
-        B.send([run("s", &[]), msg::sync()]),
-        B.ready(),
-        B.sql("begin"),
-        B.sql("discard all"),
-        B.sql("rollback"),
-        B.send([run("s", &[]), msg::sync()]),
-        B.ready(),
-    ])
-    .expect([
-        "DISCARD ALL",
-        "A ErrorResponse ERROR 26000",
-        "A DataRow (4MB)",
-        "B DataRow (88kB)",
-        "B DataRow (b)",
-        "DISCARD PLANS",
-        "DISCARD SEQUENCES",
-        "DISCARD TEMP",
-        "B DataRow (b)",
-        "25001",
-        "B DataRow (b)",
-    ])
-    .run();
+    case("37", "DISCARD ALL forgets settings and statements of this session only")
+        .both_forms()
+        .steps([
+            A.send([msg::parse("s", "select 1"), msg::sync()]),
+            A.ready(),
+            B.send([msg::parse("s", "select 'b'"), msg::sync()]),
+            B.ready(),
+            A.sql("set work_mem = '77kB'"),
+            B.sql("set work_mem = '88kB'"),
+            A.sql("discard all"),
+            A.send([run("s", &[]), msg::sync()]),
+            A.ready(),
+            A.sql("show work_mem"),
+            B.sql("show work_mem"),
+            B.send([run("s", &[]), msg::sync()]),
+            B.ready(),
+            B.sql("discard plans"),
+            B.sql("discard sequences"),
+            B.sql("discard temp"),
+            B.send([run("s", &[]), msg::sync()]),
+            B.ready(),
+            B.sql("begin"),
+            B.sql("discard all"),
+            B.sql("rollback"),
+            B.send([run("s", &[]), msg::sync()]),
+            B.ready(),
+        ])
+        .expect([
+            "DISCARD ALL",
+            "A ErrorResponse ERROR 26000",
+            "A DataRow (4MB)",
+            "B DataRow (88kB)",
+            "B DataRow (b)",
+            "DISCARD PLANS",
+            "DISCARD SEQUENCES",
+            "DISCARD TEMP",
+            "B DataRow (b)",
+            "25001",
+            "B DataRow (b)",
+        ])
+        .run();
 }
 
 #[test]
 fn sql_prepare_and_execute() {
-    case(
-        "38",
-        "SQL PREPARE, EXECUTE, EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE",
-    )
-    .creates_objects()
-    .both_forms()
-    .steps([
-        A.sql("prepare s as select 'a'"),
-        B.sql("prepare s (int) as select 'b', $1"),
-        A.sql("execute s"),
-        B.sql("execute s (5)"),
-        A.sql("execute s"),
-        A.sql("explain (costs off) execute s"),
-        A.sql("create table made as execute s"),
-        A.sql("table made"),
-        A.sql("prepare s as select 1"),
-        A.sql("deallocate s"),
-        A.sql("execute s"),
-        B.sql("execute s (6)"),
-    ])
-    .expect([
-        "PREPARE",
-        "B CommandComplete PREPARE",
-        "A DataRow (a)",
-        "B DataRow (b, 5)",
-        "EXPLAIN",
-        "SELECT 1",
-        "42P05",
-        "DEALLOCATE",
-        "A ErrorResponse ERROR 26000",
-        "B DataRow (b, 6)",
-    ])
-    .run();
+    case("38", "SQL PREPARE, EXECUTE, EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE")
+        .creates_objects()
+        .both_forms()
+        .steps([
+            A.sql("prepare s as select 'a'"),
+            B.sql("prepare s (int) as select 'b', $1"),
+            A.sql("execute s"),
+            B.sql("execute s (5)"),
+            A.sql("execute s"),
+            A.sql("explain (costs off) execute s"),
+            A.sql("create table made as execute s"),
+            A.sql("table made"),
+            A.sql("prepare s as select 1"),
+            A.sql("deallocate s"),
+            A.sql("execute s"),
+            B.sql("execute s (6)"),
+        ])
+        .expect([
+            "PREPARE",
+            "B CommandComplete PREPARE",
+            "A DataRow (a)",
+            "B DataRow (b, 5)",
+            "EXPLAIN",
+            "SELECT 1",
+            "42P05",
+            "DEALLOCATE",
+            "A ErrorResponse ERROR 26000",
+            "B DataRow (b, 6)",
+        ])
+        .run();
 }
 
 #[test]
 fn one_name_space_of_statements() {
-    case(
-        "38",
-        "SQL EXECUTE of a protocol-level statement, and the reverse",
-    )
-    .both_forms()
-    .steps([
-        A.send([msg::parse("p", "select 'protocol', $1::int"), msg::sync()]),
-        A.ready(),
-        A.sql("prepare q (int) as select 'sql', $1"),
-        B.sql("select 'between'"),
-        A.sql("execute p (1)"),
-        A.send([msg::describe_statement("q"), run("q", &["2"]), msg::sync()]),
-        A.ready(),
-        A.sql("explain (costs off) execute p (1)"),
-        A.sql("prepare p as select 1"),
-        A.send([msg::parse("q", "select 1"), msg::sync()]),
-        A.ready(),
-        A.send([msg::close_statement("q"), msg::sync()]),
-        A.ready(),
-        A.sql("execute q (2)"),
-        A.sql("deallocate p"),
-        A.send([run("p", &["1"]), msg::sync()]),
-        A.ready(),
-    ])
-    .expect([
-        "DataRow (protocol, 1)",
-        "ParameterDescription (23)",
-        "DataRow (sql, 2)",
-        "EXPLAIN",
-        "42P05",
-        "42P05",
-        "CloseComplete",
-        "26000",
-        "DEALLOCATE",
-        "26000",
-    ])
-    .run();
+    case("38", "SQL EXECUTE of a protocol-level statement, and the reverse")
+        .both_forms()
+        .steps([
+            A.send([msg::parse("p", "select 'protocol', $1::int"), msg::sync()]),
+            A.ready(),
+            A.sql("prepare q (int) as select 'sql', $1"),
+            B.sql("select 'between'"),
+            A.sql("execute p (1)"),
+            A.send([msg::describe_statement("q"), run("q", &["2"]), msg::sync()]),
+            A.ready(),
+            A.sql("explain (costs off) execute p (1)"),
+            A.sql("prepare p as select 1"),
+            A.send([msg::parse("q", "select 1"), msg::sync()]),
+            A.ready(),
+            A.send([msg::close_statement("q"), msg::sync()]),
+            A.ready(),
+            A.sql("execute q (2)"),
+            A.sql("deallocate p"),
+            A.send([run("p", &["1"]), msg::sync()]),
+            A.ready(),
+        ])
+        .expect([
+            "DataRow (protocol, 1)",
+            "ParameterDescription (23)",
+            "DataRow (sql, 2)",
+            "EXPLAIN",
+            "42P05",
+            "42P05",
+            "CloseComplete",
+            "26000",
+            "DEALLOCATE",
+            "26000",
+        ])
+        .run();
 }
 
 #[test]
 fn list_of_prepared_statements() {
-    case(
-        "38",
-        "pg_prepared_statements lists what this session prepared",
-    )
-    .steps([
-        A.sql("prepare q as select 1"),
-        A.send([msg::parse("p", "select 2"), msg::sync()]),
-        A.ready(),
-        B.sql("prepare other as select 3"),
-        A.sql("select name, statement from pg_prepared_statements order by name"),
-    ])
-    .expect([
-        "DataRow (p, select 2)",
-        "DataRow (q, prepare q as select 1)",
-        "SELECT 2",
-    ])
-    .run();
+    case("38", "pg_prepared_statements lists what this session prepared")
+        .steps([
+            A.sql("prepare q as select 1"),
+            A.send([msg::parse("p", "select 2"), msg::sync()]),
+            A.ready(),
+            B.sql("prepare other as select 3"),
+            A.sql("select name, statement from pg_prepared_statements order by name"),
+        ])
+        .expect(["DataRow (p, select 2)", "DataRow (q, prepare q as select 1)", "SELECT 2"])
+        .run();
 }
 
 #[test]
 fn ddl_between_executions() {
-    case(
-        "39",
-        "DDL that changes the result type surfaces in a transaction",
-    )
-    .setup("create table t (i int); insert into t values (1)")
-    .steps([
-        A.send([
-            msg::parse("s", "select * from t"),
-            run("s", &[]),
-            msg::sync(),
-        ]),
-        A.ready(),
-        B.sql("alter table t add column j int"),
-        A.sql("begin"),
-        A.send([run("s", &[]), msg::sync()]),
-        A.ready(),
-        A.sql("rollback"),
-        A.send([
-            msg::close_statement("s"),
-            msg::parse("s", "select * from t"),
-            run("s", &[]),
-            msg::sync(),
-        ]),
-        A.ready(),
-    ])
-    .expect([
-        "DataRow (1)",
-        "ALTER TABLE",
-        "0A000 cached plan must not change result type",
-        "ReadyForQuery E",
-        "DataRow (1, NULL)",
-    ])
-    .run();
+    case("39", "DDL that changes the result type surfaces in a transaction")
+        .setup("create table t (i int); insert into t values (1)")
+        .steps([
+            A.send([msg::parse("s", "select * from t"), run("s", &[]), msg::sync()]),
+            A.ready(),
+            B.sql("alter table t add column j int"),
+            A.sql("begin"),
+            A.send([run("s", &[]), msg::sync()]),
+            A.ready(),
+            A.sql("rollback"),
+            A.send([
+                msg::close_statement("s"),
+                msg::parse("s", "select * from t"),
+                run("s", &[]),
+                msg::sync(),
+            ]),
+            A.ready(),
+        ])
+        .expect([
+            "DataRow (1)",
+            "ALTER TABLE",
+            "0A000 cached plan must not change result type",
+            "ReadyForQuery E",
+            "DataRow (1, NULL)",
+        ])
+        .run();
 }
 
 #[test]
@@ -1515,11 +1189,7 @@ fn ddl_that_keeps_the_result_type() {
     case("39", "DDL that keeps the result type is not noticed")
         .setup("create table t (i int, j int); insert into t values (1, 2)")
         .steps([
-            A.send([
-                msg::parse("s", "select i from t where j = $1"),
-                run("s", &["2"]),
-                msg::sync(),
-            ]),
+            A.send([msg::parse("s", "select i from t where j = $1"), run("s", &["2"]), msg::sync()]),
             A.ready(),
             B.sql("alter table t add column k int; create index on t (j)"),
             A.send([run("s", &["2"]), msg::sync()]),
@@ -1556,11 +1226,7 @@ fn simple_query_within_a_batch() {
             A.ready_times(2),
             A.send([run("s", &[]), msg::sync()]),
             A.ready(),
-            A.send([
-                msg::unnamed("insert into t values (2)", &[]),
-                msg::query("select 1/0"),
-                msg::sync(),
-            ]),
+            A.send([msg::unnamed("insert into t values (2)", &[]), msg::query("select 1/0"), msg::sync()]),
             A.ready_times(2),
             A.sql("select count(*) from t"),
         ])
@@ -1588,11 +1254,7 @@ fn transaction_commands_in_a_pipeline() {
                 msg::sync(),
             ]),
             A.ready(),
-            A.send([
-                msg::unnamed("begin", &[]),
-                msg::unnamed("insert into t values (2)", &[]),
-                msg::sync(),
-            ]),
+            A.send([msg::unnamed("begin", &[]), msg::unnamed("insert into t values (2)", &[]), msg::sync()]),
             A.ready(),
             A.send([
                 msg::unnamed("rollback", &[]),
@@ -1663,13 +1325,7 @@ fn implicit_transaction_of_a_pipeline() {
             A.ready_times(2),
             B.sql("select count(*) from t"),
         ])
-        .expect([
-            "23505",
-            "B DataRow (0)",
-            "INSERT 0 1",
-            "23505",
-            "B DataRow (1)",
-        ])
+        .expect(["23505", "B DataRow (0)", "INSERT 0 1", "23505", "B DataRow (1)"])
         .run();
 }
 
@@ -1694,11 +1350,7 @@ fn settings_and_listen_in_a_pipeline() {
             ]),
             A.ready(),
             A.sql("show work_mem"),
-            A.send([
-                msg::unnamed("listen c", &[]),
-                msg::unnamed("notify c, 'x'", &[]),
-                msg::sync(),
-            ]),
+            A.send([msg::unnamed("listen c", &[]), msg::unnamed("notify c, 'x'", &[]), msg::sync()]),
             A.until(b'A'),
         ])
         .expect([
@@ -1758,41 +1410,28 @@ fn large_object_functions() {
 
 #[test]
 fn function_call_values() {
-    case(
-        "42",
-        "function call: text and binary results, NULL arguments",
-    )
-    .steps([
-        A.send([msg::function_call(177, 0, &[Some(b"40"), Some(b"2")], 0)]),
-        A.ready(),
-        A.send([msg::function_call(177, 0, &[Some(b"40"), Some(b"2")], 1)]),
-        A.ready(),
-        A.send([msg::function_call(177, 0, &[None, Some(b"2")], 0)]),
-        A.ready(),
-        A.send([msg::function_call(154, 0, &[Some(b"1"), Some(b"0")], 0)]),
-        A.ready(),
-        A.send([msg::function_call(177, 0, &[Some(b"x"), Some(b"2")], 0)]),
-        A.ready(),
-    ])
-    .expect([
-        "FunctionCallResponse",
-        "FunctionCallResponse",
-        "FunctionCallResponse",
-        "22012",
-        "22P02",
-    ])
-    .run();
+    case("42", "function call: text and binary results, NULL arguments")
+        .steps([
+            A.send([msg::function_call(177, 0, &[Some(b"40"), Some(b"2")], 0)]),
+            A.ready(),
+            A.send([msg::function_call(177, 0, &[Some(b"40"), Some(b"2")], 1)]),
+            A.ready(),
+            A.send([msg::function_call(177, 0, &[None, Some(b"2")], 0)]),
+            A.ready(),
+            A.send([msg::function_call(154, 0, &[Some(b"1"), Some(b"0")], 0)]),
+            A.ready(),
+            A.send([msg::function_call(177, 0, &[Some(b"x"), Some(b"2")], 0)]),
+            A.ready(),
+        ])
+        .expect(["FunctionCallResponse", "FunctionCallResponse", "FunctionCallResponse", "22012", "22P02"])
+        .run();
 }
 
 #[test]
 fn unknown_message_types() {
     for tag in [b'z', b'!', 0u8, 0xff, b'R', b'Z'] {
         case("43", "a message type that does not exist")
-            .steps([
-                A.sql("select 1"),
-                A.send([msg::frame(tag, b"")]),
-                A.closed(),
-            ])
+            .steps([A.sql("select 1"), A.send([msg::frame(tag, b"")]), A.closed()])
             .expect([
                 "DataRow (1)",
                 "ErrorResponse FATAL 08P01 invalid frontend message type",
@@ -1841,40 +1480,28 @@ fn messages_longer_than_their_kind_allows() {
 #[test]
 fn password_at_the_wrong_time() {
     case("43", "'p' after the login")
-        .steps([
-            A.sql("select 1"),
-            A.send([msg::password(b"secret\0")]),
-            A.closed(),
-        ])
+        .steps([A.sql("select 1"), A.send([msg::password(b"secret\0")]), A.closed()])
         .expect(["DataRow (1)", "FATAL 08P01", "connection closed"])
         .run();
 }
 
 #[test]
 fn copy_messages_at_the_wrong_time() {
-    case(
-        "43",
-        "CopyData, CopyDone and CopyFail outside COPY are ignored",
-    )
-    .steps([
-        A.send([
-            msg::copy_data(b"x\n"),
-            msg::copy_done(),
-            msg::copy_fail("x"),
-            msg::query("select 1"),
-        ]),
-        A.ready(),
-        A.send([
-            msg::parse("", "select 2"),
-            msg::copy_data(b"x\n"),
-            run("", &[]),
-            msg::copy_done(),
-            msg::sync(),
-        ]),
-        A.ready(),
-    ])
-    .expect(["DataRow (1)", "DataRow (2)"])
-    .run();
+    case("43", "CopyData, CopyDone and CopyFail outside COPY are ignored")
+        .steps([
+            A.send([msg::copy_data(b"x\n"), msg::copy_done(), msg::copy_fail("x"), msg::query("select 1")]),
+            A.ready(),
+            A.send([
+                msg::parse("", "select 2"),
+                msg::copy_data(b"x\n"),
+                run("", &[]),
+                msg::copy_done(),
+                msg::sync(),
+            ]),
+            A.ready(),
+        ])
+        .expect(["DataRow (1)", "DataRow (2)"])
+        .run();
 }
 
 #[test]
@@ -1899,11 +1526,7 @@ fn malformed_bodies() {
     ];
     let steps = bodies.into_iter().flat_map(|(tag, body)| {
         [
-            A.send([
-                msg::parse("", "select 1"),
-                msg::frame(tag, body),
-                msg::sync(),
-            ]),
+            A.send([msg::parse("", "select 1"), msg::frame(tag, body), msg::sync()]),
             A.until(b'E'),
             A.until(b'Z'),
         ]
@@ -1950,20 +1573,10 @@ fn terminate() {
 #[test]
 fn deep_pipeline() {
     let batch: Vec<u8> = (0..5000)
-        .flat_map(|n| {
-            [
-                msg::unnamed("select $1::int", &[&n.to_string()]),
-                msg::sync(),
-            ]
-            .concat()
-        })
+        .flat_map(|n| [msg::unnamed("select $1::int", &[&n.to_string()]), msg::sync()].concat())
         .collect();
     case("27 28", "five thousand batches in one write")
-        .steps([
-            A.send([batch]),
-            A.ready_times(5000),
-            A.sql("select 'alive'"),
-        ])
+        .steps([A.send([batch]), A.ready_times(5000), A.sql("select 'alive'")])
         .expect(["DataRow (0)", "DataRow (4999)", "DataRow (alive)"])
         .never("ErrorResponse")
         .run();
@@ -1994,11 +1607,6 @@ fn batch_byte_by_byte() {
             ),
             B.ready(),
         ])
-        .expect([
-            "ParameterDescription (23)",
-            "DataRow (3)",
-            "B DataRow (x)",
-            "CloseComplete",
-        ])
+        .expect(["ParameterDescription (23)", "DataRow (3)", "B DataRow (x)", "CloseComplete"])
         .run();
 }

@@ -34,11 +34,7 @@ fn idle_servers(database: &Database<'_>) -> String {
 /// The SQLSTATE of the error that ends a session, or that it got.
 fn fate(client: &mut Client) -> String {
     let messages = client.until(b'Z').expect("an answer in time");
-    messages
-        .iter()
-        .find(|m| m.tag == b'E')
-        .map(Message::sqlstate)
-        .unwrap_or_default()
+    messages.iter().find(|m| m.tag == b'E').map(Message::sqlstate).unwrap_or_default()
 }
 
 #[test]
@@ -72,26 +68,23 @@ fn cancel_while_running() {
 
 #[test]
 fn cancel_of_a_pipeline() {
-    case(
-        "60",
-        "cancel hits the statement that runs; the next batch runs",
-    )
-    .steps([
-        A.sql("select 1"),
-        A.send([
-            msg::unnamed("select pg_sleep(60)", &[]),
-            msg::unnamed("select 'skipped'", &[]),
-            msg::sync(),
-            msg::unnamed("select 'next'", &[]),
-            msg::sync(),
-        ]),
-        wait_until_running("pg_sleep(60)"),
-        A.cancel(),
-        A.ready_times(2),
-    ])
-    .expect(["57014", "ReadyForQuery I", "DataRow (next)"])
-    .never("skipped")
-    .run();
+    case("60", "cancel hits the statement that runs; the next batch runs")
+        .steps([
+            A.sql("select 1"),
+            A.send([
+                msg::unnamed("select pg_sleep(60)", &[]),
+                msg::unnamed("select 'skipped'", &[]),
+                msg::sync(),
+                msg::unnamed("select 'next'", &[]),
+                msg::sync(),
+            ]),
+            wait_until_running("pg_sleep(60)"),
+            A.cancel(),
+            A.ready_times(2),
+        ])
+        .expect(["57014", "ReadyForQuery I", "DataRow (next)"])
+        .never("skipped")
+        .run();
 }
 
 #[test]
@@ -113,19 +106,11 @@ fn cancel_after_the_end() {
 
 #[test]
 fn cancel_of_an_idle_transaction() {
-    case(
-        "60",
-        "a cancel of a session that is idle in a transaction changes nothing",
-    )
-    .steps([
-        A.sql("begin"),
-        A.cancel(),
-        A.sql("select 1"),
-        A.sql("commit"),
-    ])
-    .expect(["BEGIN", "DataRow (1)", "COMMIT"])
-    .never("57014")
-    .run();
+    case("60", "a cancel of a session that is idle in a transaction changes nothing")
+        .steps([A.sql("begin"), A.cancel(), A.sql("select 1"), A.sql("commit")])
+        .expect(["BEGIN", "DataRow (1)", "COMMIT"])
+        .never("57014")
+        .run();
 }
 
 #[test]
@@ -147,24 +132,21 @@ fn cancel_with_a_wrong_secret() {
 #[test]
 fn malformed_cancel_requests() {
     let cancel = msg::cancel_request(1, &[1, 2, 3, 4]);
-    case(
-        "60 43",
-        "cancel requests of wrong length, and bytes behind one",
-    )
-    .steps([
-        A.dial(),
-        A.send([msg::cancel_request(1, &[])]),
-        A.closed(),
-        A.dial(),
-        A.send([msg::cancel_request(1, &[1])]),
-        A.closed(),
-        A.dial(),
-        A.send([cancel, msg::query("select 1")]),
-        A.closed(),
-        B.sql("select 'alive'"),
-    ])
-    .expect(["closed", "closed", "closed", "DataRow (alive)"])
-    .run();
+    case("60 43", "cancel requests of wrong length, and bytes behind one")
+        .steps([
+            A.dial(),
+            A.send([msg::cancel_request(1, &[])]),
+            A.closed(),
+            A.dial(),
+            A.send([msg::cancel_request(1, &[1])]),
+            A.closed(),
+            A.dial(),
+            A.send([cancel, msg::query("select 1")]),
+            A.closed(),
+            B.sql("select 'alive'"),
+        ])
+        .expect(["closed", "closed", "closed", "DataRow (alive)"])
+        .run();
 }
 
 #[test]
@@ -180,22 +162,11 @@ fn cancel_in_copy() {
             A.query("copy t from stdin"),
             A.until(b'G'),
             A.cancel(),
-            A.send([
-                msg::copy_data(b"1\n"),
-                msg::copy_data(b"2\n"),
-                msg::copy_done(),
-            ]),
+            A.send([msg::copy_data(b"1\n"), msg::copy_data(b"2\n"), msg::copy_done()]),
             A.ready(),
             A.sql("select 'alive'"),
         ])
-        .expect([
-            "57014",
-            "ReadyForQuery I",
-            "CopyInResponse",
-            "57014",
-            "ReadyForQuery I",
-            "DataRow (alive)",
-        ])
+        .expect(["57014", "ReadyForQuery I", "CopyInResponse", "57014", "ReadyForQuery I", "DataRow (alive)"])
         .run();
 }
 
@@ -211,37 +182,16 @@ fn cancel_while_queued() {
     let mut third = Client::connect(&proxy.endpoint(), &database.login());
     waiting.send(&msg::query("create table never ()"));
     third.send(&msg::query("select 'third'"));
-    assert!(
-        waiting
-            .within(Duration::from_millis(200))
-            .expect("it waits")
-            .is_empty()
-    );
+    assert!(waiting.within(Duration::from_millis(200)).expect("it waits").is_empty());
     raw::cancel(&proxy.endpoint(), waiting.pid, &waiting.key);
-    assert_eq!(
-        fate(&mut waiting),
-        "57014",
-        "the cancel reaches a client that waits for a server"
-    );
-    assert_eq!(
-        holder.value("select 'holder'"),
-        "holder",
-        "and not the one that has it"
-    );
+    assert_eq!(fate(&mut waiting), "57014", "the cancel reaches a client that waits for a server");
+    assert_eq!(holder.value("select 'holder'"), "holder", "and not the one that has it");
     holder.run("commit");
     assert_eq!(
-        third
-            .until_ready()
-            .iter()
-            .find(|m| m.tag == b'D')
-            .map(Message::value)
-            .as_deref(),
+        third.until_ready().iter().find(|m| m.tag == b'D').map(Message::value).as_deref(),
         Some("third")
     );
-    assert_eq!(
-        waiting.value("select count(*) from pg_class where relname = 'never'"),
-        "0"
-    );
+    assert_eq!(waiting.value("select count(*) from pg_class where relname = 'never'"), "0");
 }
 
 #[test]
@@ -249,12 +199,9 @@ fn cancel_under_a_full_pool() {
     let Some((database, proxy)) = proxied("pool_size=2") else {
         return;
     };
-    let mut clients: Vec<Client> = (0..6)
-        .map(|_| Client::connect(&proxy.endpoint(), &database.login()))
-        .collect();
-    clients
-        .iter_mut()
-        .for_each(|client| client.send(&msg::query("select pg_sleep(30)")));
+    let mut clients: Vec<Client> =
+        (0..6).map(|_| Client::connect(&proxy.endpoint(), &database.login())).collect();
+    clients.iter_mut().for_each(|client| client.send(&msg::query("select pg_sleep(30)")));
     for client in &clients {
         raw::cancel(&proxy.endpoint(), client.pid, &client.key);
         std::thread::sleep(Duration::from_millis(20));
@@ -268,38 +215,29 @@ fn cancel_under_a_full_pool() {
 
 #[test]
 fn client_leaves_in_a_transaction() {
-    case(
-        "61",
-        "a client that leaves in a transaction: rolled back before the next one",
-    )
-    .setup("create table t (i int)")
-    .steps([
-        A.sql("begin"),
-        A.sql("insert into t values (1)"),
-        A.sql("set local work_mem = '70kB'"),
-        A.drop(),
-        B.sql("select count(*), current_setting('work_mem') from t"),
-        B.sql("begin"),
-        B.sql("insert into t values (1)"),
-        B.send([msg::terminate()]),
-        B.closed(),
-        C.sql("select count(*) from t"),
-        C.sql("insert into t values (2)"),
-    ])
-    .expect(["B DataRow (0, 4MB)", "C DataRow (0)", "INSERT 0 1"])
-    .run();
+    case("61", "a client that leaves in a transaction: rolled back before the next one")
+        .setup("create table t (i int)")
+        .steps([
+            A.sql("begin"),
+            A.sql("insert into t values (1)"),
+            A.sql("set local work_mem = '70kB'"),
+            A.drop(),
+            B.sql("select count(*), current_setting('work_mem') from t"),
+            B.sql("begin"),
+            B.sql("insert into t values (1)"),
+            B.send([msg::terminate()]),
+            B.closed(),
+            C.sql("select count(*) from t"),
+            C.sql("insert into t values (2)"),
+        ])
+        .expect(["B DataRow (0, 4MB)", "C DataRow (0)", "INSERT 0 1"])
+        .run();
 }
 
 #[test]
 fn client_leaves_in_a_failed_transaction() {
     case("61", "a client that leaves in a failed transaction")
-        .steps([
-            A.sql("begin"),
-            A.sql("select 1/0"),
-            A.drop(),
-            B.sql("select 'b'"),
-            C.sql("select 'c'"),
-        ])
+        .steps([A.sql("begin"), A.sql("select 1/0"), A.drop(), B.sql("select 'b'"), C.sql("select 'c'")])
         .expect(["22012", "B DataRow (b)", "C DataRow (c)"])
         .run();
 }
@@ -315,14 +253,9 @@ fn client_leaves_while_its_statement_runs() {
     let mut superuser = Cluster::shared().superuser(&database.name);
     eventually("the statement runs", || superuser.value(running) == "1");
     drop(leaving);
-    eventually("the statement was cancelled", || {
-        superuser.value(running) == "0"
-    });
+    eventually("the statement was cancelled", || superuser.value(running) == "0");
     let start = Instant::now();
-    assert_eq!(
-        Client::connect(&proxy.endpoint(), &database.login()).value("select 'next'"),
-        "next"
-    );
+    assert_eq!(Client::connect(&proxy.endpoint(), &database.login()).value("select 'next'"), "next");
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
@@ -343,20 +276,17 @@ fn client_leaves_with_unread_rows() {
 fn client_leaves_within_a_message() {
     let half = &msg::query("insert into t values (1)")[..20];
     let unfinished = msg::unnamed("insert into t values (2)", &[]);
-    case(
-        "61",
-        "a client that leaves within a message, and before Sync",
-    )
-    .setup("create table t (i int)")
-    .steps([
-        A.send([half.to_vec()]),
-        A.drop(),
-        B.send([unfinished]),
-        B.drop(),
-        C.sql("select count(*) from t"),
-    ])
-    .expect(["C DataRow (0)"])
-    .run();
+    case("61", "a client that leaves within a message, and before Sync")
+        .setup("create table t (i int)")
+        .steps([
+            A.send([half.to_vec()]),
+            A.drop(),
+            B.send([unfinished]),
+            B.drop(),
+            C.sql("select count(*) from t"),
+        ])
+        .expect(["C DataRow (0)"])
+        .run();
 }
 
 #[test]
@@ -417,20 +347,12 @@ fn server_killed_while_idle_in_the_pool() {
     a.until_ready();
     for _ in 0..5 {
         assert_ne!(kill_servers(&database), "0");
-        assert_eq!(
-            a.value("select 'a'"),
-            "a",
-            "a session whose server died idle must not notice"
-        );
+        assert_eq!(a.value("select 'a'"), "a", "a session whose server died idle must not notice");
         assert_eq!(b.value("select 'b'"), "b");
         assert_eq!(a.value("show work_mem"), "70kB");
         a.send(&[msg::bind("", "s", &[]), msg::execute("", 0), msg::sync()].concat());
         assert_eq!(
-            a.until_ready()
-                .iter()
-                .find(|m| m.tag == b'D')
-                .map(Message::value)
-                .as_deref(),
+            a.until_ready().iter().find(|m| m.tag == b'D').map(Message::value).as_deref(),
             Some("prepared")
         );
     }
@@ -450,10 +372,7 @@ fn server_killed_while_pinned() {
         state.starts_with("57P") || state.starts_with("08"),
         "the temporary table is lost and the client is told: {state}"
     );
-    assert_eq!(
-        Client::connect(&proxy.endpoint(), &database.login()).value("select 1"),
-        "1"
-    );
+    assert_eq!(Client::connect(&proxy.endpoint(), &database.login()).value("select 1"), "1");
 }
 
 #[test]
@@ -511,13 +430,7 @@ fn more_clients_than_servers() {
                 for i in 0..20 {
                     let sql = format!("select {n} * 1000 + {i}");
                     assert_eq!(client.value(&sql), (n * 1000 + i).to_string());
-                    client.send(
-                        &[
-                            msg::unnamed("select $1::text", &[&i.to_string()]),
-                            msg::sync(),
-                        ]
-                        .concat(),
-                    );
+                    client.send(&[msg::unnamed("select $1::text", &[&i.to_string()]), msg::sync()].concat());
                     let messages = client.until_ready();
                     assert_eq!(
                         messages.iter().find(|m| m.tag == b'D').map(Message::value),
@@ -535,9 +448,7 @@ fn more_clients_than_servers() {
 fn hundred_thousand_notices() {
     case("64", "a flood of notices")
         .steps([
-            A.sql(
-                "do $$ begin for i in 1..100000 loop raise notice 'notice %', i; end loop; end $$",
-            ),
+            A.sql("do $$ begin for i in 1..100000 loop raise notice 'notice %', i; end loop; end $$"),
             A.sql("select 'alive'"),
         ])
         .expect([
@@ -613,9 +524,7 @@ fn app_login() -> Login {
 
 #[test]
 fn scripted_server_works() {
-    let server = faulty("fault", |peer| {
-        peer.send(&msg::frame(b'E', b"SFATAL\0C57P01\0Mgone\0\0"))
-    });
+    let server = faulty("fault", |peer| peer.send(&msg::frame(b'E', b"SFATAL\0C57P01\0Mgone\0\0")));
     let mut client = Client::connect(&server.endpoint(), &app_login());
     assert_eq!(client.simple("set x = 1").len(), 2);
     client.send(&msg::query("fault"));
@@ -636,15 +545,10 @@ fn expected_bytes_are_checked() {
     client.simple("set x = 1");
     client.simple("select 'hello'");
     client.send(&msg::sync());
-    client
-        .within(Duration::from_millis(50))
-        .expect("silence, or an end");
+    client.within(Duration::from_millis(50)).expect("silence, or an end");
     drop(client);
     let complaints = server.finish();
-    assert!(
-        complaints.len() == 1 && complaints[0].contains("expected"),
-        "{complaints:?}"
-    );
+    assert!(complaints.len() == 1 && complaints[0].contains("expected"), "{complaints:?}");
 }
 
 #[test]
@@ -679,11 +583,7 @@ fn error_without_sqlstate() {
     let mut client = Client::connect(&proxy.endpoint(), &app_login());
     client.send(&msg::query("fault"));
     let messages = client.until_ready();
-    assert_eq!(
-        messages[0].field(b'M').as_deref(),
-        Some("no code"),
-        "an error without SQLSTATE is passed on"
-    );
+    assert_eq!(messages[0].field(b'M').as_deref(), Some("no code"), "an error without SQLSTATE is passed on");
 }
 
 #[test]
@@ -729,10 +629,7 @@ fn server_that_stalls_in_the_login() {
     let start = Instant::now();
     let mut client = Client::dial(&proxy.endpoint()).expect("it connects");
     let messages = client.login(&app_login()).expect("an answer in time");
-    assert!(
-        messages.iter().any(|m| m.tag == b'E'),
-        "the client is told: {messages:?}"
-    );
+    assert!(messages.iter().any(|m| m.tag == b'E'), "the client is told: {messages:?}");
     assert!(start.elapsed() < Duration::from_secs(10));
 }
 
@@ -750,10 +647,7 @@ fn notification_on_an_idle_server() {
                 b'Q' => {
                     peer.complete("SET", b'I');
                     for n in 0..1000 {
-                        peer.send(&msg::frame(
-                            b'N',
-                            format!("SNOTICE\0C00000\0Mnotice {n}\0\0").as_bytes(),
-                        ));
+                        peer.send(&msg::frame(b'N', format!("SNOTICE\0C00000\0Mnotice {n}\0\0").as_bytes()));
                         peer.send(&msg::frame(b'A', b"\0\0\0\x01ch\0payload\0"));
                     }
                 }
@@ -785,9 +679,7 @@ fn stop_on_sigterm() {
     client.run("select 1");
     let status = proxy.stop();
     assert!(status.success(), "{status}");
-    eventually("no server session is left", || {
-        idle_servers(&database) == "0"
-    });
+    eventually("no server session is left", || idle_servers(&database) == "0");
 }
 
 #[test]
@@ -802,8 +694,5 @@ fn reload_on_sighup() {
     std::thread::sleep(Duration::from_millis(200));
     client.run("commit");
     assert_eq!(client.value("select 'still here'"), "still here");
-    assert_eq!(
-        Client::connect(&proxy.endpoint(), &database.login()).value("select 1"),
-        "1"
-    );
+    assert_eq!(Client::connect(&proxy.endpoint(), &database.login()).value("select 1"), "1");
 }

@@ -18,72 +18,52 @@ fn run(statement: &str) -> Vec<u8> {
 fn three_statements_per_server() {
     let names = ["one", "two", "three", "four", "five", "six"];
     let parse = |tag: &str| {
-        names
-            .iter()
-            .flat_map(|n| msg::parse(n, &format!("select '{tag}.{n}'")))
-            .collect::<Vec<u8>>()
+        names.iter().flat_map(|n| msg::parse(n, &format!("select '{tag}.{n}'"))).collect::<Vec<u8>>()
     };
     let execute = || names.iter().flat_map(|n| run(n)).collect::<Vec<u8>>();
-    case(
-        "35",
-        "statements are evicted in the middle of the pipeline that uses them",
-    )
-    .config("[limits]\nprepared_per_server = 3\n")
-    .steps([
-        A.send([parse("a"), execute(), msg::sync()]),
-        A.ready(),
-        B.send([parse("b"), msg::sync(), execute(), execute(), msg::sync()]),
-        B.ready_times(2),
-        A.send([
-            execute(),
-            msg::unnamed("select 1/0", &[]),
-            execute(),
-            msg::sync(),
-            execute(),
-            msg::sync(),
-        ]),
-        A.ready_times(2),
-        A.sql("begin"),
-        A.send([
-            msg::bind("p", "one", &[]),
-            msg::bind("q", "two", &[]),
-            msg::flush(),
-        ]),
-        A.until(b'2'),
-        A.until(b'2'),
-        A.send([
-            execute(),
-            msg::execute("p", 0),
-            msg::execute("q", 0),
-            msg::sync(),
-        ]),
-        A.ready(),
-        A.sql("commit"),
-        A.send([
-            msg::describe_statement("six"),
-            msg::close_statement("one"),
-            run("one"),
-            msg::sync(),
-        ]),
-        A.ready(),
-    ])
-    .expect([
-        "A DataRow (a.one)",
-        "A DataRow (a.six)",
-        "B DataRow (b.six)",
-        "A DataRow (a.six)",
-        "22012",
-        "A DataRow (a.six)",
-    ])
-    .expect([
-        "A DataRow (a.six)",
-        "A DataRow (a.one)",
-        "A DataRow (a.two)",
-        "COMMIT",
-        "CloseComplete",
-        "26000",
-    ])
-    .run();
+    case("35", "statements are evicted in the middle of the pipeline that uses them")
+        .config("[limits]\nprepared_per_server = 3\n")
+        .steps([
+            A.send([parse("a"), execute(), msg::sync()]),
+            A.ready(),
+            B.send([parse("b"), msg::sync(), execute(), execute(), msg::sync()]),
+            B.ready_times(2),
+            A.send([
+                execute(),
+                msg::unnamed("select 1/0", &[]),
+                execute(),
+                msg::sync(),
+                execute(),
+                msg::sync(),
+            ]),
+            A.ready_times(2),
+            A.sql("begin"),
+            A.send([msg::bind("p", "one", &[]), msg::bind("q", "two", &[]), msg::flush()]),
+            A.until(b'2'),
+            A.until(b'2'),
+            A.send([execute(), msg::execute("p", 0), msg::execute("q", 0), msg::sync()]),
+            A.ready(),
+            A.sql("commit"),
+            A.send([msg::describe_statement("six"), msg::close_statement("one"), run("one"), msg::sync()]),
+            A.ready(),
+        ])
+        .expect([
+            "A DataRow (a.one)",
+            "A DataRow (a.six)",
+            "B DataRow (b.six)",
+            "A DataRow (a.six)",
+            "22012",
+            "A DataRow (a.six)",
+        ])
+        .expect([
+            "A DataRow (a.six)",
+            "A DataRow (a.one)",
+            "A DataRow (a.two)",
+            "COMMIT",
+            "CloseComplete",
+            "26000",
+        ])
+        .run();
 }
 
 #[test]
@@ -158,14 +138,10 @@ fn session_mode() {
 #[test]
 fn two_proxies_in_a_row() {
     let (cluster, database) = shared();
-    let mut sql = vec![
-        ("select 1", "1"),
-        ("select current_setting('work_mem')", "70kB"),
-    ];
+    let mut sql = vec![("select 1", "1"), ("select current_setting('work_mem')", "70kB")];
     let mut direct = Client::connect(&cluster.tcp(), &database.login());
     direct.run("set work_mem = '70kB'");
-    sql.iter()
-        .for_each(|(sql, value)| assert_eq!(direct.value(sql), *value));
+    sql.iter().for_each(|(sql, value)| assert_eq!(direct.value(sql), *value));
     if direct_only() {
         return;
     }
@@ -175,20 +151,12 @@ fn two_proxies_in_a_row() {
     let mut other = Client::connect(&outer.endpoint(), &database.login());
     client.run("set work_mem = '70kB'");
     assert_eq!(other.value("show work_mem"), "4MB");
-    sql.drain(..)
-        .for_each(|(sql, value)| assert_eq!(client.value(sql), value));
+    sql.drain(..).for_each(|(sql, value)| assert_eq!(client.value(sql), value));
     client.send(&msg::query("select pg_sleep(60)"));
     std::thread::sleep(Duration::from_millis(300));
     raw::cancel(&outer.endpoint(), client.pid, &client.key);
     let messages = client.until_ready();
-    assert_eq!(
-        messages
-            .iter()
-            .find(|m| m.tag == b'E')
-            .map(Message::sqlstate)
-            .as_deref(),
-        Some("57014")
-    );
+    assert_eq!(messages.iter().find(|m| m.tag == b'E').map(Message::sqlstate).as_deref(), Some("57014"));
     assert_eq!(other.value("select 'alive'"), "alive");
 }
 
@@ -219,18 +187,12 @@ fn mode_chosen_by_the_client() {
     }
     let (cluster, database) = shared();
     let proxy = Proxy::start(&cluster.url(APP, &database.name, "pool_size=2"));
-    let login = database
-        .login()
-        .param("options", "-c pgweir.pool_mode=session");
+    let login = database.login().param("options", "-c pgweir.pool_mode=session");
     let mut sticky = Client::connect(&proxy.endpoint(), &login);
     let pid = sticky.value("select pg_backend_pid()");
     for _ in 0..5 {
         let mut other = Client::connect(&proxy.endpoint(), &database.login());
-        assert_ne!(
-            other.value("select pg_backend_pid()"),
-            pid,
-            "the server is taken until its session ends"
-        );
+        assert_ne!(other.value("select pg_backend_pid()"), pid, "the server is taken until its session ends");
         assert_eq!(sticky.value("select pg_backend_pid()"), pid);
     }
 }
@@ -250,10 +212,7 @@ fn queue_with_a_deadline() {
     let mut waiting = Client::connect(&proxy.endpoint(), &database.login());
     waiting.send(&msg::query("select 'never'"));
     let messages = waiting.until(b'Z').expect("an answer in time");
-    let error = messages
-        .iter()
-        .find(|m| m.tag == b'E')
-        .expect("an error that names the limit");
+    let error = messages.iter().find(|m| m.tag == b'E').expect("an error that names the limit");
     assert!(error.to_string().contains("queue_timeout"), "{error}");
     holder.run("commit");
     assert_eq!(holder.value("select 'alive'"), "alive");
@@ -270,15 +229,10 @@ fn clients_beyond_the_limit() {
     let proxy = Proxy::start_with(&options);
     let mut first = Client::connect(&proxy.endpoint(), &database.login());
     let _second = Client::connect(&proxy.endpoint(), &database.login());
-    let messages = Client::dial(&proxy.endpoint())
-        .expect("it connects")
-        .login(&database.login())
-        .expect("an answer");
+    let messages =
+        Client::dial(&proxy.endpoint()).expect("it connects").login(&database.login()).expect("an answer");
     let error = messages.last().expect("an error");
-    assert_eq!(
-        (error.field(b'S').as_deref(), error.sqlstate().as_str()),
-        (Some("FATAL"), "53300")
-    );
+    assert_eq!((error.field(b'S').as_deref(), error.sqlstate().as_str()), (Some("FATAL"), "53300"));
     assert_eq!(first.value("select 1"), "1");
 }
 

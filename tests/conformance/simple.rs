@@ -7,25 +7,10 @@ use crate::harness::big;
 fn empty_queries() {
     case("17", "empty queries")
         .steps(
-            [
-                "",
-                " ",
-                ";",
-                "-- c",
-                "/* c */",
-                ";;",
-                ";;select 1;;",
-                "select 1;-- c",
-                ";-- c\n;",
-            ]
-            .map(|q| A.sql(q)),
+            ["", " ", ";", "-- c", "/* c */", ";;", ";;select 1;;", "select 1;-- c", ";-- c\n;"]
+                .map(|q| A.sql(q)),
         )
-        .expect([
-            "EmptyQueryResponse",
-            "EmptyQueryResponse",
-            "DataRow (1)",
-            "CommandComplete SELECT 1",
-        ])
+        .expect(["EmptyQueryResponse", "EmptyQueryResponse", "DataRow (1)", "CommandComplete SELECT 1"])
         .run();
 }
 
@@ -34,12 +19,7 @@ fn empty_queries_in_the_extended_protocol() {
     case("17", "empty queries")
         .both_forms()
         .steps(["", " ", ";", "-- c", "/* c */ ;"].map(|q| A.sql(q)))
-        .expect([
-            "EmptyQueryResponse",
-            "ReadyForQuery I",
-            "EmptyQueryResponse",
-            "ReadyForQuery I",
-        ])
+        .expect(["EmptyQueryResponse", "ReadyForQuery I", "EmptyQueryResponse", "ReadyForQuery I"])
         .run();
 }
 
@@ -71,13 +51,7 @@ fn empty_statement_in_a_failed_transaction() {
             A.send([msg::unnamed("rollback", &[]), msg::sync()]),
             A.ready(),
         ])
-        .expect([
-            "22012",
-            "25P02",
-            "ReadyForQuery E",
-            "CommandComplete ROLLBACK",
-            "ReadyForQuery I",
-        ])
+        .expect(["22012", "25P02", "ReadyForQuery E", "CommandComplete ROLLBACK", "ReadyForQuery I"])
         .run();
 }
 
@@ -86,13 +60,7 @@ fn whole_transaction_in_one_string() {
     case("18", "BEGIN; INSERT; COMMIT")
         .setup("create table t (i int)")
         .steps(["begin; insert into t values (1); commit", "select i from t"].map(|q| A.sql(q)))
-        .expect([
-            "CommandComplete BEGIN",
-            "INSERT 0 1",
-            "COMMIT",
-            "ReadyForQuery I",
-            "DataRow (1)",
-        ])
+        .expect(["CommandComplete BEGIN", "INSERT 0 1", "COMMIT", "ReadyForQuery I", "DataRow (1)"])
         .run();
 }
 
@@ -119,17 +87,14 @@ fn string_that_leaves_a_transaction_open() {
 
 #[test]
 fn error_in_the_middle_of_a_string() {
-    case(
-        "18",
-        "an error in the middle rolls the implicit transaction back",
-    )
-    .setup("create table t (i int)")
-    .steps([
-        A.sql("insert into t values (1); select 1/0; insert into t values (2)"),
-        A.sql("select count(*) from t"),
-    ])
-    .expect(["INSERT 0 1", "22012", "ReadyForQuery I", "DataRow (0)"])
-    .run();
+    case("18", "an error in the middle rolls the implicit transaction back")
+        .setup("create table t (i int)")
+        .steps([
+            A.sql("insert into t values (1); select 1/0; insert into t values (2)"),
+            A.sql("select count(*) from t"),
+        ])
+        .expect(["INSERT 0 1", "22012", "ReadyForQuery I", "DataRow (0)"])
+        .run();
 }
 
 #[test]
@@ -165,14 +130,7 @@ fn error_inside_a_string_with_its_own_transactions() {
             A.sql("begin; insert into t values (5); select 1/0; commit"),
             A.sql("rollback; select array_agg(i) from t"),
         ])
-        .expect([
-            "42601",
-            "22012",
-            "ReadyForQuery I",
-            "22012",
-            "ReadyForQuery E",
-            "DataRow ({3})",
-        ])
+        .expect(["42601", "22012", "ReadyForQuery I", "22012", "ReadyForQuery E", "DataRow ({3})"])
         .run();
 }
 
@@ -184,38 +142,42 @@ fn read_and_write_in_one_string() {
             A.sql("select count(*) from t; insert into t values (1) returning i; select count(*) from t"),
             B.sql("/* read */ select 1; delete from t; select count(*) from t"),
         ])
-        .expect(["DataRow (0)", "DataRow (1)", "INSERT 0 1", "DataRow (1)", "CommandComplete DELETE 1", "DataRow (0)"])
+        .expect([
+            "DataRow (0)",
+            "DataRow (1)",
+            "INSERT 0 1",
+            "DataRow (1)",
+            "CommandComplete DELETE 1",
+            "DataRow (0)",
+        ])
         .run();
 }
 
 #[test]
 fn set_and_select_in_one_string() {
-    case(
-        "20",
-        "SET and SELECT in one string; the next client sees the default",
-    )
-    .steps([
-        A.sql("set work_mem = '77kB'; show work_mem"),
-        B.sql("show work_mem"),
-        A.sql("show work_mem"),
-        A.sql("/* c */ set /* d */ work_mem -- e\n to '88kB'; select current_setting('work_mem')"),
-        B.sql("select current_setting('work_mem')"),
-        A.sql("show work_mem"),
-        A.sql("set local work_mem = '99kB'; show work_mem"),
-        A.sql("show work_mem"),
-        A.sql("begin; set local work_mem = '99kB'; show work_mem; commit; show work_mem"),
-    ])
-    .expect([
-        "DataRow (77kB)",
-        "B DataRow (4MB)",
-        "DataRow (77kB)",
-        "DataRow (88kB)",
-        "B DataRow (4MB)",
-        "DataRow (88kB)",
-        "DataRow (99kB)",
-        "DataRow (88kB)",
-    ])
-    .run();
+    case("20", "SET and SELECT in one string; the next client sees the default")
+        .steps([
+            A.sql("set work_mem = '77kB'; show work_mem"),
+            B.sql("show work_mem"),
+            A.sql("show work_mem"),
+            A.sql("/* c */ set /* d */ work_mem -- e\n to '88kB'; select current_setting('work_mem')"),
+            B.sql("select current_setting('work_mem')"),
+            A.sql("show work_mem"),
+            A.sql("set local work_mem = '99kB'; show work_mem"),
+            A.sql("show work_mem"),
+            A.sql("begin; set local work_mem = '99kB'; show work_mem; commit; show work_mem"),
+        ])
+        .expect([
+            "DataRow (77kB)",
+            "B DataRow (4MB)",
+            "DataRow (77kB)",
+            "DataRow (88kB)",
+            "B DataRow (4MB)",
+            "DataRow (88kB)",
+            "DataRow (99kB)",
+            "DataRow (88kB)",
+        ])
+        .run();
 }
 
 #[test]
@@ -227,13 +189,7 @@ fn set_undone_by_an_error_in_the_same_string() {
             A.sql("set work_mem = '77kB'; commit; select 1/0"),
             A.sql("show work_mem"),
         ])
-        .expect([
-            "22012",
-            "DataRow (4MB)",
-            "WARNING 25P01",
-            "22012",
-            "DataRow (77kB)",
-        ])
+        .expect(["22012", "DataRow (4MB)", "WARNING 25P01", "22012", "DataRow (77kB)"])
         .run();
 }
 
@@ -259,27 +215,14 @@ fn deferred_constraint_at_commit() {
 
 #[test]
 fn statements_refused_inside_a_string() {
-    case(
-        "22",
-        "CREATE DATABASE and VACUUM in a multi-statement string",
-    )
-    .setup("create table t (i int)")
-    .steps(
-        [
-            "select 1; vacuum t",
-            "vacuum t; select 1",
-            "select 1; create database never",
-            "vacuum t",
-        ]
-        .map(|q| A.sql(q)),
-    )
-    .expect([
-        "25001",
-        "25001",
-        "CommandComplete VACUUM",
-        "ReadyForQuery I",
-    ])
-    .run();
+    case("22", "CREATE DATABASE and VACUUM in a multi-statement string")
+        .setup("create table t (i int)")
+        .steps(
+            ["select 1; vacuum t", "vacuum t; select 1", "select 1; create database never", "vacuum t"]
+                .map(|q| A.sql(q)),
+        )
+        .expect(["25001", "25001", "CommandComplete VACUUM", "ReadyForQuery I"])
+        .run();
 }
 
 #[test]
@@ -288,14 +231,8 @@ fn commit_of_a_failed_transaction() {
         .setup("create table t (i int)")
         .both_forms()
         .steps(
-            [
-                "begin",
-                "insert into t values (1)",
-                "select 1/0",
-                "commit",
-                "select count(*) from t",
-            ]
-            .map(|q| A.sql(q)),
+            ["begin", "insert into t values (1)", "select 1/0", "commit", "select count(*) from t"]
+                .map(|q| A.sql(q)),
         )
         .expect([
             "ReadyForQuery T",
@@ -355,18 +292,8 @@ fn nested_begin_and_stray_commit() {
     case("23", "BEGIN in a transaction and COMMIT outside warn")
         .both_forms()
         .steps(
-            [
-                "begin",
-                "begin",
-                "commit",
-                "commit",
-                "rollback",
-                "abort",
-                "end",
-                "start transaction",
-                "end",
-            ]
-            .map(|q| A.sql(q)),
+            ["begin", "begin", "commit", "commit", "rollback", "abort", "end", "start transaction", "end"]
+                .map(|q| A.sql(q)),
         )
         .expect([
             "WARNING 25001",
@@ -383,35 +310,32 @@ fn nested_begin_and_stray_commit() {
 
 #[test]
 fn prepared_transactions() {
-    case(
-        "23 58",
-        "PREPARE TRANSACTION and its end in another session",
-    )
-    .setup("create table t (i int)")
-    .both_forms()
-    .steps([
-        A.sql("begin"),
-        A.sql("insert into t values (1)"),
-        A.sql("prepare transaction 'simple.prepared'"),
-        B.sql("select count(*) from t"),
-        B.sql("commit prepared 'simple.prepared'"),
-        B.sql("select count(*) from t"),
-        A.sql("begin"),
-        A.sql("select 1/0"),
-        A.sql("prepare transaction 'simple.failed'"),
-        A.sql("select 1"),
-    ])
-    .expect([
-        "PREPARE TRANSACTION",
-        "ReadyForQuery I",
-        "B DataRow (0)",
-        "COMMIT PREPARED",
-        "B DataRow (1)",
-        "22012",
-        "ROLLBACK",
-        "ReadyForQuery I",
-    ])
-    .run();
+    case("23 58", "PREPARE TRANSACTION and its end in another session")
+        .setup("create table t (i int)")
+        .both_forms()
+        .steps([
+            A.sql("begin"),
+            A.sql("insert into t values (1)"),
+            A.sql("prepare transaction 'simple.prepared'"),
+            B.sql("select count(*) from t"),
+            B.sql("commit prepared 'simple.prepared'"),
+            B.sql("select count(*) from t"),
+            A.sql("begin"),
+            A.sql("select 1/0"),
+            A.sql("prepare transaction 'simple.failed'"),
+            A.sql("select 1"),
+        ])
+        .expect([
+            "PREPARE TRANSACTION",
+            "ReadyForQuery I",
+            "B DataRow (0)",
+            "COMMIT PREPARED",
+            "B DataRow (1)",
+            "22012",
+            "ROLLBACK",
+            "ReadyForQuery I",
+        ])
+        .run();
 }
 
 #[test]
@@ -459,16 +383,8 @@ fn many_columns() {
     let columns: Vec<String> = (0..1600).map(|n| format!("{n} as c{n}")).collect();
     case("24", "1600 columns")
         .both_forms()
-        .steps([
-            A.sql(format!("select {}", columns.join(", "))),
-            A.sql("select 1"),
-        ])
-        .expect([
-            "RowDescription (c0 23, c1 23",
-            "DataRow (0, 1, 2",
-            "SELECT 1",
-            "ReadyForQuery I",
-        ])
+        .steps([A.sql(format!("select {}", columns.join(", "))), A.sql("select 1")])
+        .expect(["RowDescription (c0 23, c1 23", "DataRow (0, 1, 2", "SELECT 1", "ReadyForQuery I"])
         .run();
 }
 
@@ -484,52 +400,41 @@ fn too_many_columns() {
 
 #[test]
 fn no_columns_no_rows_same_names() {
-    case(
-        "24",
-        "zero columns, zero rows, duplicate names, NULLs and empty texts",
-    )
-    .setup("create table none (); insert into none default values")
-    .both_forms()
-    .steps(
-        [
-            "select",
-            "select from none",
-            "select from generate_series(1, 3)",
-            "select 1 where false",
-            "select 1 as a, 2 as a, null as a, '' as a",
-            "table none",
-            "values (1), (2)",
-            "select 1 as \"?column?\", 2 as \"A b\"",
-        ]
-        .map(|q| A.sql(q)),
-    )
-    .expect([
-        "RowDescription ()",
-        "DataRow ()",
-        "SELECT 1",
-        "SELECT 3",
-        "SELECT 0",
-        "DataRow (1, 2, NULL, )",
-        "DataRow (1)",
-        "DataRow (2)",
-    ])
-    .run();
+    case("24", "zero columns, zero rows, duplicate names, NULLs and empty texts")
+        .setup("create table none (); insert into none default values")
+        .both_forms()
+        .steps(
+            [
+                "select",
+                "select from none",
+                "select from generate_series(1, 3)",
+                "select 1 where false",
+                "select 1 as a, 2 as a, null as a, '' as a",
+                "table none",
+                "values (1), (2)",
+                "select 1 as \"?column?\", 2 as \"A b\"",
+            ]
+            .map(|q| A.sql(q)),
+        )
+        .expect([
+            "RowDescription ()",
+            "DataRow ()",
+            "SELECT 1",
+            "SELECT 3",
+            "SELECT 0",
+            "DataRow (1, 2, NULL, )",
+            "DataRow (1)",
+            "DataRow (2)",
+        ])
+        .run();
 }
 
 #[test]
 fn large_rows() {
     let bytes = if big() { 1_000_000_000 } else { 100_000_000 };
     case("24", "a row that does not fit into any buffer")
-        .steps([
-            A.sql(format!("select repeat('x', {bytes}) as x, 1 as y")),
-            A.sql("select 2"),
-        ])
-        .expect([
-            "RowDescription (x 25, y 23)",
-            "DataRow (xxxxxxxx",
-            "SELECT 1",
-            "DataRow (2)",
-        ])
+        .steps([A.sql(format!("select repeat('x', {bytes}) as x, 1 as y")), A.sql("select 2")])
+        .expect(["RowDescription (x 25, y 23)", "DataRow (xxxxxxxx", "SELECT 1", "DataRow (2)"])
         .run();
 }
 
@@ -563,59 +468,31 @@ fn large_query_text() {
             A.sql(format!("select 1 -- {text}")),
             A.sql("select 2"),
         ])
-        .expect([
-            &format!("DataRow ({})", megabytes << 20),
-            "DataRow (1)",
-            "DataRow (2)",
-        ])
+        .expect([&format!("DataRow ({})", megabytes << 20), "DataRow (1)", "DataRow (2)"])
         .run();
 }
 
 #[test]
 fn nul_byte_in_the_query_text() {
     case("25", "a NUL byte inside query text")
-        .steps([
-            A.send([msg::query_bytes(b"select 1\0select 2")]),
-            A.ready(),
-            A.sql("select 3"),
-        ])
-        .expect([
-            "ErrorResponse ERROR 08P01",
-            "ReadyForQuery I",
-            "DataRow (3)",
-        ])
+        .steps([A.send([msg::query_bytes(b"select 1\0select 2")]), A.ready(), A.sql("select 3")])
+        .expect(["ErrorResponse ERROR 08P01", "ReadyForQuery I", "DataRow (3)"])
         .run();
 }
 
 #[test]
 fn query_without_the_final_nul() {
     case("25 43", "query text without the final NUL")
-        .steps([
-            A.send([msg::frame(b'Q', b"select 1")]),
-            A.ready(),
-            A.sql("select 3"),
-        ])
-        .expect([
-            "ErrorResponse ERROR 08P01",
-            "ReadyForQuery I",
-            "DataRow (3)",
-        ])
+        .steps([A.send([msg::frame(b'Q', b"select 1")]), A.ready(), A.sql("select 3")])
+        .expect(["ErrorResponse ERROR 08P01", "ReadyForQuery I", "DataRow (3)"])
         .run();
 }
 
 #[test]
 fn invalid_utf8_text() {
     case("25", "text that is no UTF-8")
-        .steps([
-            A.send([msg::query_bytes(b"select '\xff\xfe' as x")]),
-            A.ready(),
-            A.sql("select 3"),
-        ])
-        .expect([
-            "ErrorResponse ERROR 22021",
-            "ReadyForQuery I",
-            "DataRow (3)",
-        ])
+        .steps([A.send([msg::query_bytes(b"select '\xff\xfe' as x")]), A.ready(), A.sql("select 3")])
+        .expect(["ErrorResponse ERROR 22021", "ReadyForQuery I", "DataRow (3)"])
         .run();
 }
 
@@ -624,9 +501,7 @@ fn latin1_text() {
     case("25", "text in LATIN1")
         .steps([
             A.login(&[("client_encoding", "LATIN1")]),
-            A.send([msg::query_bytes(
-                b"select '\xe9\xff' as \"\xe4\", length('\xe9\xff')",
-            )]),
+            A.send([msg::query_bytes(b"select '\xe9\xff' as \"\xe4\", length('\xe9\xff')")]),
             A.ready(),
             A.send([
                 msg::parse("", "select $1::text"),
@@ -637,11 +512,7 @@ fn latin1_text() {
             A.ready(),
             B.sql("select 'é'"),
         ])
-        .expect([
-            "ParameterStatus client_encoding=LATIN1",
-            "DataRow (0xe9ff, 2)",
-            "B DataRow (é)",
-        ])
+        .expect(["ParameterStatus client_encoding=LATIN1", "DataRow (0xe9ff, 2)", "B DataRow (é)"])
         .run();
 }
 
@@ -655,51 +526,44 @@ fn sql_ascii_text() {
             A.send([msg::query_bytes(b"select '\xff' as x")]),
             A.ready(),
         ])
-        .expect([
-            "client_encoding=SQL_ASCII",
-            "DataRow (café)",
-            "ErrorResponse ERROR 22021",
-        ])
+        .expect(["client_encoding=SQL_ASCII", "DataRow (café)", "ErrorResponse ERROR 22021"])
         .run();
 }
 
 #[test]
 fn syntax_that_nobody_knows() {
-    case(
-        "25",
-        "syntax errors and unknown commands are PostgreSQL's to refuse",
-    )
-    .both_forms()
-    .steps(
-        [
-            "selec 1",
-            "flurb the gnat",
-            "select * from",
-            "select ' unterminated",
-            "select /* unterminated",
-            "select $$ unterminated",
-            "select \"unterminated",
-            "select 1 1",
-            ")",
-            "\\d",
-            "match (a)-[b]->(c) return a",
-            "begin; commit;;)",
-            "set",
-            "set work_mem",
-            "begin flurb",
-            "commit flurb",
-            "savepoint",
-            "prepare",
-            "execute",
-            "deallocate",
-            "discard",
-            "listen",
-            "select 1",
-        ]
-        .map(|q| A.sql(q)),
-    )
-    .expect(["42601", "42601", "DataRow (1)"])
-    .run();
+    case("25", "syntax errors and unknown commands are PostgreSQL's to refuse")
+        .both_forms()
+        .steps(
+            [
+                "selec 1",
+                "flurb the gnat",
+                "select * from",
+                "select ' unterminated",
+                "select /* unterminated",
+                "select $$ unterminated",
+                "select \"unterminated",
+                "select 1 1",
+                ")",
+                "\\d",
+                "match (a)-[b]->(c) return a",
+                "begin; commit;;)",
+                "set",
+                "set work_mem",
+                "begin flurb",
+                "commit flurb",
+                "savepoint",
+                "prepare",
+                "execute",
+                "deallocate",
+                "discard",
+                "listen",
+                "select 1",
+            ]
+            .map(|q| A.sql(q)),
+        )
+        .expect(["42601", "42601", "DataRow (1)"])
+        .run();
 }
 
 #[test]
@@ -739,73 +603,64 @@ fn quoting_of_every_kind() {
 
 #[test]
 fn strings_that_are_not_standard() {
-    case(
-        "26",
-        "standard_conforming_strings off: a backslash escapes the quote",
-    )
-    .steps([
-        A.sql("set standard_conforming_strings = off"),
-        A.sql("select 'a\\'; set work_mem = 64; --' as x"),
-        A.sql("show work_mem"),
-        B.sql("select 'a\\' as x"),
-        A.sql("select 'a\\'; begin; --' as x"),
-        A.sql("set standard_conforming_strings = on; select 'a\\'"),
-    ])
-    .expect([
-        "standard_conforming_strings=off",
-        "DataRow (a'; set work_mem = 64; --)",
-        "DataRow (4MB)",
-        "B DataRow (a\\)",
-        "DataRow (a'; begin; --)",
-        "42601",
-    ])
-    .run();
+    case("26", "standard_conforming_strings off: a backslash escapes the quote")
+        .steps([
+            A.sql("set standard_conforming_strings = off"),
+            A.sql("select 'a\\'; set work_mem = 64; --' as x"),
+            A.sql("show work_mem"),
+            B.sql("select 'a\\' as x"),
+            A.sql("select 'a\\'; begin; --' as x"),
+            A.sql("set standard_conforming_strings = on; select 'a\\'"),
+        ])
+        .expect([
+            "standard_conforming_strings=off",
+            "DataRow (a'; set work_mem = 64; --)",
+            "DataRow (4MB)",
+            "B DataRow (a\\)",
+            "DataRow (a'; begin; --)",
+            "42601",
+        ])
+        .run();
 }
 
 #[test]
 fn several_queries_in_one_write() {
-    case(
-        "18 28",
-        "pipelined simple queries: each has its own ReadyForQuery",
-    )
-    .setup("create table t (i int)")
-    .steps([
-        A.send([
-            msg::query("insert into t values (1)"),
-            msg::query("select 1/0"),
-            msg::query("begin"),
-            msg::query("insert into t values (2)"),
-            msg::query("selec"),
-            msg::query("select 1"),
-            msg::query("rollback"),
-            msg::query("select count(*) from t"),
-        ]),
-        A.ready_times(8),
-        B.sql("select count(*) from t"),
-    ])
-    .expect([
-        "INSERT 0 1",
-        "22012",
-        "ReadyForQuery I",
-        "BEGIN",
-        "ReadyForQuery T",
-        "42601",
-        "ReadyForQuery E",
-        "25P02",
-        "ROLLBACK",
-        "DataRow (1)",
-        "B DataRow (1)",
-    ])
-    .run();
+    case("18 28", "pipelined simple queries: each has its own ReadyForQuery")
+        .setup("create table t (i int)")
+        .steps([
+            A.send([
+                msg::query("insert into t values (1)"),
+                msg::query("select 1/0"),
+                msg::query("begin"),
+                msg::query("insert into t values (2)"),
+                msg::query("selec"),
+                msg::query("select 1"),
+                msg::query("rollback"),
+                msg::query("select count(*) from t"),
+            ]),
+            A.ready_times(8),
+            B.sql("select count(*) from t"),
+        ])
+        .expect([
+            "INSERT 0 1",
+            "22012",
+            "ReadyForQuery I",
+            "BEGIN",
+            "ReadyForQuery T",
+            "42601",
+            "ReadyForQuery E",
+            "25P02",
+            "ROLLBACK",
+            "DataRow (1)",
+            "B DataRow (1)",
+        ])
+        .run();
 }
 
 #[test]
 fn query_byte_by_byte() {
     case("18", "a query that arrives byte by byte")
-        .steps([
-            A.drip([msg::query("select 1"), msg::query("select 'two'")].concat()),
-            A.ready_times(2),
-        ])
+        .steps([A.drip([msg::query("select 1"), msg::query("select 'two'")].concat()), A.ready_times(2)])
         .expect(["DataRow (1)", "DataRow (two)"])
         .run();
 }

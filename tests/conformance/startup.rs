@@ -13,9 +13,9 @@ use crate::harness::scram::Scram;
 
 /// Makes a role that no other test has, in the shared cluster.
 fn role(name: &str, options: &str) {
-    Cluster::shared().superuser("postgres").run(&format!(
-        "drop role if exists {name}; create role {name} {options}"
-    ));
+    Cluster::shared()
+        .superuser("postgres")
+        .run(&format!("drop role if exists {name}; create role {name} {options}"));
 }
 
 fn raw_startup(params: &[(&str, &str)]) -> Vec<u8> {
@@ -51,12 +51,7 @@ fn gss_then_ssl() {
             A.login_here(),
             A.sql("select 1"),
         ])
-        .expect([
-            "A byte Some('N')",
-            "A byte Some('N')",
-            "ReadyForQuery I",
-            "DataRow (1)",
-        ])
+        .expect(["A byte Some('N')", "A byte Some('N')", "ReadyForQuery I", "DataRow (1)"])
         .run();
 }
 
@@ -73,30 +68,15 @@ fn ssl_then_gss() {
             A.login_here(),
             A.sql("select 1"),
         ])
-        .expect([
-            "A byte Some('N')",
-            "A byte Some('N')",
-            "ReadyForQuery I",
-            "DataRow (1)",
-        ])
+        .expect(["A byte Some('N')", "A byte Some('N')", "ReadyForQuery I", "DataRow (1)"])
         .run();
 }
 
 #[test]
 fn ssl_twice() {
     case("1", "SSLRequest twice")
-        .steps([
-            A.dial(),
-            A.send([msg::ssl_request()]),
-            A.byte(),
-            A.send([msg::ssl_request()]),
-            A.closed(),
-        ])
-        .expect([
-            "byte Some('N')",
-            "FATAL 0A000 unsupported frontend protocol 1234.5679",
-            "closed",
-        ])
+        .steps([A.dial(), A.send([msg::ssl_request()]), A.byte(), A.send([msg::ssl_request()]), A.closed()])
+        .expect(["byte Some('N')", "FATAL 0A000 unsupported frontend protocol 1234.5679", "closed"])
         .run();
 }
 
@@ -104,18 +84,8 @@ fn ssl_twice() {
 fn gss_twice() {
     case("1", "GSSENCRequest twice")
         .direct_over_unix()
-        .steps([
-            A.dial(),
-            A.send([msg::gss_request()]),
-            A.byte(),
-            A.send([msg::gss_request()]),
-            A.closed(),
-        ])
-        .expect([
-            "byte Some('N')",
-            "FATAL 0A000 unsupported frontend protocol 1234.5680",
-            "closed",
-        ])
+        .steps([A.dial(), A.send([msg::gss_request()]), A.byte(), A.send([msg::gss_request()]), A.closed()])
+        .expect(["byte Some('N')", "FATAL 0A000 unsupported frontend protocol 1234.5680", "closed"])
         .run();
 }
 
@@ -123,17 +93,8 @@ fn gss_twice() {
 fn early_data_behind_ssl_request() {
     let startup = raw_startup(&[("user", "app"), ("database", "postgres")]);
     case("2", "bytes behind SSLRequest in the same segment")
-        .steps([
-            A.dial(),
-            A.send([msg::ssl_request(), startup]),
-            A.byte(),
-            A.closed(),
-        ])
-        .expect([
-            "byte Some('N')",
-            "FATAL 08P01 received unencrypted data after SSL request",
-            "closed",
-        ])
+        .steps([A.dial(), A.send([msg::ssl_request(), startup]), A.byte(), A.closed()])
+        .expect(["byte Some('N')", "FATAL 08P01 received unencrypted data after SSL request", "closed"])
         .run();
 }
 
@@ -142,12 +103,7 @@ fn early_data_behind_gss_request() {
     let startup = raw_startup(&[("user", "app"), ("database", "postgres")]);
     case("2", "bytes behind GSSENCRequest in the same segment")
         .direct_over_unix()
-        .steps([
-            A.dial(),
-            A.send([msg::gss_request(), startup]),
-            A.byte(),
-            A.closed(),
-        ])
+        .steps([A.dial(), A.send([msg::gss_request(), startup]), A.byte(), A.closed()])
         .expect([
             "byte Some('N')",
             "FATAL 08P01 received unencrypted data after GSSAPI encryption request",
@@ -162,10 +118,7 @@ fn major_versions_to_come() {
         case("4", "a major version that does not exist")
             .steps([
                 A.dial(),
-                A.send([msg::startup(
-                    version,
-                    &[("user", "app"), ("database", "postgres")],
-                )]),
+                A.send([msg::startup(version, &[("user", "app"), ("database", "postgres")])]),
                 A.closed(),
             ])
             .types_only(|m| m.tag == b'E')
@@ -179,10 +132,7 @@ fn major_versions_of_old() {
     let check = |endpoint: &Endpoint| {
         for version in [0u32, 0x0001_0000, 0x0002_0000] {
             let mut client = Client::dial(endpoint).expect("it connects");
-            client.send(&msg::startup(
-                version,
-                &[("user", "app"), ("database", "postgres")],
-            ));
+            client.send(&msg::startup(version, &[("user", "app"), ("database", "postgres")]));
             // PostgreSQL answers in the format of protocol 2: 'E' and a text.
             match client.read() {
                 Ok(Some(message)) => assert_eq!(message.sqlstate(), "0A000"),
@@ -200,39 +150,19 @@ fn major_versions_of_old() {
 
 #[test]
 fn negotiated_protocol() {
-    let params = [
-        ("user", "app"),
-        ("database", "postgres"),
-        ("_pq_.flurb", "1"),
-        ("_pq_.gnat", "on"),
-    ];
-    case(
-        "4",
-        "grease: an absurd minor version and unknown options are negotiated",
-    )
-    .steps([
-        A.dial(),
-        A.send([msg::startup(msg::V3_GREASE, &params)]),
-        A.until(b'R'),
-    ])
-    .types_only(|m| m.tag == b'v')
-    .expect(["NegotiateProtocolVersion", "Authentication 10"])
-    .run();
+    let params = [("user", "app"), ("database", "postgres"), ("_pq_.flurb", "1"), ("_pq_.gnat", "on")];
+    case("4", "grease: an absurd minor version and unknown options are negotiated")
+        .steps([A.dial(), A.send([msg::startup(msg::V3_GREASE, &params)]), A.until(b'R')])
+        .types_only(|m| m.tag == b'v')
+        .expect(["NegotiateProtocolVersion", "Authentication 10"])
+        .run();
 }
 
 #[test]
 fn unknown_protocol_option() {
-    let params = [
-        ("user", "app"),
-        ("database", "postgres"),
-        ("_pq_.flurb", "1"),
-    ];
+    let params = [("user", "app"), ("database", "postgres"), ("_pq_.flurb", "1")];
     case("4", "protocol 3.0 with an unknown option")
-        .steps([
-            A.dial(),
-            A.send([msg::startup(msg::V3_0, &params)]),
-            A.until(b'R'),
-        ])
+        .steps([A.dial(), A.send([msg::startup(msg::V3_0, &params)]), A.until(b'R')])
         .types_only(|m| m.tag == b'v')
         .expect(["NegotiateProtocolVersion", "Authentication 10"])
         .run();
@@ -242,18 +172,9 @@ fn unknown_protocol_option() {
 fn negotiation_names_every_unknown_option() {
     let check = |endpoint: &Endpoint, database: &str| {
         let mut client = Client::dial(endpoint).expect("it connects");
-        let params = [
-            ("user", "app"),
-            ("database", database),
-            ("_pq_.flurb", "1"),
-            ("_pq_.gnat", ""),
-        ];
+        let params = [("user", "app"), ("database", database), ("_pq_.flurb", "1"), ("_pq_.gnat", "")];
         client.send(&msg::startup(msg::V3_GREASE, &params));
-        let message = client
-            .until(b'v')
-            .expect("an answer")
-            .pop()
-            .expect("NegotiateProtocolVersion");
+        let message = client.until(b'v').expect("an answer").pop().expect("NegotiateProtocolVersion");
         assert_eq!(message.tag, b'v');
         assert_eq!(message.body[4..8], [0, 0, 0, 2], "two options are unknown");
         assert_eq!(text(&message.body[8..]), "_pq_.flurb\0_pq_.gnat\0");
@@ -262,10 +183,7 @@ fn negotiation_names_every_unknown_option() {
     let database = cluster.database();
     check(&cluster.tcp(), &database.name);
     if !direct_only() {
-        check(
-            &Proxy::start(&cluster.url(APP, &database.name, "")).endpoint(),
-            &database.name,
-        );
+        check(&Proxy::start(&cluster.url(APP, &database.name, "")).endpoint(), &database.name);
     }
 }
 
@@ -279,10 +197,7 @@ fn protocol_three_two() {
     };
     let cluster = Cluster::shared();
     let database = cluster.database();
-    let login = Login {
-        version: msg::V3_2,
-        ..database.login()
-    };
+    let login = Login { version: msg::V3_2, ..database.login() };
     check(&cluster.tcp(), &login);
     check(&cluster.tcp(), &database.login());
     if !direct_only() {
@@ -296,11 +211,7 @@ fn protocol_three_two() {
 fn startup_lengths() {
     let mut steps = Vec::new();
     for len in [0u32, 3, 4, 7, 10_005, u32::MAX, 0x7fff_ffff] {
-        steps.extend([
-            A.dial(),
-            A.send([len.to_be_bytes().to_vec(), vec![0; 4]]),
-            A.closed(),
-        ]);
+        steps.extend([A.dial(), A.send([len.to_be_bytes().to_vec(), vec![0; 4]]), A.closed()]);
     }
     case("6", "a startup packet of impossible length")
         .steps(steps)
@@ -311,15 +222,9 @@ fn startup_lengths() {
 
 #[test]
 fn garbage_instead_of_startup() {
-    let garbage: [&[u8]; 4] = [
-        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"SSH-2.0-x\r\n",
-        &[0xff; 64],
-        b"Q\0\0\0\x0dselect 1\0",
-    ];
-    let steps = garbage
-        .into_iter()
-        .flat_map(|bytes| [A.dial(), A.send([bytes.to_vec()]), A.closed()]);
+    let garbage: [&[u8]; 4] =
+        [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"SSH-2.0-x\r\n", &[0xff; 64], b"Q\0\0\0\x0dselect 1\0"];
+    let steps = garbage.into_iter().flat_map(|bytes| [A.dial(), A.send([bytes.to_vec()]), A.closed()]);
     case("6", "something else than PostgreSQL's protocol")
         .steps(steps)
         .may_say("FATAL 08P01")
@@ -363,10 +268,7 @@ fn startup_layouts() {
 fn large_startup_packet() {
     let long = "x".repeat(9000);
     case("6", "a startup packet near its limit")
-        .steps([
-            A.login(&[("my.own", &long)]),
-            A.sql("select length(current_setting('my.own'))"),
-        ])
+        .steps([A.login(&[("my.own", &long)]), A.sql("select length(current_setting('my.own'))")])
         .expect(["ReadyForQuery I", "DataRow (9000)"])
         .run();
 }
@@ -396,9 +298,7 @@ fn no_database() {
         assert_eq!(client.value("select current_database()"), "app");
     };
     let cluster = Cluster::start("", &[]);
-    cluster
-        .superuser("postgres")
-        .run("create database app owner app");
+    cluster.superuser("postgres").run("create database app owner app");
     check(&cluster.tcp());
     if !direct_only() {
         check(&Proxy::start(&cluster.url(APP, "app", "")).endpoint());
@@ -409,10 +309,7 @@ fn no_database() {
 fn unknown_database() {
     case("6 16", "a database that does not exist")
         .steps([A.login(&[("database", "no_such_database")])])
-        .expect([
-            "FATAL 3D000 database \"no_such_database\" does not exist",
-            "connection closed",
-        ])
+        .expect(["FATAL 3D000 database \"no_such_database\" does not exist", "connection closed"])
         .run();
 }
 
@@ -435,8 +332,8 @@ fn silent_client() {
     let cluster = Cluster::start("authentication_timeout = 2s", &[]);
     check(&cluster.tcp());
     if !direct_only() {
-        let options = ProxyOptions::url(&cluster.url(APP, "postgres", ""))
-            .config("[limits]\nlogin_timeout = \"2s\"\n");
+        let options =
+            ProxyOptions::url(&cluster.url(APP, "postgres", "")).config("[limits]\nlogin_timeout = \"2s\"\n");
         check(&Proxy::start_with(&options).endpoint());
     }
 }
@@ -462,10 +359,7 @@ fn options() {
 #[test]
 fn options_and_parameters_of_the_same_name() {
     case("8", "a parameter of its own wins over options")
-        .steps([
-            A.login(&[("work_mem", "70kB"), ("options", "-c work_mem=71kB")]),
-            A.sql("show work_mem"),
-        ])
+        .steps([A.login(&[("work_mem", "70kB"), ("options", "-c work_mem=71kB")]), A.sql("show work_mem")])
         .expect(["DataRow (70kB)"])
         .run();
 }
@@ -538,13 +432,7 @@ fn physical_replication() {
             A.ready(),
         ])
         .types_only(|m| m.tag == b'D')
-        .expect([
-            "RowDescription (systemid",
-            "DataRow",
-            "IDENTIFY_SYSTEM",
-            "DataRow (4MB)",
-            "ErrorResponse",
-        ])
+        .expect(["RowDescription (systemid", "DataRow", "IDENTIFY_SYSTEM", "DataRow (4MB)", "ErrorResponse"])
         .run();
 }
 
@@ -568,7 +456,14 @@ fn logical_replication() {
         ])
         .types_only(|m| b"dD".contains(&m.tag))
         .may_say("A CopyData")
-        .expect(["DataRow (1)", "CREATE_REPLICATION_SLOT", "CopyBothResponse", "INSERT 0 1", "CopyDone", "DataRow (2)"])
+        .expect([
+            "DataRow (1)",
+            "CREATE_REPLICATION_SLOT",
+            "CopyBothResponse",
+            "INSERT 0 1",
+            "CopyDone",
+            "DataRow (2)",
+        ])
         .run();
 }
 
@@ -589,72 +484,40 @@ fn passwords_of_many_lengths() {
 #[test]
 fn bad_passwords() {
     role("no_password", "login");
-    for user in [
-        ("app", "wrong"),
-        ("app", ""),
-        ("no_such_user", "x"),
-        ("no_password", "x"),
-        ("app_md5", "wrong"),
-    ] {
-        case(
-            "12 15",
-            "a bad password, an unknown user, a user without a password",
-        )
-        .proxy_as_superuser()
-        .steps([
-            A.login_as(user),
-            B.login(&[]),
-            B.sql("select 1"),
-            A.login_as(user),
-        ])
-        .expect([
-            &format!(
-                "FATAL 28P01 password authentication failed for user \"{}\"",
-                user.0
-            ),
-            "A connection closed",
-            "B DataRow (1)",
-            "28P01",
-        ])
-        .run();
+    for user in
+        [("app", "wrong"), ("app", ""), ("no_such_user", "x"), ("no_password", "x"), ("app_md5", "wrong")]
+    {
+        case("12 15", "a bad password, an unknown user, a user without a password")
+            .proxy_as_superuser()
+            .steps([A.login_as(user), B.login(&[]), B.sql("select 1"), A.login_as(user)])
+            .expect([
+                &format!("FATAL 28P01 password authentication failed for user \"{}\"", user.0),
+                "A connection closed",
+                "B DataRow (1)",
+                "28P01",
+            ])
+            .run();
     }
 }
 
 #[test]
 fn verifiers_of_md5() {
-    let cluster = Cluster::start_with_hba(
-        "",
-        &[],
-        "host all app_md5 127.0.0.1/32 md5\nlocal all app_md5 md5",
-    );
+    let cluster =
+        Cluster::start_with_hba("", &[], "host all app_md5 127.0.0.1/32 md5\nlocal all app_md5 md5");
     let database = cluster.database();
     let login = Login::new(MD5_USER.0, MD5_USER.1, &database.name);
-    assert_eq!(
-        Client::connect(&cluster.tcp(), &login).value("select current_user"),
-        "app_md5"
-    );
+    assert_eq!(Client::connect(&cluster.tcp(), &login).value("select current_user"), "app_md5");
     if !direct_only() {
         let proxy = Proxy::start(&cluster.url(MD5_USER, &database.name, ""));
-        assert_eq!(
-            Client::connect(&proxy.endpoint(), &login).value("select current_user"),
-            "app_md5"
-        );
+        assert_eq!(Client::connect(&proxy.endpoint(), &login).value("select current_user"), "app_md5");
         let options = ProxyOptions::url(&cluster.url(MD5_USER, &database.name, ""))
             .config("[auth]\nmethod = \"md5\"\n");
         let proxy = Proxy::start_with(&options);
-        assert_eq!(
-            Client::connect(&proxy.endpoint(), &login).value("select current_user"),
-            "app_md5"
-        );
+        assert_eq!(Client::connect(&proxy.endpoint(), &login).value("select current_user"), "app_md5");
         let wrong = Login::new(MD5_USER.0, "wrong", &database.name);
-        let messages = Client::dial(&proxy.endpoint())
-            .expect("it connects")
-            .login(&wrong)
-            .expect("an answer");
-        assert_eq!(
-            messages.last().map(Message::sqlstate).as_deref(),
-            Some("28P01")
-        );
+        let messages =
+            Client::dial(&proxy.endpoint()).expect("it connects").login(&wrong).expect("an answer");
+        assert_eq!(messages.last().map(Message::sqlstate).as_deref(), Some("28P01"));
     }
 }
 
@@ -664,16 +527,10 @@ fn saslprep() {
         role(name, &format!("login password U&'{set}'"));
         let cluster = Cluster::shared();
         let login = Login::new(name, given, "postgres");
-        assert_eq!(
-            Client::connect(&cluster.tcp(), &login).value("select current_user"),
-            name
-        );
+        assert_eq!(Client::connect(&cluster.tcp(), &login).value("select current_user"), name);
         if !direct_only() {
             let proxy = Proxy::start(&cluster.url(SUPERUSER, "postgres", ""));
-            assert_eq!(
-                Client::connect(&proxy.endpoint(), &login).value("select current_user"),
-                name
-            );
+            assert_eq!(Client::connect(&proxy.endpoint(), &login).value("select current_user"), name);
         }
     };
     login("prep_soft_hyphen", "I\\00ADX", "IX");
@@ -685,10 +542,7 @@ fn saslprep() {
 #[test]
 fn roles_that_may_not_log_in() {
     role("nologin_role", "nologin password 'p'");
-    role(
-        "expired_role",
-        "login password 'p' valid until '2001-01-01'",
-    );
+    role("expired_role", "login password 'p' valid until '2001-01-01'");
     role("valid_role", "login password 'p' valid until '2901-01-01'");
     role("limited_role", "login password 'p' connection limit 0");
     case("14", "NOLOGIN, VALID UNTIL and CONNECTION LIMIT")
@@ -734,19 +588,12 @@ fn password_change() {
 }
 
 /// A SASL exchange in which one message is replaced.
-fn sasl(
-    endpoint: &Endpoint,
-    database: &str,
-    first: Option<&[u8]>,
-    last: Option<&[u8]>,
-) -> (String, String) {
+fn sasl(endpoint: &Endpoint, database: &str, first: Option<&[u8]>, last: Option<&[u8]>) -> (String, String) {
     let mut client = Client::dial(endpoint).expect("it connects");
     client.send(&raw_startup(&[("user", "app"), ("database", database)]));
     client.until(b'R').expect("an answer");
     let mut scram = Scram::new(APP.1.as_bytes());
-    client.send(&msg::password(
-        &first.map_or_else(|| scram.first("SCRAM-SHA-256"), <[u8]>::to_vec),
-    ));
+    client.send(&msg::password(&first.map_or_else(|| scram.first("SCRAM-SHA-256"), <[u8]>::to_vec)));
     let answer = client.read().expect("an answer").expect("it is not closed");
     let end = if answer.tag == b'R' {
         let proof = scram.last(&text(&answer.body[4..])).unwrap_or_default();
@@ -781,12 +628,7 @@ fn malformed_sasl() {
         first(mechanism, b"n,,n="),
         first(mechanism, b"n,,n=,r=\xff\xff"),
         first(mechanism, b"n,,n=,r=abc\0def"),
-        [
-            mechanism.as_bytes(),
-            &[0, 0x7f, 0xff, 0xff, 0xff],
-            b"n,,n=,r=abc",
-        ]
-        .concat(),
+        [mechanism.as_bytes(), &[0, 0x7f, 0xff, 0xff, 0xff], b"n,,n=,r=abc"].concat(),
         [mechanism.as_bytes(), &[0, 0xff, 0xff, 0xff, 0xff]].concat(),
         [mechanism.as_bytes(), &[0, 0, 0]].concat(),
         mechanism.as_bytes().to_vec(),
@@ -809,13 +651,7 @@ fn malformed_sasl() {
         assert_eq!(direct.0, "FATAL", "{first:?} {last:?}");
         if let Some(proxy) = &proxy {
             let proxied = sasl(&proxy.endpoint(), &database.name, first, last);
-            assert_eq!(
-                direct,
-                proxied,
-                "{:?} {:?}",
-                first.map(text),
-                last.map(text)
-            );
+            assert_eq!(direct, proxied, "{:?} {:?}", first.map(text), last.map(text));
         }
     };
     firsts.iter().for_each(|first| check(Some(first), None));
@@ -828,11 +664,7 @@ fn channel_binding_flags() {
         for gs2 in ["n,,", "y,,"] {
             let mut client = Client::dial(endpoint).expect("it connects");
             client.send(&raw_startup(&[("user", "app"), ("database", database)]));
-            let offered = client
-                .until(b'R')
-                .expect("an answer")
-                .pop()
-                .expect("a message");
+            let offered = client.until(b'R').expect("an answer").pop().expect("a message");
             assert_eq!(
                 text(&offered.body[4..]),
                 "SCRAM-SHA-256\0\0",
@@ -841,14 +673,8 @@ fn channel_binding_flags() {
             let mut scram = Scram::new(APP.1.as_bytes());
             scram.gs2 = gs2.into();
             client.send(&msg::password(&scram.first("SCRAM-SHA-256")));
-            let challenge = client
-                .until(b'R')
-                .expect("an answer")
-                .pop()
-                .expect("a message");
-            let proof = scram
-                .last(&text(&challenge.body[4..]))
-                .expect("a challenge");
+            let challenge = client.until(b'R').expect("an answer").pop().expect("a message");
+            let proof = scram.last(&text(&challenge.body[4..])).expect("a challenge");
             client.send(&msg::password(&proof));
             let end = client.until(b'Z').expect("a login");
             assert_eq!(end.last().map(|m| m.tag), Some(b'Z'), "{gs2}: {end:?}");
@@ -858,10 +684,7 @@ fn channel_binding_flags() {
     let database = cluster.database();
     check(&cluster.tcp(), &database.name);
     if !direct_only() {
-        check(
-            &Proxy::start(&cluster.url(APP, &database.name, "")).endpoint(),
-            &database.name,
-        );
+        check(&Proxy::start(&cluster.url(APP, &database.name, "")).endpoint(), &database.name);
     }
 }
 
@@ -890,10 +713,7 @@ fn iteration_counts() {
         )
     };
     for (name, iterations) in [("one_iteration", 1), ("million_iterations", 1_000_000)] {
-        role(
-            name,
-            &format!("login password '{}'", verifier(iterations, "p")),
-        );
+        role(name, &format!("login password '{}'", verifier(iterations, "p")));
         case("12", "iteration counts of the verifier")
             .proxy_as_superuser()
             .steps([A.login_as((name, "p")), A.sql("select current_user")])
@@ -904,23 +724,14 @@ fn iteration_counts() {
 
 #[test]
 fn server_password_with_every_character() {
-    role(
-        "odd_password",
-        "login password 'a:b@c/d?e#f%g h&i=j+k''l\"m\\n'",
-    );
+    role("odd_password", "login password 'a:b@c/d?e#f%g h&i=j+k''l\"m\\n'");
     let login = Login::new("odd_password", "a:b@c/d?e#f%g h&i=j+k'l\"m\\n", "postgres");
     let cluster = Cluster::shared();
-    assert_eq!(
-        Client::connect(&cluster.tcp(), &login).value("select current_user"),
-        "odd_password"
-    );
+    assert_eq!(Client::connect(&cluster.tcp(), &login).value("select current_user"), "odd_password");
     if !direct_only() {
         let quoted = "a%3Ab%40c%2Fd%3Fe%23f%25g%20h%26i%3Dj%2Bk%27l%22m%5Cn";
         let proxy = Proxy::start(&cluster.url(("odd_password", quoted), "postgres", ""));
-        assert_eq!(
-            Client::connect(&proxy.endpoint(), &login).value("select current_user"),
-            "odd_password"
-        );
+        assert_eq!(Client::connect(&proxy.endpoint(), &login).value("select current_user"), "odd_password");
     }
 }
 
@@ -933,10 +744,7 @@ fn sockets_of_both_kinds() {
         endpoints.push(cluster.tcp6());
     }
     for endpoint in &endpoints {
-        assert_eq!(
-            Client::connect(endpoint, &database.login()).value("select 1"),
-            "1"
-        );
+        assert_eq!(Client::connect(endpoint, &database.login()).value("select 1"), "1");
     }
     if direct_only() {
         return;
@@ -944,27 +752,15 @@ fn sockets_of_both_kinds() {
     let dir = crate::harness::command::Folder::new();
     let hosts = [
         format!("[::1]:{}", cluster.port),
-        format!(
-            "{}:{}",
-            cluster
-                .socket_dir()
-                .display()
-                .to_string()
-                .replace('/', "%2F"),
-            cluster.port
-        ),
+        format!("{}:{}", cluster.socket_dir().display().to_string().replace('/', "%2F"), cluster.port),
     ];
     for host in &hosts[2 - endpoints.len().min(2)..] {
         let url = format!("postgres://{}:{}@{host}/{}", APP.0, APP.1, database.name);
-        let options =
-            ProxyOptions::url(&url).config(&format!("unix_socket_dir = \"{}\"\n", dir.0.display()));
+        let options = ProxyOptions::url(&url).config(&format!("unix_socket_dir = \"{}\"\n", dir.0.display()));
         let proxy = Proxy::start_with(&options);
         let unix = Endpoint::Unix(dir.0.join(format!(".s.PGSQL.{}", proxy.addr.port())));
         for endpoint in [proxy.endpoint(), unix] {
-            assert_eq!(
-                Client::connect(&endpoint, &database.login()).value("select 1"),
-                "1"
-            );
+            assert_eq!(Client::connect(&endpoint, &database.login()).value("select 1"), "1");
         }
     }
 }
@@ -985,8 +781,8 @@ fn login_and_query_in_one_write() {
     client.until_ready();
     check(&cluster.tcp(), &database.login());
     if !direct_only() {
-        let options = ProxyOptions::url(&cluster.url(APP, &database.name, ""))
-            .config("[auth]\nmethod = \"trust\"\n");
+        let options =
+            ProxyOptions::url(&cluster.url(APP, &database.name, "")).config("[auth]\nmethod = \"trust\"\n");
         let proxy = Proxy::start_with(&options);
         let mut client = Client::dial(&proxy.endpoint()).expect("it connects");
         client.send(&[database.login().packet(), msg::query("select 1")].concat());
@@ -1004,16 +800,8 @@ fn server_down() {
     let port = crate::harness::cluster::free_port();
     let proxy = Proxy::start(&format!("postgres://app:app-secret@127.0.0.1:{port}/app"));
     let mut client = Client::dial(&proxy.endpoint()).expect("it connects");
-    let messages = client
-        .login(&Login::new(APP.0, APP.1, "app"))
-        .expect("an answer in time");
-    let error = messages
-        .iter()
-        .find(|m| m.tag == b'E')
-        .expect("an error, at the login");
+    let messages = client.login(&Login::new(APP.0, APP.1, "app")).expect("an answer in time");
+    let error = messages.iter().find(|m| m.tag == b'E').expect("an error, at the login");
     assert_eq!(error.field(b'S').as_deref(), Some("FATAL"));
-    assert!(
-        error.sqlstate().starts_with("08") || error.sqlstate().starts_with("57"),
-        "{error}"
-    );
+    assert!(error.sqlstate().starts_with("08") || error.sqlstate().starts_with("57"), "{error}");
 }

@@ -198,61 +198,53 @@ fn savepoints_of_the_same_name() {
             .map(|q| A.sql(q)),
         )
         .steps([B.sql("show work_mem"), A.sql("show work_mem")])
-        .expect([
-            "DataRow (71kB)",
-            "DataRow (4MB)",
-            "B DataRow (4MB)",
-            "A DataRow (73kB)",
-        ])
+        .expect(["DataRow (71kB)", "DataRow (4MB)", "B DataRow (4MB)", "A DataRow (73kB)"])
         .run();
 }
 
 #[test]
 fn set_local() {
-    case(
-        "49",
-        "SET LOCAL ends with the transaction and is not replayed",
-    )
-    .both_forms()
-    .steps([
-        A.sql("set work_mem = '70kB'"),
-        A.sql("begin"),
-        A.sql("set local work_mem = '71kB'"),
-        A.sql("show work_mem"),
-        A.sql("commit"),
-        B.sql("show work_mem"),
-        A.sql("show work_mem"),
-        A.sql("begin"),
-        A.sql("set work_mem = '72kB'"),
-        A.sql("set local work_mem = '73kB'"),
-        A.sql("show work_mem"),
-        A.sql("commit"),
-        B.sql("show work_mem"),
-        A.sql("show work_mem"),
-        A.sql("begin"),
-        A.sql("set local work_mem = '74kB'"),
-        A.sql("set work_mem = '75kB'"),
-        A.sql("commit"),
-        A.sql("show work_mem"),
-        A.sql("set local work_mem = '76kB'"),
-        A.sql("show work_mem"),
-        A.sql("begin"),
-        A.sql("set local my.local = 'l'"),
-        A.sql("rollback"),
-        A.sql("show my.local"),
-    ])
-    .expect([
-        "DataRow (71kB)",
-        "B DataRow (4MB)",
-        "A DataRow (70kB)",
-        "A DataRow (73kB)",
-        "B DataRow (4MB)",
-        "A DataRow (72kB)",
-        "A DataRow (75kB)",
-        "WARNING 25P01",
-        "A DataRow (75kB)",
-    ])
-    .run();
+    case("49", "SET LOCAL ends with the transaction and is not replayed")
+        .both_forms()
+        .steps([
+            A.sql("set work_mem = '70kB'"),
+            A.sql("begin"),
+            A.sql("set local work_mem = '71kB'"),
+            A.sql("show work_mem"),
+            A.sql("commit"),
+            B.sql("show work_mem"),
+            A.sql("show work_mem"),
+            A.sql("begin"),
+            A.sql("set work_mem = '72kB'"),
+            A.sql("set local work_mem = '73kB'"),
+            A.sql("show work_mem"),
+            A.sql("commit"),
+            B.sql("show work_mem"),
+            A.sql("show work_mem"),
+            A.sql("begin"),
+            A.sql("set local work_mem = '74kB'"),
+            A.sql("set work_mem = '75kB'"),
+            A.sql("commit"),
+            A.sql("show work_mem"),
+            A.sql("set local work_mem = '76kB'"),
+            A.sql("show work_mem"),
+            A.sql("begin"),
+            A.sql("set local my.local = 'l'"),
+            A.sql("rollback"),
+            A.sql("show my.local"),
+        ])
+        .expect([
+            "DataRow (71kB)",
+            "B DataRow (4MB)",
+            "A DataRow (70kB)",
+            "A DataRow (73kB)",
+            "B DataRow (4MB)",
+            "A DataRow (72kB)",
+            "A DataRow (75kB)",
+            "WARNING 25P01",
+            "A DataRow (75kB)",
+        ])
+        .run();
 }
 
 #[test]
@@ -340,13 +332,7 @@ fn procedures_that_set_and_commit() {
             A.sql("call p()"),
             A.sql("rollback"),
         ])
-        .expect([
-            "CALL",
-            "B DataRow (4MB)",
-            "A DataRow (70kB)",
-            "DataRow ({1})",
-            "2D000",
-        ])
+        .expect(["CALL", "B DataRow (4MB)", "A DataRow (70kB)", "DataRow ({1})", "2D000"])
         .run();
 }
 
@@ -426,91 +412,85 @@ fn search_path() {
 
 #[test]
 fn reported_parameters() {
-    case(
-        "53",
-        "ParameterStatus when a reported setting changes, and after another client used the server",
-    )
-    .both_forms()
-    .steps([
-        A.sql("set datestyle = 'SQL, DMY'"),
-        A.sql("set timezone = 'Asia/Tokyo'"),
-        A.sql("set intervalstyle = 'iso_8601'"),
-        A.sql("set application_name = 'it''s'"),
-        A.sql("set client_encoding = 'LATIN1'"),
-        A.sql("set default_transaction_read_only = on"),
-        A.sql("set standard_conforming_strings = on"),
-        B.sql("select now()::text ~ '^20', current_setting('timezone')"),
-        A.sql("select date '2020-02-01', '1 day'::interval, timestamptz '2020-01-01 00:00+00'"),
-        A.sql("set datestyle = 'ISO'"),
-        B.sql("select date '2020-02-01'"),
-        A.sql("select date '2020-02-01'"),
-        A.sql("set datestyle = 'ISO, DMY'"),
-        A.sql("set datestyle = 'ISO, DMY'"),
-        A.sql("reset all"),
-        B.sql("select 1"),
-        A.sql("select 1"),
-    ])
-    .expect([
-        "ParameterStatus DateStyle=SQL, DMY",
-        "TimeZone=Asia/Tokyo",
-        "IntervalStyle=iso_8601",
-        "application_name=it's",
-        "client_encoding=LATIN1",
-    ])
-    .expect([
-        "default_transaction_read_only=on",
-        "DataRow (01/02/2020, P1D, 01/01/2020 09:00:00 JST)",
-        "B DataRow (2020-02-01)",
-        "A DataRow (2020-02-01)",
-        "DateStyle=ISO, MDY",
-    ])
-    .run();
+    case("53", "ParameterStatus when a reported setting changes, and after another client used the server")
+        .both_forms()
+        .steps([
+            A.sql("set datestyle = 'SQL, DMY'"),
+            A.sql("set timezone = 'Asia/Tokyo'"),
+            A.sql("set intervalstyle = 'iso_8601'"),
+            A.sql("set application_name = 'it''s'"),
+            A.sql("set client_encoding = 'LATIN1'"),
+            A.sql("set default_transaction_read_only = on"),
+            A.sql("set standard_conforming_strings = on"),
+            B.sql("select now()::text ~ '^20', current_setting('timezone')"),
+            A.sql("select date '2020-02-01', '1 day'::interval, timestamptz '2020-01-01 00:00+00'"),
+            A.sql("set datestyle = 'ISO'"),
+            B.sql("select date '2020-02-01'"),
+            A.sql("select date '2020-02-01'"),
+            A.sql("set datestyle = 'ISO, DMY'"),
+            A.sql("set datestyle = 'ISO, DMY'"),
+            A.sql("reset all"),
+            B.sql("select 1"),
+            A.sql("select 1"),
+        ])
+        .expect([
+            "ParameterStatus DateStyle=SQL, DMY",
+            "TimeZone=Asia/Tokyo",
+            "IntervalStyle=iso_8601",
+            "application_name=it's",
+            "client_encoding=LATIN1",
+        ])
+        .expect([
+            "default_transaction_read_only=on",
+            "DataRow (01/02/2020, P1D, 01/01/2020 09:00:00 JST)",
+            "B DataRow (2020-02-01)",
+            "A DataRow (2020-02-01)",
+            "DateStyle=ISO, MDY",
+        ])
+        .run();
 }
 
 #[test]
 fn reported_parameters_in_transactions() {
-    case(
-        "53",
-        "ParameterStatus goes back with a rollback, a savepoint, and the end of SET LOCAL",
-    )
-    .both_forms()
-    .steps(
-        [
-            "begin",
-            "set timezone = 'Asia/Tokyo'",
-            "savepoint s",
-            "set timezone = 'Europe/Berlin'",
-            "rollback to s",
-            "show timezone",
-            "rollback",
-            "begin",
-            "set local datestyle = 'SQL'",
-            "commit",
-            "begin",
-            "set timezone = 'Asia/Tokyo'",
-            "select 1/0",
-            "rollback",
-            "show timezone",
-            "select set_config('timezone', 'Asia/Tokyo', false)",
-        ]
-        .map(|q| A.sql(q)),
-    )
-    .steps([B.sql("show timezone"), A.sql("show timezone")])
-    .expect([
-        "TimeZone=Asia/Tokyo",
-        "TimeZone=Europe/Berlin",
-        "TimeZone=Asia/Tokyo",
-        "DataRow (Asia/Tokyo)",
-        "TimeZone=UTC",
-        "DateStyle=SQL, MDY",
-        "DateStyle=ISO, MDY",
-        "TimeZone=Asia/Tokyo",
-        "TimeZone=UTC",
-        "TimeZone=Asia/Tokyo",
-        "B DataRow (UTC)",
-        "A DataRow (Asia/Tokyo)",
-    ])
-    .run();
+    case("53", "ParameterStatus goes back with a rollback, a savepoint, and the end of SET LOCAL")
+        .both_forms()
+        .steps(
+            [
+                "begin",
+                "set timezone = 'Asia/Tokyo'",
+                "savepoint s",
+                "set timezone = 'Europe/Berlin'",
+                "rollback to s",
+                "show timezone",
+                "rollback",
+                "begin",
+                "set local datestyle = 'SQL'",
+                "commit",
+                "begin",
+                "set timezone = 'Asia/Tokyo'",
+                "select 1/0",
+                "rollback",
+                "show timezone",
+                "select set_config('timezone', 'Asia/Tokyo', false)",
+            ]
+            .map(|q| A.sql(q)),
+        )
+        .steps([B.sql("show timezone"), A.sql("show timezone")])
+        .expect([
+            "TimeZone=Asia/Tokyo",
+            "TimeZone=Europe/Berlin",
+            "TimeZone=Asia/Tokyo",
+            "DataRow (Asia/Tokyo)",
+            "TimeZone=UTC",
+            "DateStyle=SQL, MDY",
+            "DateStyle=ISO, MDY",
+            "TimeZone=Asia/Tokyo",
+            "TimeZone=UTC",
+            "TimeZone=Asia/Tokyo",
+            "B DataRow (UTC)",
+            "A DataRow (Asia/Tokyo)",
+        ])
+        .run();
 }
 
 #[test]
@@ -718,11 +698,7 @@ fn temporary_objects_of_every_kind() {
                 wait_until("select count(*) = 0 from pg_class where relname = 't'"),
                 C.sql("select count(*) from t"),
             ])
-            .expect([
-                "B ErrorResponse ERROR 42P01",
-                "A DataRow",
-                "C ErrorResponse ERROR 42P01",
-            ])
+            .expect(["B ErrorResponse ERROR 42P01", "A DataRow", "C ErrorResponse ERROR 42P01"])
             .run();
     }
 }
@@ -803,26 +779,17 @@ fn cursors() {
 
 #[test]
 fn cursor_fetched_by_the_protocol() {
-    case(
-        "56",
-        "a cursor is a portal: Execute of one that SQL declared",
-    )
-    .steps([
-        A.sql("begin"),
-        A.sql("declare c cursor for select generate_series(1, 9)"),
-        A.send([msg::describe_portal("c"), msg::execute("c", 2), msg::sync()]),
-        A.ready(),
-        A.sql("fetch c"),
-        A.sql("rollback"),
-    ])
-    .expect([
-        "RowDescription",
-        "DataRow (1)",
-        "DataRow (2)",
-        "PortalSuspended",
-        "DataRow (3)",
-    ])
-    .run();
+    case("56", "a cursor is a portal: Execute of one that SQL declared")
+        .steps([
+            A.sql("begin"),
+            A.sql("declare c cursor for select generate_series(1, 9)"),
+            A.send([msg::describe_portal("c"), msg::execute("c", 2), msg::sync()]),
+            A.ready(),
+            A.sql("fetch c"),
+            A.sql("rollback"),
+        ])
+        .expect(["RowDescription", "DataRow (1)", "DataRow (2)", "PortalSuspended", "DataRow (3)"])
+        .run();
 }
 
 #[test]
@@ -862,12 +829,7 @@ fn advisory_lock_that_was_not_got() {
             B.sql("select 'b'"),
             C.sql("select 'c'"),
         ])
-        .expect([
-            "B DataRow (f)",
-            "C DataRow (f)",
-            "B DataRow (b)",
-            "C DataRow (c)",
-        ])
+        .expect(["B DataRow (f)", "C DataRow (f)", "B DataRow (b)", "C DataRow (c)"])
         .run();
 }
 
@@ -961,12 +923,7 @@ fn exported_snapshot() {
             A.sql("commit"),
             A.sql("select count(*) from t"),
         ])
-        .expect([
-            "A DataRow (t)",
-            "INSERT 0 1",
-            "A DataRow (0)",
-            "A DataRow (1)",
-        ])
+        .expect(["A DataRow (t)", "INSERT 0 1", "A DataRow (0)", "A DataRow (1)"])
         .run();
 }
 
@@ -974,11 +931,7 @@ fn exported_snapshot() {
 fn loaded_libraries() {
     case("58", "LOAD")
         .pool("pool_size=2")
-        .steps([
-            A.sql("load 'auto_explain'"),
-            A.sql("load 'plpgsql'"),
-            B.sql("select 1"),
-        ])
+        .steps([A.sql("load 'auto_explain'"), A.sql("load 'plpgsql'"), B.sql("select 1")])
         .expect(["42501", "B DataRow (1)"])
         .run();
 }
@@ -1042,54 +995,46 @@ fn listen_and_notify() {
 #[test]
 fn listening_to_oneself() {
     case("59", "a session hears its own notifications")
-        .steps([
-            A.sql("listen ch"),
-            A.query("notify ch, 'mine'"),
-            A.until(b'A'),
-            A.until(b'Z'),
-        ])
+        .steps([A.sql("listen ch"), A.query("notify ch, 'mine'"), A.until(b'A'), A.until(b'Z')])
         .expect(["LISTEN", "NOTIFY", "NotificationResponse ch \"mine\""])
         .run();
 }
 
 #[test]
 fn listen_in_transactions() {
-    case(
-        "59",
-        "LISTEN in a transaction that is rolled back, and in one that commits",
-    )
-    .pool("pool_size=2")
-    .both_forms()
-    .steps([
-        A.sql("begin"),
-        A.sql("listen ch"),
-        A.sql("rollback"),
-        B.sql("notify ch, 'never'"),
-        A.quiet(),
-        A.sql("begin"),
-        A.sql("listen ch"),
-        B.sql("notify ch, 'too early'"),
-        A.sql("commit"),
-        B.sql("notify ch, 'now'"),
-        A.until(b'A'),
-        A.sql("begin"),
-        A.sql("unlisten *"),
-        A.sql("rollback"),
-        B.sql("notify ch, 'still'"),
-        A.until(b'A'),
-        A.sql("unlisten *"),
-        B.sql("notify ch, 'never'"),
-        A.quiet(),
-    ])
-    .expect([
-        "ROLLBACK",
-        "A NotificationResponse ch \"now\"",
-        "A NotificationResponse ch \"still\"",
-        "UNLISTEN",
-    ])
-    .never("NotificationResponse ch \"never")
-    .never("NotificationResponse ch \"too early")
-    .run();
+    case("59", "LISTEN in a transaction that is rolled back, and in one that commits")
+        .pool("pool_size=2")
+        .both_forms()
+        .steps([
+            A.sql("begin"),
+            A.sql("listen ch"),
+            A.sql("rollback"),
+            B.sql("notify ch, 'never'"),
+            A.quiet(),
+            A.sql("begin"),
+            A.sql("listen ch"),
+            B.sql("notify ch, 'too early'"),
+            A.sql("commit"),
+            B.sql("notify ch, 'now'"),
+            A.until(b'A'),
+            A.sql("begin"),
+            A.sql("unlisten *"),
+            A.sql("rollback"),
+            B.sql("notify ch, 'still'"),
+            A.until(b'A'),
+            A.sql("unlisten *"),
+            B.sql("notify ch, 'never'"),
+            A.quiet(),
+        ])
+        .expect([
+            "ROLLBACK",
+            "A NotificationResponse ch \"now\"",
+            "A NotificationResponse ch \"still\"",
+            "UNLISTEN",
+        ])
+        .never("NotificationResponse ch \"never")
+        .never("NotificationResponse ch \"too early")
+        .run();
 }
 
 #[test]
@@ -1150,39 +1095,36 @@ fn channels_and_payloads() {
 
 #[test]
 fn two_listeners() {
-    case(
-        "59",
-        "every listener hears, in order; a listener works meanwhile",
-    )
-    .pool("pool_size=2")
-    .steps([
-        A.sql("listen ch"),
-        B.sql("listen ch"),
-        A.sql("listen ch"),
-        C.sql("select pg_notify('ch', i::text) from generate_series(1, 3) i"),
-        A.until(b'A'),
-        A.until(b'A'),
-        A.until(b'A'),
-        B.until(b'A'),
-        B.until(b'A'),
-        B.until(b'A'),
-        A.sql("select 'works'"),
-        A.drop(),
-        C.sql("notify ch, 'four'"),
-        B.until(b'A'),
-        B.quiet(),
-    ])
-    .expect([
-        "A NotificationResponse ch \"1\"",
-        "\"2\"",
-        "\"3\"",
-        "B NotificationResponse ch \"1\"",
-        "\"2\"",
-        "\"3\"",
-        "DataRow (works)",
-        "B NotificationResponse ch \"four\"",
-    ])
-    .run();
+    case("59", "every listener hears, in order; a listener works meanwhile")
+        .pool("pool_size=2")
+        .steps([
+            A.sql("listen ch"),
+            B.sql("listen ch"),
+            A.sql("listen ch"),
+            C.sql("select pg_notify('ch', i::text) from generate_series(1, 3) i"),
+            A.until(b'A'),
+            A.until(b'A'),
+            A.until(b'A'),
+            B.until(b'A'),
+            B.until(b'A'),
+            B.until(b'A'),
+            A.sql("select 'works'"),
+            A.drop(),
+            C.sql("notify ch, 'four'"),
+            B.until(b'A'),
+            B.quiet(),
+        ])
+        .expect([
+            "A NotificationResponse ch \"1\"",
+            "\"2\"",
+            "\"3\"",
+            "B NotificationResponse ch \"1\"",
+            "\"2\"",
+            "\"3\"",
+            "DataRow (works)",
+            "B NotificationResponse ch \"four\"",
+        ])
+        .run();
 }
 
 #[test]
@@ -1220,26 +1162,21 @@ fn isolation_levels() {
 
 #[test]
 fn timeouts_set_by_the_session() {
-    case(
-        "48",
-        "statement_timeout of one session does not hit another",
-    )
-    .steps([
-        A.sql("set statement_timeout = 50"),
-        B.sql("select pg_sleep(0.1)"),
-        A.sql("select pg_sleep(5)"),
-        B.sql("select pg_sleep(0.1)"),
-        A.sql(
-            "set lock_timeout = 10; set idle_in_transaction_session_timeout = 0; show lock_timeout",
-        ),
-        B.sql("show lock_timeout"),
-    ])
-    .expect([
-        "B DataRow ()",
-        "A ErrorResponse ERROR 57014",
-        "B DataRow ()",
-        "A DataRow (10ms)",
-        "B DataRow (0)",
-    ])
-    .run();
+    case("48", "statement_timeout of one session does not hit another")
+        .steps([
+            A.sql("set statement_timeout = 50"),
+            B.sql("select pg_sleep(0.1)"),
+            A.sql("select pg_sleep(5)"),
+            B.sql("select pg_sleep(0.1)"),
+            A.sql("set lock_timeout = 10; set idle_in_transaction_session_timeout = 0; show lock_timeout"),
+            B.sql("show lock_timeout"),
+        ])
+        .expect([
+            "B DataRow ()",
+            "A ErrorResponse ERROR 57014",
+            "B DataRow ()",
+            "A DataRow (10ms)",
+            "B DataRow (0)",
+        ])
+        .run();
 }

@@ -28,17 +28,10 @@ impl Secured {
     fn start(hba: &str) -> Self {
         let authority = Authority::new();
         let server = authority.identity("localhost");
-        let files = [
-            ("server.crt", server.cert.as_str()),
-            ("server.key", &server.key),
-            ("ca.crt", &authority.pem()),
-        ];
+        let files =
+            [("server.crt", server.cert.as_str()), ("server.key", &server.key), ("ca.crt", &authority.pem())];
         let cluster = Cluster::start_with_hba(SSL_ON, &files, hba);
-        Self {
-            authority,
-            cluster,
-            server,
-        }
+        Self { authority, cluster, server }
     }
 
     /// A proxy that offers TLS with the same certificate, whose files are in `folder`.
@@ -54,9 +47,7 @@ impl Secured {
             write("server.key", &self.server.key),
             write("ca.crt", &self.authority.pem()),
         );
-        Proxy::start_with(
-            &ProxyOptions::url(&self.cluster.url(user, "postgres", query)).config(&config),
-        )
+        Proxy::start_with(&ProxyOptions::url(&self.cluster.url(user, "postgres", query)).config(&config))
     }
 
     /// Runs a check directly and through a proxy that prefers TLS.
@@ -73,9 +64,7 @@ impl Secured {
         let mut client = Client::dial(endpoint).expect("it connects");
         client.send(&msg::ssl_request());
         assert_eq!(client.read_byte(), Ok(Some(b'S')));
-        client
-            .start_tls(self.authority.client(None, &[]), "localhost")
-            .expect("a TLS session")
+        client.start_tls(self.authority.client(None, &[]), "localhost").expect("a TLS session")
     }
 }
 
@@ -92,11 +81,7 @@ fn login_over_tls() {
         assert_eq!(messages.last().map(|m| m.tag), Some(b'Z'), "{messages:?}");
         assert_eq!(client.value("select 'secret'"), "secret");
         client.send(&msg::query("select repeat('x', 1000000)"));
-        let row = client
-            .until_ready()
-            .into_iter()
-            .find(|m| m.tag == b'D')
-            .expect("a row");
+        let row = client.until_ready().into_iter().find(|m| m.tag == b'D').expect("a row");
         assert_eq!(row.values()[0].as_ref().map(Vec::len), Some(1_000_000));
         let mut plain = Client::connect(endpoint, &app());
         assert_eq!(plain.value("select 'plain'"), "plain");
@@ -127,13 +112,9 @@ fn gss_request_before_tls() {
         assert_eq!(client.read_byte(), Ok(Some(b'N')));
         client.send(&msg::ssl_request());
         assert_eq!(client.read_byte(), Ok(Some(b'S')));
-        let mut client = client
-            .start_tls(secured.authority.client(None, &[]), "localhost")
-            .expect("a TLS session");
-        assert_eq!(
-            client.login(&app()).expect("a login").last().map(|m| m.tag),
-            Some(b'Z')
-        );
+        let mut client =
+            client.start_tls(secured.authority.client(None, &[]), "localhost").expect("a TLS session");
+        assert_eq!(client.login(&app()).expect("a login").last().map(|m| m.tag), Some(b'Z'));
     };
     // A server with GSSAPI would accept over TCP and has no TLS on its unix socket: only the proxy can be asked.
     if !direct_only() {
@@ -147,14 +128,7 @@ fn early_data_before_the_handshake() {
     let secured = Secured::start("");
     secured.both(|endpoint| {
         let mut client = Client::dial(endpoint).expect("it connects");
-        client.send(
-            &[
-                msg::ssl_request(),
-                app().packet(),
-                msg::query("select 'injected'"),
-            ]
-            .concat(),
-        );
+        client.send(&[msg::ssl_request(), app().packet(), msg::query("select 'injected'")].concat());
         assert_eq!(client.read_byte(), Ok(Some(b'S')));
         // The handshake cannot succeed: the bytes behind the request are no ClientHello, or are refused.
         let rest = client.within(Duration::from_secs(2));
@@ -172,11 +146,7 @@ fn garbage_instead_of_a_handshake() {
         assert_eq!(client.read_byte(), Ok(Some(b'S')));
         client.send(&[b'x'; 100]);
         let _ = client.within(Duration::from_secs(1));
-        assert_eq!(
-            secured_login(&secured, endpoint),
-            "1",
-            "others are not disturbed"
-        );
+        assert_eq!(secured_login(&secured, endpoint), "1", "others are not disturbed");
     });
 }
 
@@ -188,9 +158,7 @@ fn secured_login(secured: &Secured, endpoint: &Endpoint) -> String {
 
 /// The hash of a certificate for `tls-server-end-point`; ours are signed with SHA-256.
 fn end_point(certificate: &[u8]) -> Vec<u8> {
-    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate)
-        .as_ref()
-        .to_vec()
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate).as_ref().to_vec()
 }
 
 #[test]
@@ -200,15 +168,8 @@ fn channel_binding() {
         let attempt = |gs2: &str, mechanism: &str, spoil: bool| -> Vec<Message> {
             let mut client = secured.dial(endpoint);
             client.send(&app().packet());
-            let offered = client
-                .until(b'R')
-                .expect("an answer")
-                .pop()
-                .expect("a message");
-            assert_eq!(
-                text(&offered.body[4..]),
-                "SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"
-            );
+            let offered = client.until(b'R').expect("an answer").pop().expect("a message");
+            assert_eq!(text(&offered.body[4..]), "SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0");
             let mut scram = Scram::new(APP.1.as_bytes());
             scram.gs2 = gs2.into();
             if gs2.starts_with("p=") {
@@ -220,9 +181,7 @@ fn channel_binding() {
             client.send(&msg::password(&scram.first(mechanism)));
             let challenge = client.read().expect("an answer").expect("it is not closed");
             if challenge.tag == b'R' {
-                let proof = scram
-                    .last(&text(&challenge.body[4..]))
-                    .expect("a challenge");
+                let proof = scram.last(&text(&challenge.body[4..])).expect("a challenge");
                 client.send(&msg::password(&proof));
                 return client.until(b'Z').expect("an end");
             }
@@ -230,16 +189,8 @@ fn channel_binding() {
         };
         let plus = "SCRAM-SHA-256-PLUS";
         let ends = |messages: &[Message]| messages.last().map(|m| m.tag);
-        assert_eq!(
-            ends(&attempt("p=tls-server-end-point,,", plus, false)),
-            Some(b'Z'),
-            "bound"
-        );
-        assert_eq!(
-            ends(&attempt("n,,", "SCRAM-SHA-256", false)),
-            Some(b'Z'),
-            "a client without binding"
-        );
+        assert_eq!(ends(&attempt("p=tls-server-end-point,,", plus, false)), Some(b'Z'), "bound");
+        assert_eq!(ends(&attempt("n,,", "SCRAM-SHA-256", false)), Some(b'Z'), "a client without binding");
         let downgraded = attempt("y,,", "SCRAM-SHA-256", false);
         assert_eq!(
             downgraded.last().map(Message::sqlstate).as_deref(),
@@ -270,15 +221,10 @@ fn direct_tls() {
     let check = |endpoint: &Endpoint| {
         let dial = |alpn: &[&str]| -> Result<Client, String> {
             let client = Client::dial(endpoint).map_err(|e| e.to_string())?;
-            client
-                .start_tls(secured.authority.client(None, alpn), "localhost")
-                .map_err(|e| e.to_string())
+            client.start_tls(secured.authority.client(None, alpn), "localhost").map_err(|e| e.to_string())
         };
         let mut client = dial(&["postgresql"]).expect("a direct TLS session");
-        assert_eq!(
-            client.login(&app()).expect("a login").last().map(|m| m.tag),
-            Some(b'Z')
-        );
+        assert_eq!(client.login(&app()).expect("a login").last().map(|m| m.tag), Some(b'Z'));
         assert_eq!(client.value("select 1"), "1");
         for alpn in [&["http/1.1"][..], &[]] {
             let refused = dial(alpn).and_then(|mut client| client.login(&app()));
@@ -287,11 +233,7 @@ fn direct_tls() {
         }
         let mut client = dial(&["postgresql"]).expect("a direct TLS session");
         client.send(&msg::ssl_request());
-        assert_ne!(
-            client.read_byte(),
-            Ok(Some(b'S')),
-            "SSLRequest within direct TLS"
-        );
+        assert_ne!(client.read_byte(), Ok(Some(b'S')), "SSLRequest within direct TLS");
     };
     if pg_version() >= 17 {
         check(&secured.cluster.tcp());
@@ -304,14 +246,10 @@ fn direct_tls() {
 
 #[test]
 fn tls_required_of_clients() {
-    let secured = Secured::start(
-        "hostssl all all 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 reject",
-    );
+    let secured =
+        Secured::start("hostssl all all 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 reject");
     let check = |endpoint: &Endpoint| {
-        let messages = Client::dial(endpoint)
-            .expect("it connects")
-            .login(&app())
-            .expect("an answer");
+        let messages = Client::dial(endpoint).expect("it connects").login(&app()).expect("an answer");
         assert_eq!(
             messages.last().map(Message::sqlstate).as_deref(),
             Some("28000"),
@@ -322,11 +260,7 @@ fn tls_required_of_clients() {
     check(&secured.cluster.tcp());
     if !direct_only() {
         let folder = Folder::new();
-        check(
-            &secured
-                .proxy(&folder, APP, "sslmode=require", "require")
-                .endpoint(),
-        );
+        check(&secured.proxy(&folder, APP, "sslmode=require", "require").endpoint());
     }
 }
 
@@ -334,17 +268,13 @@ fn tls_required_of_clients() {
 fn client_certificates() {
     let secured = Secured::start("hostssl all all 127.0.0.1/32 cert");
     let stranger = Authority::new();
-    let attempt =
-        |endpoint: &Endpoint, identity: Option<&Identity>| -> Result<Vec<Message>, String> {
-            let mut client = Client::dial(endpoint).map_err(|e| e.to_string())?;
-            client.send(&msg::ssl_request());
-            assert_eq!(client.read_byte(), Ok(Some(b'S')));
-            let config = secured.authority.client(identity, &[]);
-            client
-                .start_tls(config, "localhost")
-                .map_err(|e| e.to_string())?
-                .login(&app())
-        };
+    let attempt = |endpoint: &Endpoint, identity: Option<&Identity>| -> Result<Vec<Message>, String> {
+        let mut client = Client::dial(endpoint).map_err(|e| e.to_string())?;
+        client.send(&msg::ssl_request());
+        assert_eq!(client.read_byte(), Ok(Some(b'S')));
+        let config = secured.authority.client(identity, &[]);
+        client.start_tls(config, "localhost").map_err(|e| e.to_string())?.login(&app())
+    };
     let check = |endpoint: &Endpoint| {
         let own = secured.authority.identity("app");
         let messages = attempt(endpoint, Some(&own)).expect("a login");
@@ -356,19 +286,14 @@ fn client_certificates() {
             (Some(&stranger.identity("app")), "of an unknown authority"),
         ] {
             let refused = attempt(endpoint, identity);
-            let logged_in = refused
-                .as_ref()
-                .is_ok_and(|messages| messages.iter().any(|m| m.tag == b'Z'));
+            let logged_in = refused.as_ref().is_ok_and(|messages| messages.iter().any(|m| m.tag == b'Z'));
             assert!(!logged_in, "a certificate {why}: {refused:?}");
         }
     };
     check(&secured.cluster.tcp());
     if !direct_only() {
-        let plain = Secured {
-            authority: Authority::new(),
-            cluster: Cluster::start("", &[]),
-            server: secured.server,
-        };
+        let plain =
+            Secured { authority: Authority::new(), cluster: Cluster::start("", &[]), server: secured.server };
         let folder = Folder::new();
         let write = |name: &str, content: &str| {
             std::fs::write(folder.0.join(name), content).expect("a file can be written");
@@ -387,9 +312,8 @@ fn client_certificates() {
 
 #[test]
 fn tls_towards_the_server() {
-    let secured = Secured::start(
-        "hostssl all all 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 reject",
-    );
+    let secured =
+        Secured::start("hostssl all all 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 reject");
     let mut client = secured.dial(&secured.cluster.tcp());
     client.login(&app()).expect("a login");
     let in_tls = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
@@ -403,11 +327,8 @@ fn tls_towards_the_server() {
     let stranger = folder.0.join("stranger.crt");
     std::fs::write(&stranger, Authority::new().pem()).expect("a file can be written");
     let url = |mode: &str, ca: &std::path::Path, host: &str| {
-        let url = secured.cluster.url(
-            APP,
-            "postgres",
-            &format!("sslmode={mode}&sslrootcert={}", ca.display()),
-        );
+        let url =
+            secured.cluster.url(APP, "postgres", &format!("sslmode={mode}&sslrootcert={}", ca.display()));
         url.replace("127.0.0.1", host)
     };
     for (url, works) in [
@@ -421,16 +342,8 @@ fn tls_towards_the_server() {
     ] {
         let proxy = Proxy::start(&url);
         let mut client = Client::dial(&proxy.endpoint()).expect("it connects");
-        let logged_in = client
-            .login(&app())
-            .expect("an answer")
-            .last()
-            .is_some_and(|m| m.tag == b'Z');
-        let reached = logged_in
-            && client
-                .simple(in_tls)
-                .iter()
-                .any(|m| m.tag == b'D' && m.value() == "t");
+        let logged_in = client.login(&app()).expect("an answer").last().is_some_and(|m| m.tag == b'Z');
+        let reached = logged_in && client.simple(in_tls).iter().any(|m| m.tag == b'D' && m.value() == "t");
         assert_eq!(reached, works, "{url}");
     }
 }
@@ -443,14 +356,7 @@ fn early_data_of_a_server() {
     let server = ScriptedServer::start(|_, peer| {
         // CVE-2021-23222: plain bytes behind the `S` must never be read as if they came through TLS.
         if peer.expect(&msg::ssl_request()).is_ok() {
-            peer.send(
-                &[
-                    b"S".to_vec(),
-                    msg::frame(b'R', &[0; 4]),
-                    msg::frame(b'Z', b"I"),
-                ]
-                .concat(),
-            );
+            peer.send(&[b"S".to_vec(), msg::frame(b'R', &[0; 4]), msg::frame(b'Z', b"I")].concat());
             peer.stall(Duration::from_secs(3));
         }
         Ok(())
@@ -459,9 +365,7 @@ fn early_data_of_a_server() {
         .config("[limits]\nqueue_timeout = \"2s\"\n");
     let proxy = Proxy::start_with(&options);
     let mut client = Client::dial(&proxy.endpoint()).expect("it connects");
-    let messages = client
-        .login(&Login::new(APP.0, APP.1, "app"))
-        .expect("an answer");
+    let messages = client.login(&Login::new(APP.0, APP.1, "app")).expect("an answer");
     assert!(messages.iter().any(|m| m.tag == b'E'), "{messages:?}");
     assert!(!messages.iter().any(|m| m.tag == b'Z'), "{messages:?}");
 }

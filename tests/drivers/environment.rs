@@ -37,9 +37,7 @@ pub fn node_modules() -> PathBuf {
 
 /// The suite of a driver, beside this file.
 pub fn suite(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/drivers")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drivers").join(name)
 }
 
 /// Installs unless that was done; a folder without the mark is one whose installation was interrupted.

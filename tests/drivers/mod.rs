@@ -35,10 +35,7 @@ struct Target {
 impl Target {
     /// The connection string.
     fn url(&self) -> String {
-        format!(
-            "postgres://{}:{}@{}:{}/{}",
-            APP.0, APP.1, self.host, self.port, self.database
-        )
+        format!("postgres://{}:{}@{}:{}/{}", APP.0, APP.1, self.host, self.port, self.database)
     }
 
     /// A program of PostgreSQL that connects here.
@@ -77,11 +74,7 @@ fn directly_and_through_pgweir(suite: impl Fn(&Target)) {
 }
 
 fn target(port: u16, database: &Database<'_>) -> Target {
-    Target {
-        host: "127.0.0.1".into(),
-        port,
-        database: database.name.clone(),
-    }
+    Target { host: "127.0.0.1".into(), port, database: database.name.clone() }
 }
 
 /// Runs a program of a suite to its end, which must be a success.
@@ -91,10 +84,7 @@ fn run(command: &mut Command) -> String {
 
 /// Runs a future with a deadline, on a runtime of its own.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime
         .block_on(async { tokio::time::timeout(Duration::from_secs(120), future).await })
         .expect("the suite ends in time")

@@ -8,13 +8,8 @@ fn init(target: &Target) {
 
 fn bench(target: &Target, arguments: &[&str]) {
     let mut pgbench = target.program("pgbench");
-    let said = run(pgbench
-        .args(["-n", "-c", "20", "-j", "2", "-t", "50"])
-        .args(arguments));
-    assert!(
-        said.contains("number of transactions actually processed: 1000/1000"),
-        "{said}"
-    );
+    let said = run(pgbench.args(["-n", "-c", "20", "-j", "20", "-t", "50"]).args(arguments));
+    assert!(said.contains("number of transactions actually processed: 1000/1000"), "{said}");
     assert!(said.contains("number of failed transactions: 0 "), "{said}");
 }
 

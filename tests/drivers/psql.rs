@@ -85,26 +85,19 @@ fn psql_prints_the_same() {
         let script = folder.0.join("script.sql");
         fs::write(&script, SCRIPT).expect("a file can be written");
         let mut psql = target.program("psql");
-        psql.args(["-X", "-a", "-f"])
-            .arg(&script)
-            .current_dir(&folder.0);
+        psql.args(["-X", "-a", "-f"]).arg(&script).current_dir(&folder.0);
         let output = command::run(&mut psql, Duration::from_secs(60));
         // The oid of the large object, and the process id of the notification, are not the same twice.
-        let text = format!("{}\n{}", output.stdout, output.stderr)
-            .replace(&folder.0.display().to_string(), "");
+        let text =
+            format!("{}\n{}", output.stdout, output.stderr).replace(&folder.0.display().to_string(), "");
         let text: Vec<&str> = text
             .lines()
             .filter(|l| !l.starts_with("lo_import ") && !l.contains("server process with PID"))
             .collect();
         let text = text.join("\n").replace(&target.database, "DATABASE");
+        assert!(text.contains("division by zero") && text.contains("COPY 2"), "{text}");
         assert!(
-            text.contains("division by zero") && text.contains("COPY 2"),
-            "{text}"
-        );
-        assert!(
-            output
-                .stdout
-                .contains("Asynchronous notification \"ch\" with payload \"payload\""),
+            output.stdout.contains("Asynchronous notification \"ch\" with payload \"payload\""),
             "{text}"
         );
         match first.take() {
@@ -118,16 +111,7 @@ fn psql_prints_the_same() {
 fn psql_single_transaction_and_variables() {
     directly_and_through_pgweir(|target| {
         let psql = |sql: &str| {
-            run(target.program("psql").args([
-                "-X",
-                "-A",
-                "-t",
-                "-1",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-c",
-                sql,
-            ]))
+            run(target.program("psql").args(["-X", "-A", "-t", "-1", "-v", "ON_ERROR_STOP=1", "-c", sql]))
         };
         psql("create table t (i int)");
         psql("insert into t values (1); insert into t values (2)");
@@ -151,11 +135,8 @@ fn psql_single_transaction_and_variables() {
 fn dump_and_restore() {
     let first = RefCell::new(None::<String>);
     directly_and_through_pgweir(|target| {
-        let psql = |sql: &str| {
-            run(target
-                .program("psql")
-                .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql]))
-        };
+        let psql =
+            |sql: &str| run(target.program("psql").args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql]));
         psql(
             "create schema s; create table s.t (i serial primary key, \"odd name\" text, a int[]); create view v as select 1 as x; create sequence q start 7",
         );
@@ -164,28 +145,18 @@ fn dump_and_restore() {
         );
         let dump = run(target.program("pg_dump").args(["--no-owner"]));
         // Newer versions write a random key against injection.
-        let lines: Vec<&str> = dump
-            .lines()
-            .filter(|l| !l.starts_with("\\restrict") && !l.starts_with("\\unrestrict"))
-            .collect();
+        let lines: Vec<&str> =
+            dump.lines().filter(|l| !l.starts_with("\\restrict") && !l.starts_with("\\unrestrict")).collect();
         let stable = lines.join("\n");
         assert!(stable.contains("row 1000\t{1000,NULL}"));
         psql("drop schema s cascade; drop view v; drop sequence q");
         let restored = command::run_with_input(
-            target
-                .program("psql")
-                .args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]),
+            target.program("psql").args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]),
             &dump,
             Duration::from_secs(60),
         );
         restored.success();
-        assert_eq!(
-            run(target
-                .program("psql")
-                .args(["-XAtc", "select count(*) from s.t"]))
-            .trim(),
-            "1000"
-        );
+        assert_eq!(run(target.program("psql").args(["-XAtc", "select count(*) from s.t"])).trim(), "1000");
         match first.take() {
             None => *first.borrow_mut() = Some(stable),
             Some(direct) => assert_eq!(direct, stable),
@@ -207,20 +178,13 @@ fn psql_interrupted() {
         let mut superuser = crate::harness::cluster::Cluster::shared().superuser(&target.database);
         crate::harness::eventually("the statement runs", || superuser.value(running) == "1");
         let kill = format!("kill -INT {}", child.id());
-        assert!(
-            std::process::Command::new("sh")
-                .args(["-c", &kill])
-                .status()
-                .expect("sh runs")
-                .success()
-        );
+        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().expect("sh runs").success());
         let status = command::wait(&mut child, Duration::from_secs(10));
         let _ = child.kill();
         let said = child.wait_with_output().expect("its output");
         assert!(status.is_some(), "psql ends when it is interrupted");
         assert!(
-            String::from_utf8_lossy(&said.stderr)
-                .contains("canceling statement due to user request"),
+            String::from_utf8_lossy(&said.stderr).contains("canceling statement due to user request"),
             "{said:?}"
         );
     });

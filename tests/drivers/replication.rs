@@ -11,15 +11,7 @@ use crate::harness::{direct_only, eventually};
 fn program(name: &str, port: u16) -> Command {
     let mut command = Command::new(pg_bin().join(name));
     command
-        .args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port.to_string(),
-            "-U",
-            SUPERUSER.0,
-            "-w",
-        ])
+        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", SUPERUSER.0, "-w"])
         .env("PGPASSWORD", SUPERUSER.1);
     command
 }
@@ -38,9 +30,7 @@ fn base_backup() {
     directly_and_through_pgweir(|port, _| {
         let folder = Folder::new();
         let mut backup = program("pg_basebackup", port);
-        backup
-            .args(["--checkpoint=fast", "--no-sync", "-X", "stream", "-D"])
-            .arg(folder.0.join("copy"));
+        backup.args(["--checkpoint=fast", "--no-sync", "-X", "stream", "-D"]).arg(folder.0.join("copy"));
         command::run(&mut backup, Duration::from_secs(60)).success();
         assert!(folder.0.join("copy/PG_VERSION").exists());
         let verify = command::run(
@@ -56,20 +46,14 @@ fn received_wal() {
     directly_and_through_pgweir(|port, cluster| {
         let folder = Folder::new();
         let mut receive = program("pg_receivewal", port);
-        let child = receive
-            .args(["--no-loop", "--no-sync", "-D"])
-            .arg(&folder.0)
-            .stderr(Stdio::null())
-            .spawn();
+        let child =
+            receive.args(["--no-loop", "--no-sync", "-D"]).arg(&folder.0).stderr(Stdio::null()).spawn();
         let mut child = child.expect("pg_receivewal starts");
         let mut superuser = cluster.superuser("postgres");
         eventually("a whole WAL segment arrived", || {
             superuser.run("select pg_logical_emit_message(false, 'test', 'text')");
             superuser.run("select pg_switch_wal()");
-            let names = std::fs::read_dir(&folder.0)
-                .expect("the folder")
-                .flatten()
-                .map(|e| e.file_name());
+            let names = std::fs::read_dir(&folder.0).expect("the folder").flatten().map(|e| e.file_name());
             names.filter(|name| name.len() == 24).count() > 0
         });
         let _ = child.kill();
@@ -82,29 +66,10 @@ fn logical_changes() {
     directly_and_through_pgweir(|port, cluster| {
         let folder = Folder::new();
         let out = folder.0.join("out");
-        let create = [
-            "-d",
-            "postgres",
-            "--slot=logical",
-            "--create-slot",
-            "-P",
-            "test_decoding",
-        ];
-        command::run(
-            program("pg_recvlogical", port).args(create),
-            Duration::from_secs(30),
-        )
-        .success();
+        let create = ["-d", "postgres", "--slot=logical", "--create-slot", "-P", "test_decoding"];
+        command::run(program("pg_recvlogical", port).args(create), Duration::from_secs(30)).success();
         let mut child = program("pg_recvlogical", port)
-            .args([
-                "-d",
-                "postgres",
-                "--slot=logical",
-                "--start",
-                "--no-loop",
-                "--fsync-interval=0",
-                "-f",
-            ])
+            .args(["-d", "postgres", "--slot=logical", "--start", "--no-loop", "--fsync-interval=0", "-f"])
             .arg(&out)
             .stderr(Stdio::null())
             .spawn()
@@ -119,16 +84,10 @@ fn logical_changes() {
         let _ = child.wait();
         let mut superuser = cluster.superuser("postgres");
         eventually("the slot is free", || {
-            superuser.value("select active from pg_replication_slots where slot_name = 'logical'")
-                == "f"
+            superuser.value("select active from pg_replication_slots where slot_name = 'logical'") == "f"
         });
         command::run(
-            program("pg_recvlogical", port).args([
-                "-d",
-                "postgres",
-                "--slot=logical",
-                "--drop-slot",
-            ]),
+            program("pg_recvlogical", port).args(["-d", "postgres", "--slot=logical", "--drop-slot"]),
             Duration::from_secs(30),
         )
         .success();

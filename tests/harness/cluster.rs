@@ -65,10 +65,7 @@ impl Cluster {
                 Err(e) => last = Some(e),
             }
         }
-        panic!(
-            "no PostgreSQL could be started: {}",
-            last.unwrap_or_default()
-        );
+        panic!("no PostgreSQL could be started: {}", last.unwrap_or_default());
     }
 
     /// Address on IPv4.
@@ -94,18 +91,12 @@ impl Cluster {
     /// A connection string for a user and a database; `query` goes behind the `?`.
     pub fn url(&self, user: (&str, &str), database: &str, query: &str) -> String {
         let (name, password) = user;
-        format!(
-            "postgres://{name}:{password}@127.0.0.1:{}/{database}?{query}",
-            self.port
-        )
+        format!("postgres://{name}:{password}@127.0.0.1:{}/{database}?{query}", self.port)
     }
 
     /// A superuser's session, directly at the server.
     pub fn superuser(&self, database: &str) -> Client {
-        Client::connect(
-            &self.unix(),
-            &Login::new(SUPERUSER.0, SUPERUSER.1, database),
-        )
+        Client::connect(&self.unix(), &Login::new(SUPERUSER.0, SUPERUSER.1, database))
     }
 
     /// An empty database, owned by `app`, whose name nobody else has.
@@ -122,14 +113,10 @@ impl Cluster {
         let port = free_port();
         let dir = new_dir();
         let data = dir.join("data");
-        prepare(&dir, &data, port, conf, files, hba)
-            .map_err(|e| format!("{}: {e}", dir.display()))?;
+        prepare(&dir, &data, port, conf, files, hba).map_err(|e| format!("{}: {e}", dir.display()))?;
         let mut command = Command::new("sh");
         command.arg("-c").arg(WATCHER).arg("watcher").arg(&dir);
-        let server = as_server_user(&pg_bin().join("postgres"))
-            .arg("-D")
-            .arg(&data)
-            .to_words();
+        let server = as_server_user(&pg_bin().join("postgres")).arg("-D").arg(&data).to_words();
         // Its own process group: an interrupt from the keyboard must leave it alive to clean up.
         let watcher = command
             .args(server)
@@ -199,10 +186,7 @@ impl<'a> Database<'a> {
     pub fn replace_by(&mut self, copy: Self) {
         let mut server = self.cluster.superuser("postgres");
         server.run(&format!("drop database {} with (force)", self.name));
-        server.run(&format!(
-            "alter database {} rename to {}",
-            copy.name, self.name
-        ));
+        server.run(&format!("alter database {} rename to {}", copy.name, self.name));
         std::mem::forget(copy);
     }
 
@@ -210,9 +194,7 @@ impl<'a> Database<'a> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("case_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let template = template.unwrap_or("template1");
-        cluster.superuser("postgres").run(&format!(
-            "create database {name} template {template} owner app"
-        ));
+        cluster.superuser("postgres").run(&format!("create database {name} template {template} owner app"));
         Self { cluster, name }
     }
 }
@@ -220,9 +202,7 @@ impl<'a> Database<'a> {
 impl Drop for Database<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.cluster
-                .superuser("postgres")
-                .run(&format!("drop database {} with (force)", self.name));
+            self.cluster.superuser("postgres").run(&format!("drop database {} with (force)", self.name));
         }
     }
 }
@@ -235,22 +215,13 @@ pub fn pg_bin() -> &'static Path {
             return dir.into();
         }
         let version = |path: &Path| -> u32 {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             name.parse().unwrap_or(0)
         };
-        let installed = fs::read_dir("/usr/lib/postgresql")
-            .expect("PostgreSQL is installed in /usr/lib/postgresql");
-        let newest = installed
-            .flatten()
-            .map(|e| e.path())
-            .max_by_key(|p| version(p));
-        newest
-            .expect("a version of PostgreSQL is installed")
-            .join("bin")
+        let installed =
+            fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed in /usr/lib/postgresql");
+        let newest = installed.flatten().map(|e| e.path()).max_by_key(|p| version(p));
+        newest.expect("a version of PostgreSQL is installed").join("bin")
     })
 }
 
@@ -258,10 +229,7 @@ pub fn pg_bin() -> &'static Path {
 pub fn pg_version() -> u32 {
     static VERSION: OnceLock<u32> = OnceLock::new();
     *VERSION.get_or_init(|| {
-        let out = Command::new(pg_bin().join("postgres"))
-            .arg("--version")
-            .output()
-            .expect("postgres runs");
+        let out = Command::new(pg_bin().join("postgres")).arg("--version").output().expect("postgres runs");
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
         let number = text.split_whitespace().nth(2).unwrap_or_default();
         number
@@ -275,10 +243,7 @@ pub fn pg_version() -> u32 {
 /// A port on which nobody listens now.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
+    listener.local_addr().expect("a bound socket has an address").port()
 }
 
 /// A new folder under the system's temporary one; short, because socket names are limited to 107 bytes.
@@ -358,13 +323,7 @@ fn make_template(dir: &Path) -> io::Result<()> {
     let mut initdb = as_server_user(&pg_bin().join("initdb"));
     initdb.arg("-D").arg(&data).arg("--pwfile").arg(&password);
     run(initdb
-        .args([
-            "-U",
-            SUPERUSER.0,
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale=C.UTF-8",
-        ])
+        .args(["-U", SUPERUSER.0, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"])
         .args(["--no-sync", "--wal-segsize=1"]))?;
     let roles = format!(
         "create role {} login replication password '{}'\n\
@@ -376,11 +335,7 @@ fn make_template(dir: &Path) -> io::Result<()> {
     let script = dir.join("roles.sql");
     fs::write(&script, roles)?;
     let mut single = as_server_user(&pg_bin().join("postgres"));
-    run(single
-        .args(["--single", "-D"])
-        .arg(&data)
-        .arg("postgres")
-        .stdin(File::open(script)?))
+    run(single.args(["--single", "-D"]).arg(&data).arg("postgres").stdin(File::open(script)?))
 }
 
 /// A command run as `postgres` where we are root, which the server refuses to be.
@@ -389,25 +344,12 @@ fn as_server_user(program: &Path) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command
-        .args([
-            "--reuid=postgres",
-            "--regid=postgres",
-            "--init-groups",
-            "--",
-        ])
-        .arg(program);
+    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(program);
     command
 }
 
 fn give_to_server_user(dir: &Path) -> io::Result<()> {
-    if is_root() {
-        run(Command::new("chown")
-            .args(["-R", "postgres:postgres"])
-            .arg(dir))
-    } else {
-        Ok(())
-    }
+    if is_root() { run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(dir)) } else { Ok(()) }
 }
 
 fn is_root() -> bool {
@@ -429,10 +371,7 @@ fn run(command: &mut Command) -> io::Result<()> {
         return Ok(());
     }
     let said = [out.stdout, out.stderr].concat();
-    Err(io::Error::other(format!(
-        "{command:?}: {}",
-        String::from_utf8_lossy(&said)
-    )))
+    Err(io::Error::other(format!("{command:?}: {}", String::from_utf8_lossy(&said))))
 }
 
 trait ToWords {
@@ -441,9 +380,6 @@ trait ToWords {
 
 impl ToWords for Command {
     fn to_words(&self) -> Vec<std::ffi::OsString> {
-        std::iter::once(self.get_program())
-            .chain(self.get_args())
-            .map(Into::into)
-            .collect()
+        std::iter::once(self.get_program()).chain(self.get_args()).map(Into::into).collect()
     }
 }

@@ -21,11 +21,7 @@ pub struct Output {
 impl Output {
     /// Its standard output, if it succeeded; else a panic with everything it said.
     pub fn success(self) -> String {
-        assert!(
-            self.ok,
-            "the program failed\n--- stdout\n{}\n--- stderr\n{}",
-            self.stdout, self.stderr
-        );
+        assert!(self.ok, "the program failed\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self.stdout
     }
 }
@@ -41,34 +37,20 @@ pub fn run_with_input(command: &mut Command, input: &str, deadline: Duration) ->
     let file = |name: &str| dir.0.join(name);
     fs::write(file("in"), input).expect("the input can be written");
     let mut child = command
-        .stdin(Stdio::from(
-            File::open(file("in")).expect("the input exists"),
-        ))
-        .stdout(Stdio::from(
-            File::create(file("out")).expect("a file can be made"),
-        ))
-        .stderr(Stdio::from(
-            File::create(file("err")).expect("a file can be made"),
-        ))
+        .stdin(Stdio::from(File::open(file("in")).expect("the input exists")))
+        .stdout(Stdio::from(File::create(file("out")).expect("a file can be made")))
+        .stderr(Stdio::from(File::create(file("err")).expect("a file can be made")))
         .spawn()
         .unwrap_or_else(|e| panic!("{command:?} does not start: {e}"));
     let status = wait(&mut child, deadline);
-    let read = |name: &str| {
-        String::from_utf8_lossy(&fs::read(file(name)).unwrap_or_default()).into_owned()
-    };
+    let read = |name: &str| String::from_utf8_lossy(&fs::read(file(name)).unwrap_or_default()).into_owned();
     let (stdout, stderr) = (read("out"), read("err"));
     let Some(status) = status else {
         let _ = child.kill();
         let _ = child.wait();
-        panic!(
-            "{command:?} did not end within {deadline:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
-        );
+        panic!("{command:?} did not end within {deadline:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
     };
-    Output {
-        ok: status.success(),
-        stdout,
-        stderr,
-    }
+    Output { ok: status.success(), stdout, stderr }
 }
 
 /// Waits for a child; `None` if it is still running at the deadline.

@@ -187,13 +187,7 @@ pub fn password(data: &[u8]) -> Vec<u8> {
 
 /// Parse, Bind, Describe and Execute of the unnamed statement and portal, without Sync.
 pub fn unnamed(sql: &str, params: &[&str]) -> Vec<u8> {
-    [
-        parse("", sql),
-        bind("", "", params),
-        describe_portal(""),
-        execute("", 0),
-    ]
-    .concat()
+    [parse("", sql), bind("", "", params), describe_portal(""), execute("", 0)].concat()
 }
 
 fn target(kind: u8, name: &str) -> Vec<u8> {

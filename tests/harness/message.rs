@@ -17,11 +17,7 @@ pub struct Message {
 impl Message {
     /// The command tag of a CommandComplete, else an empty text.
     pub fn command_tag(&self) -> String {
-        if self.tag == b'C' {
-            text(&self.body[..self.body.len() - 1])
-        } else {
-            String::new()
-        }
+        if self.tag == b'C' { text(&self.body[..self.body.len() - 1]) } else { String::new() }
     }
 
     /// The fields of an ErrorResponse or NoticeResponse, in the order they came.
@@ -58,9 +54,7 @@ impl Message {
         let mut rest = self.body.get(2..).unwrap_or_default();
         while let Some((len, tail)) = rest.split_first_chunk::<4>() {
             let len = i32::from_be_bytes(*len);
-            let (value, after) = tail
-                .split_at_checked(len.max(0) as usize)
-                .unwrap_or((tail, &[]));
+            let (value, after) = tail.split_at_checked(len.max(0) as usize).unwrap_or((tail, &[]));
             values.push((len >= 0).then(|| value.to_vec()));
             rest = after;
         }
@@ -148,8 +142,7 @@ impl fmt::Display for Message {
             b'R' => write!(f, " {}", number(&self.body)),
             b't' => write!(f, " ({})", parameter_types(&self.body)),
             b'A' => {
-                let (channel, rest) =
-                    cut_str(self.body.get(4..).unwrap_or_default()).unwrap_or_default();
+                let (channel, rest) = cut_str(self.body.get(4..).unwrap_or_default()).unwrap_or_default();
                 write!(f, " {channel} {:?}", cut_str(rest).unwrap_or_default().0)
             }
             b'K' => Ok(()),
@@ -236,9 +229,7 @@ fn parameter_types(body: &[u8]) -> String {
 }
 
 fn number(bytes: &[u8]) -> u32 {
-    bytes
-        .first_chunk()
-        .map_or(0, |word| u32::from_be_bytes(*word))
+    bytes.first_chunk().map_or(0, |word| u32::from_be_bytes(*word))
 }
 
 fn join(items: impl Iterator<Item = String>) -> String {
@@ -256,10 +247,7 @@ fn short(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(SHOWN)];
     let printable = match std::str::from_utf8(head) {
         Ok(text) if !text.contains('\0') => text.chars().flat_map(visible).collect(),
-        _ => format!(
-            "0x{}",
-            head.iter().map(|b| format!("{b:02x}")).collect::<String>()
-        ),
+        _ => format!("0x{}", head.iter().map(|b| format!("{b:02x}")).collect::<String>()),
     };
     match bytes.len() - head.len() {
         0 => printable,

@@ -31,10 +31,7 @@ pub fn big() -> bool {
 pub fn eventually(what: &str, mut question: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(10);
     while !question() {
-        assert!(
-            Instant::now() < end,
-            "in ten seconds it did not come true: {what}"
-        );
+        assert!(Instant::now() < end, "in ten seconds it did not come true: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

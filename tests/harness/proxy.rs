@@ -26,10 +26,7 @@ pub struct ProxyOptions {
 impl ProxyOptions {
     /// A connection string and nothing else.
     pub fn url(url: &str) -> Self {
-        Self {
-            url: Some(url.into()),
-            ..Self::default()
-        }
+        Self { url: Some(url.into()), ..Self::default() }
     }
 
     /// More lines of the settings file.
@@ -50,10 +47,7 @@ pub struct Proxy {
 impl Proxy {
     /// Starts it in front of a connection string.
     pub fn start(url: &str) -> Self {
-        Self::start_with(&ProxyOptions {
-            url: Some(url.into()),
-            ..ProxyOptions::default()
-        })
+        Self::start_with(&ProxyOptions { url: Some(url.into()), ..ProxyOptions::default() })
     }
 
     /// Starts it with any options, and waits until it accepts.
@@ -64,8 +58,7 @@ impl Proxy {
         let mut command = dying_with_us(&program());
         command.args(["run", "--listen", &addr.to_string()]);
         let path = dir.0.join("pgweir.toml");
-        fs::write(&path, format!("http = \"off\"\n{}", options.config))
-            .expect("the settings can be written");
+        fs::write(&path, format!("http = \"off\"\n{}", options.config)).expect("the settings can be written");
         command.arg("--config").arg(path);
         command.args(&options.args).args(&options.url);
         let child = command
@@ -98,10 +91,7 @@ impl Proxy {
     /// Sends it a signal by name (`TERM`, `HUP`, ...).
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
-        let status = Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .expect("sh runs");
+        let status = Command::new("sh").args(["-c", &kill]).status().expect("sh runs");
         assert!(status.success(), "{kill} failed");
     }
 
@@ -114,17 +104,9 @@ impl Proxy {
 
     /// Its resident memory in bytes.
     pub fn memory(&self) -> u64 {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status
-            .lines()
-            .find_map(|l| l.strip_prefix("VmRSS:"))
-            .unwrap_or_default();
-        line.trim()
-            .trim_end_matches(" kB")
-            .parse::<u64>()
-            .unwrap_or(0)
-            * 1024
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
     }
 
     fn wait_until_up(&mut self) {
@@ -135,11 +117,7 @@ impl Proxy {
             }
             let ended = self.child.try_wait().ok().flatten();
             let late = Instant::now() > end;
-            assert!(
-                ended.is_none() && !late,
-                "pgweir did not come up ({ended:?})\n{}",
-                self.log()
-            );
+            assert!(ended.is_none() && !late, "pgweir did not come up ({ended:?})\n{}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -147,21 +125,13 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let crashed = self
-            .child
-            .try_wait()
-            .ok()
-            .flatten()
-            .is_some_and(|status| !status.success());
+        let crashed = self.child.try_wait().ok().flatten().is_some_and(|status| !status.success());
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() || crashed {
             eprintln!("--- log of pgweir at {}\n{}---", self.addr, self.log());
         }
-        assert!(
-            !crashed || std::thread::panicking(),
-            "pgweir ended by itself"
-        );
+        assert!(!crashed || std::thread::panicking(), "pgweir ended by itself");
     }
 }
 

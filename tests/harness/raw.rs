@@ -112,11 +112,7 @@ impl Client {
             Self::dial(endpoint).unwrap_or_else(|e| panic!("cannot connect to {endpoint:?}: {e}"));
         let messages = client.login(login).expect("the login is readable");
         let ready = messages.last().is_some_and(|m| m.tag == b'Z');
-        assert!(
-            ready,
-            "login of {} at {endpoint:?} failed: {messages:?}",
-            login.user
-        );
+        assert!(ready, "login of {} at {endpoint:?} failed: {messages:?}", login.user);
         client
     }
 
@@ -131,9 +127,7 @@ impl Client {
         let mut seen = Vec::new();
         let mut scram = Scram::new(&login.password);
         while let Some(message) = self.read()? {
-            let answer = (message.tag == b'R')
-                .then(|| answer(&message, login, &mut scram))
-                .transpose()?;
+            let answer = (message.tag == b'R').then(|| answer(&message, login, &mut scram)).transpose()?;
             let done = message.tag == b'Z';
             seen.push(message);
             if let Some(answer) = answer.flatten() {
@@ -152,15 +146,11 @@ impl Client {
             return Err(io::Error::other("TLS is for TCP"));
         };
         tcp.set_read_timeout(Some(READ_TIMEOUT))?;
-        let name =
-            rustls_pki_types::ServerName::try_from(name.to_string()).map_err(io::Error::other)?;
+        let name = rustls_pki_types::ServerName::try_from(name.to_string()).map_err(io::Error::other)?;
         let session = rustls::ClientConnection::new(config, name).map_err(io::Error::other)?;
         let mut tls = rustls::StreamOwned::new(session, tcp);
         tls.flush()?;
-        Ok(Self {
-            stream: Stream::Tls(Box::new(tls)),
-            ..self
-        })
+        Ok(Self { stream: Stream::Tls(Box::new(tls)), ..self })
     }
 
     /// The certificate that the peer showed.
@@ -175,16 +165,9 @@ impl Client {
     ///
     /// What the peer says meanwhile is taken in: a long pipeline must not dead-lock with its own answers.
     pub fn send(&mut self, bytes: &[u8]) {
-        let second = if bytes.len() > SMALL_WRITE {
-            self.stream.try_clone()
-        } else {
-            None
-        };
+        let second = if bytes.len() > SMALL_WRITE { self.stream.try_clone() } else { None };
         let Some(mut writer) = second else {
-            let _ = self
-                .stream
-                .write_all(bytes)
-                .and_then(|()| self.stream.flush());
+            let _ = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
             return;
         };
         let done = AtomicBool::new(false);
@@ -252,9 +235,7 @@ impl Client {
 
     /// Messages up to ReadyForQuery; panics where it does not come.
     pub fn until_ready(&mut self) -> Vec<Message> {
-        let messages = self
-            .until(b'Z')
-            .unwrap_or_else(|e| panic!("no ReadyForQuery: {e}"));
+        let messages = self.until(b'Z').unwrap_or_else(|e| panic!("no ReadyForQuery: {e}"));
         let ready = messages.last().is_some_and(|m| m.tag == b'Z');
         assert!(ready, "closed before ReadyForQuery, after {messages:?}");
         messages
@@ -271,11 +252,7 @@ impl Client {
         let messages = self.simple(sql);
         let failed = messages.iter().find(|m| m.tag == b'E');
         assert!(failed.is_none(), "{sql}: {failed:?}");
-        messages
-            .iter()
-            .find(|m| m.tag == b'D')
-            .map(Message::value)
-            .unwrap_or_default()
+        messages.iter().find(|m| m.tag == b'D').map(Message::value).unwrap_or_default()
     }
 
     /// Runs statements that must succeed.
@@ -287,9 +264,7 @@ impl Client {
     pub fn error(&mut self, sql: &str) -> String {
         let messages = self.simple(sql);
         let error = messages.iter().find(|m| m.tag == b'E');
-        error
-            .unwrap_or_else(|| panic!("{sql} succeeds: {messages:?}"))
-            .sqlstate()
+        error.unwrap_or_else(|| panic!("{sql} succeeds: {messages:?}")).sqlstate()
     }
 
     /// What arrives within this time: nothing, if the peer is quiet.
@@ -327,19 +302,13 @@ impl Client {
         };
         let len = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
         if !(4..1 << 30).contains(&len) {
-            return Err(format!(
-                "a frame of type {:?} and length {len}",
-                head[0] as char
-            ));
+            return Err(format!("a frame of type {:?} and length {len}", head[0] as char));
         }
         if rest.len() < len - 4 {
             self.inbox.reserve(len - 4 - rest.len());
             return Ok(None);
         }
-        let message = Message {
-            tag: head[0],
-            body: rest[..len - 4].to_vec(),
-        };
+        let message = Message { tag: head[0], body: rest[..len - 4].to_vec() };
         self.inbox.drain(..len + 1);
         Ok(Some(message))
     }
@@ -377,24 +346,17 @@ pub fn cancel(endpoint: &Endpoint, pid: i32, key: &[u8]) {
     let mut client = Client::dial(endpoint).expect("the cancel connection opens");
     client.send(&msg::cancel_request(pid, key));
     let answer = client.read();
-    assert!(
-        matches!(answer, Ok(None)),
-        "a CancelRequest is answered by closing, not by {answer:?}"
-    );
+    assert!(matches!(answer, Ok(None)), "a CancelRequest is answered by closing, not by {answer:?}");
 }
 
 /// The answer that an Authentication message asks for, `None` where it asks for none.
 fn answer(message: &Message, login: &Login, scram: &mut Scram) -> Result<Option<Vec<u8>>, String> {
-    let (kind, data) = message
-        .body
-        .split_first_chunk::<4>()
-        .ok_or("an Authentication message without a code")?;
+    let (kind, data) =
+        message.body.split_first_chunk::<4>().ok_or("an Authentication message without a code")?;
     let with_nul = |text: &[u8]| [text, &[0]].concat();
     Ok(match u32::from_be_bytes(*kind) {
         3 => Some(with_nul(&login.password)),
-        5 => Some(with_nul(
-            md5_answer(&login.user, &text(&login.password), data).as_bytes(),
-        )),
+        5 => Some(with_nul(md5_answer(&login.user, &text(&login.password), data).as_bytes())),
         10 => Some(scram.first(&mechanism(data, scram))),
         11 => Some(scram.last(&text(data))?),
         12 => {
@@ -413,26 +375,16 @@ fn mechanism(mut offered: &[u8], scram: &Scram) -> String {
         offered = rest;
     }
     let plus = "SCRAM-SHA-256-PLUS".to_string();
-    if !scram.binding.is_empty() && names.contains(&plus) {
-        plus
-    } else {
-        "SCRAM-SHA-256".into()
-    }
+    if !scram.binding.is_empty() && names.contains(&plus) { plus } else { "SCRAM-SHA-256".into() }
 }
 
 fn is_timeout(e: &io::Error) -> bool {
-    matches!(
-        e.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
+    matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 fn is_closed(e: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(
-        e.kind(),
-        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
-    )
+    matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 enum Stream {

@@ -53,16 +53,8 @@ impl Scram {
             return Err("the server's nonce does not extend ours".into());
         }
         let salt = BASE64.decode(part("s=")?).map_err(|e| e.to_string())?;
-        let iterations = part("i=")?
-            .parse()
-            .map_err(|_| "the iteration count is no number".to_string())?;
-        pbkdf2::derive(
-            pbkdf2::PBKDF2_HMAC_SHA256,
-            iterations,
-            &salt,
-            &self.password,
-            &mut self.salted,
-        );
+        let iterations = part("i=")?.parse().map_err(|_| "the iteration count is no number".to_string())?;
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, &self.password, &mut self.salted);
 
         let binding = BASE64.encode([self.gs2.as_bytes(), &self.binding].concat());
         let without_proof = format!("c={binding},r={nonce}");
@@ -70,11 +62,7 @@ impl Scram {
         let client_key = mac(&self.salted, b"Client Key");
         let stored_key = digest::digest(&digest::SHA256, &client_key);
         let signature = mac(stored_key.as_ref(), self.auth_message.as_bytes());
-        let proof: Vec<u8> = client_key
-            .iter()
-            .zip(&signature)
-            .map(|(a, b)| a ^ b)
-            .collect();
+        let proof: Vec<u8> = client_key.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
         Ok(format!("{without_proof},p={}", BASE64.encode(proof)).into_bytes())
     }
 
@@ -93,14 +81,9 @@ impl Scram {
 pub fn md5_answer(user: &str, password: &str, salt: &[u8]) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     let inner = hex(&Md5::digest(format!("{password}{user}")));
-    format!(
-        "md5{}",
-        hex(&Md5::digest([inner.as_bytes(), salt].concat()))
-    )
+    format!("md5{}", hex(&Md5::digest([inner.as_bytes(), salt].concat())))
 }
 
 fn mac(key: &[u8], data: &[u8]) -> Vec<u8> {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data)
-        .as_ref()
-        .to_vec()
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data).as_ref().to_vec()
 }

@@ -29,11 +29,7 @@ pub struct Session(char);
 #[derive(Debug, Clone)]
 pub enum Step {
     /// Log in as this user (default: `app`) with these further start-up parameters; the answer is compared.
-    Login(
-        Session,
-        Option<(&'static str, &'static str)>,
-        Vec<(&'static str, String)>,
-    ),
+    Login(Session, Option<(&'static str, &'static str)>, Vec<(&'static str, String)>),
     /// Log in as `app` on the connection that was dialled; the startup packet goes out byte by byte if so wanted.
     LoginHere(Session, bool),
     /// Connect without saying anything.
@@ -69,11 +65,7 @@ pub enum Step {
 impl Session {
     /// See [`Step::Login`].
     pub fn login(self, params: &[(&'static str, &str)]) -> Step {
-        Step::Login(
-            self,
-            None,
-            params.iter().map(|(n, v)| (*n, (*v).to_string())).collect(),
-        )
+        Step::Login(self, None, params.iter().map(|(n, v)| (*n, (*v).to_string())).collect())
     }
 
     /// See [`Step::Login`].
@@ -242,10 +234,7 @@ impl<'a> Case<'a> {
     where
         'a: 'b,
     {
-        Case {
-            cluster: Some(cluster),
-            ..self
-        }
+        Case { cluster: Some(cluster), ..self }
     }
 
     /// The proxy's connection string names the superuser: clients of other names are proven by pass-through.
@@ -326,11 +315,7 @@ impl<'a> Case<'a> {
         let mut database = cluster.database();
         database.setup(&self.setup);
         let copy = (!super::direct_only()).then(|| database.copy());
-        let endpoint = if self.direct_over_unix {
-            cluster.unix()
-        } else {
-            cluster.tcp()
-        };
+        let endpoint = if self.direct_over_unix { cluster.unix() } else { cluster.tcp() };
         let direct = self.play(form, cluster, &database, &endpoint);
         self.check(form, "directly", &direct);
         let Some(copy) = copy else { return };
@@ -342,13 +327,7 @@ impl<'a> Case<'a> {
         self.check(form, "through pgweir", &proxied);
     }
 
-    fn play(
-        &self,
-        form: Form,
-        cluster: &Cluster,
-        database: &Database,
-        endpoint: &Endpoint,
-    ) -> Vec<Line> {
+    fn play(&self, form: Form, cluster: &Cluster, database: &Database, endpoint: &Endpoint) -> Vec<Line> {
         let mut play = Play {
             form,
             cluster,
@@ -362,11 +341,7 @@ impl<'a> Case<'a> {
         for (n, step) in self.steps.iter().enumerate() {
             if let Err(e) = play.step(step) {
                 let so_far = print(&play.lines);
-                panic!(
-                    "{}: step {} at {endpoint:?}: {e}\n{so_far}",
-                    self.title(form),
-                    n + 1
-                );
+                panic!("{}: step {} at {endpoint:?}: {e}\n{so_far}", self.title(form), n + 1);
             }
         }
         play.lines
@@ -376,21 +351,11 @@ impl<'a> Case<'a> {
         let mut rest = lines.iter();
         for part in &self.expected {
             let found = rest.any(|line| line.text.contains(part));
-            assert!(
-                found,
-                "{}, {how}: no {part:?} where it should be\n{}",
-                self.title(form),
-                print(lines)
-            );
+            assert!(found, "{}, {how}: no {part:?} where it should be\n{}", self.title(form), print(lines));
         }
         for part in &self.never {
             let found = lines.iter().any(|line| line.text.contains(part));
-            assert!(
-                !found,
-                "{}, {how}: there is {part:?}\n{}",
-                self.title(form),
-                print(lines)
-            );
+            assert!(!found, "{}, {how}: there is {part:?}\n{}", self.title(form), print(lines));
         }
     }
 
@@ -405,18 +370,11 @@ impl<'a> Case<'a> {
         let mut out = String::new();
         for n in 0..direct.len().max(proxied.len()) {
             let (a, b) = (direct.get(n), proxied.get(n));
-            let mark = if a.zip(b).is_some_and(|(a, b)| same(a, b)) {
-                ' '
-            } else {
-                '!'
-            };
+            let mark = if a.zip(b).is_some_and(|(a, b)| same(a, b)) { ' ' } else { '!' };
             let shown = |line: Option<&&Line>| line.map_or("-", |l| &l.text).to_string();
             let _ = writeln!(out, "{mark} {:<78} | {}", shown(a), shown(b));
         }
-        panic!(
-            "{}: not the same, directly | through pgweir\n{out}",
-            self.title(form)
-        );
+        panic!("{}: not the same, directly | through pgweir\n{out}", self.title(form));
     }
 
     fn title(&self, form: Form) -> String {
@@ -441,9 +399,7 @@ impl Line {
 }
 
 fn print(lines: &[Line]) -> String {
-    lines
-        .iter()
-        .fold(String::new(), |out, line| out + "    " + &line.text + "\n")
+    lines.iter().fold(String::new(), |out, line| out + "    " + &line.text + "\n")
 }
 
 /// A case being played against one endpoint.
@@ -632,25 +588,13 @@ impl Play<'_> {
     }
 
     fn say(&mut self, text: String) {
-        self.lines.push(Line {
-            bytes: text.clone().into_bytes(),
-            text,
-            message: None,
-        });
+        self.lines.push(Line { bytes: text.clone().into_bytes(), text, message: None });
     }
 
     fn hear(&mut self, s: Session, message: Message) {
-        let stable = if self.creates_objects {
-            message.without_table_oids()
-        } else {
-            message.clone()
-        };
+        let stable = if self.creates_objects { message.without_table_oids() } else { message.clone() };
         let bytes = [&[s.0 as u8], &stable.comparable()[..]].concat();
-        let line = Line {
-            text: format!("{} {message}", s.0),
-            message: Some(message),
-            bytes,
-        };
+        let line = Line { text: format!("{} {message}", s.0), message: Some(message), bytes };
         self.lines.push(line);
     }
 }
@@ -662,8 +606,7 @@ fn summary(mut bytes: &[u8]) -> String {
         if out.len() > 300 {
             return out + " ...";
         }
-        let len =
-            (u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize).saturating_sub(4);
+        let len = (u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize).saturating_sub(4);
         let (body, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
         let _ = write!(out, " {}", text(&head[..1]).escape_debug());
         if head[0] == b'Q' {

@@ -29,21 +29,14 @@ impl ScriptedServer {
         F: Fn(usize, &mut Peer) -> Result<(), String> + Send + Sync + 'static,
     {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        let addr = listener
-            .local_addr()
-            .expect("a bound socket has an address");
+        let addr = listener.local_addr().expect("a bound socket has an address");
         let stop = Arc::new(AtomicBool::new(false));
         let failures = Arc::new(Mutex::new(Vec::new()));
         let acceptor = std::thread::spawn({
             let (stop, failures) = (stop.clone(), failures.clone());
             move || accept(&listener, &stop, &failures, &script)
         });
-        Self {
-            addr,
-            stop,
-            failures,
-            acceptor: Some(acceptor),
-        }
+        Self { addr, stop, failures, acceptor: Some(acceptor) }
     }
 
     /// Its address, for a client.
@@ -89,10 +82,7 @@ where
             scope.spawn(move || {
                 let mut peer = Peer { stream };
                 if let Err(e) = script(n, &mut peer) {
-                    failures
-                        .lock()
-                        .expect("no script panicked")
-                        .push(format!("connection {n}: {e}"));
+                    failures.lock().expect("no script panicked").push(format!("connection {n}: {e}"));
                 }
             });
         }
@@ -156,11 +146,7 @@ impl Peer {
     pub fn until_query(&mut self, part: &str) -> Result<(), String> {
         loop {
             let messages = self.until(b'Q')?;
-            let sql = messages
-                .last()
-                .and_then(|m| cut_str(&m.body))
-                .unwrap_or_default()
-                .0;
+            let sql = messages.last().and_then(|m| cut_str(&m.body)).unwrap_or_default().0;
             if sql.contains(part) {
                 return Ok(());
             }
@@ -171,13 +157,8 @@ impl Peer {
     /// Reads exactly these bytes.
     pub fn expect(&mut self, bytes: &[u8]) -> Result<(), String> {
         let mut got = vec![0; bytes.len()];
-        self.read_exact(&mut got)
-            .map_err(|e| format!("{e} while {:?} was expected", text(bytes)))?;
-        if got == bytes {
-            Ok(())
-        } else {
-            Err(format!("got {:?}, expected {:?}", text(&got), text(bytes)))
-        }
+        self.read_exact(&mut got).map_err(|e| format!("{e} while {:?} was expected", text(bytes)))?;
+        if got == bytes { Ok(()) } else { Err(format!("got {:?}, expected {:?}", text(&got), text(bytes))) }
     }
 
     /// Sends bytes; a peer that is gone is found by reading.
@@ -205,8 +186,7 @@ impl Peer {
 
     fn startup_packet(&mut self) -> Result<Vec<u8>, String> {
         let mut len = [0; 4];
-        self.read_exact(&mut len)
-            .map_err(|e| format!("no startup packet: {e}"))?;
+        self.read_exact(&mut len).map_err(|e| format!("no startup packet: {e}"))?;
         let mut body = vec![0; u32::from_be_bytes(len).clamp(8, 10_000) as usize - 4];
         self.read_exact(&mut body).map_err(|e| e.to_string())?;
         Ok(body)
@@ -234,6 +214,5 @@ const PARAMETERS: [(&str, &str); 12] = [
 ];
 
 fn code(body: &[u8]) -> u32 {
-    body.first_chunk()
-        .map_or(0, |word| u32::from_be_bytes(*word))
+    body.first_chunk().map_or(0, |word| u32::from_be_bytes(*word))
 }

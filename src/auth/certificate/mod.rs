@@ -44,28 +44,25 @@ fn pss_hash(parameters: &RsaSsaPssParams<'_>) -> Option<&'static Algorithm> {
 type Table = [(&'static str, &'static Algorithm)];
 
 fn by_oid(table: &Table, oid: &str) -> Option<&'static Algorithm> {
-    table
-        .iter()
-        .find(|(known, _)| *known == oid)
-        .map(|(_, algorithm)| *algorithm)
+    table.iter().find(|(known, _)| *known == oid).map(|(_, algorithm)| *algorithm)
 }
 
 const RSASSA_PSS: &str = "1.2.840.113549.1.1.10";
 
 /// Signature algorithms (RFC 3279, 4055, 5758) and the hash of the binding.
 const SIGNATURES: &Table = &[
-    ("1.2.840.113549.1.1.4", &digest::SHA256), // md5WithRSAEncryption
-    ("1.2.840.113549.1.1.5", &digest::SHA256), // sha1WithRSAEncryption
-    ("1.2.840.113549.1.1.14", &digest::SHA224), // sha224WithRSAEncryption
-    ("1.2.840.113549.1.1.11", &digest::SHA256), // sha256WithRSAEncryption
-    ("1.2.840.113549.1.1.12", &digest::SHA384), // sha384WithRSAEncryption
-    ("1.2.840.113549.1.1.13", &digest::SHA512), // sha512WithRSAEncryption
-    ("1.2.840.10045.4.1", &digest::SHA256),    // ecdsa-with-SHA1
-    ("1.2.840.10045.4.3.1", &digest::SHA224),  // ecdsa-with-SHA224
-    ("1.2.840.10045.4.3.2", &digest::SHA256),  // ecdsa-with-SHA256
-    ("1.2.840.10045.4.3.3", &digest::SHA384),  // ecdsa-with-SHA384
-    ("1.2.840.10045.4.3.4", &digest::SHA512),  // ecdsa-with-SHA512
-    ("1.2.840.10040.4.3", &digest::SHA256),    // dsa-with-SHA1
+    ("1.2.840.113549.1.1.4", &digest::SHA256),   // md5WithRSAEncryption
+    ("1.2.840.113549.1.1.5", &digest::SHA256),   // sha1WithRSAEncryption
+    ("1.2.840.113549.1.1.14", &digest::SHA224),  // sha224WithRSAEncryption
+    ("1.2.840.113549.1.1.11", &digest::SHA256),  // sha256WithRSAEncryption
+    ("1.2.840.113549.1.1.12", &digest::SHA384),  // sha384WithRSAEncryption
+    ("1.2.840.113549.1.1.13", &digest::SHA512),  // sha512WithRSAEncryption
+    ("1.2.840.10045.4.1", &digest::SHA256),      // ecdsa-with-SHA1
+    ("1.2.840.10045.4.3.1", &digest::SHA224),    // ecdsa-with-SHA224
+    ("1.2.840.10045.4.3.2", &digest::SHA256),    // ecdsa-with-SHA256
+    ("1.2.840.10045.4.3.3", &digest::SHA384),    // ecdsa-with-SHA384
+    ("1.2.840.10045.4.3.4", &digest::SHA512),    // ecdsa-with-SHA512
+    ("1.2.840.10040.4.3", &digest::SHA256),      // dsa-with-SHA1
     ("2.16.840.1.101.3.4.3.1", &digest::SHA224), // dsa-with-SHA224
     ("2.16.840.1.101.3.4.3.2", &digest::SHA256), // dsa-with-SHA256
 ];

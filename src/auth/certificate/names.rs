@@ -42,11 +42,7 @@ pub fn certificate_names(der: &[u8]) -> Result<CertificateNames, NameError> {
     if san_dns.iter().chain(&cn).any(|name| name.contains('\0')) {
         return Err(NameError::EmbeddedNull);
     }
-    Ok(CertificateNames {
-        cn,
-        dn: distinguished_name(certificate.subject()),
-        san_dns,
-    })
+    Ok(CertificateNames { cn, dn: distinguished_name(certificate.subject()), san_dns })
 }
 
 fn dns_names(certificate: &X509Certificate<'_>) -> Vec<String> {
@@ -71,23 +67,13 @@ fn common_name(subject: &X509Name<'_>) -> Option<String> {
 fn text_of<'a>(attribute: &'a AttributeTypeAndValue<'_>) -> Option<std::borrow::Cow<'a, str>> {
     let bytes = attribute.as_slice();
     match attribute.attr_value().tag() {
-        Tag::Utf8String
-        | Tag::PrintableString
-        | Tag::Ia5String
-        | Tag::NumericString
-        | Tag::VisibleString => std::str::from_utf8(bytes).ok().map(Into::into),
+        Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::NumericString | Tag::VisibleString => {
+            std::str::from_utf8(bytes).ok().map(Into::into)
+        }
         // What is called T.61 is Latin-1 in practice, and to OpenSSL.
-        Tag::TeletexString => Some(
-            bytes
-                .iter()
-                .map(|&byte| char::from(byte))
-                .collect::<String>()
-                .into(),
-        ),
+        Tag::TeletexString => Some(bytes.iter().map(|&byte| char::from(byte)).collect::<String>().into()),
         Tag::BmpString => {
-            let units = bytes
-                .chunks_exact(2)
-                .map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+            let units = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
             let text: Result<String, _> = char::decode_utf16(units).collect();
             text.ok().map(Into::into)
         }

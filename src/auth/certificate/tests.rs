@@ -17,18 +17,9 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn binding_hash_follows_the_signature() {
     let expected = [
-        (
-            EC_SHA1,
-            "5714c2b063439cb97263e0d71afdb62b94b50b765d6b906216dc359137b1bc0b",
-        ),
-        (
-            EC_SHA224,
-            "c4ef259599c9bcd834251e09d4b22a79022b6fa45b240a3de8b9feb8",
-        ),
-        (
-            EC_SHA256,
-            "f4594f700b305b0542b1ffc4f753be74cc31cc955cea6aa60e3a2ca8f06a15f9",
-        ),
+        (EC_SHA1, "5714c2b063439cb97263e0d71afdb62b94b50b765d6b906216dc359137b1bc0b"),
+        (EC_SHA224, "c4ef259599c9bcd834251e09d4b22a79022b6fa45b240a3de8b9feb8"),
+        (EC_SHA256, "f4594f700b305b0542b1ffc4f753be74cc31cc955cea6aa60e3a2ca8f06a15f9"),
         (
             EC_SHA384,
             "bd3d9d8e7929f6db03639ed3f0bfa7b61774ee4504910d248f6b1e0370cf5dd93a20effc47b308fb24f24402f8f92b10",
@@ -37,10 +28,7 @@ fn binding_hash_follows_the_signature() {
             EC_SHA512,
             "0dd8c889df7e49fc3e2c386e383e5156f928b7be704fdc43eeddcdb575905cbe0a0679a279176e23da913c97d50e2ea69fff92a0440c1f41e3e111de585f5556",
         ),
-        (
-            RSA_MD5,
-            "50f63c0d227ae1379fdb4316378159341617057a69ac6af6ae931716417fcd5d",
-        ),
+        (RSA_MD5, "50f63c0d227ae1379fdb4316378159341617057a69ac6af6ae931716417fcd5d"),
         (
             RSA_SHA384,
             "e88e52fc020f9c49cbe2547e6de4fb8a8369a9d2621422a82c1481f966ecee01a248fa615a784cd23f3e09676d4a3a9e",

@@ -34,18 +34,9 @@ pub(in crate::auth) struct Line {
 }
 
 /// Reads `path` and all that it includes.
-pub(in crate::auth) fn read_lines(
-    path: &Path,
-    sources: &Sources<'_>,
-) -> Result<Vec<Line>, FileError> {
-    let mut reader = Reader {
-        sources,
-        bytes: 0,
-        lines: Vec::new(),
-    };
-    let text = reader
-        .load(path)
-        .map_err(|error| unreadable(path, &error).at(path, 0))?;
+pub(in crate::auth) fn read_lines(path: &Path, sources: &Sources<'_>) -> Result<Vec<Line>, FileError> {
+    let mut reader = Reader { sources, bytes: 0, lines: Vec::new() };
+    let text = reader.load(path).map_err(|error| unreadable(path, &error).at(path, 0))?;
     reader.read_text(path, &text, 0)?;
     Ok(reader.lines)
 }
@@ -59,20 +50,12 @@ impl Token {
 
 impl Line {
     /// An error at this line.
-    pub(in crate::auth) fn error(
-        &self,
-        problem: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> FileError {
+    pub(in crate::auth) fn error(&self, problem: impl Into<String>, remedy: impl Into<String>) -> FileError {
         Problem::new(problem, remedy).at(&self.file, self.number)
     }
 
     /// The token of a field that takes only one.
-    pub(in crate::auth) fn single<'a>(
-        &self,
-        field: &'a [Token],
-        what: &str,
-    ) -> Result<&'a Token, FileError> {
+    pub(in crate::auth) fn single<'a>(&self, field: &'a [Token], what: &str) -> Result<&'a Token, FileError> {
         match field {
             [token] => Ok(token),
             _ => Err(self.error(
@@ -91,19 +74,11 @@ struct Problem {
 
 impl Problem {
     fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }
+        Self { problem: problem.into(), remedy: remedy.into() }
     }
 
     fn at(self, file: &Path, line: usize) -> FileError {
-        FileError {
-            file: file.to_owned(),
-            line,
-            problem: self.problem,
-            remedy: self.remedy,
-        }
+        FileError { file: file.to_owned(), line, problem: self.problem, remedy: self.remedy }
     }
 }
 
@@ -122,11 +97,7 @@ impl Reader<'_> {
             if fields.is_empty() {
                 continue;
             }
-            let line = Line {
-                file: file.to_owned(),
-                number,
-                fields,
-            };
+            let line = Line { file: file.to_owned(), number, fields };
             match include_of(&line)? {
                 None => self.lines.push(line),
                 Some((included, must_exist)) => {
@@ -154,12 +125,7 @@ impl Reader<'_> {
         Ok(text)
     }
 
-    fn fields_of(
-        &mut self,
-        text: &str,
-        file: &Path,
-        depth: usize,
-    ) -> Result<Vec<Vec<Token>>, Problem> {
+    fn fields_of(&mut self, text: &str, file: &Path, depth: usize) -> Result<Vec<Vec<Token>>, Problem> {
         let mut fields = Vec::new();
         for raw in split_fields(text)? {
             let mut field = Vec::new();
@@ -181,21 +147,13 @@ impl Reader<'_> {
     }
 
     /// Adds all tokens of the file that `@name` stands for.
-    fn read_list(
-        &mut self,
-        path: &Path,
-        depth: usize,
-        into: &mut Vec<Token>,
-    ) -> Result<(), Problem> {
+    fn read_list(&mut self, path: &Path, depth: usize, into: &mut Vec<Token>) -> Result<(), Problem> {
         check_depth(depth)?;
         let text = self.load(path).map_err(|error| unreadable(path, &error))?;
         for (number, logical) in logical_lines(&text) {
             let fields = self.fields_of(&logical, path, depth + 1).map_err(|inner| {
                 let place = format!("in {} line {number}: ", path.display());
-                Problem {
-                    problem: place + &inner.problem,
-                    remedy: inner.remedy,
-                }
+                Problem { problem: place + &inner.problem, remedy: inner.remedy }
             })?;
             into.extend(fields.into_iter().flatten());
         }
@@ -209,22 +167,14 @@ fn include_of(line: &Line) -> Result<Option<(&str, bool)>, FileError> {
         "include" => true,
         "include_if_exists" => false,
         "include_dir" => {
-            return Err(line.error(
-                "include_dir is not supported",
-                "write an include line for each file of the folder",
-            ));
+            return Err(line
+                .error("include_dir is not supported", "write an include line for each file of the folder"));
         }
         _ => return Ok(None),
     };
     match line.fields.as_slice() {
-        [_, name] => Ok(Some((
-            &line.single(name, "included file")?.text,
-            must_exist,
-        ))),
-        _ => Err(line.error(
-            "an include line takes one file name",
-            "put a name that holds blanks in quotes",
-        )),
+        [_, name] => Ok(Some((&line.single(name, "included file")?.text, must_exist))),
+        _ => Err(line.error("an include line takes one file name", "put a name that holds blanks in quotes")),
     }
 }
 
@@ -277,11 +227,7 @@ struct RawToken {
 impl RawToken {
     /// The file that `@name` stands for.
     fn list_file(&self) -> Option<&str> {
-        let name = self
-            .token
-            .text
-            .strip_prefix('@')
-            .filter(|name| !name.is_empty())?;
+        let name = self.token.text.strip_prefix('@').filter(|name| !name.is_empty())?;
         (!self.starts_quoted).then_some(name)
     }
 }
@@ -331,13 +277,7 @@ fn next_token(chars: &mut Peekable<Chars<'_>>) -> Result<Option<(RawToken, bool)
     if text.is_empty() && !quoted {
         return Ok(None);
     }
-    Ok(Some((
-        RawToken {
-            token: Token { text, quoted },
-            starts_quoted,
-        },
-        comma,
-    )))
+    Ok(Some((RawToken { token: Token { text, quoted }, starts_quoted }, comma)))
 }
 
 /// Reads up to the closing quote; the opening one was read.

@@ -215,12 +215,8 @@ impl Rules {
                 remedy: "add a rule, for example: host all all all scram-sha-256".to_owned(),
             });
         }
-        let rules = lines
-            .iter()
-            .map(|line| parse::rule(line, sources.interfaces));
-        Ok(Self {
-            rules: rules.collect::<Result<_, _>>()?,
-        })
+        let rules = lines.iter().map(|line| parse::rule(line, sources.interfaces));
+        Ok(Self { rules: rules.collect::<Result<_, _>>()? })
     }
 
     /// Rules for when there is no file: `method` for everybody, replication too, from everywhere.
@@ -240,14 +236,9 @@ impl Rules {
             users: vec![UserPattern::All],
             address: AddressPattern::Any,
             method,
-            options: RuleOptions {
-                client_cert: method.implied_client_cert(),
-                ..RuleOptions::default()
-            },
+            options: RuleOptions { client_cert: method.implied_client_cert(), ..RuleOptions::default() },
         };
-        Self {
-            rules: types.iter().map(rule).collect(),
-        }
+        Self { rules: types.iter().map(rule).collect() }
     }
 
     /// The rule that decides; `None`: the client is refused ([`Refusal::NoRule`]).
@@ -269,14 +260,8 @@ impl Rule {
     pub fn matches(&self, request: &Request<'_>) -> bool {
         self.conn.matches(request.conn)
             && self.address.matches(request)
-            && self
-                .databases
-                .iter()
-                .any(|pattern| pattern.matches(request))
-            && self
-                .users
-                .iter()
-                .any(|pattern| pattern.matches(request.user))
+            && self.databases.iter().any(|pattern| pattern.matches(request))
+            && self.users.iter().any(|pattern| pattern.matches(request.user))
     }
 }
 
@@ -317,9 +302,7 @@ impl AddressPattern {
     fn matches(&self, request: &Request<'_>) -> bool {
         match (self, request.addr) {
             (Self::Any, _) => true,
-            (Self::Networks(networks), Some(addr)) => {
-                networks.iter().any(|network| network.contains(addr))
-            }
+            (Self::Networks(networks), Some(addr)) => networks.iter().any(|network| network.contains(addr)),
             (Self::Networks(_), None) => false,
         }
     }
@@ -330,18 +313,12 @@ impl Network {
     #[must_use]
     pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
         let mask = match address {
-            IpAddr::V4(_) if prefix <= 32 => IpAddr::V4(
-                u32::MAX
-                    .checked_shl(32 - u32::from(prefix))
-                    .unwrap_or(0)
-                    .into(),
-            ),
-            IpAddr::V6(_) if prefix <= 128 => IpAddr::V6(
-                u128::MAX
-                    .checked_shl(128 - u32::from(prefix))
-                    .unwrap_or(0)
-                    .into(),
-            ),
+            IpAddr::V4(_) if prefix <= 32 => {
+                IpAddr::V4(u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0).into())
+            }
+            IpAddr::V6(_) if prefix <= 128 => {
+                IpAddr::V6(u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0).into())
+            }
             _ => return None,
         };
         Some(Self { address, mask })
@@ -373,10 +350,7 @@ impl Network {
             IpAddr::V4(_) => IpAddr::V4(u32::MAX.into()),
             IpAddr::V6(_) => IpAddr::V6(u128::MAX.into()),
         };
-        Self {
-            address: self.address,
-            mask,
-        }
+        Self { address: self.address, mask }
     }
 }
 

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::lines::{Line, Token};
 use super::{
-    AddressPattern, ClientCert, ClientName, ConnType, DatabasePattern, FileError, Method, Network,
-    Rule, RuleOptions, UserPattern,
+    AddressPattern, ClientCert, ClientName, ConnType, DatabasePattern, FileError, Method, Network, Rule,
+    RuleOptions, UserPattern,
 };
 
 /// Reads one rule.
@@ -21,16 +21,7 @@ pub(super) fn rule(line: &Line, interfaces: &[Network]) -> Result<Rule, FileErro
     let method = method(line, fields.single("authentication method")?)?;
     check_method(line, conn, method)?;
     let options = options(&mut fields, conn, method)?;
-    Ok(Rule {
-        file: line.file.clone(),
-        line: line.number,
-        conn,
-        databases,
-        users,
-        address,
-        method,
-        options,
-    })
+    Ok(Rule { file: line.file.clone(), line: line.number, conn, databases, users, address, method, options })
 }
 
 struct Fields<'a> {
@@ -60,10 +51,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn each<T>(
-    tokens: &[Token],
-    read: impl Fn(&Token) -> Result<T, FileError>,
-) -> Result<Vec<T>, FileError> {
+fn each<T>(tokens: &[Token], read: impl Fn(&Token) -> Result<T, FileError>) -> Result<Vec<T>, FileError> {
     tokens.iter().map(read).collect()
 }
 
@@ -95,10 +83,7 @@ fn database(line: &Line, token: &Token) -> Result<DatabasePattern, FileError> {
         "replication" => DatabasePattern::Replication,
         "samerole" | "samegroup" => {
             return Err(line.error(
-                format!(
-                    "{} is not supported, as role membership is not known here",
-                    token.text
-                ),
+                format!("{} is not supported, as role membership is not known here", token.text),
                 "name the databases and the users, or use sameuser",
             ));
         }
@@ -110,18 +95,11 @@ fn user(line: &Line, token: &Token) -> Result<UserPattern, FileError> {
     refuse_regular_expression(line, token)?;
     if !token.quoted && token.text.starts_with('+') {
         return Err(line.error(
-            format!(
-                "\"{}\" is not supported, as role membership is not known here",
-                token.text
-            ),
+            format!("\"{}\" is not supported, as role membership is not known here", token.text),
             "name the users, or put a name that begins with + in quotes",
         ));
     }
-    Ok(if token.is_keyword("all") {
-        UserPattern::All
-    } else {
-        UserPattern::Name(token.text.clone())
-    })
+    Ok(if token.is_keyword("all") { UserPattern::All } else { UserPattern::Name(token.text.clone()) })
 }
 
 /// A leading slash makes a regular expression, in quotes too (PostgreSQL 16).
@@ -130,10 +108,7 @@ fn refuse_regular_expression(line: &Line, token: &Token) -> Result<(), FileError
         return Ok(());
     }
     Err(line.error(
-        format!(
-            "regular expressions such as \"{}\" are not supported",
-            token.text
-        ),
+        format!("regular expressions such as \"{}\" are not supported", token.text),
         "write the names, with commas between them, or put them in a file and write @file",
     ))
 }
@@ -158,24 +133,15 @@ fn address(fields: &mut Fields<'_>, interfaces: &[Network]) -> Result<AddressPat
     Ok(AddressPattern::Networks(vec![network]))
 }
 
-fn own_networks(
-    line: &Line,
-    token: &Token,
-    interfaces: &[Network],
-) -> Result<AddressPattern, FileError> {
+fn own_networks(line: &Line, token: &Token, interfaces: &[Network]) -> Result<AddressPattern, FileError> {
     if interfaces.is_empty() {
         return Err(line.error(
-            format!(
-                "{} cannot be used, as the addresses of this machine are not known",
-                token.text
-            ),
+            format!("{} cannot be used, as the addresses of this machine are not known", token.text),
             "write the addresses, for example 127.0.0.1/32 or 10.0.0.0/8",
         ));
     }
     let host_only = token.text == "samehost";
-    let networks = interfaces
-        .iter()
-        .map(|own| if host_only { own.host() } else { *own });
+    let networks = interfaces.iter().map(|own| if host_only { own.host() } else { *own });
     Ok(AddressPattern::Networks(networks.collect()))
 }
 
@@ -191,14 +157,12 @@ fn ip(line: &Line, text: &str) -> Result<IpAddr, FileError> {
 fn with_prefix(line: &Line, address: IpAddr, prefix: &str) -> Result<Network, FileError> {
     let digits = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
     let length = prefix.parse().ok().filter(|_| digits);
-    length
-        .and_then(|length| Network::new(address, length))
-        .ok_or_else(|| {
-            line.error(
-                format!("invalid prefix length \"{prefix}\" for {address}"),
-                "use 0 to 32 for IPv4 and 0 to 128 for IPv6",
-            )
-        })
+    length.and_then(|length| Network::new(address, length)).ok_or_else(|| {
+        line.error(
+            format!("invalid prefix length \"{prefix}\" for {address}"),
+            "use 0 to 32 for IPv4 and 0 to 128 for IPv6",
+        )
+    })
 }
 
 fn missing_mask(line: &Line) -> FileError {
@@ -229,16 +193,10 @@ fn method(line: &Line, token: &Token) -> Result<Method, FileError> {
         "cert" => Method::Cert,
         "peer" => Method::Peer,
         known @ ("ident" | "gss" | "sspi" | "ldap" | "radius" | "pam" | "bsd" | "oauth") => {
-            return Err(line.error(
-                format!("authentication method \"{known}\" is not supported"),
-                SUPPORTED,
-            ));
+            return Err(line.error(format!("authentication method \"{known}\" is not supported"), SUPPORTED));
         }
         other => {
-            return Err(line.error(
-                format!("invalid authentication method \"{other}\""),
-                SUPPORTED,
-            ));
+            return Err(line.error(format!("invalid authentication method \"{other}\""), SUPPORTED));
         }
     })
 }
@@ -258,24 +216,14 @@ fn check_method(line: &Line, conn: ConnType, method: Method) -> Result<(), FileE
     }
 }
 
-fn options(
-    fields: &mut Fields<'_>,
-    conn: ConnType,
-    method: Method,
-) -> Result<RuleOptions, FileError> {
+fn options(fields: &mut Fields<'_>, conn: ConnType, method: Method) -> Result<RuleOptions, FileError> {
     let line = fields.line;
-    let mut options = RuleOptions {
-        client_cert: method.implied_client_cert(),
-        ..RuleOptions::default()
-    };
+    let mut options = RuleOptions { client_cert: method.implied_client_cert(), ..RuleOptions::default() };
     while let Some(field) = fields.take() {
         for token in field {
             let Some((name, value)) = token.text.split_once('=') else {
                 return Err(line.error(
-                    format!(
-                        "authentication option \"{}\" is not in name=value format",
-                        token.text
-                    ),
+                    format!("authentication option \"{}\" is not in name=value format", token.text),
                     "write options as name=value behind the method",
                 ));
             };
@@ -328,10 +276,10 @@ fn client_cert(line: &Line, method: Method, value: &str) -> Result<ClientCert, F
             "remove the option: cert implies verify-full",
         )),
         "verify-ca" => Ok(ClientCert::VerifyCa),
-        other => Err(line.error(
-            format!("invalid value for clientcert: \"{other}\""),
-            "use verify-ca or verify-full",
-        )),
+        other => {
+            Err(line
+                .error(format!("invalid value for clientcert: \"{other}\""), "use verify-ca or verify-full"))
+        }
     }
 }
 
@@ -339,9 +287,6 @@ fn client_name(line: &Line, value: &str) -> Result<ClientName, FileError> {
     match value {
         "CN" => Ok(ClientName::CommonName),
         "DN" => Ok(ClientName::DistinguishedName),
-        other => Err(line.error(
-            format!("invalid value for clientname: \"{other}\""),
-            "use CN or DN",
-        )),
+        other => Err(line.error(format!("invalid value for clientname: \"{other}\""), "use CN or DN")),
     }
 }

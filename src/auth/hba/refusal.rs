@@ -19,9 +19,7 @@ impl Refusal {
     #[must_use]
     pub fn sqlstate(self) -> &'static str {
         match self {
-            Self::Failed(Method::ScramSha256 | Method::Md5 | Method::Password) => {
-                AuthFailure::SQLSTATE
-            }
+            Self::Failed(Method::ScramSha256 | Method::Md5 | Method::Password) => AuthFailure::SQLSTATE,
             _ => "28000",
         }
     }
@@ -56,11 +54,7 @@ fn describe(request: &Request<'_>) -> String {
     } else {
         ("", format!(", database \"{}\"", request.database))
     };
-    format!(
-        "{what}{}{database}, {}",
-        origin(request),
-        encryption(request)
-    )
+    format!("{what}{}{database}, {}", origin(request), encryption(request))
 }
 
 fn describe_connection(request: &Request<'_>) -> String {

@@ -12,8 +12,8 @@ use super::keys::{ClientKeys, DerivedKeys, auth_message, derive_keys, hmac_sha25
 use super::message::{Attributes, Malformed, is_printable};
 use super::verifier::parse_iterations;
 use super::{
-    BASE64, BINDING_HEADER, ChannelBinding, KEY_LENGTH, MAX_ITERATIONS, MAX_SERVER_MESSAGE,
-    RandomFailed, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, random_nonce,
+    BASE64, BINDING_HEADER, ChannelBinding, KEY_LENGTH, MAX_ITERATIONS, MAX_SERVER_MESSAGE, RandomFailed,
+    SCRAM_SHA_256, SCRAM_SHA_256_PLUS, random_nonce,
 };
 use crate::auth::equal_in_constant_time;
 
@@ -75,9 +75,7 @@ pub struct AwaitServerFinal {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
     /// The server offers no mechanism that we know.
-    #[error(
-        "the server offers none of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS that this connection can use"
-    )]
+    #[error("the server offers none of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS that this connection can use")]
     NoMechanism,
     /// The server breaks the syntax.
     #[error("malformed SCRAM message from the server: {0}")]
@@ -92,9 +90,7 @@ pub enum ClientError {
     #[error("SCRAM iteration count from the server is not in 1..={MAX_ITERATIONS}")]
     Iterations,
     /// The cached keys are for another salt and there is no password: the server's verifier was replaced.
-    #[error(
-        "the server's verifier has changed since its keys were cached, and the password is not known"
-    )]
+    #[error("the server's verifier has changed since its keys were cached, and the password is not known")]
     SaltChanged,
     /// The server gave an error in place of its proof (RFC 5802 `server-error-value`).
     #[error("the server refused the SCRAM exchange: {0}")]
@@ -165,15 +161,11 @@ impl ClientExchange {
             return Err(ClientError::MandatoryExtension);
         }
         let nonce = attributes.expect(b'r')?;
-        let extends_ours =
-            nonce.len() > self.nonce.len() && nonce.starts_with(self.nonce.as_bytes());
+        let extends_ours = nonce.len() > self.nonce.len() && nonce.starts_with(self.nonce.as_bytes());
         if !extends_ours || !is_printable(nonce) {
             return Err(ClientError::NonceMismatch);
         }
-        let salt = BASE64
-            .decode(attributes.expect(b's')?)
-            .ok()
-            .filter(|salt| !salt.is_empty());
+        let salt = BASE64.decode(attributes.expect(b's')?).ok().filter(|salt| !salt.is_empty());
         let salt = salt.ok_or(Malformed("malformed salt"))?;
         let iterations = parse_iterations(attributes.expect(b'i')?)
             .filter(|&count| count <= MAX_ITERATIONS)
@@ -225,41 +217,21 @@ impl Challenge {
         message.extend_from_slice(b",p=");
         message.extend_from_slice(BASE64.encode(proof).as_bytes());
         let server_signature = hmac_sha256(&server_key, &[&signed]);
-        Ok((
-            AwaitServerFinal {
-                server_signature,
-                derived,
-            },
-            message,
-        ))
+        Ok((AwaitServerFinal { server_signature, derived }, message))
     }
 
     /// Client key, server key, and what a cache may keep of them.
-    #[expect(
-        clippy::type_complexity,
-        reason = "a private triple, named by this comment"
-    )]
-    fn keys(
-        &self,
-    ) -> Result<([u8; KEY_LENGTH], [u8; KEY_LENGTH], Option<DerivedKeys>), ClientError> {
+    #[expect(clippy::type_complexity, reason = "a private triple, named by this comment")]
+    fn keys(&self) -> Result<([u8; KEY_LENGTH], [u8; KEY_LENGTH], Option<DerivedKeys>), ClientError> {
         let derived = match &self.secret {
-            Secret::Keys {
-                client_key,
-                server_key,
-            } => return Ok((*client_key, *server_key, None)),
+            Secret::Keys { client_key, server_key } => return Ok((*client_key, *server_key, None)),
             Secret::Derived { derived, .. } if self.fits(derived) => derived.clone(),
-            Secret::Derived {
-                password: Some(password),
-                ..
+            Secret::Derived { password: Some(password), .. } | Secret::Password(password) => {
+                self.derive(password)
             }
-            | Secret::Password(password) => self.derive(password),
             Secret::Derived { password: None, .. } => return Err(ClientError::SaltChanged),
         };
-        let ClientKeys {
-            client_key,
-            server_key,
-            ..
-        } = derived.keys;
+        let ClientKeys { client_key, server_key, .. } = derived.keys;
         Ok((client_key, server_key, Some(derived)))
     }
 
@@ -290,9 +262,8 @@ impl AwaitServerFinal {
         if attributes.peek() == Some(b'e') {
             return Err(ClientError::Refused(printable(attributes.expect(b'e')?)));
         }
-        let signature = BASE64
-            .decode(attributes.expect(b'v')?)
-            .map_err(|_| Malformed("malformed server signature"))?;
+        let signature =
+            BASE64.decode(attributes.expect(b'v')?).map_err(|_| Malformed("malformed server signature"))?;
         attributes.skip_extensions()?;
         if !equal_in_constant_time(&signature, &self.server_signature) {
             return Err(ClientError::ServerNotProven);
@@ -316,12 +287,6 @@ fn printable(text: &[u8]) -> String {
     const LONGEST: usize = 100;
     text.iter()
         .take(LONGEST)
-        .map(|&byte| {
-            if byte.is_ascii_graphic() || byte == b' ' {
-                byte as char
-            } else {
-                '?'
-            }
-        })
+        .map(|&byte| if byte.is_ascii_graphic() || byte == b' ' { byte as char } else { '?' })
         .collect()
 }

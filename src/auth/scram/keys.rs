@@ -39,9 +39,7 @@ pub struct DerivedKeys {
 
 impl fmt::Debug for DerivedKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DerivedKeys")
-            .field("iterations", &self.iterations)
-            .finish_non_exhaustive()
+        f.debug_struct("DerivedKeys").field("iterations", &self.iterations).finish_non_exhaustive()
     }
 }
 
@@ -145,11 +143,7 @@ pub(super) fn xor(left: &[u8; KEY_LENGTH], right: &[u8; KEY_LENGTH]) -> [u8; KEY
 }
 
 /// What both sides sign: the messages of the exchange, joined by commas.
-pub(super) fn auth_message(
-    first_bare: &[u8],
-    server_first: &[u8],
-    final_unproven: &[u8],
-) -> Vec<u8> {
+pub(super) fn auth_message(first_bare: &[u8], server_first: &[u8], final_unproven: &[u8]) -> Vec<u8> {
     [first_bare, server_first, final_unproven].join(&b',')
 }
 

@@ -65,15 +65,11 @@ impl<'a> Attributes<'a> {
             [name, after @ ..] if name.is_ascii_alphabetic() => (*name, after),
             [] => return Err(Malformed("Attribute expected, but found end of string.")),
             _ => {
-                return Err(Malformed(
-                    "Attribute expected, but found invalid character.",
-                ));
+                return Err(Malformed("Attribute expected, but found invalid character."));
             }
         };
         let Some((b'=', value)) = after.split_first() else {
-            return Err(Malformed(
-                "Expected character \"=\" after an attribute name.",
-            ));
+            return Err(Malformed("Expected character \"=\" after an attribute name."));
         };
         let end = value.iter().position(|&byte| byte == b',');
         let (value, rest) = match end {
@@ -95,7 +91,5 @@ impl<'a> Attributes<'a> {
 
 /// Whether `nonce` is what RFC 5802 calls printable: 0x21-0x7E without the comma.
 pub(super) fn is_printable(nonce: &[u8]) -> bool {
-    nonce
-        .iter()
-        .all(|&byte| byte.is_ascii_graphic() && byte != b',')
+    nonce.iter().all(|&byte| byte.is_ascii_graphic() && byte != b',')
 }

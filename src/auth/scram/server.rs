@@ -11,8 +11,8 @@ use base64::Engine;
 use super::keys::{auth_message, hmac_sha256, sha256, xor};
 use super::message::{Attributes, Malformed, is_printable};
 use super::{
-    BASE64, ChannelBinding, KEY_LENGTH, MAX_CLIENT_MESSAGE, RandomFailed, SCRAM_SHA_256,
-    SCRAM_SHA_256_PLUS, Verifier, random_nonce,
+    BASE64, ChannelBinding, KEY_LENGTH, MAX_CLIENT_MESSAGE, RandomFailed, SCRAM_SHA_256, SCRAM_SHA_256_PLUS,
+    Verifier, random_nonce,
 };
 use crate::auth::equal_in_constant_time;
 
@@ -135,11 +135,7 @@ impl ServerExchange {
     /// An exchange for one login. With `is_mock` it ends as a wrong password does, whatever the client proves.
     #[must_use]
     pub fn new(verifier: Verifier, is_mock: bool, binding: ChannelBinding) -> Self {
-        Self {
-            verifier,
-            is_mock,
-            binding,
-        }
+        Self { verifier, is_mock, binding }
     }
 
     /// The mechanisms to offer in AuthenticationSASL, best first.
@@ -180,8 +176,7 @@ impl ServerExchange {
         let salt = BASE64.encode(&self.verifier.salt);
         let mut server_first = b"r=".to_vec();
         server_first.extend_from_slice(&nonce);
-        server_first
-            .extend_from_slice(format!(",s={salt},i={}", self.verifier.iterations).as_bytes());
+        server_first.extend_from_slice(format!(",s={salt},i={}", self.verifier.iterations).as_bytes());
         let next = AwaitClientFinal {
             expected_binding: self.expected_binding(first.header),
             binding_in_use,
@@ -245,11 +240,7 @@ impl<'a> ClientFirst<'a> {
             return Err(ServerError::UnprintableNonce);
         }
         attributes.skip_extensions()?;
-        Ok(Self {
-            header: &data[..data.len() - bare.len()],
-            bare,
-            nonce,
-        })
+        Ok(Self { header: &data[..data.len() - bare.len()], bare, nonce })
     }
 }
 
@@ -308,10 +299,7 @@ impl AwaitClientFinal {
         if !proven || self.is_mock {
             return Err(ServerError::Rejected);
         }
-        Ok(Success {
-            server_final: format!("v={signature}").into_bytes(),
-            client_key,
-        })
+        Ok(Success { server_final: format!("v={signature}").into_bytes(), client_key })
     }
 }
 
@@ -341,12 +329,7 @@ impl<'a> ClientFinal<'a> {
             if !attributes.is_empty() {
                 return Err(Malformed("Garbage found at the end of client-final-message.").into());
             }
-            return Ok(Self {
-                binding,
-                nonce,
-                proof,
-                unproven: &data[..before - 1],
-            });
+            return Ok(Self { binding, nonce, proof, unproven: &data[..before - 1] });
         }
     }
 }

@@ -20,10 +20,7 @@ fn password(text: &str) -> Secret {
 /// How a whole login ended.
 #[derive(Debug, PartialEq)]
 enum Outcome {
-    In {
-        mechanism: &'static str,
-        header: String,
-    },
+    In { mechanism: &'static str, header: String },
     ServerRefused(ServerError),
     ClientRefused(ClientError),
 }
@@ -66,24 +63,16 @@ fn rfc_7677_example() {
         "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
     const ANSWER: &str = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
     const SERVER_FINAL: &str = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
-    let client = ClientExchange::new(
-        [SCRAM_SHA_256.as_bytes()],
-        password("pencil"),
-        &ChannelBinding::None,
-    )
-    .unwrap()
-    .with_user_and_nonce("user", "rOprNGfwEbeRWgbNEkqO");
+    let client = ClientExchange::new([SCRAM_SHA_256.as_bytes()], password("pencil"), &ChannelBinding::None)
+        .unwrap()
+        .with_user_and_nonce("user", "rOprNGfwEbeRWgbNEkqO");
     assert_eq!(client.client_first(), b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
 
     let salt = BASE64.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
     let verifier = Verifier::from_password(b"pencil", 4096, &salt);
     let server = ServerExchange::new(verifier.clone(), false, ChannelBinding::None);
     let (server, challenge) = server
-        .client_first_with_nonce(
-            b"SCRAM-SHA-256",
-            &client.client_first(),
-            "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
-        )
+        .client_first_with_nonce(b"SCRAM-SHA-256", &client.client_first(), "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0")
         .unwrap();
     assert_eq!(challenge, CHALLENGE.as_bytes());
 
@@ -178,11 +167,7 @@ fn postgresqls_verifiers_match() {
     for (password, stored) in STORED {
         let verifier = Verifier::parse(stored).unwrap();
         assert_eq!(verifier.format(), *stored);
-        assert!(
-            verifier.matches(password.as_bytes()),
-            "{}",
-            password.escape_unicode()
-        );
+        assert!(verifier.matches(password.as_bytes()), "{}", password.escape_unicode());
         assert!(!verifier.matches(b"other"));
     }
 }
@@ -204,12 +189,7 @@ fn preparation() {
         assert_eq!(&*prepare_password(password), *prepared);
     }
     // Passwords that are no UTF-8, empty, or long (tokens of cloud providers) still make keys.
-    for password in [
-        &b"\xff"[..],
-        b"",
-        &[b'x'; 4096],
-        "\u{AA}".repeat(600).as_bytes(),
-    ] {
+    for password in [&b"\xff"[..], b"", &[b'x'; 4096], "\u{AA}".repeat(600).as_bytes()] {
         assert!(Verifier::from_password(password, 2, b"salt").matches(password));
     }
 }
@@ -252,10 +232,7 @@ fn mocks_are_stable_and_differ_by_user() {
     let mock = Verifier::mock("bob", &secret);
     assert_eq!(mock, Verifier::mock("bob", &secret));
     assert_eq!((mock.iterations, mock.salt.len()), (4096, 16));
-    for different in [
-        Verifier::mock("eve", &secret),
-        Verifier::mock("bob", &other),
-    ] {
+    for different in [Verifier::mock("eve", &secret), Verifier::mock("bob", &other)] {
         assert_ne!(mock.salt, different.salt);
         assert_ne!(mock.stored_key, different.stored_key);
     }
@@ -267,60 +244,22 @@ fn every_combination_of_binding_and_password() {
     let plain: &[&str] = &[SCRAM_SHA_256];
     let only_plus: &[&str] = &[SCRAM_SHA_256_PLUS];
     let none = || ChannelBinding::None;
-    let inside = |mechanism, header: &str| Outcome::In {
-        mechanism,
-        header: header.to_owned(),
-    };
+    let inside = |mechanism, header: &str| Outcome::In { mechanism, header: header.to_owned() };
     let refused = Outcome::ServerRefused;
     // server's binding, mechanisms that the client sees, client's binding, outcome with the right password
     let cases = [
         (none(), plain, none(), inside(SCRAM_SHA_256, "n,")),
         (none(), plain, bound(b"hash"), inside(SCRAM_SHA_256, "y,")),
-        (
-            bound(b"hash"),
-            plus,
-            bound(b"hash"),
-            inside(SCRAM_SHA_256_PLUS, "p="),
-        ),
+        (bound(b"hash"), plus, bound(b"hash"), inside(SCRAM_SHA_256_PLUS, "p=")),
         (bound(b"hash"), plus, none(), inside(SCRAM_SHA_256, "n,")),
-        (
-            bound(b"hash"),
-            only_plus,
-            bound(b"hash"),
-            inside(SCRAM_SHA_256_PLUS, "p="),
-        ),
+        (bound(b"hash"), only_plus, bound(b"hash"), inside(SCRAM_SHA_256_PLUS, "p=")),
         // Somebody between removed PLUS from the list.
-        (
-            bound(b"hash"),
-            plain,
-            bound(b"hash"),
-            refused(ServerError::BindingDowngrade),
-        ),
+        (bound(b"hash"), plain, bound(b"hash"), refused(ServerError::BindingDowngrade)),
         // Somebody between ends TLS with another certificate.
-        (
-            bound(b"hash"),
-            plus,
-            bound(b"other"),
-            refused(ServerError::BindingMismatch),
-        ),
-        (
-            none(),
-            plus,
-            bound(b"hash"),
-            refused(ServerError::UnknownMechanism),
-        ),
-        (
-            none(),
-            only_plus,
-            none(),
-            Outcome::ClientRefused(ClientError::NoMechanism),
-        ),
-        (
-            none(),
-            &["OAUTHBEARER"],
-            none(),
-            Outcome::ClientRefused(ClientError::NoMechanism),
-        ),
+        (bound(b"hash"), plus, bound(b"other"), refused(ServerError::BindingMismatch)),
+        (none(), plus, bound(b"hash"), refused(ServerError::UnknownMechanism)),
+        (none(), only_plus, none(), Outcome::ClientRefused(ClientError::NoMechanism)),
+        (none(), &["OAUTHBEARER"], none(), Outcome::ClientRefused(ClientError::NoMechanism)),
     ];
     for (server_binding, offered, client_binding, expected) in cases {
         for (secret, is_mock) in [("pencil", false), ("wrong", false), ("pencil", true)] {
@@ -352,48 +291,24 @@ fn first_error(binding: ChannelBinding, mechanism: &str, data: &[u8]) -> ServerE
 fn client_first_is_judged_as_postgresql_does() {
     let malformed = "08P01 malformed SCRAM message";
     let cases: &[(&str, &[u8], &str)] = &[
-        (
-            "SCRAM-SHA-1",
-            b"n,,n=,r=a",
-            "08P01 client selected an invalid SASL",
-        ),
+        ("SCRAM-SHA-1", b"n,,n=,r=a", "08P01 client selected an invalid SASL"),
         (SCRAM_SHA_256, b"", malformed),
         (SCRAM_SHA_256, b"\0", malformed),
         (SCRAM_SHA_256, b"n,,n=,r=a\0", malformed),
         (SCRAM_SHA_256, b"x,,n=,r=a", malformed),
         (SCRAM_SHA_256, b"n;,n=,r=a", malformed),
-        (
-            SCRAM_SHA_256,
-            b"y,,n=,r=a",
-            "28000 SCRAM channel binding negotiation error",
-        ),
+        (SCRAM_SHA_256, b"y,,n=,r=a", "28000 SCRAM channel binding negotiation error"),
         (SCRAM_SHA_256, b"p=tls-server-end-point,,n=,r=a", malformed),
         (SCRAM_SHA_256_PLUS, b"n,,n=,r=a", malformed),
         (SCRAM_SHA_256_PLUS, b"y,,n=,r=a", malformed),
-        (
-            SCRAM_SHA_256_PLUS,
-            b"p=tls-unique,,n=,r=a",
-            "08P01 unsupported SCRAM channel-binding type",
-        ),
+        (SCRAM_SHA_256_PLUS, b"p=tls-unique,,n=,r=a", "08P01 unsupported SCRAM channel-binding type"),
         (SCRAM_SHA_256_PLUS, b"p,,n=,r=a", malformed),
-        (
-            SCRAM_SHA_256,
-            b"n,a=bob,n=,r=a",
-            "0A000 client uses authorization identity",
-        ),
+        (SCRAM_SHA_256, b"n,a=bob,n=,r=a", "0A000 client uses authorization identity"),
         (SCRAM_SHA_256, b"n,b=bob,n=,r=a", malformed),
-        (
-            SCRAM_SHA_256,
-            b"n,,m=x,n=,r=a",
-            "0A000 client requires an unsupported SCRAM extension",
-        ),
+        (SCRAM_SHA_256, b"n,,m=x,n=,r=a", "0A000 client requires an unsupported SCRAM extension"),
         (SCRAM_SHA_256, b"n,,r=a,n=", malformed),
         (SCRAM_SHA_256, b"n,,n=", malformed),
-        (
-            SCRAM_SHA_256,
-            b"n,,n=,r=a\x7f",
-            "08P01 non-printable characters in SCRAM nonce",
-        ),
+        (SCRAM_SHA_256, b"n,,n=,r=a\x7f", "08P01 non-printable characters in SCRAM nonce"),
         (SCRAM_SHA_256, b"n,,n=,r=a,1=x", malformed),
         (SCRAM_SHA_256, b"n,,n=,r=a,x", malformed),
         (SCRAM_SHA_256, &[b'n'; MAX_CLIENT_MESSAGE + 1], malformed),
@@ -401,11 +316,7 @@ fn client_first_is_judged_as_postgresql_does() {
     for (mechanism, data, expected) in cases {
         let error = first_error(bound(b"hash"), mechanism, data);
         let shown = format!("{} {}", error.sqlstate(), error.client_message("bob"));
-        assert!(
-            shown.starts_with(expected),
-            "{}: {shown}",
-            data.escape_ascii()
-        );
+        assert!(shown.starts_with(expected), "{}: {shown}", data.escape_ascii());
         assert_eq!(
             error.client_detail().is_some(),
             shown.contains("malformed") || shown.contains("negotiation")
@@ -413,25 +324,17 @@ fn client_first_is_judged_as_postgresql_does() {
     }
     for accepted in [&b"n,,n=bob,r=a,x=ignored,y=,"[..], b"n,,n=\xff,r="] {
         let server = ServerExchange::new(verifier(), false, bound(b"hash"));
-        assert!(
-            server
-                .client_first(SCRAM_SHA_256.as_bytes(), accepted)
-                .is_ok()
-        );
+        assert!(server.client_first(SCRAM_SHA_256.as_bytes(), accepted).is_ok());
     }
 }
 
 /// A server that awaits the final message, and the right one.
-fn until_final(
-    is_mock: bool,
-    binding: &ChannelBinding,
-) -> (AwaitClientFinal, AwaitServerFinal, Vec<u8>) {
+fn until_final(is_mock: bool, binding: &ChannelBinding) -> (AwaitClientFinal, AwaitServerFinal, Vec<u8>) {
     let server = ServerExchange::new(verifier(), is_mock, binding.clone());
     let offered = server.mechanisms().iter().map(|name| name.as_bytes());
     let client = ClientExchange::new(offered, password("pencil"), binding).unwrap();
-    let (server, challenge) = server
-        .client_first(client.mechanism().as_bytes(), &client.client_first())
-        .unwrap();
+    let (server, challenge) =
+        server.client_first(client.mechanism().as_bytes(), &client.client_first()).unwrap();
     let (client, answer) = client.server_first(&challenge).unwrap().answer().unwrap();
     (server, client, answer)
 }
@@ -450,9 +353,7 @@ fn tampered_final_messages_are_refused() {
         (|m| m.replace(",p=", ",m=y,p="), ServerError::Rejected),
         (
             |m| m + ",x=y",
-            ServerError::Malformed(Malformed(
-                "Garbage found at the end of client-final-message.",
-            )),
+            ServerError::Malformed(Malformed("Garbage found at the end of client-final-message.")),
         ),
         (
             |m| m.replace(",p=", ",p=A"),
@@ -467,11 +368,7 @@ fn tampered_final_messages_are_refused() {
         for (tamper, expected) in cases {
             let (server, _, answer) = until_final(false, &binding);
             let tampered = tamper(String::from_utf8(answer).unwrap());
-            assert_eq!(
-                server.client_final(tampered.as_bytes()),
-                Err(*expected),
-                "{tampered}"
-            );
+            assert_eq!(server.client_final(tampered.as_bytes()), Err(*expected), "{tampered}");
         }
         let (server, _, answer) = until_final(false, &binding);
         let other = String::from_utf8(answer).unwrap();
@@ -510,9 +407,7 @@ fn truncated_client_first_is_refused_before_the_nonce() {
     let first = b"n,,n=,r=abc";
     for at in 0..first.len() {
         let server = ServerExchange::new(verifier(), false, ChannelBinding::None);
-        let accepted = server
-            .client_first(SCRAM_SHA_256.as_bytes(), &first[..at])
-            .is_ok();
+        let accepted = server.client_first(SCRAM_SHA_256.as_bytes(), &first[..at]).is_ok();
         assert_eq!(accepted, at >= b"n,,n=,r=".len(), "cut at {at}");
     }
 }
@@ -522,10 +417,7 @@ fn a_mock_fails_as_a_wrong_password_does() {
     let (server, _, answer) = until_final(true, &ChannelBinding::None);
     let error = server.client_final(&answer).unwrap_err();
     assert_eq!((error, error.sqlstate()), (ServerError::Rejected, "28P01"));
-    assert_eq!(
-        error.client_message("bob"),
-        "password authentication failed for user \"bob\""
-    );
+    assert_eq!(error.client_message("bob"), "password authentication failed for user \"bob\"");
     assert_eq!(error.client_detail(), None);
 }
 
@@ -555,32 +447,15 @@ fn server_first_is_judged() {
         ("r=abc1,s=YQ==,i=99999999999", ClientError::Iterations),
     ];
     for (data, expected) in cases {
-        assert_eq!(
-            client().server_first(data.as_bytes()).unwrap_err(),
-            expected,
-            "{data}"
-        );
+        assert_eq!(client().server_first(data.as_bytes()).unwrap_err(), expected, "{data}");
     }
-    for data in [
-        "",
-        "r",
-        "r=abc1",
-        "r=abc1,s=YQ==",
-        "s=YQ==,r=abc1,i=1",
-        "r=abc1,s=YQ==,i=1,x",
-        &"r".repeat(2001),
-    ] {
+    for data in
+        ["", "r", "r=abc1", "r=abc1,s=YQ==", "s=YQ==,r=abc1,i=1", "r=abc1,s=YQ==,i=1,x", &"r".repeat(2001)]
+    {
         let error = client().server_first(data.as_bytes()).unwrap_err();
-        assert!(
-            matches!(error, ClientError::Malformed(_)),
-            "{data}: {error}"
-        );
+        assert!(matches!(error, ClientError::Malformed(_)), "{data}: {error}");
     }
-    for data in [
-        "r=abc1,s=YQ==,i=1",
-        "r=abc1,s=YQ==,i=10000000",
-        "r=abc1,s=YQ==,i=1,x=extension",
-    ] {
+    for data in ["r=abc1,s=YQ==,i=1", "r=abc1,s=YQ==,i=10000000", "r=abc1,s=YQ==,i=1,x=extension"] {
         assert!(client().server_first(data.as_bytes()).is_ok(), "{data}");
     }
 }
@@ -592,23 +467,14 @@ fn server_final_is_judged() {
     let right = server.client_final(&answer).unwrap().server_final;
     // The signature of one exchange proves nothing in another.
     let (_, client, _) = until_final(false, &none);
-    assert_eq!(
-        client.server_final(&right),
-        Err(ClientError::ServerNotProven)
-    );
+    assert_eq!(client.server_final(&right), Err(ClientError::ServerNotProven));
     let (_, client, _) = until_final(false, &none);
     let refused = client.server_final(b"e=invalid-proof\n");
-    assert_eq!(
-        refused,
-        Err(ClientError::Refused("invalid-proof?".to_owned()))
-    );
+    assert_eq!(refused, Err(ClientError::Refused("invalid-proof?".to_owned())));
     for length in 0..right.len() {
         let (server, client, answer) = until_final(false, &none);
         let right = server.client_final(&answer).unwrap().server_final;
-        assert!(
-            client.server_final(&right[..length]).is_err(),
-            "cut at {length}"
-        );
+        assert!(client.server_final(&right[..length]).is_err(), "cut at {length}");
     }
 }
 
@@ -617,34 +483,18 @@ fn a_server_with_other_keys_is_not_believed() {
     let mut verifier = verifier();
     verifier.server_key[0] ^= 1;
     let server = ServerExchange::new(verifier, false, ChannelBinding::None);
-    let outcome = login(
-        server,
-        &[SCRAM_SHA_256],
-        password("pencil"),
-        &ChannelBinding::None,
-    );
-    assert_eq!(
-        outcome,
-        Outcome::ClientRefused(ClientError::ServerNotProven)
-    );
+    let outcome = login(server, &[SCRAM_SHA_256], password("pencil"), &ChannelBinding::None);
+    assert_eq!(outcome, Outcome::ClientRefused(ClientError::ServerNotProven));
 }
 
 #[test]
 fn a_client_key_passes_through() {
     let (server, _, answer) = until_final(false, &ChannelBinding::None);
     let client_key = server.client_final(&answer).unwrap().client_key;
-    let keys = Secret::Keys {
-        client_key,
-        server_key: verifier().server_key,
-    };
+    let keys = Secret::Keys { client_key, server_key: verifier().server_key };
     for binding in [ChannelBinding::None, bound(b"server's certificate")] {
         let server = ServerExchange::new(verifier(), false, binding.clone());
-        let outcome = login(
-            server,
-            &[SCRAM_SHA_256_PLUS, SCRAM_SHA_256],
-            keys.clone(),
-            &binding,
-        );
+        let outcome = login(server, &[SCRAM_SHA_256_PLUS, SCRAM_SHA_256], keys.clone(), &binding);
         assert!(matches!(outcome, Outcome::In { .. }), "{outcome:?}");
     }
     let changed = Verifier::from_password(b"pencil", ITERATIONS, b"another salt");
@@ -658,28 +508,17 @@ fn derived_keys_save_the_derivation() {
     let (server, client, answer) = until_final(false, &ChannelBinding::None);
     let success = server.client_final(&answer).unwrap();
     let derived = client.server_final(&success.server_final).unwrap().unwrap();
-    assert_eq!(
-        (derived.salt.as_slice(), derived.iterations),
-        (&b"0123456789abcdef"[..], ITERATIONS)
-    );
+    assert_eq!((derived.salt.as_slice(), derived.iterations), (&b"0123456789abcdef"[..], ITERATIONS));
     let salts: [&[u8]; 2] = [b"0123456789abcdef", b"changed"];
-    for (salt, with_password) in [
-        (salts[0], true),
-        (salts[0], false),
-        (salts[1], true),
-        (salts[1], false),
-    ] {
-        let secret = Secret::Derived {
-            derived: derived.clone(),
-            password: with_password.then(|| b"pencil".to_vec()),
-        };
+    for (salt, with_password) in [(salts[0], true), (salts[0], false), (salts[1], true), (salts[1], false)] {
+        let secret =
+            Secret::Derived { derived: derived.clone(), password: with_password.then(|| b"pencil".to_vec()) };
         let none = ChannelBinding::None;
         let client = ClientExchange::new([SCRAM_SHA_256.as_bytes()], secret, &none).unwrap();
         let server = Verifier::from_password(b"pencil", ITERATIONS, salt);
         let server = ServerExchange::new(server, false, none);
-        let (server, challenge) = server
-            .client_first(SCRAM_SHA_256.as_bytes(), &client.client_first())
-            .unwrap();
+        let (server, challenge) =
+            server.client_first(SCRAM_SHA_256.as_bytes(), &client.client_first()).unwrap();
         let challenge = client.server_first(&challenge).unwrap();
         let fits = salt == derived.salt;
         assert_eq!(challenge.is_expensive(), !fits && with_password);
@@ -710,10 +549,7 @@ fn nothing_secret_is_printed() {
         format!("{:?} {:?}", verifier(), MockSecret::from_seed(b"x")),
     ] {
         let long_list = printed.contains(stored.trim_matches(['[', ']']));
-        assert!(
-            !long_list && !printed.contains("pencil") && !printed.contains("112, 101"),
-            "{printed}"
-        );
+        assert!(!long_list && !printed.contains("pencil") && !printed.contains("112, 101"), "{printed}");
     }
 }
 
@@ -722,16 +558,8 @@ fn garbage_does_not_panic() {
     let mut garbage = Garbage::new(7);
     let alphabet = b"nyp=,,rscivmea=tls-server-end-point";
     for round in 0..20_000 {
-        let binding = if round % 2 == 0 {
-            ChannelBinding::None
-        } else {
-            bound(b"hash")
-        };
-        let mechanism = if round % 3 == 0 {
-            SCRAM_SHA_256_PLUS
-        } else {
-            SCRAM_SHA_256
-        };
+        let binding = if round % 2 == 0 { ChannelBinding::None } else { bound(b"hash") };
+        let mechanism = if round % 3 == 0 { SCRAM_SHA_256_PLUS } else { SCRAM_SHA_256 };
         let server = ServerExchange::new(verifier_of(&binding), false, binding);
         let data = match round % 4 {
             0 => garbage.mutate(b"p=tls-server-end-point,,n=,r=abc"),
@@ -748,11 +576,7 @@ fn garbage_does_not_panic() {
     for _ in 0..2000 {
         let (server, client, _) = until_final(false, &ChannelBinding::None);
         assert!(server.client_final(&garbage.mutate(&answer)).is_err());
-        assert!(
-            client
-                .server_final(&garbage.bytes(60, b"v=e=,AAAA"))
-                .is_err()
-        );
+        assert!(client.server_final(&garbage.bytes(60, b"v=e=,AAAA")).is_err());
     }
 }
 

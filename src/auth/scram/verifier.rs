@@ -77,17 +77,8 @@ impl Verifier {
     /// The verifier of `password`. Costs PBKDF2, see [`derive_keys`].
     #[must_use]
     pub fn from_password(password: &[u8], iterations: u32, salt: &[u8]) -> Self {
-        let ClientKeys {
-            stored_key,
-            server_key,
-            ..
-        } = derive_keys(password, salt, iterations);
-        Self {
-            iterations: iterations.max(1),
-            salt: salt.to_vec(),
-            stored_key,
-            server_key,
-        }
+        let ClientKeys { stored_key, server_key, .. } = derive_keys(password, salt, iterations);
+        Self { iterations: iterations.max(1), salt: salt.to_vec(), stored_key, server_key }
     }
 
     /// The verifier of `password` with a random salt and PostgreSQL's default iterations. Costs PBKDF2.
@@ -126,9 +117,7 @@ impl Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier")
-            .field("iterations", &self.iterations)
-            .finish_non_exhaustive()
+        f.debug_struct("Verifier").field("iterations", &self.iterations).finish_non_exhaustive()
     }
 }
 
@@ -163,7 +152,5 @@ pub(super) fn parse_iterations(digits: &[u8]) -> Option<u32> {
         return None;
     }
     let count: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    u32::try_from(count)
-        .ok()
-        .filter(|&count| (1..=i32::MAX as u32).contains(&count))
+    u32::try_from(count).ok().filter(|&count| (1..=i32::MAX as u32).contains(&count))
 }

@@ -18,10 +18,7 @@ fn check_more(text: &str, expected: &[&str]) {
 
 #[test]
 fn not_toml() {
-    check(
-        "listen = [\n",
-        &["f.toml:1:11: not TOML: unclosed array, expected `]`"],
-    );
+    check("listen = [\n", &["f.toml:1:11: not TOML: unclosed array, expected `]`"]);
     check(
         "[databases.shop]\npassword = sekret\n",
         &["f.toml:2:12: not TOML: string values must be quoted, expected literal string"],
@@ -35,10 +32,7 @@ fn unknown_keys() {
         "pool_sise = 3\n",
         &["f.toml:3:1: unknown key `pool_sise` in [databases.shop]; did you mean `pool_size`?"],
     );
-    check_more(
-        "zebra = 3\n",
-        &["f.toml:3:1: unknown key `zebra` in [databases.shop]; remove it"],
-    );
+    check_more("zebra = 3\n", &["f.toml:3:1: unknown key `zebra` in [databases.shop]; remove it"]);
     check_more(
         "[pool]\nsize = 3\n",
         &["f.toml:4:1: unknown key `size` in [pool]; did you mean `pool_size`?"],
@@ -49,22 +43,14 @@ fn unknown_keys() {
     );
     check_more(
         "listen = []\n",
-        &[
-            "f.toml:3:1: unknown key `listen` in [databases.shop]; it belongs at the top, before any section",
-        ],
+        &["f.toml:3:1: unknown key `listen` in [databases.shop]; it belongs at the top, before any section"],
     );
-    check_more(
-        "[limit]\n",
-        &["f.toml:3:2: unknown key `limit` at the top level; did you mean `limits`?"],
-    );
+    check_more("[limit]\n", &["f.toml:3:2: unknown key `limit` at the top level; did you mean `limits`?"]);
     check_more(
         "[users.app]\npasword = \"sekret\"\n",
         &["f.toml:4:1: unknown key `pasword` in [users.app]; did you mean `password`?"],
     );
-    check(
-        "limits = 3\n",
-        &["f.toml:1:1: `limits` is a section; write [limits] on a line of its own"],
-    );
+    check("limits = 3\n", &["f.toml:1:1: `limits` is a section; write [limits] on a line of its own"]);
     check(
         "[users]\napp = \"sekret\"\n",
         &["f.toml:2:1: `app` must be a section; write [users.app] on a line of its own"],
@@ -74,38 +60,20 @@ fn unknown_keys() {
 #[test]
 fn values_that_are_not_of_their_kind() {
     let one = |line: &str, expected: &str| check_more(line, &[expected]);
-    one(
-        "pool_size = 0\n",
-        "f.toml:3:13: `pool_size` is 0, but takes a whole number from 1",
-    );
-    one(
-        "pool_size = \"4\"\n",
-        "f.toml:3:13: `pool_size` is \"4\", but takes a whole number from 1",
-    );
+    one("pool_size = 0\n", "f.toml:3:13: `pool_size` is 0, but takes a whole number from 1");
+    one("pool_size = \"4\"\n", "f.toml:3:13: `pool_size` is \"4\", but takes a whole number from 1");
     one(
         "pool_size = 4.5\n",
         "f.toml:3:13: `pool_size` is a number with a fraction, but takes a whole number from 1",
     );
-    one(
-        "pool_size = 99999999\n",
-        "f.toml:3:13: `pool_size` is 99999999, but at most 10000000 is possible",
-    );
-    one(
-        "defer_begin = \"yes\"\n",
-        "f.toml:3:15: `defer_begin` is \"yes\", but takes true or false",
-    );
-    one(
-        "pool_mode = \"sesion\"\n",
-        "f.toml:3:13: `pool_mode` is \"sesion\"; did you mean `session`?",
-    );
+    one("pool_size = 99999999\n", "f.toml:3:13: `pool_size` is 99999999, but at most 10000000 is possible");
+    one("defer_begin = \"yes\"\n", "f.toml:3:15: `defer_begin` is \"yes\", but takes true or false");
+    one("pool_mode = \"sesion\"\n", "f.toml:3:13: `pool_mode` is \"sesion\"; did you mean `session`?");
     one(
         "pool_mode = \"fast\"\n",
         "f.toml:3:13: `pool_mode` is \"fast\", but takes one of `session`, `transaction`, `statement`",
     );
-    one(
-        "password = 7\n",
-        "f.toml:3:12: `password` must be text in quotes",
-    );
+    one("password = 7\n", "f.toml:3:12: `password` must be text in quotes");
     one(
         "password = \"env:NOBODY\"\n",
         "f.toml:3:12: `password` asks for the environment variable NOBODY, which is not set",
@@ -118,18 +86,12 @@ fn values_that_are_not_of_their_kind() {
         "[limits]\ndrain_timeout = false\n",
         "f.toml:4:17: `drain_timeout` is false, but takes a duration with a unit, such as \"30s\" or \"0s\"",
     );
-    one(
-        "[admin]\nadmin_users = [1]\n",
-        "f.toml:4:15: `admin_users` holds 1; put it in quotes",
-    );
+    one("[admin]\nadmin_users = [1]\n", "f.toml:4:15: `admin_users` holds 1; put it in quotes");
     check(
         "[databases.shop]\nhosts = [\"db:x\"]\n",
         &["f.toml:2:9: `hosts` holds `db:x`: a port is not a number from 1 to 65535"],
     );
-    check(
-        "[databases.shop]\nhosts = []\n",
-        &["f.toml:2:9: `hosts` is empty; name at least one host"],
-    );
+    check("[databases.shop]\nhosts = []\n", &["f.toml:2:9: `hosts` is empty; name at least one host"]);
     check(
         "listen = [\"*:6432\"]\n",
         &[
@@ -149,10 +111,7 @@ fn values_that_are_not_of_their_kind() {
 fn units() {
     let units = "(the units are us, ms, s, m or min, h, d)";
     let one = |line: &str, expected: &str| {
-        check_more(
-            &format!("[limits]\n{line}"),
-            &[&format!("f.toml:4:{expected}")],
-        )
+        check_more(&format!("[limits]\n{line}"), &[&format!("f.toml:4:{expected}")])
     };
     one(
         "login_timeout = 15",
@@ -166,14 +125,8 @@ fn units() {
         "login_timeout = \"1w\"",
         "17: `login_timeout` has the unit `w`; the units are us, ms, s, m or min, h, d",
     );
-    one(
-        "login_timeout = \"0s\"",
-        "17: `login_timeout` is zero, but must be longer",
-    );
-    one(
-        "login_timeout = \"366d\"",
-        "17: `login_timeout` is \"366d\", but the longest possible is \"365d\"",
-    );
+    one("login_timeout = \"0s\"", "17: `login_timeout` is zero, but must be longer");
+    one("login_timeout = \"366d\"", "17: `login_timeout` is \"366d\", but the longest possible is \"365d\"");
     one(
         "login_timeout = \"never\"",
         "17: `login_timeout` is \"never\", but takes a duration with a unit, such as \"500ms\", \"5s\" or \"1h\"",
@@ -233,10 +186,7 @@ fn contradictions_of_databases() {
     let nothing = "there is no database; give a URL such as postgres://user:password@host/name, or a file with \
                    [databases.NAME]";
     check("", &[nothing]);
-    check(
-        "[databases.shop]\n",
-        &["f.toml:1:12: this database has no host; add `url` or `hosts`"],
-    );
+    check("[databases.shop]\n", &["f.toml:1:12: this database has no host; add `url` or `hosts`"]);
     check(
         "[databases.pgweir]\nhosts = [\"db\"]\n",
         &[
@@ -258,14 +208,8 @@ fn contradictions_of_databases() {
         ],
     );
     let twice = "[databases.a]\nhosts = [\"a\"]\n[pool]\nmin_idle = 20\n";
-    check_more(
-        twice,
-        &["f.toml:6:1: `min_idle` is 20, more than `pool_size`, which is 16; lower it"],
-    );
-    check_more(
-        "password = \"sekret\"\n",
-        &["f.toml:3:1: `password` has no user; add `user`"],
-    );
+    check_more(twice, &["f.toml:6:1: `min_idle` is 20, more than `pool_size`, which is 16; lower it"]);
+    check_more("password = \"sekret\"\n", &["f.toml:3:1: `password` has no user; add `user`"]);
     check_more(
         "sslnegotiation = \"direct\"\n",
         &[
@@ -274,9 +218,7 @@ fn contradictions_of_databases() {
     );
     check(
         "[databases.shop]\nurl = \"postgres://u@localhost:6432/d\"\n",
-        &[
-            "f.toml:2:8: this host is where pgweir itself listens; name PostgreSQL's address and port",
-        ],
+        &["f.toml:2:8: this host is where pgweir itself listens; name PostgreSQL's address and port"],
     );
     check(
         "[databases.a]\nurl = \"postgres://app:sekret1@db/a\"\n[databases.b]\nurl = \"postgres://app:sekret2@db/b\"\n",
@@ -286,9 +228,7 @@ fn contradictions_of_databases() {
     );
     check_more(
         "server_user = \"app\"\n",
-        &[
-            "f.toml:3:1: `server_user` is `app`, who is not known here; add [users.app] with a password",
-        ],
+        &["f.toml:3:1: `server_user` is `app`, who is not known here; add [users.app] with a password"],
     );
     check_more(
         "server_user = \"app\"\n[users.app]\npassword = \"SCRAM-SHA-256$4096:sekret\"\n",
@@ -326,9 +266,7 @@ fn contradictions_of_the_rest() {
     );
     check_more(
         "[auth]\nmethod = \"cert\"\n",
-        &[
-            "f.toml:4:1: `cert` needs the authorities of client certificates; add `ca_file` to [tls]",
-        ],
+        &["f.toml:4:1: `cert` needs the authorities of client certificates; add `ca_file` to [tls]"],
     );
     check_more(
         "[auth]\nmethod = \"password\"\n",
@@ -396,10 +334,7 @@ fn the_command_line() {
         with_url(&format!("{url}?min_idle=17")),
         &["URL, character 31: `min_idle` is 17, more than `pool_size`, which is 16; lower it"],
     );
-    let listen = Sources {
-        listen: vec!["6432".to_owned()],
-        ..with_url(url)
-    };
+    let listen = Sources { listen: vec!["6432".to_owned()], ..with_url(url) };
     check(
         listen,
         &[
@@ -407,14 +342,8 @@ fn the_command_line() {
            127.0.0.1:6432 or [::1]:6432",
         ],
     );
-    let missing = Sources {
-        file: Some("/nowhere/f.toml".into()),
-        ..Sources::default()
-    };
+    let missing = Sources { file: Some("/nowhere/f.toml".into()), ..Sources::default() };
     let errors = crate::config::load(&missing).expect_err("no such file");
     let text = "/nowhere/f.toml: cannot be read: No such file or directory (os error 2); --config names the settings file";
-    assert_eq!(
-        errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        [text]
-    );
+    assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), [text]);
 }

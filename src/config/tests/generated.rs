@@ -6,20 +6,13 @@ use crate::config::{Settings, keys, reference};
 fn committed(path: &str, text: &str, command: &str) {
     let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let found = std::fs::read_to_string(&whole).unwrap_or_default();
-    assert!(
-        found == text,
-        "{path} is not as generated; run: cargo run -- generate {command} > {path}"
-    );
+    assert!(found == text, "{path} is not as generated; run: cargo run -- generate {command} > {path}");
 }
 
 #[test]
 fn documents_are_committed_as_generated() {
     committed("pgweir.toml", &reference::sample_toml(), "sample-settings");
-    committed(
-        "docs/guide/settings.md",
-        &reference::settings_page(),
-        "settings-page",
-    );
+    committed("docs/guide/settings.md", &reference::settings_page(), "settings-page");
 }
 
 #[test]
@@ -35,22 +28,10 @@ fn the_sample_says_the_defaults() {
     let text = uncommented.join("\n") + "\n[databases.d]\nhosts = ['h']\n";
     let settings = load_file(&text).expect("the sample is right").settings;
     let databases = settings.databases.clone();
-    assert_eq!(
-        settings,
-        Settings {
-            databases,
-            ..Settings::default()
-        }
-    );
-    let known: usize = keys::sections()
-        .iter()
-        .filter(|section| !section.name.contains('.'))
-        .map(|s| s.keys.len())
-        .sum();
-    let set = uncommented
-        .iter()
-        .filter(|line| !line.starts_with('#') && line.contains(" = "))
-        .count();
+    assert_eq!(settings, Settings { databases, ..Settings::default() });
+    let known: usize =
+        keys::sections().iter().filter(|section| !section.name.contains('.')).map(|s| s.keys.len()).sum();
+    let set = uncommented.iter().filter(|line| !line.starts_with('#') && line.contains(" = ")).count();
     assert_eq!(set, known, "every key is in the sample");
 }
 
@@ -58,12 +39,7 @@ fn the_sample_says_the_defaults() {
 fn what_is_shown_of_databases_and_users_can_be_written() {
     for section in keys::sections() {
         for key in section.keys {
-            for value in key
-                .default()
-                .into_iter()
-                .chain([key.example])
-                .filter(|value| !value.is_empty())
-            {
+            for value in key.default().into_iter().chain([key.example]).filter(|value| !value.is_empty()) {
                 let assignment = format!("{} = {value}\n", key.name);
                 let text = match section.name {
                     "" => assignment,
@@ -71,10 +47,7 @@ fn what_is_shown_of_databases_and_users_can_be_written() {
                 };
                 // Incomplete, so that it is read and not compared with the rest.
                 let mut written = Written::default();
-                let context = Context {
-                    folder: "".into(),
-                    env: &|_| Some("secret".to_owned()),
-                };
+                let context = Context { folder: "".into(), env: &|_| Some("secret".to_owned()) };
                 file::read_text(Path::new("f.toml"), &text, &context, &mut written);
                 assert_eq!(written.errors, [], "{text}");
             }

@@ -35,8 +35,5 @@ fn load_file(text: &str) -> Result<Loaded, Vec<String>> {
 }
 
 fn with_url(url: &str) -> Sources {
-    Sources {
-        url: Some(url.to_owned()),
-        ..Sources::default()
-    }
+    Sources { url: Some(url.to_owned()), ..Sources::default() }
 }

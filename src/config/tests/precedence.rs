@@ -6,9 +6,7 @@ use super::*;
 use crate::config::settings::*;
 
 fn loaded(text: &str, sources: &Sources) -> Settings {
-    load_text(text, sources)
-        .unwrap_or_else(|errors| panic!("{errors:#?}\nin\n{text}"))
-        .settings
+    load_text(text, sources).unwrap_or_else(|errors| panic!("{errors:#?}\nin\n{text}")).settings
 }
 
 fn secret(text: &str) -> Option<Secret> {
@@ -21,47 +19,19 @@ fn keys<T>(map: &std::collections::BTreeMap<String, T>) -> Vec<&str> {
 
 #[test]
 fn a_url_alone_is_enough() {
-    let settings = loaded(
-        "",
-        &with_url("postgres://app:pw@h1,h2:5433/shop?pool_size=4&pool_mode=session"),
-    );
+    let settings = loaded("", &with_url("postgres://app:pw@h1,h2:5433/shop?pool_size=4&pool_mode=session"));
     assert_eq!(keys(&settings.databases), ["*", "shop"]);
     let shop = &settings.databases["shop"];
-    assert_eq!(
-        shop.hosts,
-        [Host::Tcp("h1".into(), 5432), Host::Tcp("h2".into(), 5433)]
-    );
+    assert_eq!(shop.hosts, [Host::Tcp("h1".into(), 5432), Host::Tcp("h2".into(), 5433)]);
     assert_eq!(shop.server_database.as_deref(), Some("shop"));
-    assert_eq!(
-        shop.pool,
-        Pool {
-            mode: PoolMode::Session,
-            size: 4,
-            ..Pool::default()
-        }
-    );
+    assert_eq!(shop.pool, Pool { mode: PoolMode::Session, size: 4, ..Pool::default() });
     assert_eq!(shop.server_user, None);
     assert_eq!(shop.probe_user.as_deref(), Some("app"));
-    let fallback = Database {
-        server_database: None,
-        ..shop.clone()
-    };
+    let fallback = Database { server_database: None, ..shop.clone() };
     assert_eq!(settings.databases["*"], fallback);
     assert_eq!(keys(&settings.users), ["app"]);
-    assert_eq!(
-        settings.users["app"],
-        User {
-            password: secret("pw"),
-            ..User::default()
-        }
-    );
-    assert_eq!(
-        settings.auth,
-        Auth {
-            auth_user: Some("app".into()),
-            ..Auth::default()
-        }
-    );
+    assert_eq!(settings.users["app"], User { password: secret("pw"), ..User::default() });
+    assert_eq!(settings.auth, Auth { auth_user: Some("app".into()), ..Auth::default() });
     assert_eq!(settings.limits, Limits::default());
 }
 
@@ -69,10 +39,7 @@ fn a_url_alone_is_enough() {
 fn a_url_needs_neither_password_nor_database_nor_user() {
     let settings = loaded("", &with_url("postgres://app@%2Frun%2Fpostgresql:5433"));
     assert_eq!(keys(&settings.databases), ["*"]);
-    assert_eq!(
-        settings.databases["*"].hosts,
-        [Host::Unix("/run/postgresql".into(), 5433)]
-    );
+    assert_eq!(settings.databases["*"].hosts, [Host::Unix("/run/postgresql".into(), 5433)]);
     assert_eq!(settings.databases["*"].server_database, None);
     assert_eq!(settings.users["app"], User::default());
 
@@ -89,22 +56,10 @@ fn parameters_of_a_url() {
                &pins=refuse&defer_begin=off";
     let settings = loaded("", &with_url(url));
     let database = &settings.databases["d"];
-    assert_eq!(
-        database.tls,
-        ServerTls {
-            mode: SslMode::VerifyFull,
-            ..ServerTls::default()
-        }
-    );
+    assert_eq!(database.tls, ServerTls { mode: SslMode::VerifyFull, ..ServerTls::default() });
     assert_eq!(database.target, TargetSessionAttrs::Primary);
     let options = [("application_name", "weir"), ("geqo", "off")];
-    assert!(
-        database
-            .server_options
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .eq(options)
-    );
+    assert!(database.server_options.iter().map(|(k, v)| (k.as_str(), v.as_str())).eq(options));
     assert_eq!(database.connect_timeout, Some(Duration::from_secs(3)));
     assert_eq!(database.queue_timeout, Some(Duration::from_secs(2)));
     let pool = Pool {
@@ -156,23 +111,11 @@ fn defaults_are_those_of_the_documentation() {
     };
     let settings = Settings::default();
     assert_eq!(settings.listen, ["127.0.0.1:6432".parse().unwrap()]);
-    assert_eq!(
-        settings.http_listen,
-        Some("127.0.0.1:6433".parse().unwrap())
-    );
+    assert_eq!(settings.http_listen, Some("127.0.0.1:6433".parse().unwrap()));
     assert!(settings.workers >= 1);
-    assert_eq!(
-        (settings.limits, Pool::default(), settings.auth),
-        (limits, pool, auth)
-    );
+    assert_eq!((settings.limits, Pool::default(), settings.auth), (limits, pool, auth));
     assert_eq!(settings.client_tls, ClientTls::default());
-    assert_eq!(
-        settings.log,
-        Log {
-            json: false,
-            level: "info".to_owned()
-        }
-    );
+    assert_eq!(settings.log, Log { json: false, level: "info".to_owned() });
 }
 
 #[test]
@@ -196,22 +139,11 @@ fn the_file_wins_over_defaults_and_the_command_line_over_the_file() {
     assert_eq!(settings.listen.len(), 2);
     assert_eq!(settings.http_listen, None);
     let shop = &settings.databases["shop"];
-    assert_eq!(
-        (
-            shop.pool.size,
-            shop.pool.min_idle,
-            shop.pool.lifetime.as_secs()
-        ),
-        (5, 3, 7200)
-    );
+    assert_eq!((shop.pool.size, shop.pool.min_idle, shop.pool.lifetime.as_secs()), (5, 3, 7200));
     let other = &settings.databases["other"];
     assert_eq!((other.pool.size, other.server_database.clone()), (8, None));
     assert_eq!(keys(&settings.databases), ["other", "shop"]);
-    let app = User {
-        password: secret("file"),
-        max_clients: Some(7),
-        ..User::default()
-    };
+    let app = User { password: secret("file"), max_clients: Some(7), ..User::default() };
     assert_eq!(settings.users["app"], app);
 
     let sources = Sources {
@@ -224,29 +156,19 @@ fn the_file_wins_over_defaults_and_the_command_line_over_the_file() {
     assert_eq!(settings.http_listen, Some("127.0.0.1:4".parse().unwrap()));
     let shop = &settings.databases["shop"];
     assert_eq!(shop.hosts, [Host::Tcp("three".into(), 5432)]);
-    assert_eq!(
-        (shop.pool.size, shop.pool.min_idle, shop.tls.mode),
-        (6, 3, SslMode::Require)
-    );
+    assert_eq!((shop.pool.size, shop.pool.min_idle, shop.tls.mode), (6, 3, SslMode::Require));
     assert_eq!(settings.users["app"].password, secret("line"));
     // The file says which databases there are, so there is no fallback.
     assert_eq!(keys(&settings.databases), ["other", "shop"]);
     let unnamed = load_text(file, &with_url("postgres://three")).expect_err("no name");
-    assert_eq!(
-        unnamed,
-        ["URL: the URL names no database; add /name, since the file has databases too"]
-    );
+    assert_eq!(unnamed, ["URL: the URL names no database; add /name, since the file has databases too"]);
 }
 
 #[test]
 fn a_url_wins_over_the_password_of_the_users_section() {
     let file = "[users.app]\npassword = 'file'\npool_size = 2\n";
     let settings = loaded(file, &with_url("postgres://app:line@h/shop"));
-    let app = User {
-        password: secret("line"),
-        pool_size: Some(2),
-        ..User::default()
-    };
+    let app = User { password: secret("line"), pool_size: Some(2), ..User::default() };
     assert_eq!(settings.users["app"], app);
     assert_eq!(keys(&settings.databases), ["*", "shop"]);
 }
@@ -274,7 +196,8 @@ fn secrets_come_from_the_environment_and_from_files() {
 
 #[test]
 fn origins_say_where() {
-    let file = "[databases.shop]\nurl = 'postgres://app:pw@one/shop?sslmode=require'\npool_size = 3\n[users.x]\n";
+    let file =
+        "[databases.shop]\nurl = 'postgres://app:pw@one/shop?sslmode=require'\npool_size = 3\n[users.x]\n";
     let check = |sources: &Sources, path: &str, expected: &str| {
         let origins = load_text(file, sources).expect("good").origins;
         assert_eq!(origins.of(path).to_string(), expected, "{path}");
