@@ -1,3 +1,5 @@
+//! Ident maps.
+
 use std::io;
 use std::path::Path;
 

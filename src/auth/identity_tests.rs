@@ -1,3 +1,5 @@
+//! Identities and their secrets.
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;

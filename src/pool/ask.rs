@@ -27,7 +27,11 @@ pub async fn ask(target: &Arc<Target>, sql: &str) -> Result<Vec<Row>, Fault> {
         .unwrap_or_else(|_| Err(Fault::error("08006", "the server did not answer in time")))
 }
 
-async fn rows(connected: &mut Connected, sql: &str) -> Result<Vec<Row>, Fault> {
+/// Asks on a connection that is already there.
+///
+/// # Errors
+/// As [`ask`]; the connection is of no use any more after any but an error that the server gave.
+pub async fn rows(connected: &mut Connected, sql: &str) -> Result<Vec<Row>, Fault> {
     let cut = |error: std::io::Error| Fault::error("08006", format!("server closed the connection: {error}"));
     let mut out = vec![];
     emit::query(&mut out, sql.as_bytes());

@@ -16,6 +16,9 @@ use crate::wire::{Fault, Socket, emit, startup};
 /// The longest message accepted before the login has ended.
 const MAX_LOGIN_MESSAGE: usize = 64 * 1024;
 
+/// Names and values that a server reports of itself, in order.
+pub type Params = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A server connection that has logged in and is idle.
 #[derive(Debug)]
 pub struct Connected {
@@ -28,7 +31,7 @@ pub struct Connected {
     /// Secret for cancels.
     pub secret: Box<[u8]>,
     /// What the server reported of itself, in order.
-    pub params: Vec<(Vec<u8>, Vec<u8>)>,
+    pub params: Params,
 }
 
 impl Connected {

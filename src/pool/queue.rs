@@ -3,6 +3,11 @@
 //! A server that is given back goes to the oldest session in line, not to whoever asks next. Connecting happens
 //! in tasks of the pool's own, so that a session that goes away does not take a half-made server with it.
 
+#![allow(
+    clippy::vec_box,
+    reason = "a server changes hands at every transaction: by pointer, not by hundreds of bytes"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -11,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::budget::{Budget, Share};
-use super::connect::{self, Connected};
+use super::connect::{self, Connected, Params};
 use super::server::Server;
 use super::state::{State, States};
 use super::target::Target;
@@ -19,6 +24,8 @@ use crate::wire::{Fault, Severity};
 
 /// How many idle servers are looked at for one that already has the session's state.
 const STATE_SEARCH: usize = 8;
+/// A server idle for longer is asked whether it is still there before it is lent.
+const UNASKED: Duration = Duration::from_millis(50);
 /// Delay before connecting again after a failure: doubled each time, up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
@@ -47,7 +54,7 @@ struct Inner {
     closed: bool,
     failures: u32,
     failure: Option<(Instant, Fault)>,
-    welcome: Option<Rc<Vec<(Vec<u8>, Vec<u8>)>>>,
+    welcome: Option<Rc<Params>>,
 }
 
 /// A session's place in line.
@@ -119,7 +126,7 @@ impl Pool {
     }
 
     /// What servers report of themselves after login, once one has logged in.
-    pub fn welcome(&self) -> Option<Rc<Vec<(Vec<u8>, Vec<u8>)>>> {
+    pub fn welcome(&self) -> Option<Rc<Params>> {
         self.inner.borrow().welcome.clone()
     }
 
@@ -140,7 +147,13 @@ impl Pool {
     /// Hands out `server` unless the kernel has already told that it closed or spoke while idle.
     fn still_there(&self, server: Box<Server>) -> Option<Box<Server>> {
         let mut cx = Context::from_waker(Waker::noop());
-        if server.socket.poll_read_ready(&mut cx).is_pending() {
+        let quiet = server.socket.poll_read_ready(&mut cx).is_pending();
+        // What happened since the reactor last looked is seen only by asking: worth a system call after a pause.
+        let asked = quiet && server.idle_since.elapsed() > UNASKED && server.socket.has_news();
+        if asked {
+            return None;
+        }
+        if quiet {
             return Some(server);
         }
         // The keeper finds out what it has to say.

@@ -93,12 +93,9 @@ pub fn difference(has: &Rc<State>, wants: &Rc<State>) -> Option<Difference> {
         writer.reset(b"role");
         writer.reset(b"session_authorization");
     }
-    let plain = |name: &&Box<[u8]>| !is_identity(name);
-    has.settings
-        .keys()
-        .filter(plain)
-        .filter(|name| !wants.settings.contains_key(*name))
-        .for_each(|name| writer.reset(name));
+    let plain = |name: &[u8]| !is_identity(name);
+    let gone = has.settings.keys().filter(|name| plain(name) && !wants.settings.contains_key(*name));
+    gone.for_each(|name| writer.reset(name));
     let changed = wants.settings.iter().filter(|(name, value)| has.settings.get(*name) != Some(*value));
     changed.filter(|(name, _)| plain(name)).for_each(|(name, value)| writer.set(name, value));
     if identity {

@@ -11,7 +11,9 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::catalog::{FUNCTIONS, SessionFunctions};
 use crate::config::settings::Limits;
+use crate::pool::ask::ask;
 use crate::pool::budget::Budget;
 use crate::pool::state::States;
 use crate::pool::{Pool, PoolReport, Target};
@@ -158,6 +160,7 @@ pub struct Worker {
     statements: RefCell<Statements>,
     scratch: Cell<Vec<u8>>,
     pools: RefCell<HashMap<(String, String), Rc<Pool>>>,
+    functions: RefCell<HashMap<String, Rc<RefCell<SessionFunctions>>>>,
     sessions: RefCell<Slab<Rc<Handle>>>,
     count: Arc<AtomicUsize>,
     draining: Cell<bool>,
@@ -200,6 +203,7 @@ impl Worker {
             statements: RefCell::new(Statements::new(STATEMENTS)),
             scratch: Cell::new(vec![0; SCRATCH]),
             pools: RefCell::default(),
+            functions: RefCell::default(),
             sessions: RefCell::default(),
             count,
             draining: Cell::new(false),
@@ -344,6 +348,18 @@ impl Worker {
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// The functions of a database that change the state of their caller's session: read once, before its first
+    /// session on this worker begins, and again after they were changed through pgweir.
+    pub(crate) async fn functions(&self, target: &Arc<Target>) -> Rc<RefCell<SessionFunctions>> {
+        let known = self.functions.borrow().get(&target.database).cloned();
+        if let Some(functions) = known {
+            return functions;
+        }
+        let functions = Rc::new(RefCell::new(SessionFunctions::default()));
+        load_functions(&functions, target).await;
+        self.functions.borrow_mut().entry(target.database.clone()).or_insert(functions).clone()
+    }
+
     /// Limits in force.
     pub fn limits(&self) -> Arc<Limits> {
         self.limits.borrow().clone()
@@ -366,6 +382,14 @@ impl Worker {
     pub fn put_scratch(&self, mut scratch: Vec<u8>) {
         scratch.truncate(SCRATCH);
         self.scratch.set(scratch);
+    }
+}
+
+/// Reads the functions anew. When the server does not answer, what was known stays.
+pub(crate) async fn load_functions(functions: &Rc<RefCell<SessionFunctions>>, target: &Arc<Target>) {
+    match ask(target, FUNCTIONS).await {
+        Ok(rows) => *functions.borrow_mut() = SessionFunctions::from_rows(&rows),
+        Err(error) => tracing::warn!(database = target.database, %error, "functions not read"),
     }
 }
 

@@ -1,10 +1,12 @@
 //! From a proven client to a session: its pool, its settings at start-up, and the greeting.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::serve::{Handle, Session};
+use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
 use crate::pool::budget::Share;
 use crate::pool::connect::parameter;
@@ -52,6 +54,7 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
     let Ok(mut client) = socket.attach() else { return };
     let pool = worker.pool(target.clone());
     let greeting = greet(&worker, &pool, &target, settings).await;
+    let functions = worker.functions(&target).await;
     let (initial, params) = match greeting {
         Ok(greeting) => greeting,
         Err(fault) => {
@@ -75,14 +78,14 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
         server: Default::default(),
         waiting: Default::default(),
         request: Default::default(),
-        waker: std::cell::RefCell::new(std::task::Waker::noop().clone()),
+        waker: RefCell::new(std::task::Waker::noop().clone()),
     });
     let mut out = pending;
     emit::authentication(&mut out, 0, &[]);
     params.iter().for_each(|(name, value)| emit::parameter_status(&mut out, name, value));
     emit::backend_key_data(&mut out, handle.pid, &handle.secret);
     emit::ready(&mut out, TxStatus::Idle);
-    let session = session(worker.clone(), handle.clone(), client, pool, mode, initial, out);
+    let session = session(worker.clone(), handle.clone(), client, pool, mode, initial, functions, out);
     tokio::task::spawn_local(async move {
         session.run().await;
         worker.unregister(&handle);
@@ -90,6 +93,7 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
     });
 }
 
+#[allow(clippy::too_many_arguments, reason = "each is one field of the session")]
 fn session(
     worker: Rc<Worker>,
     handle: Rc<Handle>,
@@ -97,6 +101,7 @@ fn session(
     pool: Rc<Pool>,
     mode: PoolMode,
     initial: Rc<State>,
+    functions: Rc<RefCell<SessionFunctions>>,
     out: Vec<u8>,
 ) -> Session {
     let mut session = Session {
@@ -114,6 +119,8 @@ fn session(
         out,
         state: initial.clone(),
         initial: initial.clone(),
+        functions,
+        listening: false,
         std_strings: true,
         names: HashMap::default(),
         unnamed: None,
@@ -209,6 +216,9 @@ async fn welcome(pool: &Rc<Pool>) -> Result<Params, Fault> {
 }
 
 async fn wait(pool: &Rc<Pool>) -> Result<Box<Server>, Fault> {
+    if let Some(server) = pool.try_lease(&pool.base_state()) {
+        return Ok(server);
+    }
     let ticket = pool.enqueue()?;
     std::future::poll_fn(|cx| ticket.poll(cx)).await
 }

@@ -2,29 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crate::auth::scram::{MockSecret, RandomFailed};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::Settings;
 use crate::config::settings::{Database, PoolMode};
 use crate::pool::Target;
-use crate::pool::ask::{ask, literal};
+use crate::pool::ask::{Row, literal, rows};
+use crate::pool::connect::{self, Connected};
 use crate::pool::target::{Credential, Hidden};
 use crate::wire::Fault;
 
-/// How long an identity that a server gave is used without asking again.
-const FRESH: Duration = Duration::from_secs(5);
-/// Identities kept; more are asked for again.
+/// Connections kept for asking who users are.
+const MAX_ASKERS: usize = 8;
+/// Users of whom it is kept whether they may log in.
 const MAX_KEPT: usize = 10_000;
-
-/// What a server said of a user.
-#[derive(Debug, Clone)]
-struct Known {
-    at: Instant,
-    identity: Arc<Identity>,
-    may_log_in: bool,
-}
 
 /// Settings made ready for logins.
 #[derive(Debug)]
@@ -34,7 +27,8 @@ pub struct Directory {
     /// Makes logins of unknown users look like those of known ones.
     pub mock: MockSecret,
     identities: HashMap<String, Arc<Identity>>,
-    asked: Mutex<HashMap<(String, String), Known>>,
+    may_log_in: Mutex<HashMap<(String, String), bool>>,
+    asker: tokio::sync::Mutex<HashMap<(String, String), Connected>>,
     targets: Mutex<HashMap<(String, String), Arc<Target>>>,
 }
 
@@ -50,7 +44,14 @@ impl Directory {
             identity.prepare()?;
             identities.insert(name.clone(), Arc::new(identity));
         }
-        Ok(Directory { settings, mock, identities, asked: Mutex::default(), targets: Mutex::default() })
+        Ok(Directory {
+            settings,
+            mock,
+            identities,
+            may_log_in: Mutex::default(),
+            asker: Default::default(),
+            targets: Mutex::default(),
+        })
     }
 
     /// The settings of the database that a client names.
@@ -66,33 +67,23 @@ impl Directory {
         if let Some(identity) = self.identities.get(user) {
             return Ok(identity.clone());
         }
-        let key = (database.to_owned(), user.to_owned());
-        if let Some(known) = lock(&self.asked).get(&key)
-            && known.at.elapsed() < FRESH
-        {
-            return Ok(known.identity.clone());
-        }
         let mut identity = self.ask_for(database, user).await?;
         // As PostgreSQL has it, NOLOGIN is told only to those who have proven who they are.
         let may_log_in = std::mem::replace(&mut identity.can_login, true);
         let identity = Arc::new(identity);
-        let mut asked = lock(&self.asked);
+        let key = (database.to_owned(), user.to_owned());
+        let mut asked = lock(&self.may_log_in);
         if asked.len() >= MAX_KEPT {
             asked.clear();
         }
-        asked.insert(key, Known { at: Instant::now(), identity: identity.clone(), may_log_in });
+        asked.insert(key, may_log_in);
         Ok(identity)
     }
 
     /// Whether a user who has proven itself may come in.
     pub fn may_log_in(&self, database: &str, user: &str) -> bool {
         let key = (database.to_owned(), user.to_owned());
-        lock(&self.asked).get(&key).is_none_or(|known| known.may_log_in || self.identities.contains_key(user))
-    }
-
-    /// A login failed: what is kept of the user may be old.
-    pub fn doubt(&self, database: &str, user: &str) {
-        lock(&self.asked).remove(&(database.to_owned(), user.to_owned()));
+        lock(&self.may_log_in).get(&key).is_none_or(|known| *known || self.identities.contains_key(user))
     }
 
     async fn ask_for(&self, database: &str, user: &str) -> Result<Identity, Fault> {
@@ -111,13 +102,35 @@ impl Directory {
                  FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) {name}"
             ),
         };
-        let rows = ask(&target, &sql).await;
+        let rows = self.ask(&target, &sql).await;
         let rows = match rows {
             // Not allowed to look: nobody is known beyond the settings.
             Err(fault) if fault.sqlstate == "42501" => vec![],
             rows => rows?,
         };
         Ok(rows.first().and_then(|row| known(user, row)).unwrap_or_else(|| Identity::unknown(user)))
+    }
+
+    /// Asks on a connection kept for this purpose: a login costs one round trip, and what it sees is never old.
+    async fn ask(&self, target: &Arc<Target>, sql: &str) -> Result<Vec<Row>, Fault> {
+        let key = (target.database.clone(), target.user.clone());
+        let mut asker = self.asker.lock().await;
+        if let Some(mut connected) = asker.remove(&key)
+            && let Ok(Ok(rows)) =
+                tokio::time::timeout(target.connect_timeout, rows(&mut connected, sql)).await
+        {
+            asker.insert(key, connected);
+            return Ok(rows);
+        }
+        let mut connected = connect::connect(target).await?;
+        let answer = tokio::time::timeout(target.connect_timeout, rows(&mut connected, sql)).await;
+        let rows =
+            answer.unwrap_or_else(|_| Err(Fault::error("08006", "the server did not answer in time")))?;
+        if asker.len() >= MAX_ASKERS {
+            asker.clear();
+        }
+        asker.insert(key, connected);
+        Ok(rows)
     }
 
     /// Where the servers for (database, user) are; `None` for a database that does not exist.

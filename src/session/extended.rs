@@ -81,6 +81,9 @@ impl Session {
             },
             _ => None,
         };
+        if let Some(fault) = self.taken_name(&summary) {
+            return failing(&fault);
+        }
         let wipe = match (&uses, summary.effects.contains(Effects::DEALLOCATE)) {
             (Some((used, name)), true) => Some(Wipe::One(used.prepared.id, significant(name).into())),
             _ => None,
@@ -155,7 +158,7 @@ impl Session {
         } else {
             named.as_ref().map(|named| named.statement.clone())
         };
-        if let Some(statement) = statement.as_ref().filter(|statement| !statement.effects.is_empty()) {
+        if let Some(statement) = &statement {
             self.bind_effects(statement);
         }
         let server_side = named.map(|named| {
@@ -178,11 +181,13 @@ impl Session {
     }
 
     fn bind_effects(&mut self, statement: &Rc<Statement>) {
-        let text: Box<[u8]> = match &statement.prepared.form {
-            Form::Parse(tail) => tail.clone(),
-            Form::Sql(text) => text.clone(),
-        };
-        self.note_effects(&text, statement.effects);
+        let (Form::Parse(text) | Form::Sql(text)) = &statement.prepared.form;
+        let hidden = self.functions.borrow().effects_of(text, self.std_strings);
+        let effects = statement.effects.union(hidden);
+        if effects.is_empty() {
+            return;
+        }
+        self.note_effects(text, effects);
         if let Some(used) = &statement.uses {
             let used = used.clone();
             self.bring_statement(&used.prepared, 0);
@@ -301,6 +306,7 @@ impl Session {
             Some(Wipe::Deallocate) => Note::DeallocateAll,
             Some(Wipe::Discard) => Note::DiscardAll,
             Some(Wipe::One(id, name)) => Note::Deallocate(id, name),
+            Some(Wipe::Refused(fault)) => Note::Blame(fault),
             None => Note::None,
         };
         let Some(server) = &mut self.server else { return Flow::Server };
@@ -362,6 +368,14 @@ fn prepare_in_batch(server: &mut Server, prepared: &Rc<Prepared>, text: &[u8]) {
     ] {
         server.expect(Expect::ours(kind, note));
     }
+}
+
+/// A statement that is fine to parse and describe, and fails when it is run, with this error in the client's words.
+fn failing(fault: &Fault) -> Rc<Statement> {
+    let form = Form::Parse(b"DEALLOCATE _pgweir_none\0\0\0"[..].into());
+    let prepared = Rc::new(Prepared { id: fresh_id(), form });
+    let wipe = Some(Wipe::Refused(fault.frame().into()));
+    Rc::new(Statement { prepared, effects: Effects::DEALLOCATE, wipe, uses: None })
 }
 
 /// Closes the server's copy, if it has one.

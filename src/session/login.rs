@@ -235,7 +235,6 @@ impl Login<'_> {
             }
         };
         if let Err(Ended::Refused(fault)) = &proof {
-            self.directory.doubt(&asked.database, &asked.user);
             tracing::info!(user = asked.user, database = asked.database, error = %fault, "login refused");
         }
         proof

@@ -35,6 +35,9 @@ impl Session {
     pub(super) fn ask_what_is_left(&mut self) {
         let after = std::mem::take(&mut self.after);
         let wanted = if self.pins.is_empty() { PROBED } else { PROBED.union(UNPINNING) };
+        if after.contains(Effects::DDL) {
+            self.read_functions_again();
+        }
         let Some(server) = &mut self.server else { return };
         if !after.intersects(wanted) {
             return;
@@ -61,6 +64,14 @@ impl Session {
         }
     }
 
+    /// Definitions changed: functions may have.
+    fn read_functions_again(&self) {
+        let (functions, target) = (self.functions.clone(), self.pool.target());
+        tokio::task::spawn_local(
+            async move { crate::runtime::worker::load_functions(&functions, &target).await },
+        );
+    }
+
     /// The probe was answered: this is the session's state, and the server's.
     pub(super) fn probed(&mut self) {
         let Some(server) = &mut self.server else { return };
@@ -76,6 +87,7 @@ impl Session {
                 name => drop(settings.insert(name.to_ascii_lowercase().into(), value.into())),
             }
         }
+        self.listening = self.pins.contains(&"listen");
         server.state = self.worker.states.intern(settings.clone());
         // What was reset goes back to what the client asked for at login, which the server cannot know.
         for (name, value) in self.initial.settings() {

@@ -184,9 +184,7 @@ impl Session {
 
     /// Notifications are for sessions that listen.
     fn notification(&self) -> Verdict {
-        let listens = self.pins.contains(&"listen")
-            || self.mode == PoolMode::Session
-            || self.after.intersects(Effects::LISTEN.union(Effects::OPAQUE));
+        let listens = self.listening || self.mode == PoolMode::Session;
         if listens { Verdict::Forward } else { Verdict::Swallow }
     }
 

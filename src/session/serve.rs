@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::statement::{Named, Statement};
+use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::server::Shared;
@@ -105,6 +106,9 @@ pub struct Session {
     pub(super) state: Rc<State>,
     /// What RESET goes back to: the state asked for at login.
     pub(super) initial: Rc<State>,
+    pub(super) functions: Rc<RefCell<SessionFunctions>>,
+    /// It may have listened: notifications are for it.
+    pub(super) listening: bool,
     pub(super) std_strings: bool,
     pub(super) names: HashMap<Box<[u8]>, Named, foldhash::fast::RandomState>,
     pub(super) unnamed: Option<Rc<Statement>>,

@@ -53,7 +53,8 @@ impl Session {
             // The server says what is wrong with it.
             return self.plain_query(whole);
         };
-        let summary = sql::summarize(text, self.std_strings);
+        let mut summary = sql::summarize(text, self.std_strings);
+        summary.effects |= self.functions.borrow().effects_of(text, self.std_strings);
         if summary.effects.is_empty() {
             self.plain_query(whole)
         } else {
@@ -109,6 +110,7 @@ impl Session {
         if effects.intersects(Effects::SETTING.union(Effects::OPAQUE)) {
             self.touch_custom_names(text);
         }
+        self.listening |= effects.intersects(Effects::LISTEN.union(Effects::OPAQUE));
         if effects.contains(Effects::LOAD) && !self.pins.contains(&"load") {
             self.pins.push("load");
         }
@@ -132,7 +134,7 @@ impl Session {
     }
 
     /// PREPARE of a name that the session has.
-    fn taken_name(&self, summary: &Summary) -> Option<Fault> {
+    pub(super) fn taken_name(&self, summary: &Summary) -> Option<Fault> {
         let [one] = summary.statements.as_slice() else { return None };
         let Detail::Prepare { name, .. } = &one.detail else { return None };
         let failed = self.tx_status() == TxStatus::Failed;
@@ -244,7 +246,8 @@ impl Session {
 
     /// A SET whose outcome is known by its success: nothing needs to be asked.
     fn plain_set(&mut self, name: &[u8], value: Option<&[u8]>) -> Note {
-        if name == b"session_authorization" {
+        // The one identity needs asking; the other's value may be half of what is in force (`ISO` of `ISO, DMY`).
+        if name == b"session_authorization" || name.eq_ignore_ascii_case(b"datestyle") {
             return Note::None;
         }
         if value.is_none() && self.initial.settings().contains_key(name) {

@@ -46,6 +46,8 @@ pub enum Wipe {
     Discard,
     /// DEALLOCATE of one, by id and by the session's name for it.
     One(u64, Box<[u8]>),
+    /// None: it will fail, with this error in the client's words.
+    Refused(Box<[u8]>),
 }
 
 impl Wipe {

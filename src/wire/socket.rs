@@ -59,6 +59,16 @@ impl Socket {
         }
     }
 
+    /// Asks the kernel whether something, or the end, waits to be read. One system call.
+    pub fn has_news(&self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        let peeked = match self {
+            Socket::Tcp(stream) => socket2::SockRef::from(stream).peek(&mut byte),
+            Socket::Unix(stream) => socket2::SockRef::from(stream).peek(&mut byte),
+        };
+        !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Reads until `buf` is full.
     ///
     /// # Errors

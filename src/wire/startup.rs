@@ -16,6 +16,9 @@ pub const VERSION_3_0: u32 = 3 << 16;
 /// Protocol 3.2, with cancel keys of up to 256 bytes.
 pub const VERSION_3_2: u32 = 3 << 16 | 2;
 
+/// Names and values, in the order given.
+pub type Params = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What a client asks for with its first packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -40,7 +43,7 @@ pub struct Startup {
     /// The minor version of protocol 3 that was asked for.
     pub minor: u16,
     /// Parameters in the order given, `_pq_.` options excluded.
-    pub params: Vec<(Vec<u8>, Vec<u8>)>,
+    pub params: Params,
     /// Names of `_pq_.` options, none of which is supported.
     pub unknown_options: Vec<Vec<u8>>,
 }
@@ -169,7 +172,7 @@ pub fn start_message<'a>(version: u32, params: impl IntoIterator<Item = (&'a [u8
 ///
 /// # Errors
 /// FATAL 42601 for anything else, as servers refuse it.
-pub fn split_options(options: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
+pub fn split_options(options: &[u8]) -> Result<Params, Fault> {
     let words = split_words(options);
     let mut words = words.into_iter();
     let mut settings = vec![];
@@ -185,7 +188,13 @@ pub fn split_options(options: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
             [b'-', b'-', rest @ ..] => rest.to_vec(),
             _ => return Err(refuse(&word)),
         };
-        let equals = memchr::memchr(b'=', &assignment).ok_or_else(|| refuse(&assignment))?;
+        let dashes = if word.starts_with(b"--") { "--" } else { "-c " };
+        let equals = memchr::memchr(b'=', &assignment).ok_or_else(|| {
+            Fault::fatal(
+                "42601",
+                format!("{dashes}{} requires a value", String::from_utf8_lossy(&assignment)),
+            )
+        })?;
         let name = assignment[..equals].iter().map(|byte| if *byte == b'-' { b'_' } else { *byte }).collect();
         settings.push((name, assignment[equals + 1..].to_vec()));
     }

@@ -1,3 +1,5 @@
+//! HBA files: what is read, what is refused, what matches.
+
 use std::collections::HashMap;
 
 use super::lines::read_lines;
