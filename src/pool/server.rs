@@ -101,6 +101,7 @@ impl Server {
             && self.tx == TxStatus::Idle
             && self.expects.is_empty()
             && self.out.is_empty()
+            && self.socket.is_flushed()
             && self.residue.is_empty()
             && self.rest == 0
             && !self.copy_in
