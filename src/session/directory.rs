@@ -10,8 +10,11 @@ use crate::auth::{Identity, StoredSecret};
 use crate::config::Settings;
 use crate::config::settings::{Database, PoolMode};
 use crate::pool::Target;
+use crate::pool::encrypt::Connector;
 use crate::pool::target::{Credential, Hidden};
 use crate::wire::Fault;
+use crate::wire::pem::BadFile;
+use super::entry::{BadEntry, Entry};
 
 /// How long an identity that a server gave is used without asking again.
 const FRESH: Duration = Duration::from_secs(5);
@@ -25,15 +28,40 @@ pub struct Directory {
     pub settings: Settings,
     /// Makes logins of unknown users look like those of known ones.
     pub mock: MockSecret,
+    /// Certificates and rules for clients.
+    pub entry: Entry,
     identities: HashMap<String, Arc<Identity>>,
+    connectors: HashMap<String, Arc<Connector>>,
     asked: Mutex<HashMap<(String, String), (Instant, Arc<Identity>)>>,
     targets: Mutex<HashMap<(String, String), Arc<Target>>>,
 }
 
-impl Directory {
-    /// # Errors
+/// Settings that cannot be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum Unready {
     /// No randomness for salts.
-    pub fn new(settings: Settings, mock: MockSecret) -> Result<Directory, RandomFailed> {
+    #[error(transparent)]
+    Random(#[from] RandomFailed),
+    /// A file towards clients.
+    #[error(transparent)]
+    Entry(#[from] BadEntry),
+    /// A file towards servers.
+    #[error("database \"{0}\": {1}")]
+    Server(String, #[source] BadFile),
+}
+
+impl Directory {
+    /// Reads the files that the settings name.
+    ///
+    /// # Errors
+    /// A file that cannot be used, or no randomness for salts.
+    pub fn new(settings: Settings, mock: MockSecret) -> Result<Directory, Unready> {
+        let entry = Entry::load(&settings)?;
+        let mut connectors = HashMap::new();
+        for (name, database) in &settings.databases {
+            let connector = Connector::load(&database.tls).map_err(|bad| Unready::Server(name.clone(), bad))?;
+            connectors.insert(name.clone(), Arc::new(connector));
+        }
         let mut identities = HashMap::new();
         for (name, user) in &settings.users {
             let secret = user.password.as_ref().and_then(|secret| StoredSecret::parse(&secret.0).ok().flatten());
@@ -41,7 +69,7 @@ impl Directory {
             identity.prepare()?;
             identities.insert(name.clone(), Arc::new(identity));
         }
-        Ok(Directory { settings, mock, identities, asked: Mutex::default(), targets: Mutex::default() })
+        Ok(Directory { settings, mock, entry, identities, connectors, asked: Mutex::default(), targets: Mutex::default() })
     }
 
     /// The settings of the database that a client names.
@@ -138,7 +166,7 @@ impl Directory {
             server_user,
             options: settings.server_options.clone().into_iter().collect(),
             attrs: settings.target,
-            tls: settings.tls.clone(),
+            tls: self.connectors.get(database).or_else(|| self.connectors.get("*"))?.clone(),
             connect_timeout: settings.connect_timeout.unwrap_or(limits.connect_timeout),
             pool,
             queue_length: limits.queue_length,
