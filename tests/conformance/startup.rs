@@ -92,6 +92,8 @@ fn ssl_twice() {
             A.send([msg::ssl_request()]),
             A.closed(),
         ])
+        // Which versions are supported is told too, and differs from server to server.
+        .types_only(|m| m.tag == b'E')
         .expect([
             "byte Some('N')",
             "FATAL 0A000 unsupported frontend protocol 1234.5679",
@@ -111,6 +113,8 @@ fn gss_twice() {
             A.send([msg::gss_request()]),
             A.closed(),
         ])
+        // Which versions are supported is told too, and differs from server to server.
+        .types_only(|m| m.tag == b'E')
         .expect([
             "byte Some('N')",
             "FATAL 0A000 unsupported frontend protocol 1234.5680",
