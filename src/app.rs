@@ -65,7 +65,7 @@ impl App {
         let (workers, threads): (Vec<_>, Vec<_>) =
             started.context("cannot start a worker")?.into_iter().unzip();
         let mock = MockSecret::random().context("no randomness")?;
-        let directory = Directory::new(settings, mock).context("no randomness")?;
+        let directory = Directory::new(settings, mock)?;
         let (console, _inbox) = tokio::sync::mpsc::unbounded_channel();
         let entrance = Entrance {
             directory: RwLock::new(Arc::new(directory)),
@@ -119,7 +119,10 @@ impl App {
             }
         };
         let Ok(mock) = MockSecret::random() else { return };
-        let Ok(directory) = Directory::new(settings, mock) else { return };
+        let directory = match Directory::new(settings, mock) {
+            Ok(directory) => directory,
+            Err(error) => return tracing::error!(%error, "settings not reloaded"),
+        };
         let limits = Arc::new(directory.settings.limits.clone());
         self.entrance.clients.set_limit(limits.max_clients);
         self.entrance.unauthenticated.set_limit(limits.max_unauthenticated);

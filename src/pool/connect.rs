@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use super::encrypt::{Connector, Way};
 use super::target::{Credential, Target};
+use crate::auth::certificate::tls_server_end_point;
 use crate::auth::md5;
 use crate::auth::scram::{ChannelBinding, ClientError, ClientExchange};
 use crate::config::settings::{Host, TargetSessionAttrs};
@@ -26,6 +28,8 @@ pub struct Connected {
     pub socket: Socket,
     /// Which host answered.
     pub host: Host,
+    /// For a cancel over TLS, if the socket has it.
+    pub tls: Option<Arc<Connector>>,
     /// Process id on the server.
     pub pid: i32,
     /// Secret for cancels.
@@ -126,13 +130,62 @@ impl std::fmt::Display for Shown<'_> {
     }
 }
 
+/// Opens a socket to `host` for a cancel, over TLS if the connection to be cancelled has it.
+///
+/// # Errors
+/// As the system or TLS gives them.
+pub async fn open_for_cancel(host: &Host, tls: Option<&Connector>) -> io::Result<Socket> {
+    let mut socket = open(host).await?;
+    if let Some(tls) = tls {
+        tls.encrypt(&mut socket, host, Way::Always).await?;
+    }
+    Ok(socket)
+}
+
+/// A login that failed, and whether it may succeed with TLS instead of without, or the reverse.
+struct Failed {
+    fault: Fault,
+    other_way: bool,
+}
+
 async fn login(target: &Arc<Target>, host: &Host) -> Result<Connected, Fault> {
+    let mut told = None;
+    for way in target.tls.ways(host) {
+        match login_by(target, host, *way).await {
+            Ok(connected) => return Ok(connected),
+            Err(Failed { fault, other_way: false }) if *way == Way::Plain => {
+                return Err(told.unwrap_or(fault));
+            }
+            Err(Failed { fault, other_way: false }) => return Err(fault),
+            // What went wrong with TLS tells more than a server's refusal of plain text.
+            Err(Failed { fault, .. }) if *way == Way::Plain => told = told.or(Some(fault)),
+            Err(Failed { fault, .. }) => told = Some(fault),
+        }
+    }
+    Err(told.unwrap_or_else(garbled))
+}
+
+async fn login_by(target: &Arc<Target>, host: &Host, way: Way) -> Result<Connected, Failed> {
+    let final_ = |fault| Failed { fault, other_way: false };
     let broken =
         |error: io::Error| Fault::error("08001", format!("cannot connect to {}: {error}", Shown(host)));
-    let mut login = Login { socket: open(host).await.map_err(broken)?, target };
-    login.start().await?;
-    login.authenticate().await?;
-    login.welcome(host).await
+    let mut socket = open(host).await.map_err(|error| final_(broken(error)))?;
+    target.tls.encrypt(&mut socket, host, way).await.map_err(|error| {
+        let fault = Fault::error("08001", format!("TLS with {} failed: {error}", Shown(host)));
+        Failed { fault, other_way: true }
+    })?;
+    let encrypted = socket.tls().is_some();
+    let mut login = Login { socket, target };
+    let proven = async {
+        login.start().await?;
+        login.authenticate().await
+    };
+    proven.await.map_err(|fault| {
+        // With `prefer`, a server without TLS was asked in plain text already.
+        let other_way = fault.sqlstate == "28000" && (encrypted || way == Way::Plain);
+        Failed { fault, other_way }
+    })?;
+    login.welcome(host).await.map_err(final_)
 }
 
 struct Login<'a> {
@@ -191,7 +244,10 @@ impl Login<'_> {
         let secret =
             self.target.credential().scram_secret().ok_or_else(|| lacking("a password or SCRAM keys"))?;
         let offered = offered.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-        let exchange = ClientExchange::new(offered, secret, &ChannelBinding::None).map_err(refused)?;
+        let shown = self.socket.tls().and_then(|tls| tls.peer_certificate());
+        let hash = shown.and_then(|certificate| tls_server_end_point(certificate));
+        let binding = hash.map_or(ChannelBinding::None, ChannelBinding::TlsServerEndPoint);
+        let exchange = ClientExchange::new(offered, secret, &binding).map_err(refused)?;
         let (mechanism, first) = (exchange.mechanism(), exchange.client_first());
         self.send(|out| {
             emit::cstr(out, mechanism.as_bytes());
@@ -251,7 +307,8 @@ impl Login<'_> {
                 _ => return Err(garbled()),
             }
         }
-        Ok(Connected { socket: self.socket, host: host.clone(), pid, secret, params })
+        let tls = self.socket.tls().is_some().then(|| self.target.tls.clone());
+        Ok(Connected { socket: self.socket, host: host.clone(), tls, pid, secret, params })
     }
 
     /// The next message, byte-exact: nothing behind it is read. Errors of the server become faults.

@@ -8,6 +8,7 @@
 pub mod ask;
 pub mod budget;
 pub mod connect;
+pub mod encrypt;
 pub mod exchange;
 pub mod prepared;
 pub mod server;

@@ -2,10 +2,12 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::budget::Share;
 use super::connect::Connected;
+use super::encrypt::Connector;
 use super::exchange::{Exchanges, Expect};
 use super::prepared::OnServer;
 use super::queue::Pool;
@@ -60,6 +62,8 @@ pub struct Server {
 pub struct Shared {
     /// Where it is.
     pub host: Host,
+    /// For a cancel over TLS, if the connection has it.
+    pub tls: Option<Arc<Connector>>,
     /// Process id there.
     pub pid: i32,
     /// Cancel secret.
@@ -71,10 +75,10 @@ pub struct Shared {
 impl Server {
     pub(super) fn new(connected: Connected, pool: Rc<Pool>, state: Rc<State>, shares: [Share; 2]) -> Server {
         let now = Instant::now();
-        let Connected { socket, host, pid, secret, .. } = connected;
+        let Connected { socket, host, tls, pid, secret, .. } = connected;
         Server {
             socket,
-            shared: Rc::new(Shared { host, pid, secret, cancels: Cell::new(0) }),
+            shared: Rc::new(Shared { host, tls, pid, secret, cancels: Cell::new(0) }),
             state,
             prepared: OnServer::new(pool.target().prepared_limit),
             unnamed: 0,
@@ -101,6 +105,7 @@ impl Server {
             && self.tx == TxStatus::Idle
             && self.expects.is_empty()
             && self.out.is_empty()
+            && self.socket.is_flushed()
             && self.residue.is_empty()
             && self.rest == 0
             && !self.copy_in

@@ -1,10 +1,11 @@
 //! Where the servers of a pool are, and as whom pgweir logs in there.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::encrypt::Connector;
 use crate::auth::scram::{DerivedKeys, Secret};
-use crate::config::settings::{Host, Pool, ServerTls, TargetSessionAttrs};
+use crate::config::settings::{Host, Pool, TargetSessionAttrs};
 
 /// Everything that is needed to make servers for one (database, user).
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct Target {
     /// Which of the hosts will do.
     pub attrs: TargetSessionAttrs,
     /// TLS towards the server.
-    pub tls: ServerTls,
+    pub tls: Arc<Connector>,
     /// Bound on connecting and logging in.
     pub connect_timeout: Duration,
     /// Size, mode, times.

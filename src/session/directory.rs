@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::entry::{BadEntry, Entry};
 use crate::auth::scram::{MockSecret, RandomFailed};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::Settings;
@@ -11,8 +12,10 @@ use crate::config::settings::{Database, PoolMode};
 use crate::pool::Target;
 use crate::pool::ask::{Row, literal, rows};
 use crate::pool::connect::{self, Connected};
+use crate::pool::encrypt::Connector;
 use crate::pool::target::{Credential, Hidden};
 use crate::wire::Fault;
+use crate::wire::pem::BadFile;
 
 /// Connections kept for asking who users are.
 const MAX_ASKERS: usize = 8;
@@ -26,16 +29,42 @@ pub struct Directory {
     pub settings: Settings,
     /// Makes logins of unknown users look like those of known ones.
     pub mock: MockSecret,
+    /// Certificates and rules for clients.
+    pub entry: Entry,
     identities: HashMap<String, Arc<Identity>>,
     may_log_in: Mutex<HashMap<(String, String), bool>>,
     asker: tokio::sync::Mutex<HashMap<(String, String), Connected>>,
+    connectors: HashMap<String, Arc<Connector>>,
     targets: Mutex<HashMap<(String, String), Arc<Target>>>,
 }
 
-impl Directory {
-    /// # Errors
+/// Settings that cannot be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum Unready {
     /// No randomness for salts.
-    pub fn new(settings: Settings, mock: MockSecret) -> Result<Directory, RandomFailed> {
+    #[error(transparent)]
+    Random(#[from] RandomFailed),
+    /// A file towards clients.
+    #[error(transparent)]
+    Entry(#[from] BadEntry),
+    /// A file towards servers.
+    #[error("database \"{0}\": {1}")]
+    Server(String, #[source] BadFile),
+}
+
+impl Directory {
+    /// Reads the files that the settings name.
+    ///
+    /// # Errors
+    /// A file that cannot be used, or no randomness for salts.
+    pub fn new(settings: Settings, mock: MockSecret) -> Result<Directory, Unready> {
+        let entry = Entry::load(&settings)?;
+        let mut connectors = HashMap::new();
+        for (name, database) in &settings.databases {
+            let connector =
+                Connector::load(&database.tls).map_err(|bad| Unready::Server(name.clone(), bad))?;
+            connectors.insert(name.clone(), Arc::new(connector));
+        }
         let mut identities = HashMap::new();
         for (name, user) in &settings.users {
             let secret =
@@ -47,7 +76,9 @@ impl Directory {
         Ok(Directory {
             settings,
             mock,
+            entry,
             identities,
+            connectors,
             may_log_in: Mutex::default(),
             asker: Default::default(),
             targets: Mutex::default(),
@@ -171,7 +202,7 @@ impl Directory {
             server_user,
             options: settings.server_options.clone().into_iter().collect(),
             attrs: settings.target,
-            tls: settings.tls.clone(),
+            tls: self.connectors.get(database).or_else(|| self.connectors.get("*"))?.clone(),
             connect_timeout: settings.connect_timeout.unwrap_or(limits.connect_timeout),
             pool,
             queue_length: limits.queue_length,

@@ -92,7 +92,7 @@ async fn until_ready(server: &mut Server) -> Option<TxStatus> {
 pub(crate) async fn cancel(shared: &Shared) {
     let packet = startup::cancel_request(shared.pid, &shared.secret);
     let request = async {
-        let mut socket = connect::open(&shared.host).await?;
+        let mut socket = connect::open_for_cancel(&shared.host, shared.tls.as_deref()).await?;
         socket.write_all(&packet).await?;
         // The server closes the connection after it has sent the signal.
         socket.read_exact(&mut [0]).await

@@ -1,15 +1,19 @@
 //! The login of a client: first packets, proof of identity, and the hand-over to a worker.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::admit::Admission;
 use super::directory::Directory;
+
+use crate::auth::hba::Method;
 use crate::auth::identity::{self, AuthFailure};
-use crate::auth::scram::{ChannelBinding, ServerExchange};
+use crate::auth::scram::ServerExchange;
 use crate::auth::{Identity, StoredSecret};
-use crate::config::settings::{AuthMethod, PoolMode};
+use crate::config::settings::PoolMode;
+
 use crate::pool::Target;
 use crate::pool::budget::Budget;
 use crate::pool::target::Credential;
@@ -58,7 +62,8 @@ pub async fn login(
     socket: Socket,
     peer: String,
 ) -> Outcome {
-    let mut login = Login { directory, socket };
+    let addr = peer.parse::<SocketAddr>().ok().map(|peer| peer.ip());
+    let mut login = Login { directory, socket, addr };
     match login.run(clients, peer).await {
         Ok(Proven::Client(make)) => match login.socket.detach() {
             Ok(socket) => Outcome::Admitted(Box::new(make(socket))),
@@ -84,7 +89,8 @@ enum Proven {
     Cancel { pid: i32, secret: Vec<u8> },
 }
 
-enum Ended {
+/// Why a login ended without success.
+pub(super) enum Ended {
     Refused(Fault),
     Gone,
 }
@@ -101,9 +107,11 @@ impl From<io::Error> for Ended {
     }
 }
 
-struct Login<'a> {
-    directory: &'a Arc<Directory>,
-    socket: Socket,
+/// A login under way.
+pub(super) struct Login<'a> {
+    pub(super) directory: &'a Arc<Directory>,
+    pub(super) socket: Socket,
+    addr: Option<IpAddr>,
 }
 
 impl Login<'_> {
@@ -195,44 +203,22 @@ impl Login<'_> {
         Ok(Proven::Console(asked.user.clone(), may_command))
     }
 
-    /// Answers requests for encryption, each once, until the packet comes that says what is wanted.
-    async fn first_packet(&mut self) -> Result<Request, Ended> {
-        let (mut tls_asked, mut gss_asked) = (false, false);
-        loop {
-            let mut head = [0; 4];
-            self.socket.read_exact(&mut head).await?;
-            let mut body = vec![0; startup::packet_length(head)? - 4];
-            self.socket.read_exact(&mut body).await?;
-            match startup::parse(&body)? {
-                Request::Tls if !tls_asked => tls_asked = true,
-                Request::GssEnc if !gss_asked => gss_asked = true,
-                Request::Tls | Request::GssEnc => {
-                    return Err(Fault::fatal(
-                        "0A000",
-                        "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.2",
-                    )
-                    .into());
-                }
-                request => return Ok(request),
-            }
-            self.socket.write_all(b"N").await?;
-        }
-    }
-
     /// Proves the client by the method in force; gives bytes to send with the greeting, and the key learned.
     async fn prove(&mut self, asked: &Asked) -> Result<(Vec<u8>, Option<Credential>), Ended> {
+        let method = self.directory.entry.method(&self.socket, self.addr, &asked.database, &asked.user);
+        let method = method.inspect_err(|fault| {
+            tracing::info!(user = asked.user, database = asked.database, error = %fault, "login refused");
+        })?;
         let identity = self.directory.identity(&asked.database, &asked.user).await?;
-        let proof = match self.directory.settings.auth.method {
-            AuthMethod::Trust => Ok((vec![], None)),
-            AuthMethod::ScramSha256 => self.scram(&identity).await,
-            AuthMethod::Md5 if matches!(identity.secret, Some(StoredSecret::Scram(_))) => {
+        let proof = match method {
+            Method::Trust | Method::Cert | Method::Peer => Ok((vec![], None)),
+            Method::ScramSha256 => self.scram(&identity).await,
+            Method::Md5 if matches!(identity.secret, Some(StoredSecret::Scram(_))) => {
                 self.scram(&identity).await
             }
-            AuthMethod::Md5 => self.md5(&identity).await,
-            AuthMethod::Password => self.cleartext(&identity).await,
-            AuthMethod::Cert => {
-                Err(Ended::Refused(Fault::fatal("28000", "connection requires a valid client certificate")))
-            }
+            Method::Md5 => self.md5(&identity).await,
+            Method::Password => self.cleartext(&identity).await,
+            Method::Reject => Err(Ended::Refused(Fault::fatal("28000", "the rules reject this connection"))),
         };
         if let Err(Ended::Refused(fault)) = &proof {
             tracing::info!(user = asked.user, database = asked.database, error = %fault, "login refused");
@@ -244,7 +230,8 @@ impl Login<'_> {
         let known = identity::scram_verifier_for(identity, &self.directory.mock, SystemTime::now());
         let known = known.map_err(|_| Fault::fatal("XX000", "no randomness"))?;
         let server_key = known.verifier.server_key;
-        let exchange = ServerExchange::new(known.verifier, known.mock_reason.is_some(), ChannelBinding::None);
+        let binding = self.directory.entry.binding(&self.socket);
+        let exchange = ServerExchange::new(known.verifier, known.mock_reason.is_some(), binding);
         let mut names = vec![];
         exchange.mechanisms().iter().for_each(|name| emit::cstr(&mut names, name.as_bytes()));
         names.push(0);

@@ -1,12 +1,15 @@
 //! One client: login, cycle, relay, cancel, goodbye.
 //!
-//! The order of the modules is the life of a session: [`login`] proves who the client is; [`serve`] is the
+//! The order of the modules is the life of a session: [`login`] proves who the client is, by what
+//! [`entry`] asks of it; [`serve`] is the
 //! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs;
 //! [`relay`] brings the answers back; [`probe`] asks the server what a transaction left behind; [`leave`] makes
 //! the server fit for others when the client is gone.
 
 pub mod admit;
 pub mod directory;
+mod encrypt;
+pub mod entry;
 pub mod leave;
 pub mod login;
 pub mod probe;

@@ -155,9 +155,9 @@ impl Session {
     }
 
     /// Nothing more can be done now: either that is the end, or wait for the next wake-up.
-    fn rest(&mut self, _cx: &mut Context<'_>) -> Poll<End> {
+    fn rest(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         match self.end {
-            Some(end) if self.out.is_empty() => Poll::Ready(end),
+            Some(end) if self.out.is_empty() && self.client.poll_flush(cx).is_ready() => Poll::Ready(end),
             _ => Poll::Pending,
         }
     }
@@ -177,6 +177,8 @@ impl Session {
 
     fn poll_out(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         if self.out.is_empty() {
+            // With TLS, what was written may still wait for the socket.
+            let _pending = self.client.poll_flush(cx)?;
             return Ok(false);
         }
         let Poll::Ready(written) = self.client.poll_write(cx, &self.out)? else { return Ok(false) };
@@ -321,6 +323,8 @@ impl Session {
     pub(super) fn flush_server(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(server) = &mut self.server else { return false };
         if server.out.is_empty() {
+            // An error shows again at the next read.
+            let _ = server.socket.poll_flush(cx);
             return false;
         }
         match server.socket.poll_write(cx, &server.out) {

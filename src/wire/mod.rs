@@ -7,8 +7,10 @@
 pub mod emit;
 pub mod fault;
 pub mod frame;
+pub mod pem;
 pub mod socket;
 pub mod startup;
+pub mod tls;
 
 pub use fault::{Fault, Severity};
 pub use frame::{BadFrame, Frame};

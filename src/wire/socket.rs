@@ -4,12 +4,14 @@
 //! that an idle connection owns no buffer. A read shorter than the slice clears the readiness that
 //! tokio keeps, so that the next poll answers `Pending` without a system call.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use super::tls::TlsSocket;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
+    /// TLS over one of the others.
+    Tls(Box<TlsSocket>),
 }
 
 /// A socket on its way from one thread to another.
@@ -27,6 +31,8 @@ pub enum Detached {
     Tcp(std::net::TcpStream),
     /// A unix socket.
     Unix(std::os::unix::net::UnixStream),
+    /// A TLS session, and the socket it runs over.
+    Tls(Box<TlsSocket>, Box<Detached>),
 }
 
 impl Socket {
@@ -37,17 +43,49 @@ impl Socket {
         let poll = match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut read),
             Socket::Unix(stream) => Pin::new(stream).poll_read(cx, &mut read),
+            Socket::Tls(tls) => return tls.poll_read(cx, buf),
         };
         poll.map_ok(|()| read.filled().len())
     }
 
-    /// Writes from `buf`; fewer bytes than given may be taken.
+    /// Writes from `buf`; fewer bytes than given may be taken. With TLS, what was taken is on its way only once
+    /// [`Socket::poll_flush`] is ready.
     #[inline]
     pub fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Socket::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Socket::Tls(tls) => tls.poll_write(cx, buf),
         }
+    }
+
+    pub(super) fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Socket::Tls(tls) => {
+                tls.poll_write(cx, bufs.iter().find(|buf| !buf.is_empty()).map_or(&[], |buf| buf))
+            }
+        }
+    }
+
+    /// Sends what was taken by earlier writes and is not yet with the kernel.
+    #[inline]
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Tcp(_) | Socket::Unix(_) => Poll::Ready(Ok(())),
+            Socket::Tls(tls) => tls.poll_flush(cx),
+        }
+    }
+
+    /// Whether all that was written is with the kernel.
+    #[inline]
+    pub fn is_flushed(&self) -> bool {
+        !matches!(self, Socket::Tls(tls) if tls.has_unsent())
     }
 
     /// Asks to be woken when something can be read. Makes no system call; `Ready` means that bytes,
@@ -56,15 +94,18 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.poll_read_ready(cx),
             Socket::Unix(stream) => stream.poll_read_ready(cx),
+            Socket::Tls(tls) => tls.poll_read_ready(cx),
         }
     }
 
-    /// Asks the kernel whether something, or the end, waits to be read. One system call.
+    /// Asks the kernel whether something, or the end, waits to be read. One system call; never true for TLS.
     pub fn has_news(&self) -> bool {
         let mut byte = [std::mem::MaybeUninit::uninit()];
         let peeked = match self {
             Socket::Tcp(stream) => socket2::SockRef::from(stream).peek(&mut byte),
             Socket::Unix(stream) => socket2::SockRef::from(stream).peek(&mut byte),
+            // Records of TLS itself, such as session tickets, are no news.
+            Socket::Tls(_) => return false,
         };
         !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
@@ -98,7 +139,46 @@ impl Socket {
             }
             written += n;
         }
-        Ok(())
+        std::future::poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Puts TLS over the socket and runs the handshake; `first` are bytes of the peer's that were already read.
+    ///
+    /// # Errors
+    /// As the socket gives them; `InvalidData` when TLS refuses. The socket is of no use then.
+    pub async fn start_tls(
+        &mut self,
+        connection: impl Into<rustls::Connection>,
+        first: &[u8],
+    ) -> io::Result<()> {
+        let tls = Socket::Tls(Box::new(TlsSocket::new(connection.into())));
+        let plain = std::mem::replace(self, tls);
+        let Socket::Tls(tls) = self else { return Err(io::ErrorKind::NotConnected.into()) };
+        tls.put_stream(plain);
+        tls.handshake(first).await
+    }
+
+    /// The TLS session, if there is one.
+    pub fn tls(&self) -> Option<&TlsSocket> {
+        match self {
+            Socket::Tls(tls) => Some(tls),
+            Socket::Tcp(_) | Socket::Unix(_) => None,
+        }
+    }
+
+    /// Takes bytes that have already arrived, without waiting; says whether there were any.
+    pub fn take_early_bytes(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut found = false;
+        let mut bytes = [0; 4096];
+        // A few rounds, so that closing the socket does not throw away what we say last.
+        for _ in 0..8 {
+            match self.poll_read(&mut cx, &mut bytes) {
+                Poll::Ready(Ok(n)) if n > 0 => found = true,
+                _ => break,
+            }
+        }
+        found
     }
 
     /// Takes the socket out of this thread's reactor.
@@ -109,6 +189,10 @@ impl Socket {
         Ok(match self {
             Socket::Tcp(stream) => Detached::Tcp(stream.into_std()?),
             Socket::Unix(stream) => Detached::Unix(stream.into_std()?),
+            Socket::Tls(mut tls) => {
+                let stream = tls.take_stream().ok_or(io::ErrorKind::NotConnected)?;
+                Detached::Tls(tls, Box::new(stream.detach()?))
+            }
         })
     }
 }
@@ -122,6 +206,10 @@ impl Detached {
         Ok(match self {
             Detached::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream)?),
             Detached::Unix(stream) => Socket::Unix(UnixStream::from_std(stream)?),
+            Detached::Tls(mut tls, stream) => {
+                tls.put_stream(stream.attach()?);
+                Socket::Tls(tls)
+            }
         })
     }
 }

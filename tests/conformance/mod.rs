@@ -11,6 +11,7 @@ mod simple;
 mod startup;
 mod state;
 mod tls;
+mod tls_in_use;
 
 /// What every file of cases needs.
 mod prelude {

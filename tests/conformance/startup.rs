@@ -76,6 +76,8 @@ fn ssl_then_gss() {
 fn ssl_twice() {
     case("1", "SSLRequest twice")
         .steps([A.dial(), A.send([msg::ssl_request()]), A.byte(), A.send([msg::ssl_request()]), A.closed()])
+        // Which versions are supported is told too, and differs from server to server.
+        .types_only(|m| m.tag == b'E')
         .expect(["byte Some('N')", "FATAL 0A000 unsupported frontend protocol 1234.5679", "closed"])
         .run();
 }
@@ -85,6 +87,8 @@ fn gss_twice() {
     case("1", "GSSENCRequest twice")
         .direct_over_unix()
         .steps([A.dial(), A.send([msg::gss_request()]), A.byte(), A.send([msg::gss_request()]), A.closed()])
+        // Which versions are supported is told too, and differs from server to server.
+        .types_only(|m| m.tag == b'E')
         .expect(["byte Some('N')", "FATAL 0A000 unsupported frontend protocol 1234.5680", "closed"])
         .run();
 }

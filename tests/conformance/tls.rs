@@ -18,14 +18,14 @@ const SSL_ON: &str =
     "ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\nssl_ca_file = 'ca.crt'\n";
 
 /// A cluster with TLS, and the authority that signed its certificate.
-struct Secured {
-    authority: Authority,
-    cluster: Cluster,
-    server: Identity,
+pub(super) struct Secured {
+    pub(super) authority: Authority,
+    pub(super) cluster: Cluster,
+    pub(super) server: Identity,
 }
 
 impl Secured {
-    fn start(hba: &str) -> Self {
+    pub(super) fn start(hba: &str) -> Self {
         let authority = Authority::new();
         let server = authority.identity("localhost");
         let files =
@@ -35,7 +35,7 @@ impl Secured {
     }
 
     /// A proxy that offers TLS with the same certificate, whose files are in `folder`.
-    fn proxy(&self, folder: &Folder, user: (&str, &str), query: &str, mode: &str) -> Proxy {
+    pub(super) fn proxy(&self, folder: &Folder, user: (&str, &str), query: &str, mode: &str) -> Proxy {
         let write = |name: &str, content: &str| {
             let path = folder.0.join(name);
             std::fs::write(&path, content).expect("a file can be written");
@@ -60,7 +60,7 @@ impl Secured {
     }
 
     /// SSLRequest, `S`, handshake.
-    fn dial(&self, endpoint: &Endpoint) -> Client {
+    pub(super) fn dial(&self, endpoint: &Endpoint) -> Client {
         let mut client = Client::dial(endpoint).expect("it connects");
         client.send(&msg::ssl_request());
         assert_eq!(client.read_byte(), Ok(Some(b'S')));
@@ -68,7 +68,7 @@ impl Secured {
     }
 }
 
-fn app() -> Login {
+pub(super) fn app() -> Login {
     Login::new(APP.0, APP.1, "postgres")
 }
 

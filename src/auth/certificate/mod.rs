@@ -26,6 +26,17 @@ pub fn tls_server_end_point(cert_der: &[u8]) -> Option<Vec<u8>> {
     Some(digest::digest(algorithm, cert_der).as_ref().to_vec())
 }
 
+/// Whether the certificate is in force at this time, in seconds since 1970.
+#[must_use]
+pub fn is_valid_at(cert_der: &[u8], seconds: u64) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(cert_der) else {
+        return false;
+    };
+    let validity = certificate.validity();
+    let within = validity.not_before.timestamp()..=validity.not_after.timestamp();
+    i64::try_from(seconds).is_ok_and(|now| within.contains(&now))
+}
+
 fn signature_hash(certificate: &X509Certificate<'_>) -> Option<&'static Algorithm> {
     let oid = certificate.signature_algorithm.algorithm.to_id_string();
     if oid == RSASSA_PSS {

@@ -44,6 +44,17 @@ fn binding_hash_follows_the_signature() {
 }
 
 #[test]
+fn certificates_are_in_force_for_a_time() {
+    assert!(!is_valid_at(&der(EC_SHA256), 0));
+    assert!(!is_valid_at(&der(EC_SHA256), u64::MAX));
+    assert!(!is_valid_at(b"no certificate", 1_700_000_000));
+    let bytes = der(EC_SHA256);
+    let (_, certificate) = X509Certificate::from_der(&bytes).unwrap();
+    let begins = certificate.validity().not_before.timestamp();
+    assert!(is_valid_at(&bytes, u64::try_from(begins).unwrap()));
+}
+
+#[test]
 fn no_binding_where_rfc_5929_defines_none() {
     assert_eq!(tls_server_end_point(&der(ED25519)), None);
     assert_eq!(tls_server_end_point(b""), None);
