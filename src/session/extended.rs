@@ -35,6 +35,7 @@ impl Session {
         self.batch_open = true;
         let statement = self.intern(tail);
         if let Some(fault) = self.refused_effects(statement.effects) {
+            self.pool.stats().error(&fault.sqlstate);
             self.fail_parse(&fault);
         } else if name.is_empty() {
             self.parse_unnamed(statement);
@@ -286,7 +287,10 @@ impl Session {
         let Some(server) = &mut self.server else { return };
         while let Some(front) = server.expects.front() {
             match front.kind {
-                Kind::ParsedHere => emit::empty(&mut self.out, back::PARSE_COMPLETE),
+                Kind::ParsedHere => {
+                    self.pool.stats().client_parses.add(1);
+                    emit::empty(&mut self.out, back::PARSE_COMPLETE);
+                }
                 Kind::ClosedHere => emit::empty(&mut self.out, back::CLOSE_COMPLETE),
                 _ => return,
             }

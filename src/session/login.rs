@@ -34,6 +34,8 @@ pub enum Outcome {
         /// As given in BackendKeyData.
         secret: Vec<u8>,
     },
+    /// A client that was told why it may not come in, by this SQLSTATE.
+    Refused(String),
     /// Nothing more to do.
     Closed,
 }
@@ -62,8 +64,9 @@ pub async fn login(directory: &Arc<Directory>, clients: &Arc<Budget>, socket: So
         }
         Ok(Proven::Cancel { pid, secret }) => Outcome::Cancel { pid, secret },
         Err(Ended::Refused(fault)) => {
+            let sqlstate = fault.sqlstate.clone();
             let _ = login.socket.write_all(&fault.into_fatal().frame()).await;
-            Outcome::Closed
+            Outcome::Refused(sqlstate)
         }
         Err(Ended::Gone) => Outcome::Closed,
     }

@@ -85,6 +85,7 @@ impl Session {
             return Flow::Server;
         }
         if let Some(fault) = self.refused_effects(summary.effects) {
+            self.pool.stats().error(&fault.sqlstate);
             self.send_blamed_query(&fault);
             return Flow::Taken(whole.len());
         }
@@ -106,6 +107,7 @@ impl Session {
         }
         if effects.contains(Effects::LOAD) && !self.pins.contains(&"load") {
             self.pins.push("load");
+            self.pool.stats().pinned("load");
         }
     }
 
@@ -162,6 +164,9 @@ impl Session {
         };
         self.unnamed = None;
         emit::ready(&mut self.out, status);
+        let stats = self.pool.stats();
+        stats.queries.add(1);
+        stats.transactions.add(u64::from(status == TxStatus::Idle));
         Some(Flow::Taken(whole.len()))
     }
 
