@@ -1,14 +1,16 @@
 //! Builds everything from the settings; starts, reloads, drains, stops.
 
-use std::collections::HashMap;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
+use crate::admin::{self, Admin, Demand};
 use crate::auth::scram::MockSecret;
 use crate::cli::RunArgs;
 use crate::config::settings::{Database, Host};
@@ -16,8 +18,9 @@ use crate::config::{self, Loaded, Settings, Sources};
 use crate::pool::budget::Budget;
 use crate::pool::connect;
 use crate::runtime::acceptor::{self, Entrance};
-use crate::runtime::worker::{self, Order, Shared};
+use crate::runtime::worker::{self, KillOrder, Order, Shared};
 use crate::session::directory::Directory;
+use crate::stats::DoorStats;
 
 /// Runs the proxy until it is told to stop.
 pub fn start(arguments: RunArgs, loaded: Loaded) -> ExitCode {
@@ -52,13 +55,14 @@ struct App {
     sources: Sources,
     threads: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
+    admin: Arc<Admin>,
+    demands: mpsc::UnboundedReceiver<Demand>,
 }
 
 impl App {
     fn build(arguments: &RunArgs, settings: Settings) -> anyhow::Result<App> {
         let limits = Arc::new(settings.limits.clone());
-        let shared =
-            Arc::new(Shared { servers: Budget::new(limits.max_servers), pools: Mutex::new(HashMap::new()) });
+        let shared = Shared::new(limits.max_servers);
         let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
             .map(|index| worker::start(index, shared.clone(), limits.clone()))
             .collect();
@@ -66,15 +70,22 @@ impl App {
             started.context("cannot start a worker")?.into_iter().unzip();
         let mock = MockSecret::random().context("no randomness")?;
         let directory = Directory::new(settings, mock)?;
-        let (console, _inbox) = tokio::sync::mpsc::unbounded_channel();
+        let (console, clients) = mpsc::unbounded_channel();
         let entrance = Entrance {
             directory: RwLock::new(Arc::new(directory)),
             unauthenticated: Budget::new(limits.max_unauthenticated),
             clients: Budget::new(limits.max_clients),
             workers,
+            stats: DoorStats::default(),
+            draining: AtomicBool::new(false),
+            disabled: Mutex::default(),
             console,
         };
-        Ok(App { entrance: Arc::new(entrance), sources: arguments.sources(), threads, shared })
+        let entrance = Arc::new(entrance);
+        let (demand, demands) = mpsc::unbounded_channel();
+        let admin = Admin::new(entrance.clone(), shared.clone(), demand);
+        tokio::spawn(admin::console::serve(admin.clone(), clients));
+        Ok(App { entrance, sources: arguments.sources(), threads, shared, admin, demands })
     }
 
     fn open(&self, reuse_port: bool) -> anyhow::Result<()> {
@@ -91,38 +102,44 @@ impl App {
                 .with_context(|| format!("cannot listen on {}/.s.PGSQL.{port}", folder.display()))?;
             tokio::spawn(acceptor::accept_unix(self.entrance.clone(), door));
         }
+        if let Some(address) = directory.settings.http_listen {
+            tokio::spawn(admin::http::serve(self.admin.clone(), address, reuse_port));
+        }
         Ok(())
     }
 
-    async fn until_stopped(self) -> anyhow::Result<()> {
+    async fn until_stopped(mut self) -> anyhow::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         loop {
             tokio::select! {
-                _ = hangup.recv() => self.reload(),
+                _ = hangup.recv() => drop(self.reload()),
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
+                Some(demand) = self.demands.recv() => match demand {
+                    Demand::Reload(answer) => drop(answer.send(self.reload())),
+                    Demand::Stop { wait: true } => break,
+                    Demand::Stop { wait: false } => return self.stop().await,
+                },
             }
         }
         self.drain(&mut interrupt).await;
         Ok(())
     }
 
-    /// Reads the settings again. What is wrong is logged, and nothing changes.
-    fn reload(&self) {
-        let settings = match config::load(&self.sources) {
-            Ok(settings) => settings,
-            Err(errors) => {
-                errors.iter().for_each(|error| tracing::error!(%error, "settings not reloaded"));
-                return;
-            }
-        };
-        let Ok(mock) = MockSecret::random() else { return };
-        let directory = match Directory::new(settings, mock) {
-            Ok(directory) => directory,
-            Err(error) => return tracing::error!(%error, "settings not reloaded"),
-        };
+    /// Reads the settings again. What is wrong is logged and told, and nothing changes.
+    fn reload(&self) -> Result<(), Vec<String>> {
+        let settings = config::load(&self.sources).map_err(|errors| {
+            errors.iter().for_each(|error| tracing::error!(%error, "settings not reloaded"));
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        })?;
+        let random = |_| vec!["no randomness".to_owned()];
+        let mock = MockSecret::random().map_err(random)?;
+        let directory = Directory::new(settings, mock).map_err(|error| {
+            tracing::error!(%error, "settings not reloaded");
+            vec![error.to_string()]
+        })?;
         let limits = Arc::new(directory.settings.limits.clone());
         self.entrance.clients.set_limit(limits.max_clients);
         self.entrance.unauthenticated.set_limit(limits.max_unauthenticated);
@@ -133,16 +150,33 @@ impl App {
             worker.send(Order::Reload(limits.clone(), targets.clone()));
         }
         tracing::info!("settings reloaded");
+        Ok(())
+    }
+
+    /// Ends every session now.
+    async fn stop(self) -> anyhow::Result<()> {
+        self.entrance.draining.store(true, Ordering::Relaxed);
+        self.entrance.workers.iter().for_each(|worker| worker.send(Order::Kill(KillOrder::All)));
+        let until = Instant::now() + Duration::from_secs(1);
+        while self.sessions() > 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    fn sessions(&self) -> usize {
+        self.entrance.workers.iter().map(|worker| worker.sessions()).sum()
     }
 
     /// Lets transactions end, for as long as the settings say or until interrupted once more.
     async fn drain(self, interrupt: &mut tokio::signal::unix::Signal) {
         let patience = self.entrance.directory().settings.limits.drain_timeout;
         let until = Instant::now() + patience;
+        self.entrance.draining.store(true, Ordering::Relaxed);
         self.entrance.workers.iter().for_each(|worker| worker.send(Order::Drain));
         tracing::info!(?patience, "stopping: waiting for transactions to end");
-        let sessions = || self.entrance.workers.iter().map(|worker| worker.sessions()).sum::<usize>();
-        while sessions() > 0 && Instant::now() < until {
+        while self.sessions() > 0 && Instant::now() < until {
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(20)) => {}
                 _ = interrupt.recv() => break,

@@ -8,6 +8,7 @@
 //! 5. The server is brought to the session's settings and given the statements it lacks, in the same write.
 //! 6. [`session::relay`] brings the answers back, run by run, and gives the server back when the transaction ends.
 
+pub mod admin;
 pub mod app;
 pub mod auth;
 pub mod catalog;
@@ -17,4 +18,5 @@ pub mod pool;
 pub mod runtime;
 pub mod session;
 pub mod sql;
+pub mod stats;
 pub mod wire;

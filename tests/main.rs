@@ -1,5 +1,6 @@
 //! pgweir against real PostgreSQL, real drivers, and peers that are scripted to the byte.
 
+mod admin;
 mod architecture;
 mod conformance;
 mod drivers;

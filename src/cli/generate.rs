@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use crate::admin::metrics;
 use crate::config::reference;
 
 /// A generated document.
@@ -11,6 +12,8 @@ pub enum Document {
     SampleSettings,
     /// The reference of the settings, `docs/guide/settings.md`.
     SettingsPage,
+    /// The reference of the metrics, `docs/guide/metrics.md`.
+    MetricsPage,
 }
 
 impl Document {
@@ -19,6 +22,7 @@ impl Document {
         match self {
             Self::SampleSettings => reference::sample_toml(),
             Self::SettingsPage => reference::settings_page(),
+            Self::MetricsPage => metrics::page(),
         }
     }
 }

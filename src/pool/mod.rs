@@ -16,7 +16,9 @@ pub mod state;
 pub mod target;
 
 mod queue;
+mod report;
 
-pub use queue::{Pool, PoolReport, Ticket};
+pub use queue::{Pool, Ticket};
+pub use report::{PoolReport, ServerReport};
 pub use server::Server;
 pub use target::Target;

@@ -17,9 +17,11 @@ use std::time::{Duration, Instant};
 
 use super::budget::{Budget, Share};
 use super::connect::{self, Connected, Params};
+use super::report::{PoolReport, ServerReport};
 use super::server::Server;
 use super::state::{State, States};
 use super::target::Target;
+use crate::stats::PoolStats;
 use crate::wire::{Fault, Severity};
 
 /// How many idle servers are looked at for one that already has the session's state.
@@ -36,6 +38,7 @@ pub struct Pool {
     target: RefCell<Arc<Target>>,
     states: Rc<States>,
     budgets: [Arc<Budget>; 2],
+    stats: Arc<PoolStats>,
     inner: RefCell<Inner>,
     generation: Cell<u64>,
     /// Woken when an idle server has something to say.
@@ -49,6 +52,8 @@ struct Inner {
     parked: Vec<Box<Server>>,
     line: VecDeque<Rc<Place>>,
     live: usize,
+    /// Those of `live` that a RECONNECT or a reload wants closed.
+    old: usize,
     connecting: usize,
     paused: bool,
     closed: bool,
@@ -79,32 +84,19 @@ pub struct Ticket {
     place: Rc<Place>,
 }
 
-/// Numbers of a pool, for the console.
-#[derive(Debug, Clone, Default)]
-pub struct PoolReport {
-    /// Servers idle in the pool.
-    pub idle: usize,
-    /// Servers in sessions' hands.
-    pub leased: usize,
-    /// Servers that are logging in.
-    pub connecting: usize,
-    /// Servers that wait for a cancel to arrive.
-    pub cancelling: usize,
-    /// Sessions in line.
-    pub waiting: usize,
-    /// How long the first of them has waited.
-    pub max_wait: Duration,
-    /// PAUSE.
-    pub paused: bool,
-}
-
 impl Pool {
     /// A pool without servers. `budgets`: its own over all workers, and that of all pools.
-    pub fn new(target: Arc<Target>, states: Rc<States>, budgets: [Arc<Budget>; 2]) -> Rc<Pool> {
+    pub fn new(
+        target: Arc<Target>,
+        states: Rc<States>,
+        budgets: [Arc<Budget>; 2],
+        stats: Arc<PoolStats>,
+    ) -> Rc<Pool> {
         Rc::new(Pool {
             target: RefCell::new(target),
             states,
             budgets,
+            stats,
             inner: RefCell::default(),
             generation: Cell::new(0),
             keeper: RefCell::new(Waker::noop().clone()),
@@ -114,6 +106,12 @@ impl Pool {
     /// Where its servers are.
     pub fn target(&self) -> Arc<Target> {
         self.target.borrow().clone()
+    }
+
+    /// What happens here is counted in these.
+    #[inline]
+    pub fn stats(&self) -> &PoolStats {
+        &self.stats
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -194,7 +192,8 @@ impl Pool {
     /// Gives a server back. One that is not clean is closed; so is one that is old, of an earlier generation, or
     /// too many.
     pub fn give_back(&self, mut server: Box<Server>) {
-        if !server.is_clean() || self.is_stale(&server) {
+        let now = Instant::now();
+        if !server.is_clean() || self.is_stale(&server, now) {
             return drop(server);
         }
         if server.shared.cancels.get() > 0 {
@@ -203,11 +202,11 @@ impl Pool {
         loop {
             let Some(place) = self.next_in_line() else { break };
             match place.give(server) {
-                None => return,
+                None => return self.stats.wait_time.add_time(now.duration_since(place.since)),
                 Some(refused) => server = refused,
             }
         }
-        server.idle_since = Instant::now();
+        server.idle_since = now;
         let keeper = self.keeper.borrow().clone();
         let ready = server.socket.poll_read_ready(&mut Context::from_waker(&keeper)).is_ready();
         self.inner.borrow_mut().idle.push(server);
@@ -216,11 +215,11 @@ impl Pool {
         }
     }
 
-    fn is_stale(&self, server: &Server) -> bool {
+    fn is_stale(&self, server: &Server, now: Instant) -> bool {
         let lifetime = self.target.borrow().pool.lifetime;
         server.generation() != self.generation.get()
             || self.inner.borrow().closed
-            || server.born().elapsed() >= lifetime
+            || now.duration_since(server.born()) >= lifetime
     }
 
     fn next_in_line(&self) -> Option<Rc<Place>> {
@@ -235,8 +234,12 @@ impl Pool {
     }
 
     /// A server was closed.
-    pub(super) fn lost(self: &Rc<Pool>) {
-        self.inner.borrow_mut().live -= 1;
+    pub(super) fn lost(self: &Rc<Pool>, generation: u64) {
+        let was_old = generation != self.generation.get();
+        let mut inner = self.inner.borrow_mut();
+        inner.live -= 1;
+        inner.old = inner.old.saturating_sub(usize::from(was_old));
+        drop(inner);
         self.make_what_is_needed();
     }
 
@@ -255,7 +258,7 @@ impl Pool {
     fn may_make(&self) -> Option<[Share; 2]> {
         let mut inner = self.inner.borrow_mut();
         let wanted = inner.line.len().max(self.target.borrow().pool.min_idle.saturating_sub(inner.live));
-        let holds = inner.closed || (inner.paused && inner.welcome.is_some()) || inner.backs_off();
+        let holds = inner.closed || inner.paused || inner.backs_off();
         if holds || inner.connecting >= wanted {
             return None;
         }
@@ -268,6 +271,7 @@ impl Pool {
         self.inner.borrow_mut().connecting -= 1;
         match result {
             Ok(connected) => {
+                self.stats.server_logins.add(1);
                 let mut inner = self.inner.borrow_mut();
                 (inner.failures, inner.failure) = (0, None);
                 inner.live += 1;
@@ -284,6 +288,7 @@ impl Pool {
     }
 
     fn login_failed(self: &Rc<Pool>, fault: Fault) {
+        self.stats.server_logins_failed.add(1);
         let target = self.target();
         tracing::warn!(database = target.database, user = target.user, error = %fault, "server login failed");
         let mut inner = self.inner.borrow_mut();
@@ -361,6 +366,7 @@ impl Pool {
     /// Numbers for the console.
     pub fn report(&self) -> PoolReport {
         let inner = self.inner.borrow();
+        let parked = inner.parked.iter().map(|server| ServerReport::of(server, true));
         PoolReport {
             idle: inner.idle.len(),
             leased: inner.live - inner.idle.len() - inner.parked.len(),
@@ -369,6 +375,8 @@ impl Pool {
             waiting: inner.line.len(),
             max_wait: inner.line.front().map_or(Duration::ZERO, |place| place.since.elapsed()),
             paused: inner.paused,
+            old: inner.old,
+            servers: inner.idle.iter().map(|server| ServerReport::of(server, false)).chain(parked).collect(),
         }
     }
 
@@ -388,7 +396,10 @@ impl Pool {
     /// RECONNECT: every server is closed as soon as it is idle.
     pub fn reconnect(self: &Rc<Pool>) {
         self.generation.set(self.generation.get() + 1);
-        let idle = std::mem::take(&mut self.inner.borrow_mut().idle);
+        let mut inner = self.inner.borrow_mut();
+        inner.old = inner.live;
+        let idle = std::mem::take(&mut inner.idle);
+        drop(inner);
         drop(idle);
     }
 

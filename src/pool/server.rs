@@ -51,10 +51,32 @@ pub struct Server {
     pub broken: bool,
     /// When it was last given back.
     pub idle_since: Instant,
-    born: Instant,
+    /// When the client's transaction, and its exchange, began.
+    pub clock: Clock,
     generation: u64,
     pool: Rc<Pool>,
     _shares: [Share; 2],
+}
+
+/// Times of what a server does for a client: taken when it is asked, and when it has answered.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Clock {
+    /// When the transaction's first message was written.
+    pub transaction: Option<Instant>,
+    /// When the first of the messages still to be answered was written.
+    pub exchange: Option<Instant>,
+}
+
+impl Clock {
+    /// A message of the client's is being written.
+    #[inline]
+    pub fn asked(&mut self) {
+        if self.exchange.is_none() {
+            let now = Instant::now();
+            self.exchange = Some(now);
+            self.transaction.get_or_insert(now);
+        }
+    }
 }
 
 /// What others may need of a leased server.
@@ -70,6 +92,8 @@ pub struct Shared {
     pub secret: Box<[u8]>,
     /// Cancels on their way to it: it is not lent while there are any.
     pub cancels: Cell<u32>,
+    /// When it connected.
+    pub born: Instant,
 }
 
 impl Server {
@@ -78,7 +102,7 @@ impl Server {
         let Connected { socket, host, tls, pid, secret, .. } = connected;
         Server {
             socket,
-            shared: Rc::new(Shared { host, tls, pid, secret, cancels: Cell::new(0) }),
+            shared: Rc::new(Shared { host, tls, pid, secret, cancels: Cell::new(0), born: now }),
             state,
             prepared: OnServer::new(pool.target().prepared_limit),
             unnamed: 0,
@@ -92,7 +116,7 @@ impl Server {
             captured: vec![],
             broken: false,
             idle_since: now,
-            born: now,
+            clock: Clock::default(),
             generation: pool.generation(),
             pool,
             _shares: shares,
@@ -124,7 +148,7 @@ impl Server {
 
     /// When it connected.
     pub fn born(&self) -> Instant {
-        self.born
+        self.shared.born
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -134,6 +158,6 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.pool.lost();
+        self.pool.lost(self.generation);
     }
 }

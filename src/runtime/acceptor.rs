@@ -1,18 +1,22 @@
 //! Listening sockets, and the logins of those who come: on the control thread, so that no worker waits for a proof.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::worker::{Order, WorkerLink, worker_of};
 use crate::pool::budget::Budget;
+use crate::session::admit::Admission;
 use crate::session::directory::Directory;
 use crate::session::login::{self, ConsoleClient, Outcome};
+use crate::stats::{DoorStats, error_class};
 use crate::wire::{Fault, Socket};
 
 /// Connections that the kernel holds for us before they are accepted.
@@ -28,6 +32,12 @@ pub struct Entrance {
     pub clients: Arc<Budget>,
     /// The workers.
     pub workers: Vec<WorkerLink>,
+    /// What happened at the door.
+    pub stats: DoorStats,
+    /// The process ends: it is no longer ready.
+    pub draining: AtomicBool,
+    /// Databases that take no new clients.
+    pub disabled: Mutex<HashSet<String>>,
     /// Where clients of the console go.
     pub console: tokio::sync::mpsc::UnboundedSender<ConsoleClient>,
 }
@@ -36,6 +46,21 @@ impl Entrance {
     /// The settings in force.
     pub fn directory(&self) -> Arc<Directory> {
         self.directory.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// DISABLE, ENABLE.
+    pub fn set_disabled(&self, database: &str, disabled: bool) {
+        let mut names = self.disabled();
+        if disabled {
+            names.insert(database.to_owned())
+        } else {
+            names.remove(database)
+        };
+    }
+
+    /// Databases that take no new clients.
+    pub fn disabled(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.disabled.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Puts other settings in force.
@@ -120,6 +145,7 @@ async fn rest_after(error: &io::Error) {
 fn enter(entrance: &Arc<Entrance>, mut socket: Socket, peer: String) {
     let directory = entrance.directory();
     let Some(waiting) = entrance.unauthenticated.take() else {
+        entrance.stats.refused[error_class("53300")].add(1);
         tokio::spawn(async move {
             let limit = directory.settings.limits.max_unauthenticated;
             let fault =
@@ -141,6 +167,10 @@ fn enter(entrance: &Arc<Entrance>, mut socket: Socket, peer: String) {
 impl Entrance {
     fn hand_over(&self, outcome: Outcome) {
         match outcome {
+            Outcome::Admitted(admission) if self.disabled().contains(&admission.target.database) => {
+                self.stats.refused[error_class("57P03")].add(1);
+                tokio::spawn(refuse_disabled(*admission));
+            }
             Outcome::Admitted(admission) => {
                 if let Some(worker) = self.workers.iter().min_by_key(|worker| worker.sessions()) {
                     worker.send(Order::Admit(admission));
@@ -157,7 +187,17 @@ impl Entrance {
                     });
                 }
             }
-            Outcome::Closed => {}
+            Outcome::Refused(sqlstate) => self.stats.refused[error_class(&sqlstate)].add(1),
+            Outcome::Closed => self.stats.unfinished.add(1),
         }
     }
+}
+
+/// DISABLE holds for clients that come now; those that are in stay.
+async fn refuse_disabled(admission: Admission) {
+    let Ok(mut socket) = admission.socket.attach() else { return };
+    let mut out = admission.pending;
+    let text = format!("database \"{}\" is disabled", admission.target.database);
+    Fault::fatal("57P03", text).hint("ENABLE it on the console").emit(&mut out);
+    let _ = socket.write_all(&out).await;
 }

@@ -1,7 +1,7 @@
 //! A data-plane thread: its pools, its sessions, and the orders it takes from outside.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::{FUNCTIONS, SessionFunctions};
-use crate::config::settings::Limits;
+use crate::config::settings::{Host, Limits};
 use crate::pool::ask::ask;
 use crate::pool::budget::Budget;
 use crate::pool::state::States;
@@ -21,6 +21,7 @@ use crate::session::admit::{self, Admission};
 use crate::session::leave;
 use crate::session::serve::{Handle, Request};
 use crate::session::statement::Statements;
+use crate::stats::PoolStats;
 use crate::wire::Fault;
 
 /// Size of the buffer that all reads of a worker go through.
@@ -101,10 +102,12 @@ pub struct ClientReport {
     pub application: String,
     /// The client's address.
     pub peer: String,
-    /// Process id of the server in its hands.
-    pub server_pid: Option<i32>,
+    /// Process id, host and age of the server in its hands.
+    pub server: Option<(i32, Host, Duration)>,
     /// Stands in line.
     pub waiting: bool,
+    /// How long it is logged in.
+    pub age: Duration,
 }
 
 /// The way to a worker from other threads.
@@ -140,9 +143,32 @@ pub struct Shared {
     pub servers: Arc<Budget>,
     /// Servers of each pool, by (database, user).
     pub pools: std::sync::Mutex<HashMap<(String, String), Arc<Budget>>>,
+    /// Counters of every pool of every worker.
+    pub stats: std::sync::Mutex<Vec<Arc<PoolStats>>>,
 }
 
 impl Shared {
+    /// Limits, and nothing in use.
+    pub fn new(max_servers: usize) -> Arc<Shared> {
+        Arc::new(Shared {
+            servers: Budget::new(max_servers),
+            pools: Default::default(),
+            stats: Default::default(),
+        })
+    }
+
+    /// The counters of all pools, one of each worker and pool.
+    pub fn stats(&self) -> Vec<Arc<PoolStats>> {
+        self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Counters for a pool of the calling worker, which alone writes them.
+    fn new_stats(&self, target: &Target) -> Arc<PoolStats> {
+        let stats = Arc::new(PoolStats::new(&target.database, &target.user));
+        self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(stats.clone());
+        stats
+    }
+
     fn budget(&self, target: &Target) -> Arc<Budget> {
         let mut pools = self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let key = (target.database.clone(), target.user.clone());
@@ -164,8 +190,36 @@ pub struct Worker {
     sessions: RefCell<Slab<Rc<Handle>>>,
     count: Arc<AtomicUsize>,
     draining: Cell<bool>,
+    paused: RefCell<Paused>,
     /// What servers report after start-up settings were applied, by pool and state.
     pub(crate) greetings: RefCell<admit::Greetings>,
+}
+
+/// Databases that are paused, for pools that come later.
+#[derive(Debug, Default)]
+struct Paused {
+    all: bool,
+    databases: HashSet<String>,
+}
+
+impl Paused {
+    fn note(&mut self, order: PoolOrder, database: Option<&str>) {
+        match (order, database) {
+            (PoolOrder::Pause, None) => self.all = true,
+            (PoolOrder::Pause, Some(name)) => drop(self.databases.insert(name.to_owned())),
+            (PoolOrder::Resume, None) => *self = Paused::default(),
+            (PoolOrder::Resume, Some(name)) => drop(self.databases.remove(name)),
+            (PoolOrder::Reconnect, _) => {}
+        }
+    }
+
+    fn holds(&self, database: &str) -> bool {
+        self.all || self.databases.contains(database)
+    }
+}
+
+fn held(server: &crate::pool::server::Shared) -> (i32, Host, Duration) {
+    (server.pid, server.host.clone(), server.born.elapsed())
 }
 
 /// Starts the thread of worker `index`.
@@ -207,6 +261,7 @@ impl Worker {
             sessions: RefCell::default(),
             count,
             draining: Cell::new(false),
+            paused: RefCell::default(),
             greetings: RefCell::default(),
         })
     }
@@ -247,12 +302,13 @@ impl Worker {
 
     fn cancel(&self, pid: i32, secret: &[u8], done: oneshot::Sender<()>) {
         let Some(session) = self.session(pid, secret) else { return };
+        let pool = self.pools.borrow().get(&(session.database.clone(), session.user.clone())).cloned();
+        pool.iter().for_each(|pool| pool.stats().cancels.add(1));
         if session.waiting.get() {
             session.request.set(Some(Request::Cancel));
             return session.waker.borrow().wake_by_ref();
         }
         let server = session.server.borrow().clone();
-        let pool = self.pools.borrow().get(&(session.database.clone(), session.user.clone())).cloned();
         if let (Some(server), Some(pool)) = (server, pool) {
             tokio::task::spawn_local(async move {
                 leave::cancel_for(pool, server).await;
@@ -276,11 +332,15 @@ impl Worker {
     }
 
     fn order_pools(&self, order: PoolOrder, database: Option<&str>) {
+        self.paused.borrow_mut().note(order, database);
         let pools = self.pools.borrow();
         let named = |key: &(String, String)| database.is_none_or(|name| key.0 == name);
         for (_, pool) in pools.iter().filter(|(key, _)| named(key)) {
             match order {
-                PoolOrder::Pause => pool.pause(),
+                PoolOrder::Pause => {
+                    pool.pause();
+                    pool.reconnect();
+                }
                 PoolOrder::Resume => pool.resume(),
                 PoolOrder::Reconnect => pool.reconnect(),
             }
@@ -305,7 +365,8 @@ impl Worker {
             user: session.user.clone(),
             application: session.application.clone(),
             peer: session.peer.clone(),
-            server_pid: session.server.borrow().as_ref().map(|server| server.pid),
+            server: session.server.borrow().as_deref().map(held),
+            age: session.born.elapsed(),
             waiting: session.waiting.get(),
         };
         WorkerReport {
@@ -320,7 +381,11 @@ impl Worker {
         let mut pools = self.pools.borrow_mut();
         let pool = pools.entry(key).or_insert_with(|| {
             let budgets = [self.shared.budget(&target), self.shared.servers.clone()];
-            let pool = Pool::new(target, self.states.clone(), budgets);
+            let stats = self.shared.new_stats(&target);
+            let pool = Pool::new(target, self.states.clone(), budgets, stats);
+            if self.paused.borrow().holds(&pool.target().database) {
+                pool.pause();
+            }
             tokio::task::spawn_local(pool.clone().keep());
             pool
         });

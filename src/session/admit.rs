@@ -58,6 +58,8 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
     let (initial, params) = match greeting {
         Ok(greeting) => greeting,
         Err(fault) => {
+            pool.stats().client_logins_refused.add(1);
+            pool.stats().error(&fault.sqlstate);
             let mut out = pending;
             emit::authentication(&mut out, 0, &[]);
             fault.into_fatal().emit(&mut out);
@@ -75,11 +77,13 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
         user: target.user.clone(),
         application,
         peer,
+        born: std::time::Instant::now(),
         server: Default::default(),
         waiting: Default::default(),
         request: Default::default(),
         waker: RefCell::new(std::task::Waker::noop().clone()),
     });
+    pool.stats().client_logins.add(1);
     let mut out = pending;
     emit::authentication(&mut out, 0, &[]);
     params.iter().for_each(|(name, value)| emit::parameter_status(&mut out, name, value));

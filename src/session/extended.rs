@@ -40,6 +40,7 @@ impl Session {
         self.batch_open = true;
         let statement = self.intern(tail);
         if let Some(fault) = self.refused_effects(statement.effects) {
+            self.pool.stats().error(&fault.sqlstate);
             self.fail_parse(&fault);
         } else if name.is_empty() {
             self.parse_unnamed(statement);

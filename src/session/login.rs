@@ -40,6 +40,8 @@ pub enum Outcome {
         /// To be closed when the cancel has been passed on: that tells the client so.
         socket: Socket,
     },
+    /// A client that was told why it may not come in, by this SQLSTATE.
+    Refused(String),
     /// Nothing more to do.
     Closed,
 }
@@ -74,8 +76,9 @@ pub async fn login(
         }
         Ok(Proven::Cancel { pid, secret }) => Outcome::Cancel { pid, secret, socket: login.socket },
         Err(Ended::Refused(fault)) => {
+            let sqlstate = fault.sqlstate.clone();
             let _ = login.socket.write_all(&fault.into_fatal().frame()).await;
-            Outcome::Closed
+            Outcome::Refused(sqlstate)
         }
         Err(Ended::Gone) => Outcome::Closed,
     }

@@ -77,6 +77,7 @@ impl Session {
         let Some(server) = &mut self.server else { return };
         let rows = std::mem::take(&mut server.captured);
         let mut settings = Settings::new();
+        let before = self.pins.clone();
         self.pins.retain(|pin| *pin == "load");
         for (name, value) in rows.iter().filter_map(|row| pair(&row[HEADER..])) {
             match name {
@@ -89,6 +90,7 @@ impl Session {
         }
         self.listening = self.pins.contains(&"listen");
         server.state = self.worker.states.intern(settings.clone());
+        self.pins.iter().filter(|pin| !before.contains(pin)).for_each(|pin| self.pool.stats().pinned(pin));
         // What was reset goes back to what the client asked for at login, which the server cannot know.
         for (name, value) in self.initial.settings() {
             settings.entry(name.clone()).or_insert_with(|| value.clone());

@@ -206,12 +206,47 @@ impl Session {
         let Some(server) = &mut self.server else { return };
         server.tx = TxStatus::from_byte(whole[HEADER]);
         server.copy_in = false;
+        let ours = server.expects.front().is_some_and(|front| front.ours);
         self.done();
+        if !ours {
+            self.count_cycle();
+        }
+    }
+
+    /// A cycle of the client's ended: counts the transaction if it ended with it, and the times when nothing else runs.
+    fn count_cycle(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        let stats = self.pool.stats();
+        let ended = server.tx == TxStatus::Idle;
+        stats.transactions.add(u64::from(ended));
+        let under_way = server.expects.back().is_some_and(|last| !last.ours);
+        let (false, Some(asked)) = (under_way, server.clock.exchange.take()) else { return };
+        let now = std::time::Instant::now();
+        stats.query_time.add_time(now.duration_since(asked));
+        if ended && let Some(began) = server.clock.transaction.take() {
+            stats.transaction_time.add_time(now.duration_since(began));
+        }
+    }
+
+    /// Counts an exchange by what it was.
+    #[inline]
+    fn count_exchange(&self, kind: Kind, ours: bool) {
+        let stats = self.pool.stats();
+        match kind {
+            Kind::Query | Kind::Execute | Kind::Function if !ours => stats.queries.add(1),
+            Kind::Bind if !ours => stats.binds.add(1),
+            Kind::Parse => {
+                stats.server_parses.add(1);
+                stats.client_parses.add(u64::from(!ours));
+            }
+            _ => {}
+        }
     }
 
     /// The oldest exchange ended well.
     fn done(&mut self) {
         let Some(expect) = self.server.as_mut().and_then(|server| server.expects.pop_front()) else { return };
+        self.count_exchange(expect.kind, expect.ours);
         self.apply(expect.note);
     }
 
@@ -257,8 +292,10 @@ impl Session {
         let Some(front) = server.expects.front_mut() else { return Verdict::Forward };
         let (ours, note) = (front.ours, std::mem::take(&mut front.note));
         let whole_cycle = front.ends_with_ready();
+        let kind = front.kind;
         if !whole_cycle {
             self.batch.failed = true;
+            self.count_exchange(kind, ours);
             self.skip_to_sync();
         }
         match note {
@@ -373,6 +410,7 @@ impl Session {
             Poll::Ready(written) => written,
             Poll::Pending => 0,
         };
+        self.pool.stats().sent.add(written as u64);
         self.out.extend_from_slice(&run[written..]);
         Ok(())
     }

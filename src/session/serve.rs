@@ -10,7 +10,7 @@ use super::statement::{Named, Statement};
 use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
 use crate::pool::exchange::{Expect, Kind, Note};
-use crate::pool::server::Shared;
+use crate::pool::server::{Clock, Shared};
 use crate::pool::state::{self, State};
 use crate::pool::{Pool, Server, Ticket};
 use crate::runtime::Worker;
@@ -38,6 +38,8 @@ pub struct Handle {
     pub application: String,
     /// The client's address.
     pub peer: String,
+    /// When it logged in.
+    pub born: std::time::Instant,
     /// The server in its hands.
     pub server: RefCell<Option<Rc<Shared>>>,
     /// It stands in line for a server.
@@ -183,6 +185,7 @@ impl Session {
         }
         let Poll::Ready(written) = self.client.poll_write(cx, &self.out)? else { return Ok(false) };
         drain_front(&mut self.out, written);
+        self.pool.stats().sent.add(written as u64);
         Ok(written > 0)
     }
 
@@ -232,8 +235,10 @@ impl Session {
         self.ticket = None;
         self.unused = true;
         self.handle.waiting.set(false);
+        self.pool.stats().assignments.add(1);
         *self.handle.server.borrow_mut() = Some(server.shared.clone());
         let server = self.server.insert(server);
+        server.clock = Clock::default();
         if let Some(difference) = state::difference(&server.state, &self.state) {
             emit::query(&mut server.out, &difference.sql);
             server.expect(Expect::ours(Kind::Query, Note::Settling(self.state.clone())));
@@ -253,12 +258,14 @@ impl Session {
         if fault.severity == Severity::Fatal {
             return self.fatal(&fault);
         }
+        self.pool.stats().error(&fault.sqlstate);
         fault.emit(&mut self.out);
         self.skip_cycle();
     }
 
     /// Tells the client why, and ends.
     pub(super) fn fatal(&mut self, fault: &Fault) {
+        self.pool.stats().error(&fault.sqlstate);
         fault.clone().into_fatal().emit(&mut self.out);
         self.end = Some(End::Told);
     }
@@ -293,6 +300,9 @@ impl Session {
     fn read_client(&mut self, cx: &mut Context<'_>, waits: bool) -> io::Result<bool> {
         let mut scratch = self.worker.take_scratch();
         let poll = self.client.poll_read(cx, &mut scratch);
+        if let Poll::Ready(Ok(n)) = poll {
+            self.pool.stats().received.add(n as u64);
+        }
         let Poll::Ready(read) = poll else {
             self.worker.put_scratch(scratch);
             return Ok(false);
@@ -326,6 +336,9 @@ impl Session {
             // An error shows again at the next read.
             let _ = server.socket.poll_flush(cx);
             return false;
+        }
+        if server.expects.back().is_some_and(|last| !last.ours) {
+            server.clock.asked();
         }
         match server.socket.poll_write(cx, &server.out) {
             Poll::Ready(Ok(written)) => {

@@ -88,6 +88,7 @@ impl Session {
             return Flow::Server;
         }
         if let Some(fault) = self.refused_effects(summary.effects).or_else(|| self.taken_name(summary)) {
+            self.pool.stats().error(&fault.sqlstate);
             self.send_blamed_query(&fault);
             return Flow::Taken(whole.len());
         }
@@ -113,6 +114,7 @@ impl Session {
         self.listening |= effects.intersects(Effects::LISTEN.union(Effects::OPAQUE));
         if effects.contains(Effects::LOAD) && !self.pins.contains(&"load") {
             self.pins.push("load");
+            self.pool.stats().pinned("load");
         }
     }
 
@@ -186,6 +188,9 @@ impl Session {
         };
         self.unnamed = None;
         emit::ready(&mut self.out, status);
+        let stats = self.pool.stats();
+        stats.queries.add(1);
+        stats.transactions.add(u64::from(status == TxStatus::Idle));
         Some(Flow::Taken(whole.len()))
     }
 

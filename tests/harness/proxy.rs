@@ -88,6 +88,16 @@ impl Proxy {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Its settings file.
+    pub fn config(&self) -> String {
+        fs::read_to_string(self.dir.0.join("pgweir.toml")).expect("the settings can be read")
+    }
+
+    /// Replaces its settings file; RELOAD or SIGHUP make it read it.
+    pub fn set_config(&self, text: &str) {
+        fs::write(self.dir.0.join("pgweir.toml"), text).expect("the settings can be written");
+    }
+
     /// Sends it a signal by name (`TERM`, `HUP`, ...).
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());

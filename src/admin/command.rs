@@ -1,0 +1,186 @@
+//! The console's language: words, a few of them commands, names in quotes where they need them.
+
+use crate::wire::Fault;
+
+/// A statement of the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// SHOW, and of what, in upper case.
+    Show(String),
+    /// PAUSE, of one database or of all.
+    Pause(Option<String>),
+    /// RESUME.
+    Resume(Option<String>),
+    /// RECONNECT.
+    Reconnect(Option<String>),
+    /// WAIT_CLOSE.
+    WaitClose(Option<String>),
+    /// KILL.
+    Kill(Option<String>),
+    /// KILL_CLIENT.
+    KillClient(String),
+    /// DISABLE (`true`) or ENABLE of a database.
+    Disable(String, bool),
+    /// RELOAD.
+    Reload,
+    /// SHUTDOWN; whether it waits for transactions to end.
+    Shutdown(bool),
+    /// BEGIN, COMMIT or ROLLBACK, which drivers send by themselves: the tag to answer, and whether a block is open.
+    Block(&'static str, bool),
+}
+
+/// A word as written.
+#[derive(Debug, PartialEq, Eq)]
+struct Word {
+    text: String,
+    quoted: bool,
+}
+
+/// Splits a text into its commands; empty statements are left out.
+///
+/// # Errors
+/// 42601 for what is not a command.
+pub fn parse(text: &str) -> Result<Vec<Command>, Fault> {
+    split(text)?.iter().filter(|words| !words.is_empty()).map(|words| command(words)).collect()
+}
+
+fn command(words: &[Word]) -> Result<Command, Fault> {
+    let keyword = |at: usize| {
+        words.get(at).filter(|word: &&Word| !word.quoted).map(|word| word.text.to_ascii_uppercase())
+    };
+    let first = keyword(0).unwrap_or_default();
+    let name = || words.get(1).map(|word| word.text.clone());
+    let needed = || name().ok_or_else(|| syntax(format!("{first} needs an argument")));
+    let command = match first.as_str() {
+        "SHOW" => Command::Show(keyword(1).unwrap_or_else(|| "HELP".to_owned())),
+        "PAUSE" => Command::Pause(name()),
+        "RESUME" => Command::Resume(name()),
+        "RECONNECT" => Command::Reconnect(name()),
+        "WAIT_CLOSE" => Command::WaitClose(name()),
+        "KILL" => Command::Kill(name()),
+        "KILL_CLIENT" => Command::KillClient(needed()?),
+        "DISABLE" => Command::Disable(needed()?, true),
+        "ENABLE" => Command::Disable(needed()?, false),
+        "RELOAD" => Command::Reload,
+        "SHUTDOWN" => match keyword(1).as_deref() {
+            None => Command::Shutdown(false),
+            Some("WAIT_FOR_SERVERS" | "WAIT_FOR_CLIENTS") => Command::Shutdown(true),
+            Some(other) => return Err(syntax(format!("SHUTDOWN {other} is not a command"))),
+        },
+        "BEGIN" => Command::Block("BEGIN", true),
+        "COMMIT" => Command::Block("COMMIT", false),
+        "ROLLBACK" => Command::Block("ROLLBACK", false),
+        "SET" => {
+            return Err(Fault::error("0A000", "settings cannot be changed on the console")
+                .hint("change the settings file, then RELOAD"));
+        }
+        "SUSPEND" => {
+            return Err(Fault::error("0A000", "SUSPEND is not supported").hint("PAUSE waits for servers"));
+        }
+        _ => return Err(syntax(format!("unknown command \"{}\"", words[0].text))),
+    };
+    let longest = match &command {
+        Command::Reload | Command::Block(..) => 1,
+        _ => 2,
+    };
+    match words.get(longest) {
+        Some(word) => Err(syntax(format!("unexpected \"{}\" after {first}", word.text))),
+        None => Ok(command),
+    }
+}
+
+/// What is said of a text that is no command.
+pub fn syntax(message: String) -> Fault {
+    Fault::error("42601", message).hint("SHOW HELP lists the commands")
+}
+
+fn split(text: &str) -> Result<Vec<Vec<Word>>, Fault> {
+    let mut statements = vec![vec![]];
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let words = statements.last_mut().ok_or_else(|| syntax("no statement".to_owned()))?;
+        rest = match first {
+            ';' => {
+                statements.push(vec![]);
+                &rest[1..]
+            }
+            '-' if rest.starts_with("--") => rest.split_once('\n').map_or("", |(_, rest)| rest),
+            '/' if rest.starts_with("/*") => rest.split_once("*/").map_or("", |(_, rest)| rest),
+            '"' | '\'' => {
+                let (text, behind) = quoted(&rest[1..], first)?;
+                words.push(Word { text, quoted: true });
+                behind
+            }
+            _ => {
+                let end = rest
+                    .find(|c: char| c.is_whitespace() || matches!(c, ';' | '"' | '\''))
+                    .unwrap_or(rest.len());
+                words.push(Word { text: rest[..end].to_owned(), quoted: false });
+                &rest[end..]
+            }
+        }
+        .trim_start();
+    }
+    Ok(statements)
+}
+
+/// Up to the closing quote; a doubled one stands for itself.
+fn quoted(mut rest: &str, quote: char) -> Result<(String, &str), Fault> {
+    let mut text = String::new();
+    loop {
+        let (part, behind) =
+            rest.split_once(quote).ok_or_else(|| syntax("unterminated quoted name".to_owned()))?;
+        text.push_str(part);
+        let Some(doubled) = behind.strip_prefix(quote) else { return Ok((text, behind)) };
+        text.push(quote);
+        rest = doubled;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str) -> Command {
+        let mut commands = parse(text).unwrap();
+        assert_eq!(commands.len(), 1, "{text}");
+        commands.remove(0)
+    }
+
+    #[test]
+    fn admin_commands_are_read_in_any_case() {
+        assert_eq!(one("show pools;"), Command::Show("POOLS".into()));
+        assert_eq!(one(" -- a\n SHOW /* b */ Stats_Totals ; "), Command::Show("STATS_TOTALS".into()));
+        assert_eq!(one("SHOW"), Command::Show("HELP".into()));
+        assert_eq!(one("pause"), Command::Pause(None));
+        assert_eq!(one("Pause MyDb;"), Command::Pause(Some("MyDb".into())));
+        assert_eq!(one("RESUME \"a \"\"b\"\";\";"), Command::Resume(Some("a \"b\";".into())));
+        assert_eq!(one("shutdown wait_for_servers"), Command::Shutdown(true));
+        assert_eq!(one("begin"), Command::Block("BEGIN", true));
+    }
+
+    #[test]
+    fn admin_texts_may_hold_several_commands_or_none() {
+        assert_eq!(parse("show pools; reload").unwrap().len(), 2);
+        assert_eq!(parse(" ;; -- nothing").unwrap(), []);
+    }
+
+    #[test]
+    fn admin_nonsense_is_a_syntax_error() {
+        for text in [
+            "select 1",
+            "kill_client",
+            "disable;",
+            "reload now",
+            "pause a b",
+            "resume \"x",
+            "shutdown soon",
+            "é",
+        ] {
+            let fault = parse(text).unwrap_err();
+            assert_eq!(fault.sqlstate, "42601", "{text}");
+            assert!(fault.hint.is_some(), "{text}");
+        }
+        assert_eq!(parse("set a = 1").unwrap_err().sqlstate, "0A000");
+    }
+}

@@ -1,0 +1,233 @@
+//! Every metric, defined once: name, type, labels, meaning, and where its samples come from.
+
+use std::fmt::Write as _;
+use std::time::UNIX_EPOCH;
+
+use super::Snapshot;
+use super::snapshot::PoolView;
+use crate::stats::prometheus::{self, Head, Kind, Samples};
+use crate::stats::{ERROR_CLASSES, PIN_REASONS, Totals};
+
+/// A metric and how it is read.
+struct Metric {
+    head: Head,
+    read: fn(&Snapshot, &mut Samples<'_>),
+}
+
+macro_rules! metrics {
+    ($($name:literal $kind:ident [$($label:literal),*] $help:literal $read:expr;)*) => {
+        const METRICS: &[Metric] = &[$(Metric {
+            head: Head { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help },
+            read: $read,
+        },)*];
+    };
+}
+
+metrics! {
+    "pgweir_transactions_total" Counter ["database", "user"]
+        "Transactions that ended, committed or not."
+        |all, out| totals(all, out, |pool| pool.transactions);
+    "pgweir_queries_total" Counter ["database", "user"]
+        "Statements: simple queries, executions of prepared statements, function calls."
+        |all, out| totals(all, out, |pool| pool.queries);
+    "pgweir_client_parses_total" Counter ["database", "user"]
+        "Statements that clients had prepared, named or not."
+        |all, out| totals(all, out, |pool| pool.client_parses);
+    "pgweir_server_parses_total" Counter ["database", "user"]
+        "Statements that servers prepared; fewer than clients asked for where a server had them already."
+        |all, out| totals(all, out, |pool| pool.server_parses);
+    "pgweir_binds_total" Counter ["database", "user"]
+        "Prepared statements bound to parameters."
+        |all, out| totals(all, out, |pool| pool.binds);
+    "pgweir_received_bytes_total" Counter ["database", "user"]
+        "Bytes received from clients after their login."
+        |all, out| totals(all, out, |pool| pool.received);
+    "pgweir_sent_bytes_total" Counter ["database", "user"]
+        "Bytes sent to clients after their login."
+        |all, out| totals(all, out, |pool| pool.sent);
+    "pgweir_query_seconds_total" Counter ["database", "user"]
+        "Time in which servers worked for clients."
+        |all, out| times(all, out, |pool| pool.query_time);
+    "pgweir_transaction_seconds_total" Counter ["database", "user"]
+        "Time from the first statement of transactions to their end, pauses of the client included."
+        |all, out| times(all, out, |pool| pool.transaction_time);
+    "pgweir_wait_seconds_total" Counter ["database", "user"]
+        "Time that sessions waited for a server."
+        |all, out| times(all, out, |pool| pool.wait_time);
+    "pgweir_assignments_total" Counter ["database", "user"]
+        "Times that a session was given a server."
+        |all, out| totals(all, out, |pool| pool.assignments);
+    "pgweir_server_logins_total" Counter ["database", "user", "result"]
+        "Logins to servers; `result` is `ok` or `failed`."
+        |all, out| two(all, out, ["ok", "failed"], |pool| [pool.server_logins, pool.server_logins_failed]);
+    "pgweir_client_logins_total" Counter ["database", "user", "result"]
+        "Logins of clients that proved who they are; `result` is `ok` or `refused`."
+        |all, out| two(all, out, ["ok", "refused"], |pool| [pool.client_logins, pool.client_logins_refused]);
+    "pgweir_cancels_total" Counter ["database", "user"]
+        "Cancels by clients that named a session with its secret."
+        |all, out| totals(all, out, |pool| pool.cancels);
+    "pgweir_pins_total" Counter ["database", "user", "reason"]
+        "Times that a session began to keep its server, by what cannot follow it to another."
+        |all, out| each(all, out, |key, pool, out| {
+            PIN_REASONS.iter().zip(pool.totals.pins).for_each(|(reason, n)| out.count(&[&key.0, &key.1, reason], n));
+        });
+    "pgweir_errors_total" Counter ["database", "user", "class"]
+        "Errors that pgweir itself gave to clients, by class of SQLSTATE (manual, appendix A)."
+        |all, out| each(all, out, |key, pool, out| {
+            ERROR_CLASSES.iter().zip(pool.totals.errors).for_each(|(class, n)| out.count(&[&key.0, &key.1, class], n));
+        });
+    "pgweir_pool_servers" Gauge ["database", "user", "state"]
+        "Servers; `state` is `active` (a session has it), `idle`, `connecting` or `cancelling` (waits for a cancel to arrive)."
+        |all, out| each(all, out, |key, pool, out| {
+            let report = &pool.report;
+            let states = [("active", report.leased), ("idle", report.idle)];
+            let states = states.into_iter().chain([("connecting", report.connecting), ("cancelling", report.cancelling)]);
+            states.for_each(|(state, n)| out.count(&[&key.0, &key.1, state], n as u64));
+        });
+    "pgweir_pool_clients" Gauge ["database", "user", "state"]
+        "Sessions; `state` is `waiting` (in line for a server) or `other`."
+        |all, out| each(all, out, |key, pool, out| {
+            out.count(&[&key.0, &key.1, "waiting"], pool.report.waiting as u64);
+            out.count(&[&key.0, &key.1, "other"], pool.clients.saturating_sub(pool.report.waiting) as u64);
+        });
+    "pgweir_pool_size" Gauge ["database", "user"]
+        "Servers that the pool may have (`pool_size`)."
+        |all, out| gauge(all, out, |pool| pool.target.as_ref().map_or(0.0, |target| target.pool.size as f64));
+    "pgweir_pool_max_wait_seconds" Gauge ["database", "user"]
+        "How long the first session in line has waited."
+        |all, out| gauge(all, out, |pool| pool.report.max_wait.as_secs_f64());
+    "pgweir_pool_paused" Gauge ["database", "user"]
+        "1 while the pool is paused."
+        |all, out| gauge(all, out, |pool| f64::from(u8::from(pool.report.paused)));
+    "pgweir_clients" Gauge []
+        "Clients logged in or about to be."
+        |all, out| out.count(&[], all.process.clients.0 as u64);
+    "pgweir_clients_limit" Gauge []
+        "How many clients may be (`max_clients`)."
+        |all, out| out.count(&[], all.process.clients.1 as u64);
+    "pgweir_servers" Gauge []
+        "Servers, those being connected included."
+        |all, out| out.count(&[], all.process.servers.0 as u64);
+    "pgweir_servers_limit" Gauge []
+        "How many servers may be (`max_servers`)."
+        |all, out| out.count(&[], all.process.servers.1 as u64);
+    "pgweir_logins_under_way" Gauge []
+        "Connections that have not logged in."
+        |all, out| out.count(&[], all.process.logins.0 as u64);
+    "pgweir_logins_under_way_limit" Gauge []
+        "How many of them may be (`max_unauthenticated`)."
+        |all, out| out.count(&[], all.process.logins.1 as u64);
+    "pgweir_logins_refused_total" Counter ["class"]
+        "Logins refused before a client had a pool, by class of SQLSTATE (28: wrong password or no such user)."
+        |all, out| {
+            ERROR_CLASSES.iter().zip(all.process.refused).for_each(|(class, n)| out.count(&[class], n));
+        };
+    "pgweir_logins_unfinished_total" Counter []
+        "Connections that went away, or ran out of time, before they had logged in."
+        |all, out| out.count(&[], all.process.unfinished);
+    "pgweir_worker_sessions" Gauge ["worker"]
+        "Sessions of each data-plane thread."
+        |all, out| {
+            let workers = all.process.sessions.iter().enumerate();
+            workers.for_each(|(at, n)| out.count(&[&at.to_string()], *n as u64));
+        };
+    "pgweir_draining" Gauge []
+        "1 when the process waits for transactions to end before it stops."
+        |all, out| out.count(&[], all.process.draining.into());
+    "pgweir_info" Gauge ["version"]
+        "Always 1; which pgweir this is."
+        |_, out| out.count(&[env!("CARGO_PKG_VERSION")], 1);
+    "pgweir_start_time_seconds" Gauge []
+        "When the process started, in seconds since 1970."
+        |all, out| out.count(&[], all.process.started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+    "pgweir_memory_bytes" Gauge []
+        "Resident memory."
+        |all, out| out.count(&[], all.process.memory);
+}
+
+type Key = (String, String);
+
+fn each(all: &Snapshot, out: &mut Samples<'_>, put: fn(&Key, &PoolView, &mut Samples<'_>)) {
+    all.pools.iter().for_each(|(key, pool)| put(key, pool, out));
+}
+
+fn totals(all: &Snapshot, out: &mut Samples<'_>, read: fn(&Totals) -> u64) {
+    all.pools.iter().for_each(|(key, pool)| out.count(&[&key.0, &key.1], read(&pool.totals)));
+}
+
+fn times(all: &Snapshot, out: &mut Samples<'_>, read: fn(&Totals) -> u64) {
+    all.pools.iter().for_each(|(key, pool)| out.seconds(&[&key.0, &key.1], read(&pool.totals)));
+}
+
+fn gauge(all: &Snapshot, out: &mut Samples<'_>, read: fn(&PoolView) -> f64) {
+    all.pools.iter().for_each(|(key, pool)| out.put(&[&key.0, &key.1], read(pool)));
+}
+
+fn two(all: &Snapshot, out: &mut Samples<'_>, names: [&str; 2], read: fn(&Totals) -> [u64; 2]) {
+    for (key, pool) in &all.pools {
+        let numbers = names.iter().zip(read(&pool.totals));
+        numbers.for_each(|(name, n)| out.count(&[&key.0, &key.1, name], n));
+    }
+}
+
+/// The page for Prometheus.
+pub fn text(snapshot: &Snapshot) -> String {
+    let mut out = String::with_capacity(16 * 1024);
+    for metric in METRICS {
+        prometheus::metric(&mut out, &metric.head, |samples| (metric.read)(snapshot, samples));
+    }
+    out
+}
+
+/// The reference page, `docs/guide/metrics.md`.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         <!-- Generated by `pgweir generate metrics-page`. -->\n\n\
+         `GET /metrics` on the HTTP address (`http`, by default 127.0.0.1:6433) answers in the text format of \
+         Prometheus, version 0.0.4. Counters are of the process and begin at zero when it starts; `database` and `user` \
+         are as clients name them. Beside it, `/health` answers 200 while the process lives, and `/ready` 200 while it \
+         takes clients and a server has been, or can be, reached; 503 else, and while it stops.\n\n\
+         | metric | type | labels | meaning |\n|---|---|---|---|\n",
+    );
+    for Metric { head, .. } in METRICS {
+        let labels: Vec<_> = head.labels.iter().map(|label| format!("`{label}`")).collect();
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} | {} |",
+            head.name,
+            head.kind.word(),
+            labels.join(", "),
+            head.help
+        );
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn admin_metrics_page_is_committed_as_generated() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/metrics.md");
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        let command = "cargo run -- generate metrics-page > docs/guide/metrics.md";
+        assert!(found == page(), "docs/guide/metrics.md is not as generated; run: {command}");
+    }
+
+    #[test]
+    fn admin_metrics_are_named_as_prometheus_wants() {
+        for Metric { head, .. } in METRICS {
+            assert!(head.name.starts_with("pgweir_"), "{}", head.name);
+            assert_eq!(head.kind == Kind::Counter, head.name.ends_with("_total"), "{}", head.name);
+            assert!(head.help.ends_with('.') && !head.help.contains('|'), "{}", head.name);
+            assert_eq!(
+                METRICS.iter().filter(|other| other.head.name == head.name).count(),
+                1,
+                "{}",
+                head.name
+            );
+        }
+    }
+}

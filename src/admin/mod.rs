@@ -1,0 +1,64 @@
+//! Seen from outside: the console, which speaks PgBouncer's commands, and HTTP for metrics and health.
+//!
+//! All of it runs on the control thread. It reads counters, asks workers for reports by message, and gives orders by
+//! message; no worker ever waits for it.
+
+mod averages;
+mod command;
+pub mod console;
+pub mod http;
+pub mod metrics;
+mod orders;
+mod show;
+mod snapshot;
+mod table;
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::runtime::acceptor::Entrance;
+use crate::runtime::worker::Shared;
+use averages::Averages;
+pub use snapshot::Snapshot;
+
+/// What only the process as a whole can do.
+#[derive(Debug)]
+pub enum Demand {
+    /// Read the settings again; what is wrong with them is answered.
+    Reload(oneshot::Sender<Result<(), Vec<String>>>),
+    /// End.
+    Stop {
+        /// Let transactions end first.
+        wait: bool,
+    },
+}
+
+/// What console and HTTP stand on.
+pub struct Admin {
+    entrance: Arc<Entrance>,
+    shared: Arc<Shared>,
+    demands: mpsc::UnboundedSender<Demand>,
+    started: (SystemTime, Instant),
+    averages: Averages,
+}
+
+impl Admin {
+    /// Begins to keep averages. Needs a runtime.
+    pub fn new(
+        entrance: Arc<Entrance>,
+        shared: Arc<Shared>,
+        demands: mpsc::UnboundedSender<Demand>,
+    ) -> Arc<Admin> {
+        let started = (SystemTime::now(), Instant::now());
+        let admin = Arc::new(Admin { entrance, shared, demands, started, averages: Averages::new() });
+        tokio::spawn(averages::keep(admin.clone()));
+        admin
+    }
+
+    /// Everything as it is now.
+    pub async fn snapshot(&self) -> Snapshot {
+        snapshot::take(self).await
+    }
+}

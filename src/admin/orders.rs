@@ -1,0 +1,135 @@
+//! What the console's commands do: orders to all workers, and waiting until they are carried out.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::command::Command;
+use super::{Admin, Demand, Snapshot};
+use crate::runtime::worker::{KillOrder, Order, PoolOrder};
+use crate::wire::Fault;
+
+/// How often it is looked whether servers have come to rest.
+const STEP: Duration = Duration::from_millis(20);
+
+/// Carries out a command that changes something; gives its tag.
+///
+/// # Errors
+/// What the command names does not exist, or did not come to rest in time.
+pub async fn obey(admin: &Admin, command: Command) -> Result<&'static str, Fault> {
+    match command {
+        Command::Pause(database) => pause(admin, database).await.map(|()| "PAUSE"),
+        Command::Resume(database) => order(admin, PoolOrder::Resume, database).map(|()| "RESUME"),
+        Command::Reconnect(database) => order(admin, PoolOrder::Reconnect, database).map(|()| "RECONNECT"),
+        Command::WaitClose(database) => {
+            known(admin, database.as_deref())?;
+            wait_until_none(admin, database.as_deref(), old).await.map(|()| "WAIT_CLOSE")
+        }
+        Command::Kill(database) => kill(admin, database).map(|()| "KILL"),
+        Command::KillClient(id) => kill_client(admin, &id).await.map(|()| "KILL_CLIENT"),
+        Command::Disable(database, disabled) => {
+            known(admin, Some(&database))?;
+            admin.entrance.set_disabled(&database, disabled);
+            Ok(if disabled { "DISABLE" } else { "ENABLE" })
+        }
+        Command::Reload => reload(admin).await.map(|()| "RELOAD"),
+        Command::Shutdown(wait) => {
+            let _ = admin.demands.send(Demand::Stop { wait });
+            Ok("SHUTDOWN")
+        }
+        Command::Show(_) | Command::Block(..) => Ok("SHOW"),
+    }
+}
+
+fn known(admin: &Admin, database: Option<&str>) -> Result<(), Fault> {
+    match database {
+        Some(name) if admin.entrance.directory().database(name).is_none() => {
+            Err(Fault::error("3D000", format!("no such database: \"{name}\""))
+                .hint("SHOW DATABASES lists them"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn order(admin: &Admin, order: PoolOrder, database: Option<String>) -> Result<(), Fault> {
+    known(admin, database.as_deref())?;
+    tracing::info!(?order, database = database.as_deref().unwrap_or("(all)"), "ordered on the console");
+    admin.entrance.workers.iter().for_each(|worker| worker.send(Order::Pools(order, database.clone())));
+    Ok(())
+}
+
+/// Lends no more servers, and returns when those that were lent have come back and are closed.
+async fn pause(admin: &Admin, database: Option<String>) -> Result<(), Fault> {
+    order(admin, PoolOrder::Pause, database.clone())?;
+    wait_until_none(admin, database.as_deref(), live).await
+}
+
+fn kill(admin: &Admin, database: Option<String>) -> Result<(), Fault> {
+    order(admin, PoolOrder::Pause, database.clone())?;
+    let which = database.map_or(KillOrder::All, KillOrder::Database);
+    admin.entrance.workers.iter().for_each(|worker| worker.send(Order::Kill(which.clone())));
+    Ok(())
+}
+
+async fn kill_client(admin: &Admin, id: &str) -> Result<(), Fault> {
+    let snapshot = admin.snapshot().await;
+    let pid = id.parse().ok().filter(|pid| snapshot.clients.iter().any(|client| client.pid == *pid));
+    let Some(pid) = pid else {
+        return Err(
+            Fault::error("22023", format!("no client has the id {id}")).hint("SHOW CLIENTS lists them")
+        );
+    };
+    admin.entrance.workers.iter().for_each(|worker| worker.send(Order::Kill(KillOrder::Session(pid))));
+    Ok(())
+}
+
+async fn reload(admin: &Admin) -> Result<(), Fault> {
+    let (answer, outcome) = oneshot::channel();
+    let _ = admin.demands.send(Demand::Reload(answer));
+    match outcome.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(errors)) => {
+            Err(Fault::error("F0000", "the settings are wrong; nothing was changed")
+                .detail(errors.join("\n")))
+        }
+        Err(_) => Err(Fault::error("57P03", "pgweir is shutting down")),
+    }
+}
+
+/// Servers of a database that are there or being made.
+fn live(snapshot: &Snapshot, database: Option<&str>) -> usize {
+    let chosen = snapshot.pools.iter().filter(|((name, _), _)| database.is_none_or(|wanted| name == wanted));
+    chosen
+        .map(|(_, pool)| {
+            pool.report.leased + pool.report.idle + pool.report.cancelling + pool.report.connecting
+        })
+        .sum()
+}
+
+/// Servers of a database that are closed when they are given back.
+fn old(snapshot: &Snapshot, database: Option<&str>) -> usize {
+    let chosen = snapshot.pools.iter().filter(|((name, _), _)| database.is_none_or(|wanted| name == wanted));
+    chosen.map(|(_, pool)| pool.report.old).sum()
+}
+
+async fn wait_until_none(
+    admin: &Admin,
+    database: Option<&str>,
+    count: fn(&Snapshot, Option<&str>) -> usize,
+) -> Result<(), Fault> {
+    let patience = admin.entrance.directory().settings.limits.drain_timeout;
+    let until = Instant::now() + patience;
+    loop {
+        let left = count(&admin.snapshot().await, database);
+        if left == 0 {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            let text = format!("{left} servers are still in use after {patience:?} (drain_timeout)");
+            return Err(
+                Fault::error("57014", text).hint("the order stays in force; RESUME takes back a PAUSE")
+            );
+        }
+        tokio::time::sleep(STEP).await;
+    }
+}

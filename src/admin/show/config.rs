@@ -1,0 +1,111 @@
+//! SHOW CONFIG: settings in force, never a secret.
+
+use std::time::Duration;
+
+use super::super::table::{Table, row};
+use crate::config::keys::{self, Effect};
+use crate::config::settings::{AuthMethod, ClientTlsMode, PinPolicy, Settings};
+
+/// Settings by their place in the file, with the default, and whether a reload changes them. `max_client_conn` and
+/// `default_pool_size` are PgBouncer's names for two of them, which exporters look for.
+pub fn config(settings: &Settings) -> Table {
+    let documented = keys::sections();
+    let meta = |section: &str, name: &str| {
+        let section = documented.iter().find(|known| known.name == section)?;
+        section.keys.iter().find(|key| key.name == name).map(|key| (key.default(), key.effect))
+    };
+    let row = |(section, name, value): (&str, &str, String)| {
+        let key = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
+        let (default, effect) = meta(section, name).unwrap_or((None, Effect::Reload));
+        let default = default.map(|default| default.trim_matches('"').to_owned());
+        row![key, value, default, if effect == Effect::Reload { "yes" } else { "no" }]
+    };
+    let aliases = [
+        row!["max_client_conn", settings.limits.max_clients.to_string(), None::<&str>, "yes"],
+        row!["default_pool_size", pool_size(settings), None::<&str>, "yes"],
+    ];
+    let values = top(settings).into_iter().chain(limits(settings)).chain(others(settings));
+    Table::new("key value default changeable").with(values.map(row)).with(aliases)
+}
+
+/// The size of the fallback's pools, or of the first database's.
+fn pool_size(settings: &Settings) -> Option<String> {
+    let database = settings.databases.get("*").or_else(|| settings.databases.values().next());
+    database.map(|database| database.pool.size.to_string())
+}
+
+type Value = (&'static str, &'static str, String);
+
+fn top(settings: &Settings) -> Vec<Value> {
+    let listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
+    let folder =
+        settings.unix_socket_dir.as_ref().map_or("off".to_owned(), |folder| folder.display().to_string());
+    vec![
+        ("", "listen", listen.join(",")),
+        ("", "unix_socket_dir", folder),
+        ("", "http", settings.http_listen.map_or("off".to_owned(), |address| address.to_string())),
+        ("", "workers", settings.workers.to_string()),
+    ]
+}
+
+fn limits(settings: &Settings) -> Vec<Value> {
+    let limits = &settings.limits;
+    let time = |time: Duration| format!("{time:?}");
+    let maybe = |time: Option<Duration>| time.map_or("never".to_owned(), |time| format!("{time:?}"));
+    [
+        ("login_timeout", time(limits.login_timeout)),
+        ("max_unauthenticated", limits.max_unauthenticated.to_string()),
+        ("max_clients", limits.max_clients.to_string()),
+        ("max_servers", limits.max_servers.to_string()),
+        ("queue_length", limits.queue_length.to_string()),
+        ("queue_timeout", time(limits.queue_timeout)),
+        ("connect_timeout", time(limits.connect_timeout)),
+        ("max_held_message", limits.max_held_message.to_string()),
+        ("prepared_per_server", limits.prepared_per_server.to_string()),
+        ("prepared_per_session", limits.prepared_per_session.to_string()),
+        ("client_idle_timeout", maybe(limits.client_idle_timeout)),
+        ("idle_in_transaction_timeout", maybe(limits.idle_in_transaction_timeout)),
+        ("drain_timeout", time(limits.drain_timeout)),
+    ]
+    .map(|(name, value)| ("limits", name, value))
+    .into()
+}
+
+fn others(settings: &Settings) -> Vec<Value> {
+    let method = match settings.auth.method {
+        AuthMethod::Trust => "trust",
+        AuthMethod::ScramSha256 => "scram-sha-256",
+        AuthMethod::Md5 => "md5",
+        AuthMethod::Password => "password",
+        AuthMethod::Cert => "cert",
+    };
+    let tls = match settings.client_tls.mode {
+        ClientTlsMode::Disable => "disable",
+        ClientTlsMode::Prefer => "prefer",
+        ClientTlsMode::Require => "require",
+    };
+    let mut values = vec![
+        ("auth", "method", method.to_owned()),
+        ("auth", "pass_through", settings.auth.pass_through.to_string()),
+        ("client_tls", "mode", tls.to_owned()),
+        ("admin", "admin_users", settings.admin.admin_users.join(",")),
+        ("admin", "stats_users", settings.admin.stats_users.join(",")),
+        ("log", "format", if settings.log.json { "json" } else { "text" }.to_owned()),
+        ("log", "level", settings.log.level.clone()),
+    ];
+    // Without a fallback each database has its own: SHOW DATABASES tells them.
+    if let Some(database) = settings.databases.get("*") {
+        let pool = &database.pool;
+        let pins = if pool.pins == PinPolicy::Pin { "pin" } else { "refuse" };
+        values.extend([
+            ("pool", "pool_mode", crate::session::login::mode_name(pool.mode).to_owned()),
+            ("pool", "pool_size", pool.size.to_string()),
+            ("pool", "min_idle", pool.min_idle.to_string()),
+            ("pool", "lifetime", format!("{:?}", pool.lifetime)),
+            ("pool", "idle_timeout", format!("{:?}", pool.idle_timeout)),
+            ("pool", "pins", pins.to_owned()),
+            ("pool", "defer_begin", pool.defer_begin.to_string()),
+        ]);
+    }
+    values
+}

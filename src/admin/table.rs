@@ -1,0 +1,193 @@
+//! Tables of the console, and how they go over the wire.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::wire::emit;
+use crate::wire::frame::back;
+
+const TEXT: (u32, i16) = (25, -1);
+const INT8: (u32, i16) = (20, 8);
+
+/// One value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// Characters.
+    Text(String),
+    /// A whole number.
+    Int(u64),
+    /// Unknown, or there is none.
+    Null,
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Cell {
+        Cell::Text(text.to_owned())
+    }
+}
+
+impl From<&String> for Cell {
+    fn from(text: &String) -> Cell {
+        Cell::Text(text.clone())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Cell {
+        Cell::Text(text)
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(number: u64) -> Cell {
+        Cell::Int(number)
+    }
+}
+
+impl From<usize> for Cell {
+    fn from(number: usize) -> Cell {
+        Cell::Int(number as u64)
+    }
+}
+
+impl From<u16> for Cell {
+    fn from(number: u16) -> Cell {
+        Cell::Int(number.into())
+    }
+}
+
+impl From<i32> for Cell {
+    fn from(number: i32) -> Cell {
+        Cell::Int(number.max(0) as u64)
+    }
+}
+
+impl From<bool> for Cell {
+    fn from(yes: bool) -> Cell {
+        Cell::Int(yes.into())
+    }
+}
+
+impl From<SystemTime> for Cell {
+    fn from(time: SystemTime) -> Cell {
+        Cell::Text(timestamp(time))
+    }
+}
+
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Cell {
+        value.map_or(Cell::Null, Into::into)
+    }
+}
+
+/// A row of things that are cells.
+macro_rules! row {
+    ($($value:expr),* $(,)?) => { vec![$($crate::admin::table::Cell::from($value)),*] };
+}
+pub(super) use row;
+
+/// The answer to a SHOW.
+#[derive(Debug)]
+pub struct Table {
+    columns: Vec<(String, (u32, i16))>,
+    /// Values, as many in each row as there are columns.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table without rows. Names are separated by blanks; one that ends in `#` is of numbers.
+    pub fn new(columns: &str) -> Table {
+        let column = |name: &str| match name.strip_suffix('#') {
+            Some(name) => (name.to_owned(), INT8),
+            None => (name.to_owned(), TEXT),
+        };
+        Table { columns: columns.split_whitespace().map(column).collect(), rows: vec![] }
+    }
+
+    /// The same with rows.
+    pub fn with(mut self, rows: impl IntoIterator<Item = Vec<Cell>>) -> Table {
+        self.rows.extend(rows);
+        debug_assert!(self.rows.iter().all(|row| row.len() == self.columns.len()));
+        self
+    }
+
+    /// Appends RowDescription, rows and CommandComplete.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        emit::frame(out, back::ROW_DESCRIPTION, |out| {
+            out.extend_from_slice(&(self.columns.len() as i16).to_be_bytes());
+            for (name, (oid, size)) in &self.columns {
+                emit::cstr(out, name.as_bytes());
+                out.extend_from_slice(&[0; 6]);
+                out.extend_from_slice(&oid.to_be_bytes());
+                out.extend_from_slice(&size.to_be_bytes());
+                out.extend_from_slice(&(-1i32).to_be_bytes());
+                out.extend_from_slice(&[0; 2]);
+            }
+        });
+        self.rows.iter().for_each(|row| emit_row(out, row));
+        emit::command_complete(out, "SHOW");
+    }
+}
+
+fn emit_row(out: &mut Vec<u8>, row: &[Cell]) {
+    emit::frame(out, back::DATA_ROW, |out| {
+        out.extend_from_slice(&(row.len() as i16).to_be_bytes());
+        for cell in row {
+            let text = match cell {
+                Cell::Text(text) => text.clone(),
+                Cell::Int(number) => number.to_string(),
+                Cell::Null => {
+                    out.extend_from_slice(&(-1i32).to_be_bytes());
+                    continue;
+                }
+            };
+            out.extend_from_slice(&(text.len() as i32).to_be_bytes());
+            out.extend_from_slice(text.as_bytes());
+        }
+    });
+}
+
+/// `2026-01-31 23:59:59 UTC`.
+pub fn timestamp(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Years begin in March here, so that the leap day is the last of its year.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        let at = |seconds| timestamp(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(at(951_782_399), "2000-02-28 23:59:59 UTC");
+        assert_eq!(at(951_782_400), "2000-02-29 00:00:00 UTC");
+        assert_eq!(at(4_107_542_400), "2100-03-01 00:00:00 UTC");
+        assert_eq!(at(1_767_225_599), "2025-12-31 23:59:59 UTC");
+    }
+
+    #[test]
+    fn a_table_is_description_rows_and_tag() {
+        let mut out = vec![];
+        Table::new("a b#").with([row!["x", 7u64], row!["", None::<u64>]]).emit(&mut out);
+        let mut tags = vec![];
+        let mut rest = out.as_slice();
+        while let Ok(Some(frame)) = crate::wire::Frame::peek(rest) {
+            tags.push(frame.tag);
+            rest = &rest[frame.total..];
+        }
+        assert_eq!(tags, b"TDDC");
+        assert!(out.windows(12).any(|window| window == b"\0\0\0\x01x\0\0\0\x017\x44\0"));
+    }
+}

@@ -1,0 +1,191 @@
+//! What is counted: numbers that only grow, and their text form for Prometheus.
+//!
+//! A [`Counter`] has one writer: the worker whose pool, or the control thread whose process, it belongs to. So adding
+//! is a load and a store, never a locked instruction. Anyone may read; a reader adds up what the workers have.
+
+pub mod prometheus;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Why a session keeps its server between transactions.
+pub const PIN_REASONS: [&str; 5] =
+    ["temporary object", "advisory lock", "cursor with hold", "listen", "load"];
+
+/// Classes of SQLSTATE in which pgweir itself makes errors; all others are counted as the last.
+pub const ERROR_CLASSES: [&str; 12] =
+    ["08", "0A", "22", "25", "26", "28", "3D", "53", "54", "57", "XX", "other"];
+
+/// A number that grows, written by one thread and read by any.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only for the one writer: of two at once, one may be lost.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Adds a time in microseconds.
+    #[inline]
+    pub fn add_time(&self, time: Duration) {
+        self.add(time.as_micros() as u64);
+    }
+
+    /// The number.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What happened in one pool of one worker.
+        #[derive(Debug, Default)]
+        pub struct PoolStats {
+            /// The database, as clients name it.
+            pub database: String,
+            /// The user, as clients name it.
+            pub user: String,
+            $($(#[$doc])* pub $name: Counter,)*
+            /// Pins, by the reasons of [`PIN_REASONS`].
+            pub pins: [Counter; PIN_REASONS.len()],
+            /// Errors of pgweir's own, by the classes of [`ERROR_CLASSES`].
+            pub errors: [Counter; ERROR_CLASSES.len()],
+        }
+
+        /// Numbers read from counters at one time, of one pool or of several added up.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct Totals {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Pins, by the reasons of [`PIN_REASONS`].
+            pub pins: [u64; PIN_REASONS.len()],
+            /// Errors of pgweir's own, by the classes of [`ERROR_CLASSES`].
+            pub errors: [u64; ERROR_CLASSES.len()],
+        }
+
+        impl PoolStats {
+            /// The numbers now.
+            pub fn totals(&self) -> Totals {
+                Totals {
+                    $($name: self.$name.get(),)*
+                    pins: std::array::from_fn(|at| self.pins[at].get()),
+                    errors: std::array::from_fn(|at| self.errors[at].get()),
+                }
+            }
+        }
+
+        impl Totals {
+            fn combine(&mut self, other: &Totals, with: fn(u64, u64) -> u64) {
+                $(self.$name = with(self.$name, other.$name);)*
+                self.pins.iter_mut().zip(other.pins).for_each(|(mine, other)| *mine = with(*mine, other));
+                self.errors.iter_mut().zip(other.errors).for_each(|(mine, other)| *mine = with(*mine, other));
+            }
+        }
+    };
+}
+
+counters! {
+    /// Transactions that ended, committed or not.
+    transactions,
+    /// Statements: simple queries, executions, function calls.
+    queries,
+    /// Statements that clients had prepared, named or not.
+    client_parses,
+    /// Statements that servers prepared for it.
+    server_parses,
+    /// Statements bound to parameters.
+    binds,
+    /// Times that a session was given a server.
+    assignments,
+    /// Bytes received from clients.
+    received,
+    /// Bytes sent to clients.
+    sent,
+    /// Microseconds in which servers worked for clients.
+    query_time,
+    /// Microseconds from the first statement of a transaction to its end.
+    transaction_time,
+    /// Microseconds that sessions waited for a server.
+    wait_time,
+    /// Logins to the server that succeeded.
+    server_logins,
+    /// Logins to the server that failed.
+    server_logins_failed,
+    /// Clients that were let in.
+    client_logins,
+    /// Clients that proved who they are and were refused all the same.
+    client_logins_refused,
+    /// Cancels passed on to servers or carried out in the line.
+    cancels,
+}
+
+impl PoolStats {
+    /// Counters at zero.
+    pub fn new(database: &str, user: &str) -> PoolStats {
+        PoolStats { database: database.to_owned(), user: user.to_owned(), ..PoolStats::default() }
+    }
+
+    /// Counts a session that began to keep its server.
+    pub fn pinned(&self, reason: &str) {
+        if let Some(at) = PIN_REASONS.iter().position(|known| *known == reason) {
+            self.pins[at].add(1);
+        }
+    }
+
+    /// Counts an error that pgweir made.
+    pub fn error(&self, sqlstate: &str) {
+        self.errors[error_class(sqlstate)].add(1);
+    }
+}
+
+impl Totals {
+    /// Adds another's numbers to these.
+    pub fn add(&mut self, other: &Totals) {
+        self.combine(other, u64::wrapping_add);
+    }
+
+    /// What was added since `earlier`.
+    pub fn since(mut self, earlier: &Totals) -> Totals {
+        self.combine(earlier, u64::saturating_sub);
+        self
+    }
+}
+
+/// Where a SQLSTATE is counted in [`ERROR_CLASSES`].
+pub fn error_class(sqlstate: &str) -> usize {
+    let class = sqlstate.get(..2).unwrap_or_default();
+    ERROR_CLASSES.iter().position(|known| *known == class).unwrap_or(ERROR_CLASSES.len() - 1)
+}
+
+/// What happened at the door, before a client had a pool. Written by the control thread.
+#[derive(Debug, Default)]
+pub struct DoorStats {
+    /// Logins refused, by the classes of [`ERROR_CLASSES`].
+    pub refused: [Counter; ERROR_CLASSES.len()],
+    /// Connections that ended or ran out of time before they had logged in.
+    pub unfinished: Counter,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_add_up_and_subtract() {
+        let stats = PoolStats::new("d", "u");
+        stats.transactions.add(2);
+        stats.pinned("load");
+        stats.pinned("no such reason");
+        stats.error("53300");
+        stats.error("99999");
+        stats.query_time.add_time(Duration::from_millis(3));
+        let once = stats.totals();
+        let mut twice = once;
+        twice.add(&once);
+        assert_eq!((twice.transactions, twice.query_time), (4, 6000));
+        assert_eq!((twice.pins[4], twice.errors[7], twice.errors[11]), (2, 2, 2));
+        assert_eq!(twice.since(&once), once);
+    }
+}

@@ -1,0 +1,365 @@
+//! Seen from outside: the console, metrics and health, after traffic whose numbers are known.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::harness::cluster::{APP, APP2, Cluster, Database, free_port};
+use crate::harness::message::Message;
+use crate::harness::proxy::{Proxy, ProxyOptions};
+use crate::harness::raw::{Client, Login};
+use crate::harness::{direct_only, eventually, frontend as msg};
+
+/// A proxy whose console `app` may command and `app2` may read, and the address of its HTTP.
+struct Scene {
+    proxy: Proxy,
+    database: Database<'static>,
+    http: SocketAddr,
+}
+
+/// What a SHOW answered: rows by column name.
+type Rows = Vec<BTreeMap<String, String>>;
+
+impl Scene {
+    fn new(pool: &str) -> Option<Scene> {
+        if direct_only() {
+            return None;
+        }
+        let database = Cluster::shared().database();
+        let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let users = format!(
+            "[admin]\nadmin_users = [\"{}\"]\nstats_users = [\"{}\"]\n[users.{}]\npassword = \"plain:{}\"\n",
+            APP.0, APP2.0, APP2.0, APP2.1
+        );
+        let mut options = ProxyOptions::url(&Cluster::shared().url(APP, &database.name, pool)).config(&users);
+        options.args.extend(["--http".to_owned(), http.to_string()]);
+        let proxy = Proxy::start_with(&options);
+        eventually("HTTP answers", || get(http, "/health").0 == 200);
+        Some(Scene { proxy, database, http })
+    }
+
+    fn client(&self) -> Client {
+        Client::connect(&self.proxy.endpoint(), &self.database.login())
+    }
+
+    fn console(&self, user: (&str, &str)) -> Client {
+        Client::connect(&self.proxy.endpoint(), &Login::new(user.0, user.1, "pgweir"))
+    }
+
+    fn metric(&self, name: &str, label: &str) -> f64 {
+        let (status, page) = get(self.http, "/metrics");
+        assert_eq!(status, 200);
+        let prefix = format!("{name}{{database=\"{}\",user=\"app\"{label}}} ", self.database.name);
+        let line = page.lines().find_map(|line| line.strip_prefix(&prefix));
+        line.unwrap_or_else(|| panic!("no {prefix}in\n{page}")).parse().expect("a number")
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let Ok(text) = ask() else { return (0, String::new()) };
+    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    (status, text.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()))
+}
+
+fn columns(messages: &[Message]) -> Vec<String> {
+    let description = messages.iter().find(|message| message.tag == b'T').expect("a RowDescription");
+    let mut rest = &description.body[2..];
+    let mut names = vec![];
+    while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+        names.push(String::from_utf8_lossy(&rest[..end]).into_owned());
+        rest = &rest[end + 19..];
+    }
+    names
+}
+
+fn show(console: &mut Client, what: &str) -> Rows {
+    let messages = console.simple(&format!("SHOW {what};"));
+    let names = columns(&messages);
+    let rows = messages.iter().filter(|message| message.tag == b'D').map(|message| {
+        let values = message
+            .values()
+            .into_iter()
+            .map(|value| String::from_utf8(value.unwrap_or_default()).expect("text"));
+        names.iter().cloned().zip(values).collect()
+    });
+    rows.collect()
+}
+
+fn row<'a>(rows: &'a Rows, column: &str, value: &str) -> &'a BTreeMap<String, String> {
+    rows.iter()
+        .find(|row| row[column] == value)
+        .unwrap_or_else(|| panic!("no row with {column} = {value}: {rows:?}"))
+}
+
+fn fault(messages: &[Message]) -> Message {
+    messages
+        .iter()
+        .find(|message| message.tag == b'E')
+        .cloned()
+        .unwrap_or_else(|| panic!("no error: {messages:?}"))
+}
+
+/// Eight transactions in ten statements, two of them prepared.
+fn traffic(client: &mut Client) {
+    for _ in 0..5 {
+        assert_eq!(client.value("select 1"), "1");
+    }
+    client.run("begin");
+    client.run("select 2");
+    client.run("commit");
+    for _ in 0..2 {
+        client.send(&[msg::unnamed("select $1::int", &["7"]), msg::sync()].concat());
+        client.until_ready();
+    }
+}
+
+#[test]
+fn admin_numbers_after_known_traffic() {
+    let Some(scene) = Scene::new("pool_size=3") else { return };
+    let mut client = scene.client();
+    traffic(&mut client);
+    let mut console = scene.console(APP2);
+    let name = scene.database.name.as_str();
+    let stats = show(&mut console, "STATS");
+    let mine = row(&stats, "database", name);
+    assert_eq!((mine["total_xact_count"].as_str(), mine["total_query_count"].as_str()), ("8", "10"));
+    assert_eq!((mine["total_bind_count"].as_str(), mine["total_client_parse_count"].as_str()), ("2", "2"));
+    for positive in ["total_received", "total_sent", "total_xact_time", "total_query_time", "avg_query_time"]
+    {
+        assert!(mine[positive].parse::<u64>().expect("a number") > 0, "{positive}: {mine:?}");
+    }
+    let totals = show(&mut console, "STATS_TOTALS");
+    assert_eq!(row(&totals, "database", name)["xact_count"], "8");
+    assert_eq!(row(&show(&mut console, "TOTALS"), "name", "total_xact_count")["value"], "8");
+    let pools = show(&mut console, "POOLS");
+    let pool = row(&pools, "database", name);
+    let numbers =
+        ["cl_active", "cl_waiting", "sv_active", "sv_idle", "pool_mode"].map(|column| pool[column].as_str());
+    assert_eq!(numbers, ["1", "0", "0", "1", "transaction"]);
+    assert_eq!(row(&show(&mut console, "LISTS"), "list", "used_clients")["items"], "1");
+    assert_eq!(scene.metric("pgweir_transactions_total", ""), 8.0);
+    assert_eq!(scene.metric("pgweir_queries_total", ""), 10.0);
+    assert_eq!(scene.metric("pgweir_client_logins_total", ",result=\"ok\""), 1.0);
+    assert_eq!(scene.metric("pgweir_server_logins_total", ",result=\"ok\""), 1.0);
+}
+
+#[test]
+fn admin_tables_have_their_columns() {
+    let Some(scene) = Scene::new("pool_size=3") else { return };
+    let mut client = scene.client();
+    client.run("begin");
+    client.run("select 1");
+    let mut console = scene.console(APP);
+    let name = scene.database.name.clone();
+    for (what, some) in [
+        ("version", "version"),
+        (
+            "pools",
+            "database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us pool_mode",
+        ),
+        ("clients", "type user database state addr port connect_time link application_name id"),
+        ("servers", "type user database state addr port connect_time link remote_pid id"),
+        (
+            "databases",
+            "name host port database force_user pool_size pool_mode current_connections paused disabled",
+        ),
+        ("users", "name pool_mode current_connections"),
+        (
+            "stats",
+            "database total_xact_count total_query_count total_received total_sent total_xact_time total_query_time total_wait_time avg_xact_count avg_query_count avg_recv avg_sent avg_xact_time avg_query_time avg_wait_time",
+        ),
+        (
+            "stats_totals",
+            "database xact_count query_count bytes_received bytes_sent xact_time query_time wait_time",
+        ),
+        (
+            "stats_averages",
+            "database xact_count query_count bytes_received bytes_sent xact_time query_time wait_time",
+        ),
+        ("totals", "name value"),
+        ("config", "key value default changeable"),
+        ("lists", "list items"),
+        ("mem", "name size used free memtotal"),
+        ("pins", "database user reason count"),
+        ("state", "key value"),
+    ] {
+        let messages = console.simple(&format!("show {what}"));
+        let names = columns(&messages);
+        assert!(some.split(' ').all(|column| names.iter().any(|name| name == column)), "{what}: {names:?}");
+        assert!(messages.iter().any(|message| message.tag == b'D'), "{what} has no row");
+    }
+    let clients = show(&mut console, "CLIENTS");
+    let mine = row(&clients, "database", &name);
+    assert_eq!(
+        (mine["state"].as_str(), mine["user"].as_str(), mine["id"].as_str()),
+        ("active", "app", client.pid.to_string().as_str())
+    );
+    let servers = show(&mut console, "SERVERS");
+    let server = row(&servers, "link", &mine["ptr"]);
+    assert_eq!(
+        (server["state"].as_str(), server["remote_pid"].as_str()),
+        ("active", client.value("select pg_backend_pid()").as_str())
+    );
+    let config = show(&mut console, "CONFIG");
+    assert_eq!(row(&config, "key", "limits.drain_timeout")["default"], "30s");
+    client.run("commit");
+    client.run("create temp table t (i int)");
+    eventually("the pin is counted", || {
+        row(&show(&mut console, "PINS"), "reason", "temporary object")["count"] == "1"
+    });
+    assert_eq!(scene.metric("pgweir_pins_total", ",reason=\"temporary object\""), 1.0);
+}
+
+#[test]
+fn admin_pause_holds_clients_until_resume() {
+    let Some(scene) = Scene::new("pool_size=2") else { return };
+    let mut client = scene.client();
+    client.run("begin");
+    client.run("select 1");
+    let mut console = scene.console(APP);
+    console.send(&msg::query(&format!("PAUSE {};", scene.database.name)));
+    let quiet = console.within(Duration::from_millis(300)).expect("no end");
+    assert!(quiet.is_empty(), "PAUSE waits for the transaction: {quiet:?}");
+    client.run("commit");
+    assert_eq!(console.until_ready()[0].command_tag(), "PAUSE");
+    let pools = show(&mut console, "POOLS");
+    assert_eq!((pools[0]["sv_idle"].as_str(), pools[0]["sv_active"].as_str()), ("0", "0"));
+    client.send(&msg::query("select 'held'"));
+    assert!(client.within(Duration::from_millis(300)).expect("no end").is_empty());
+    assert_eq!(show(&mut console, "POOLS")[0]["cl_waiting"], "1");
+    assert_eq!(row(&show(&mut console, "DATABASES"), "name", &scene.database.name)["paused"], "1");
+    assert_eq!(console.simple("resume").first().map(Message::command_tag).as_deref(), Some("RESUME"));
+    assert!(client.until_ready().iter().any(|message| message.tag == b'D'));
+    console.run("reconnect");
+    console.run("wait_close");
+    assert_eq!(client.value("select 1"), "1");
+}
+
+#[test]
+fn admin_kills_and_disables() {
+    let Some(scene) = Scene::new("pool_size=2") else { return };
+    let mut console = scene.console(APP);
+    let (mut first, mut second) = (scene.client(), scene.client());
+    assert_eq!(console.error("KILL_CLIENT 1234567890"), "22023");
+    console.run(&format!("KILL_CLIENT {}", first.pid));
+    let told = first.until(b'Z').err();
+    assert!(told.is_some(), "the session ended");
+    assert_eq!(second.value("select 1"), "1");
+    console.run(&format!("disable {}", scene.database.name));
+    let mut refused = Client::dial(&scene.proxy.endpoint()).expect("it connects");
+    let messages = refused.login(&scene.database.login()).expect("an answer");
+    assert_eq!(fault(&messages).sqlstate(), "57P03");
+    console.run(&format!("enable {}", scene.database.name));
+    assert_eq!(scene.client().value("select 1"), "1");
+    console.run(&format!("KILL {}", scene.database.name));
+    assert!(second.until(b'Z').is_err());
+    console.run("RESUME");
+    assert_eq!(scene.client().value("select 1"), "1");
+}
+
+#[test]
+fn admin_roles_and_refusals() {
+    let Some(scene) = Scene::new("pool_size=2") else { return };
+    let mut reader = scene.console(APP2);
+    for command in
+        ["PAUSE", "RESUME", "RELOAD", "KILL", "KILL_CLIENT 1", "DISABLE x", "SHUTDOWN", "RECONNECT"]
+    {
+        assert_eq!(reader.error(command), "42501", "{command}");
+    }
+    let error = fault(&reader.simple("select 1"));
+    assert_eq!(
+        (error.sqlstate().as_str(), error.field(b'H').is_some_and(|hint| hint.contains("SHOW HELP"))),
+        ("42601", true)
+    );
+    assert_eq!(reader.error("show nothing"), "42601");
+    reader.send(&[msg::unnamed("SHOW POOLS", &[]), msg::sync()].concat());
+    assert_eq!(fault(&reader.until_ready()).sqlstate(), "0A000");
+    assert_eq!(reader.value("show version"), format!("pgweir {}", env!("CARGO_PKG_VERSION")));
+    assert!(reader.simple("show help").iter().any(|message| message.tag == b'N'));
+    assert!(reader.simple(";").iter().any(|message| message.tag == b'I'));
+    for tag in ["BEGIN", "COMMIT"] {
+        assert_eq!(reader.simple(tag)[0].command_tag(), tag);
+    }
+    let mut console = scene.console(APP);
+    // Every name is a database here, because of the connection string.
+    assert_eq!(console.simple("pause nowhere")[0].command_tag(), "PAUSE");
+    let mut stranger = Client::dial(&scene.proxy.endpoint()).expect("it connects");
+    let messages = stranger.login(&Login::new("md5", "x", "pgbouncer")).expect("an answer");
+    assert_eq!(fault(&messages).sqlstate(), "28000");
+}
+
+#[test]
+fn admin_reload_is_all_or_nothing() {
+    let Some(scene) = Scene::new("pool_size=2") else { return };
+    let mut console = scene.console(APP);
+    assert_eq!(console.simple("RELOAD")[0].command_tag(), "RELOAD");
+    let good = scene.proxy.config();
+    scene.proxy.set_config(&format!("{good}\n[limits]\nmax_clients = 7\nflurb = 1\n"));
+    let error = fault(&console.simple("RELOAD"));
+    assert_eq!(error.sqlstate(), "F0000");
+    assert!(error.field(b'D').is_some_and(|detail| detail.contains("flurb")), "{error}");
+    let limit =
+        |console: &mut Client| row(&show(console, "CONFIG"), "key", "limits.max_clients")["value"].clone();
+    assert_ne!(limit(&mut console), "7");
+    scene.proxy.set_config(&format!("{good}\n[limits]\nmax_clients = 7\n"));
+    console.run("reload");
+    assert_eq!(limit(&mut console), "7");
+}
+
+#[test]
+fn admin_metrics_parse_line_by_line() {
+    let Some(scene) = Scene::new("pool_size=2") else { return };
+    traffic(&mut scene.client());
+    let (status, page) = get(scene.http, "/metrics");
+    assert_eq!(status, 200);
+    let mut current = String::new();
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            current = rest.split(' ').next().expect("a name").to_owned();
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            assert!(rest == format!("{current} counter") || rest == format!("{current} gauge"), "{line}");
+        } else {
+            let (sample, number) = line.rsplit_once(' ').expect("a sample");
+            number.parse::<f64>().unwrap_or_else(|_| panic!("no number: {line}"));
+            let labels = sample.strip_prefix(&current).unwrap_or_else(|| panic!("not of {current}: {line}"));
+            assert!(labels.is_empty() || labels.starts_with('{') && labels.ends_with("\"}"), "{line}");
+        }
+    }
+    assert!(page.lines().count() > 60);
+    assert_eq!(get(scene.http, "/nothing").0, 404);
+}
+
+#[test]
+fn admin_ready_until_it_drains() {
+    let Some(scene) = Scene::new("pool_size=2") else { return };
+    assert_eq!(get(scene.http, "/ready").0, 200, "a server can be reached");
+    let mut client = scene.client();
+    client.run("begin");
+    client.run("select 1");
+    assert_eq!(get(scene.http, "/ready").0, 200);
+    let mut console = scene.console(APP);
+    console.send(&msg::query("SHUTDOWN WAIT_FOR_SERVERS"));
+    eventually("it is not ready any more", || get(scene.http, "/ready").0 == 503);
+    assert_eq!(get(scene.http, "/health").0, 200);
+    client.run("commit");
+    eventually("the process ends", || get(scene.http, "/health").0 == 0);
+}
+
+#[test]
+fn admin_http_port_in_use_is_no_end() {
+    let Some(scene) = Scene::new("pool_size=2") else { return };
+    let mut options = ProxyOptions::url(&Cluster::shared().url(APP, &scene.database.name, ""));
+    options.args.extend(["--http".to_owned(), scene.http.to_string()]);
+    let second = Proxy::start_with(&options);
+    assert_eq!(Client::connect(&second.endpoint(), &scene.database.login()).value("select 1"), "1");
+    assert!(second.log().contains("no HTTP"), "{}", second.log());
+}
