@@ -9,7 +9,10 @@ use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, veri
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
+};
 
 use crate::auth::certificate::{certificate_names, is_valid_at};
 use crate::config::settings::{Host, ServerTls, SslMode};
@@ -75,7 +78,9 @@ impl Connector {
             match answer[0] {
                 b'S' => {}
                 b'N' if way == Way::IfOffered => return Ok(()),
-                b'N' => return Err(io::Error::other("the server does not speak TLS, which sslmode asks for")),
+                b'N' => {
+                    return Err(io::Error::other("the server does not speak TLS, which sslmode asks for"));
+                }
                 _ => return Err(io::Error::other("unexpected answer to the request for TLS")),
             }
             // Bytes before the handshake are nobody's word (CVE-2021-23222).
@@ -105,7 +110,8 @@ fn server_name(host: &str, mode: SslMode) -> io::Result<ServerName<'static>> {
 fn config(tls: &ServerTls) -> Result<ClientConfig, BadFile> {
     let provider = pem::provider();
     let algorithms = provider.signature_verification_algorithms;
-    let mut verifier = Verifier { roots: None, listed: vec![], name: tls.mode == SslMode::VerifyFull, algorithms };
+    let mut verifier =
+        Verifier { roots: None, listed: vec![], name: tls.mode == SslMode::VerifyFull, algorithms };
     match &tls.ca_file {
         // As libpq: with a file of authorities, `require` verifies too.
         Some(file) => {
@@ -115,7 +121,8 @@ fn config(tls: &ServerTls) -> Result<ClientConfig, BadFile> {
         None if tls.mode >= SslMode::VerifyCa => verifier.roots = Some(system_authorities()?),
         None => {}
     }
-    let unfit = |error: Error| BadFile::new(tls.cert_file.as_deref().unwrap_or(Path::new("TLS")), error.to_string());
+    let unfit =
+        |error: Error| BadFile::new(tls.cert_file.as_deref().unwrap_or(Path::new("TLS")), error.to_string());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(unfit)?
@@ -133,7 +140,8 @@ fn config(tls: &ServerTls) -> Result<ClientConfig, BadFile> {
 }
 
 fn system_authorities() -> Result<Arc<RootCertStore>, BadFile> {
-    let missing = || BadFile::new(Path::new("sslrootcert"), "the system has no file of authorities; name one");
+    let missing =
+        || BadFile::new(Path::new("sslrootcert"), "the system has no file of authorities; name one");
     let file = SYSTEM.iter().map(Path::new).find(|file| file.is_file()).ok_or_else(missing)?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(pem::certificates(file)?);
@@ -170,9 +178,8 @@ impl ServerCertVerifier for Verifier {
             return Err(CertificateError::Expired.into());
         }
         if self.name {
-            verify_server_name(&certificate, server_name).or_else(|error| {
-                if named_by_cn(end_entity, server_name) { Ok(()) } else { Err(error) }
-            })?;
+            verify_server_name(&certificate, server_name)
+                .or_else(|error| if named_by_cn(end_entity, server_name) { Ok(()) } else { Err(error) })?;
         }
         Ok(ServerCertVerified::assertion())
     }

@@ -41,7 +41,8 @@ impl Login<'_> {
                     self.answer(b"N", "GSSAPI encryption request").await?;
                 }
                 Request::Start(_) if self.lacks_tls() => {
-                    let fault = Fault::fatal("28000", "connection requires TLS").hint("connect with sslmode=require");
+                    let fault =
+                        Fault::fatal("28000", "connection requires TLS").hint("connect with sslmode=require");
                     return Err(fault.into());
                 }
                 request => return Ok(request),
@@ -88,5 +89,6 @@ impl Login<'_> {
 }
 
 fn asked_again(minor: &str) -> Ended {
-    Fault::fatal("0A000", format!("unsupported frontend protocol 1234.{minor}: server supports 3.0 to 3.2")).into()
+    Fault::fatal("0A000", format!("unsupported frontend protocol 1234.{minor}: server supports 3.0 to 3.2"))
+        .into()
 }

@@ -92,14 +92,21 @@ impl Entry {
     ///
     /// # Errors
     /// FATAL 28000 for a client that does not get in.
-    pub fn method(&self, socket: &Socket, addr: Option<IpAddr>, database: &str, user: &str) -> Result<Method, Fault> {
+    pub fn method(
+        &self,
+        socket: &Socket,
+        addr: Option<IpAddr>,
+        database: &str,
+        user: &str,
+    ) -> Result<Method, Fault> {
         let conn = match socket {
             Socket::Unix(_) => Conn::Local,
             Socket::Tcp(_) => Conn::Plain,
             Socket::Tls(_) => Conn::Tls,
         };
         let request = hba::Request { conn, database, user, addr, replication: false };
-        let refuse = |refusal: Refusal| Err(Fault::fatal(refusal.sqlstate(), refusal.client_message(&request)));
+        let refuse =
+            |refusal: Refusal| Err(Fault::fatal(refusal.sqlstate(), refusal.client_message(&request)));
         let rule = match self.rules.first_match(&request) {
             Some(rule) if rule.method == Method::Reject => return refuse(Refusal::Rejected),
             Some(rule) => rule,
@@ -139,10 +146,11 @@ impl Secured {
         let builder = match &tls.ca_file {
             None => builder.with_no_client_auth(),
             Some(file) => {
-                let verifier = WebPkiClientVerifier::builder_with_provider(pem::authorities(file)?, pem::provider())
-                    .allow_unauthenticated()
-                    .build()
-                    .map_err(|error| BadFile::new(file, error.to_string()))?;
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(pem::authorities(file)?, pem::provider())
+                        .allow_unauthenticated()
+                        .build()
+                        .map_err(|error| BadFile::new(file, error.to_string()))?;
                 builder.with_client_cert_verifier(verifier)
             }
         };

@@ -35,7 +35,8 @@ impl BadFile {
 pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, BadFile> {
     let text = read(file)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let found = found.map_err(|error| BadFile::new(file, format!("not a file of certificates in PEM: {error}")))?;
+    let found =
+        found.map_err(|error| BadFile::new(file, format!("not a file of certificates in PEM: {error}")))?;
     if found.is_empty() {
         return Err(BadFile::new(file, "no certificate in PEM is in it"));
     }
@@ -47,8 +48,9 @@ pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, BadFile
 /// # Errors
 /// The file cannot be read, or has no key that is not encrypted.
 pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, BadFile> {
-    PrivateKeyDer::from_pem_slice(&read(file)?)
-        .map_err(|error| BadFile::new(file, format!("no private key in PEM, without a passphrase, is in it: {error}")))
+    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| {
+        BadFile::new(file, format!("no private key in PEM, without a passphrase, is in it: {error}"))
+    })
 }
 
 /// The authorities of a file.
