@@ -2,7 +2,7 @@
 //!
 //! A session keeps at most one buffer in each direction: what was decrypted and not yet read (less than 32 KiB), and
 //! what was encrypted and not yet taken by the socket (64 KiB). A write is taken whole into the second and counts as
-//! done; whoever writes goes on calling [`TlsSocket::poll_flush`] until that buffer is empty.
+//! done; whoever writes goes on calling [`Socket::poll_flush`] until that buffer is empty.
 
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::task::{Context, Poll, Waker, ready};
