@@ -70,6 +70,8 @@ pub(super) fn mention(name: &[u8]) -> Effects {
         b"currval" | b"lastval" => Effects::SEQUENCE,
         b"setseed" => Effects::RANDOM_SEED,
         b"set_limit" => Effects::SETTING,
+        // An UPDATE of this view sets; reading it is too rare to be told apart.
+        b"pg_settings" => Effects::SETTING,
         b"ts_stat" => Effects::OPAQUE,
         _ => prefix_mention(name),
     }
@@ -103,6 +105,7 @@ const EXACT: &[&[u8]] = &[
     b"lastval",
     b"setseed",
     b"set_limit",
+    b"pg_settings",
     b"ts_stat",
 ];
 

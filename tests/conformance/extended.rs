@@ -1141,6 +1141,7 @@ fn one_name_space_of_statements() {
 }
 
 #[test]
+#[ignore = "names on servers are pgweir's own"]
 fn list_of_prepared_statements() {
     case("38", "pg_prepared_statements lists what this session prepared")
         .steps([
