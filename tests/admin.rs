@@ -85,18 +85,27 @@ fn show(console: &mut Client, what: &str) -> Rows {
     let messages = console.simple(&format!("SHOW {what};"));
     let names = columns(&messages);
     let rows = messages.iter().filter(|message| message.tag == b'D').map(|message| {
-        let values = message.values().into_iter().map(|value| String::from_utf8(value.unwrap_or_default()).expect("text"));
+        let values = message
+            .values()
+            .into_iter()
+            .map(|value| String::from_utf8(value.unwrap_or_default()).expect("text"));
         names.iter().cloned().zip(values).collect()
     });
     rows.collect()
 }
 
 fn row<'a>(rows: &'a Rows, column: &str, value: &str) -> &'a BTreeMap<String, String> {
-    rows.iter().find(|row| row[column] == value).unwrap_or_else(|| panic!("no row with {column} = {value}: {rows:?}"))
+    rows.iter()
+        .find(|row| row[column] == value)
+        .unwrap_or_else(|| panic!("no row with {column} = {value}: {rows:?}"))
 }
 
 fn fault(messages: &[Message]) -> Message {
-    messages.iter().find(|message| message.tag == b'E').cloned().unwrap_or_else(|| panic!("no error: {messages:?}"))
+    messages
+        .iter()
+        .find(|message| message.tag == b'E')
+        .cloned()
+        .unwrap_or_else(|| panic!("no error: {messages:?}"))
 }
 
 /// Eight transactions in ten statements, two of them prepared.
@@ -124,7 +133,8 @@ fn admin_numbers_after_known_traffic() {
     let mine = row(&stats, "database", name);
     assert_eq!((mine["total_xact_count"].as_str(), mine["total_query_count"].as_str()), ("8", "10"));
     assert_eq!((mine["total_bind_count"].as_str(), mine["total_client_parse_count"].as_str()), ("2", "2"));
-    for positive in ["total_received", "total_sent", "total_xact_time", "total_query_time", "avg_query_time"] {
+    for positive in ["total_received", "total_sent", "total_xact_time", "total_query_time", "avg_query_time"]
+    {
         assert!(mine[positive].parse::<u64>().expect("a number") > 0, "{positive}: {mine:?}");
     }
     let totals = show(&mut console, "STATS_TOTALS");
@@ -132,7 +142,8 @@ fn admin_numbers_after_known_traffic() {
     assert_eq!(row(&show(&mut console, "TOTALS"), "name", "total_xact_count")["value"], "8");
     let pools = show(&mut console, "POOLS");
     let pool = row(&pools, "database", name);
-    let numbers = ["cl_active", "cl_waiting", "sv_active", "sv_idle", "pool_mode"].map(|column| pool[column].as_str());
+    let numbers =
+        ["cl_active", "cl_waiting", "sv_active", "sv_idle", "pool_mode"].map(|column| pool[column].as_str());
     assert_eq!(numbers, ["1", "0", "0", "1", "transaction"]);
     assert_eq!(row(&show(&mut console, "LISTS"), "list", "used_clients")["items"], "1");
     assert_eq!(scene.metric("pgweir_transactions_total", ""), 8.0);
@@ -151,14 +162,29 @@ fn admin_tables_have_their_columns() {
     let name = scene.database.name.clone();
     for (what, some) in [
         ("version", "version"),
-        ("pools", "database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us pool_mode"),
+        (
+            "pools",
+            "database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us pool_mode",
+        ),
         ("clients", "type user database state addr port connect_time link application_name id"),
         ("servers", "type user database state addr port connect_time link remote_pid id"),
-        ("databases", "name host port database force_user pool_size pool_mode current_connections paused disabled"),
+        (
+            "databases",
+            "name host port database force_user pool_size pool_mode current_connections paused disabled",
+        ),
         ("users", "name pool_mode current_connections"),
-        ("stats", "database total_xact_count total_query_count total_received total_sent total_xact_time total_query_time total_wait_time avg_xact_count avg_query_count avg_recv avg_sent avg_xact_time avg_query_time avg_wait_time"),
-        ("stats_totals", "database xact_count query_count bytes_received bytes_sent xact_time query_time wait_time"),
-        ("stats_averages", "database xact_count query_count bytes_received bytes_sent xact_time query_time wait_time"),
+        (
+            "stats",
+            "database total_xact_count total_query_count total_received total_sent total_xact_time total_query_time total_wait_time avg_xact_count avg_query_count avg_recv avg_sent avg_xact_time avg_query_time avg_wait_time",
+        ),
+        (
+            "stats_totals",
+            "database xact_count query_count bytes_received bytes_sent xact_time query_time wait_time",
+        ),
+        (
+            "stats_averages",
+            "database xact_count query_count bytes_received bytes_sent xact_time query_time wait_time",
+        ),
         ("totals", "name value"),
         ("config", "key value default changeable"),
         ("lists", "list items"),
@@ -173,15 +199,23 @@ fn admin_tables_have_their_columns() {
     }
     let clients = show(&mut console, "CLIENTS");
     let mine = row(&clients, "database", &name);
-    assert_eq!((mine["state"].as_str(), mine["user"].as_str(), mine["id"].as_str()), ("active", "app", client.pid.to_string().as_str()));
+    assert_eq!(
+        (mine["state"].as_str(), mine["user"].as_str(), mine["id"].as_str()),
+        ("active", "app", client.pid.to_string().as_str())
+    );
     let servers = show(&mut console, "SERVERS");
     let server = row(&servers, "link", &mine["ptr"]);
-    assert_eq!((server["state"].as_str(), server["remote_pid"].as_str()), ("active", client.value("select pg_backend_pid()").as_str()));
+    assert_eq!(
+        (server["state"].as_str(), server["remote_pid"].as_str()),
+        ("active", client.value("select pg_backend_pid()").as_str())
+    );
     let config = show(&mut console, "CONFIG");
     assert_eq!(row(&config, "key", "limits.drain_timeout")["default"], "30s");
     client.run("commit");
     client.run("create temp table t (i int)");
-    eventually("the pin is counted", || row(&show(&mut console, "PINS"), "reason", "temporary object")["count"] == "1");
+    eventually("the pin is counted", || {
+        row(&show(&mut console, "PINS"), "reason", "temporary object")["count"] == "1"
+    });
     assert_eq!(scene.metric("pgweir_pins_total", ",reason=\"temporary object\""), 1.0);
 }
 
@@ -217,8 +251,8 @@ fn admin_kills_and_disables() {
     let (mut first, mut second) = (scene.client(), scene.client());
     assert_eq!(console.error("KILL_CLIENT 1234567890"), "22023");
     console.run(&format!("KILL_CLIENT {}", first.pid));
-    let told = first.until(b'Z').err();
-    assert!(told.is_some(), "the session ended");
+    let told = first.until(b'Z').expect("the session ends in words");
+    assert_eq!(fault(&told).sqlstate(), "57P01");
     assert_eq!(second.value("select 1"), "1");
     console.run(&format!("disable {}", scene.database.name));
     let mut refused = Client::dial(&scene.proxy.endpoint()).expect("it connects");
@@ -227,7 +261,7 @@ fn admin_kills_and_disables() {
     console.run(&format!("enable {}", scene.database.name));
     assert_eq!(scene.client().value("select 1"), "1");
     console.run(&format!("KILL {}", scene.database.name));
-    assert!(second.until(b'Z').is_err());
+    assert_eq!(fault(&second.until(b'Z').expect("the session ends in words")).sqlstate(), "57P01");
     console.run("RESUME");
     assert_eq!(scene.client().value("select 1"), "1");
 }
@@ -236,11 +270,16 @@ fn admin_kills_and_disables() {
 fn admin_roles_and_refusals() {
     let Some(scene) = Scene::new("pool_size=2") else { return };
     let mut reader = scene.console(APP2);
-    for command in ["PAUSE", "RESUME", "RELOAD", "KILL", "KILL_CLIENT 1", "DISABLE x", "SHUTDOWN", "RECONNECT"] {
+    for command in
+        ["PAUSE", "RESUME", "RELOAD", "KILL", "KILL_CLIENT 1", "DISABLE x", "SHUTDOWN", "RECONNECT"]
+    {
         assert_eq!(reader.error(command), "42501", "{command}");
     }
     let error = fault(&reader.simple("select 1"));
-    assert_eq!((error.sqlstate().as_str(), error.field(b'H').is_some_and(|hint| hint.contains("SHOW HELP"))), ("42601", true));
+    assert_eq!(
+        (error.sqlstate().as_str(), error.field(b'H').is_some_and(|hint| hint.contains("SHOW HELP"))),
+        ("42601", true)
+    );
     assert_eq!(reader.error("show nothing"), "42601");
     reader.send(&[msg::unnamed("SHOW POOLS", &[]), msg::sync()].concat());
     assert_eq!(fault(&reader.until_ready()).sqlstate(), "0A000");
@@ -268,7 +307,8 @@ fn admin_reload_is_all_or_nothing() {
     let error = fault(&console.simple("RELOAD"));
     assert_eq!(error.sqlstate(), "F0000");
     assert!(error.field(b'D').is_some_and(|detail| detail.contains("flurb")), "{error}");
-    let limit = |console: &mut Client| row(&show(console, "CONFIG"), "key", "limits.max_clients")["value"].clone();
+    let limit =
+        |console: &mut Client| row(&show(console, "CONFIG"), "key", "limits.max_clients")["value"].clone();
     assert_ne!(limit(&mut console), "7");
     scene.proxy.set_config(&format!("{good}\n[limits]\nmax_clients = 7\n"));
     console.run("reload");

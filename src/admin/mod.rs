@@ -46,7 +46,11 @@ pub struct Admin {
 
 impl Admin {
     /// Begins to keep averages. Needs a runtime.
-    pub fn new(entrance: Arc<Entrance>, shared: Arc<Shared>, demands: mpsc::UnboundedSender<Demand>) -> Arc<Admin> {
+    pub fn new(
+        entrance: Arc<Entrance>,
+        shared: Arc<Shared>,
+        demands: mpsc::UnboundedSender<Demand>,
+    ) -> Arc<Admin> {
         let started = (SystemTime::now(), Instant::now());
         let admin = Arc::new(Admin { entrance, shared, demands, started, averages: Averages::new() });
         tokio::spawn(averages::keep(admin.clone()));

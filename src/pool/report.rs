@@ -47,6 +47,12 @@ impl ServerReport {
     pub(super) fn of(server: &Server, cancelling: bool) -> ServerReport {
         let shared = &server.shared;
         let prepared = server.prepared.len();
-        ServerReport { host: shared.host.clone(), pid: shared.pid, age: shared.born.elapsed(), prepared, cancelling }
+        ServerReport {
+            host: shared.host.clone(),
+            pid: shared.pid,
+            age: shared.born.elapsed(),
+            prepared,
+            cancelling,
+        }
     }
 }

@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Why a session keeps its server between transactions.
-pub const PIN_REASONS: [&str; 5] = ["temporary object", "advisory lock", "cursor with hold", "listen", "load"];
+pub const PIN_REASONS: [&str; 5] =
+    ["temporary object", "advisory lock", "cursor with hold", "listen", "load"];
 
 /// Classes of SQLSTATE in which pgweir itself makes errors; all others are counted as the last.
-pub const ERROR_CLASSES: [&str; 12] = ["08", "0A", "22", "25", "26", "28", "3D", "53", "54", "57", "XX", "other"];
+pub const ERROR_CLASSES: [&str; 12] =
+    ["08", "0A", "22", "25", "26", "28", "3D", "53", "54", "57", "XX", "other"];
 
 /// A number that grows, written by one thread and read by any.
 #[derive(Debug, Default)]
