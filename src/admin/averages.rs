@@ -41,7 +41,8 @@ impl Averages {
             (name.clone(), totals.since(&earlier))
         };
         let added = now.iter().map(since).collect();
-        *periods = Periods { began: Instant::now(), last: Some((periods.began.elapsed(), added)), at_start: now };
+        *periods =
+            Periods { began: Instant::now(), last: Some((periods.began.elapsed(), added)), at_start: now };
     }
 }
 
@@ -60,7 +61,8 @@ mod tests {
     #[test]
     fn a_period_has_what_was_added_in_it() {
         let averages = Averages::new();
-        let at = |transactions| ByDatabase::from([("d".to_owned(), Totals { transactions, ..Totals::default() })]);
+        let at =
+            |transactions| ByDatabase::from([("d".to_owned(), Totals { transactions, ..Totals::default() })]);
         assert_eq!(averages.last(&at(3)).1["d"].transactions, 3, "no period is over yet");
         averages.turn(at(5));
         averages.turn(at(12));

@@ -45,7 +45,9 @@ pub fn parse(text: &str) -> Result<Vec<Command>, Fault> {
 }
 
 fn command(words: &[Word]) -> Result<Command, Fault> {
-    let keyword = |at: usize| words.get(at).filter(|word: &&Word| !word.quoted).map(|word| word.text.to_ascii_uppercase());
+    let keyword = |at: usize| {
+        words.get(at).filter(|word: &&Word| !word.quoted).map(|word| word.text.to_ascii_uppercase())
+    };
     let first = keyword(0).unwrap_or_default();
     let name = || words.get(1).map(|word| word.text.clone());
     let needed = || name().ok_or_else(|| syntax(format!("{first} needs an argument")));
@@ -72,7 +74,9 @@ fn command(words: &[Word]) -> Result<Command, Fault> {
             return Err(Fault::error("0A000", "settings cannot be changed on the console")
                 .hint("change the settings file, then RELOAD"));
         }
-        "SUSPEND" => return Err(Fault::error("0A000", "SUSPEND is not supported").hint("PAUSE waits for servers")),
+        "SUSPEND" => {
+            return Err(Fault::error("0A000", "SUSPEND is not supported").hint("PAUSE waits for servers"));
+        }
         _ => return Err(syntax(format!("unknown command \"{}\"", words[0].text))),
     };
     let longest = match &command {
@@ -108,7 +112,9 @@ fn split(text: &str) -> Result<Vec<Vec<Word>>, Fault> {
                 behind
             }
             _ => {
-                let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ';' | '"' | '\'')).unwrap_or(rest.len());
+                let end = rest
+                    .find(|c: char| c.is_whitespace() || matches!(c, ';' | '"' | '\''))
+                    .unwrap_or(rest.len());
                 words.push(Word { text: rest[..end].to_owned(), quoted: false });
                 &rest[end..]
             }
@@ -122,7 +128,8 @@ fn split(text: &str) -> Result<Vec<Vec<Word>>, Fault> {
 fn quoted(mut rest: &str, quote: char) -> Result<(String, &str), Fault> {
     let mut text = String::new();
     loop {
-        let (part, behind) = rest.split_once(quote).ok_or_else(|| syntax("unterminated quoted name".to_owned()))?;
+        let (part, behind) =
+            rest.split_once(quote).ok_or_else(|| syntax("unterminated quoted name".to_owned()))?;
         text.push_str(part);
         let Some(doubled) = behind.strip_prefix(quote) else { return Ok((text, behind)) };
         text.push(quote);
@@ -160,7 +167,16 @@ mod tests {
 
     #[test]
     fn admin_nonsense_is_a_syntax_error() {
-        for text in ["select 1", "kill_client", "disable;", "reload now", "pause a b", "resume \"x", "shutdown soon", "é"] {
+        for text in [
+            "select 1",
+            "kill_client",
+            "disable;",
+            "reload now",
+            "pause a b",
+            "resume \"x",
+            "shutdown soon",
+            "é",
+        ] {
             let fault = parse(text).unwrap_err();
             assert_eq!(fault.sqlstate, "42601", "{text}");
             assert!(fault.hint.is_some(), "{text}");

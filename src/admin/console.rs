@@ -37,8 +37,15 @@ pub async fn serve(admin: Arc<Admin>, mut clients: mpsc::UnboundedReceiver<Conso
         let count = open.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             let ConsoleClient { socket, user, may_command } = client;
-            let mut console =
-                Console { admin, socket, user, may_command, out: vec![], status: TxStatus::Idle, skipping: false };
+            let mut console = Console {
+                admin,
+                socket,
+                user,
+                may_command,
+                out: vec![],
+                status: TxStatus::Idle,
+                skipping: false,
+            };
             let _ = if count < MAX_CONSOLES { console.run().await } else { console.refuse().await };
             open.fetch_sub(1, Ordering::Relaxed);
         });
@@ -89,7 +96,9 @@ impl Console {
     fn greet(&mut self) {
         let out = &mut self.out;
         emit::authentication(out, 0, &[]);
-        PARAMETERS.iter().for_each(|(name, value)| emit::parameter_status(out, name.as_bytes(), value.as_bytes()));
+        PARAMETERS
+            .iter()
+            .for_each(|(name, value)| emit::parameter_status(out, name.as_bytes(), value.as_bytes()));
         emit::parameter_status(out, b"session_authorization", self.user.as_bytes());
         // Process id 0 names no session: a cancel finds nothing.
         emit::backend_key_data(out, 0, &[0; 4]);

@@ -24,7 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub async fn serve(admin: Arc<Admin>, address: SocketAddr, reuse_port: bool) {
     let listener = match acceptor::bind(address, reuse_port) {
         Ok(listener) => listener,
-        Err(error) => return tracing::warn!(%address, %error, "no HTTP: cannot listen (http = \"off\" turns it off)"),
+        Err(error) => {
+            return tracing::warn!(%address, %error, "no HTTP: cannot listen (http = \"off\" turns it off)");
+        }
     };
     tracing::info!(%address, "HTTP listening");
     let routes = Router::new()
@@ -56,7 +58,8 @@ async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
 /// Whether a server of any database takes connections.
 async fn can_connect(admin: &Admin) -> bool {
     let directory = admin.entrance.directory();
-    let mut hosts: Vec<_> = directory.settings.databases.values().flat_map(|database| &database.hosts).collect();
+    let mut hosts: Vec<_> =
+        directory.settings.databases.values().flat_map(|database| &database.hosts).collect();
     hosts.sort();
     hosts.dedup();
     let any = async {

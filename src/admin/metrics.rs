@@ -192,7 +192,14 @@ pub fn page() -> String {
     );
     for Metric { head, .. } in METRICS {
         let labels: Vec<_> = head.labels.iter().map(|label| format!("`{label}`")).collect();
-        let _ = writeln!(page, "| `{}` | {} | {} | {} |", head.name, head.kind.word(), labels.join(", "), head.help);
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} | {} |",
+            head.name,
+            head.kind.word(),
+            labels.join(", "),
+            head.help
+        );
     }
     page
 }
@@ -215,7 +222,12 @@ mod tests {
             assert!(head.name.starts_with("pgweir_"), "{}", head.name);
             assert_eq!(head.kind == Kind::Counter, head.name.ends_with("_total"), "{}", head.name);
             assert!(head.help.ends_with('.') && !head.help.contains('|'), "{}", head.name);
-            assert_eq!(METRICS.iter().filter(|other| other.head.name == head.name).count(), 1, "{}", head.name);
+            assert_eq!(
+                METRICS.iter().filter(|other| other.head.name == head.name).count(),
+                1,
+                "{}",
+                head.name
+            );
         }
     }
 }

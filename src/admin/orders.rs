@@ -44,7 +44,8 @@ pub async fn obey(admin: &Admin, command: Command) -> Result<&'static str, Fault
 fn known(admin: &Admin, database: Option<&str>) -> Result<(), Fault> {
     match database {
         Some(name) if admin.entrance.directory().database(name).is_none() => {
-            Err(Fault::error("3D000", format!("no such database: \"{name}\"")).hint("SHOW DATABASES lists them"))
+            Err(Fault::error("3D000", format!("no such database: \"{name}\""))
+                .hint("SHOW DATABASES lists them"))
         }
         _ => Ok(()),
     }
@@ -74,7 +75,9 @@ async fn kill_client(admin: &Admin, id: &str) -> Result<(), Fault> {
     let snapshot = admin.snapshot().await;
     let pid = id.parse().ok().filter(|pid| snapshot.clients.iter().any(|client| client.pid == *pid));
     let Some(pid) = pid else {
-        return Err(Fault::error("22023", format!("no client has the id {id}")).hint("SHOW CLIENTS lists them"));
+        return Err(
+            Fault::error("22023", format!("no client has the id {id}")).hint("SHOW CLIENTS lists them")
+        );
     };
     admin.entrance.workers.iter().for_each(|worker| worker.send(Order::Kill(KillOrder::Session(pid))));
     Ok(())
@@ -85,7 +88,10 @@ async fn reload(admin: &Admin) -> Result<(), Fault> {
     let _ = admin.demands.send(Demand::Reload(answer));
     match outcome.await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(errors)) => Err(Fault::error("F0000", "the settings are wrong; nothing was changed").detail(errors.join("\n"))),
+        Ok(Err(errors)) => {
+            Err(Fault::error("F0000", "the settings are wrong; nothing was changed")
+                .detail(errors.join("\n")))
+        }
         Err(_) => Err(Fault::error("57P03", "pgweir is shutting down")),
     }
 }
@@ -93,7 +99,11 @@ async fn reload(admin: &Admin) -> Result<(), Fault> {
 /// Servers of a database that are there or being made.
 fn live(snapshot: &Snapshot, database: Option<&str>) -> usize {
     let chosen = snapshot.pools.iter().filter(|((name, _), _)| database.is_none_or(|wanted| name == wanted));
-    chosen.map(|(_, pool)| pool.report.leased + pool.report.idle + pool.report.cancelling + pool.report.connecting).sum()
+    chosen
+        .map(|(_, pool)| {
+            pool.report.leased + pool.report.idle + pool.report.cancelling + pool.report.connecting
+        })
+        .sum()
 }
 
 /// Servers of a database that are closed when they are given back.
@@ -116,7 +126,9 @@ async fn wait_until_none(
         }
         if Instant::now() >= until {
             let text = format!("{left} servers are still in use after {patience:?} (drain_timeout)");
-            return Err(Fault::error("57014", text).hint("the order stays in force; RESUME takes back a PAUSE"));
+            return Err(
+                Fault::error("57014", text).hint("the order stays in force; RESUME takes back a PAUSE")
+            );
         }
         tokio::time::sleep(STEP).await;
     }

@@ -87,8 +87,23 @@ fn pools(all: &Snapshot) -> Table {
         let mode = pool.target.as_ref().map(|target| mode_name(target.pool.mode));
         let (seconds, micros) = split(report.max_wait);
         row![
-            database, user, active, report.waiting, 0u64, 0u64, report.leased, 0u64, report.cancelling, report.idle,
-            0u64, 0u64, report.connecting, seconds, micros, mode, Cell::Null,
+            database,
+            user,
+            active,
+            report.waiting,
+            0u64,
+            0u64,
+            report.leased,
+            0u64,
+            report.cancelling,
+            report.idle,
+            0u64,
+            0u64,
+            report.connecting,
+            seconds,
+            micros,
+            mode,
+            Cell::Null,
         ]
     };
     Table::new(columns).with(all.pools.iter().map(row))
@@ -119,9 +134,27 @@ fn clients(all: &Snapshot) -> Table {
         };
         let link = client.server.as_ref().map(|(pid, ..)| pointer('s', *pid));
         row![
-            "C", &client.user, &client.database, "none", state, address, port, Cell::Null, Cell::Null,
-            since(client.age), Cell::Null, 0u64, 0u64, 0u64, pointer('c', client.pid), link, 0u64, "",
-            &client.application, Cell::Null, client.pid,
+            "C",
+            &client.user,
+            &client.database,
+            "none",
+            state,
+            address,
+            port,
+            Cell::Null,
+            Cell::Null,
+            since(client.age),
+            Cell::Null,
+            0u64,
+            0u64,
+            0u64,
+            pointer('c', client.pid),
+            link,
+            0u64,
+            "",
+            &client.application,
+            Cell::Null,
+            client.pid,
         ]
     };
     Table::new(CONNECTION).with(all.clients.iter().map(row))
@@ -136,14 +169,38 @@ fn place(host: &Host) -> (String, u16) {
 
 fn servers(all: &Snapshot) -> Table {
     let mut table = Table::new(CONNECTION);
-    let mut add = |user: &str, database: &str, state: &str, server: (i32, &Host, Duration), link: Option<&ClientReport>, prepared: Option<usize>| {
+    let mut add = |user: &str,
+                   database: &str,
+                   state: &str,
+                   server: (i32, &Host, Duration),
+                   link: Option<&ClientReport>,
+                   prepared: Option<usize>| {
         let (pid, host, age) = server;
         let (address, port) = place(host);
         let application = link.map_or("", |client| client.application.as_str());
         let link = link.map(|client| pointer('c', client.pid));
         table.rows.push(row![
-            "S", user, database, "none", state, address, port, Cell::Null, Cell::Null, since(age), Cell::Null, 0u64,
-            0u64, 0u64, pointer('s', pid), link, pid, "", application, prepared, pid,
+            "S",
+            user,
+            database,
+            "none",
+            state,
+            address,
+            port,
+            Cell::Null,
+            Cell::Null,
+            since(age),
+            Cell::Null,
+            0u64,
+            0u64,
+            0u64,
+            pointer('s', pid),
+            link,
+            pid,
+            "",
+            application,
+            prepared,
+            pid,
         ]);
     };
     for client in &all.clients {
@@ -174,10 +231,23 @@ fn databases(admin: &Admin, all: &Snapshot) -> Table {
         let paused = all.pools.iter().any(|((known, _), pool)| known == name && pool.report.paused);
         let pool = &database.pool;
         Some(row![
-            name, hosts.join(","), ports.first().copied(), database.server_database.as_ref().unwrap_or(name),
-            database.server_user.as_ref(), pool.size, pool.min_idle, 0u64, pool.lifetime.as_secs(),
-            mode_name(pool.mode), Cell::Null, 0u64, all.servers(|known, _| known == name), 0u64,
-            all.sessions(|known, _| known == name), paused, disabled.contains(name),
+            name,
+            hosts.join(","),
+            ports.first().copied(),
+            database.server_database.as_ref().unwrap_or(name),
+            database.server_user.as_ref(),
+            pool.size,
+            pool.min_idle,
+            0u64,
+            pool.lifetime.as_secs(),
+            mode_name(pool.mode),
+            Cell::Null,
+            0u64,
+            all.servers(|known, _| known == name),
+            0u64,
+            all.sessions(|known, _| known == name),
+            paused,
+            disabled.contains(name),
         ])
     };
     Table::new(columns).with(names.into_iter().filter_map(row))
@@ -192,8 +262,14 @@ fn users(all: &Snapshot) -> Table {
         let user = settings.users.get(name);
         let mode = user.and_then(|user| user.pool_mode).map(|mode: PoolMode| mode_name(mode));
         row![
-            name, user.and_then(|user| user.pool_size), Cell::Null, mode, 0u64, all.servers(|_, known| known == name),
-            user.and_then(|user| user.max_clients).unwrap_or(0), all.sessions(|_, known| known == name),
+            name,
+            user.and_then(|user| user.pool_size),
+            Cell::Null,
+            mode,
+            0u64,
+            all.servers(|_, known| known == name),
+            user.and_then(|user| user.max_clients).unwrap_or(0),
+            all.sessions(|_, known| known == name),
         ]
     };
     Table::new(columns).with(names.into_iter().map(row))
@@ -213,7 +289,8 @@ fn lists(all: &Snapshot) -> Table {
     let servers = all.servers(|_, _| true);
     let settings = &all.directory.settings;
     let users: BTreeSet<_> = settings.users.keys().chain(all.pools.keys().map(|(_, user)| user)).collect();
-    let databases: BTreeSet<_> = settings.databases.keys().chain(all.pools.keys().map(|(name, _)| name)).collect();
+    let databases: BTreeSet<_> =
+        settings.databases.keys().chain(all.pools.keys().map(|(name, _)| name)).collect();
     let items = [
         ("databases", databases.len()),
         ("users", users.len()),

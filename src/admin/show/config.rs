@@ -38,7 +38,8 @@ type Value = (&'static str, &'static str, String);
 
 fn top(settings: &Settings) -> Vec<Value> {
     let listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
-    let folder = settings.unix_socket_dir.as_ref().map_or("off".to_owned(), |folder| folder.display().to_string());
+    let folder =
+        settings.unix_socket_dir.as_ref().map_or("off".to_owned(), |folder| folder.display().to_string());
     vec![
         ("", "listen", listen.join(",")),
         ("", "unix_socket_dir", folder),

@@ -58,7 +58,8 @@ pub fn stats(admin: &Admin, all: &Snapshot) -> Table {
 /// Totals alone.
 pub fn totals_by_database(all: &Snapshot) -> Table {
     let now = all.by_database();
-    Table::new(PLAIN).with(now.iter().map(|(name, totals)| row![name].into_iter().chain(numbers(totals)).collect()))
+    Table::new(PLAIN)
+        .with(now.iter().map(|(name, totals)| row![name].into_iter().chain(numbers(totals)).collect()))
 }
 
 /// Averages alone.
