@@ -7,6 +7,8 @@
 //! 4. What can be answered here is; for the rest a server is leased from the [`pool`].
 //! 5. The server is brought to the session's settings and given the statements it lacks, in the same write.
 //! 6. [`session::relay`] brings the answers back, run by run, and gives the server back when the transaction ends.
+//!
+//! What happens on the way is counted in [`stats`]; [`admin`] shows it on the console and over HTTP, and gives orders.
 
 pub mod admin;
 pub mod app;

@@ -251,8 +251,8 @@ fn admin_kills_and_disables() {
     let (mut first, mut second) = (scene.client(), scene.client());
     assert_eq!(console.error("KILL_CLIENT 1234567890"), "22023");
     console.run(&format!("KILL_CLIENT {}", first.pid));
-    let told = first.until(b'Z').err();
-    assert!(told.is_some(), "the session ended");
+    let told = first.until(b'Z').expect("the session ends in words");
+    assert_eq!(fault(&told).sqlstate(), "57P01");
     assert_eq!(second.value("select 1"), "1");
     console.run(&format!("disable {}", scene.database.name));
     let mut refused = Client::dial(&scene.proxy.endpoint()).expect("it connects");
@@ -261,7 +261,7 @@ fn admin_kills_and_disables() {
     console.run(&format!("enable {}", scene.database.name));
     assert_eq!(scene.client().value("select 1"), "1");
     console.run(&format!("KILL {}", scene.database.name));
-    assert!(second.until(b'Z').is_err());
+    assert_eq!(fault(&second.until(b'Z').expect("the session ends in words")).sqlstate(), "57P01");
     console.run("RESUME");
     assert_eq!(scene.client().value("select 1"), "1");
 }

@@ -42,6 +42,7 @@ fn averages(totals: &Totals, time: Duration) -> impl Iterator<Item = Cell> {
     })
 }
 
+/// Totals and averages side by side.
 pub fn stats(admin: &Admin, all: &Snapshot) -> Table {
     let totals = COUNTED.iter().map(|(name, ..)| format!("total_{name}#"));
     let names: Vec<_> = totals.chain(COUNTED.iter().map(|(_, name, _)| format!("avg_{name}#"))).collect();
@@ -54,12 +55,14 @@ pub fn stats(admin: &Admin, all: &Snapshot) -> Table {
     Table::new(&format!("database {}", names.join(" "))).with(rows)
 }
 
+/// Totals alone.
 pub fn totals_by_database(all: &Snapshot) -> Table {
     let now = all.by_database();
     Table::new(PLAIN)
         .with(now.iter().map(|(name, totals)| row![name].into_iter().chain(numbers(totals)).collect()))
 }
 
+/// Averages alone.
 pub fn averages_by_database(admin: &Admin, all: &Snapshot) -> Table {
     let now = all.by_database();
     let (time, last) = admin.averages.last(&now);
