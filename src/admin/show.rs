@@ -19,8 +19,11 @@ use crate::wire::{Fault, emit};
 const CONNECTION: &str = "type user database replication state addr port# local_addr local_port# connect_time \
     request_time wait# wait_us# close_needed# ptr link remote_pid# tls application_name prepared_statements# id#";
 
+/// What is shown, and how its table is made.
+type Show = (&'static str, fn(&Admin, &Snapshot) -> Table);
+
 /// What can be shown, and how.
-const SHOWS: &[(&str, fn(&Admin, &Snapshot) -> Table)] = &[
+const SHOWS: &[Show] = &[
     ("VERSION", |_, _| Table::new("version").with([row![concat!("pgweir ", env!("CARGO_PKG_VERSION"))]])),
     ("POOLS", |_, all| pools(all)),
     ("CLIENTS", |_, all| clients(all)),

@@ -27,7 +27,7 @@ use crate::wire::{Fault, Severity};
 /// How many idle servers are looked at for one that already has the session's state.
 const STATE_SEARCH: usize = 8;
 /// A server idle for longer is asked whether it is still there before it is lent.
-const UNASKED: Duration = Duration::from_millis(50);
+const UNASKED: Duration = Duration::from_millis(1);
 /// Delay before connecting again after a failure: doubled each time, up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
@@ -356,7 +356,7 @@ impl Pool {
         let mut spoke = |server: &mut Box<Server>| server.socket.poll_read_ready(cx).is_ready();
         let talkers: Vec<_> = self.inner.borrow_mut().idle.extract_if(.., |server| spoke(server)).collect();
         for mut server in talkers {
-            if hear_out(&mut server) {
+            if server.hear_out() {
                 self.give_back(server);
             }
         }
@@ -421,26 +421,6 @@ impl Pool {
         drop(idle);
         self.keeper.borrow().wake_by_ref();
     }
-}
-
-/// Reads what an idle server said. Notices and parameter changes are no harm; anything else, or the end, is.
-fn hear_out(server: &mut Server) -> bool {
-    use crate::wire::frame::{Frame, back};
-    let mut buf = [0; 4096];
-    let mut cx = Context::from_waker(Waker::noop());
-    let Poll::Ready(read) = server.socket.poll_read(&mut cx, &mut buf) else { return true };
-    let mut said = match read {
-        Ok(n) if n > 0 => &buf[..n],
-        _ => return false,
-    };
-    while let Ok(Some(frame)) = Frame::peek(said) {
-        let harmless = matches!(frame.tag, back::NOTICE_RESPONSE | back::PARAMETER_STATUS);
-        if !harmless || frame.total > said.len() {
-            return false;
-        }
-        said = &said[frame.total..];
-    }
-    said.is_empty()
 }
 
 impl Inner {

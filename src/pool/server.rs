@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::budget::Share;
@@ -14,7 +15,7 @@ use super::queue::Pool;
 use super::state::State;
 use crate::config::settings::Host;
 use crate::wire::Socket;
-use crate::wire::frame::TxStatus;
+use crate::wire::frame::{Frame, TxStatus, back};
 
 /// A server: its socket, and what is known of the process at the other end.
 ///
@@ -139,6 +140,25 @@ impl Server {
     #[inline]
     pub fn expect(&mut self, expect: Expect) {
         self.expects.push_back(expect);
+    }
+
+    /// Reads what an idle server said. Notices and parameter changes are no harm; anything else, or the end, is.
+    pub(super) fn hear_out(&mut self) -> bool {
+        let mut buf = [0; 4096];
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(read) = self.socket.poll_read(&mut cx, &mut buf) else { return true };
+        let mut said = match read {
+            Ok(n) if n > 0 => &buf[..n],
+            _ => return false,
+        };
+        while let Ok(Some(frame)) = Frame::peek(said) {
+            let harmless = matches!(frame.tag, back::NOTICE_RESPONSE | back::PARAMETER_STATUS);
+            if !harmless || frame.total > said.len() {
+                return false;
+            }
+            said = &said[frame.total..];
+        }
+        said.is_empty()
     }
 
     /// The pool it belongs to.

@@ -6,8 +6,11 @@ use super::super::table::{Cell, Table, row};
 use super::super::{Admin, Snapshot};
 use crate::stats::Totals;
 
+/// Column of totals, column of averages, and where the number is.
+type Counted = (&'static str, &'static str, fn(&Totals) -> u64);
+
 /// What is counted: PgBouncer's name (without `total_` and `avg_`), and where it is found.
-const COUNTED: &[(&str, &str, fn(&Totals) -> u64)] = &[
+const COUNTED: &[Counted] = &[
     ("server_assignment_count", "server_assignment_count", |totals| totals.assignments),
     ("xact_count", "xact_count", |totals| totals.transactions),
     ("query_count", "query_count", |totals| totals.queries),
