@@ -22,8 +22,18 @@ fn proxied(query: &str) -> Option<(Database<'static>, Proxy)> {
 
 /// Ends every server session of a database; the number of them.
 fn kill_servers(database: &Database<'_>) -> String {
-    let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
-    Cluster::shared().superuser(&database.name).value(sql)
+    let mut superuser = Cluster::shared().superuser(&database.name);
+    let killed = superuser.value(
+        "select coalesce(string_agg(pid::text, ',') filter (where pg_terminate_backend(pid)), '') from pg_stat_activity \
+         where datname = current_database() and pid <> pg_backend_pid()",
+    );
+    // The signal was sent: they are dead when they are gone. Until then a server may still read a statement.
+    let left = format!("select count(*) from pg_stat_activity where pid = any('{{{killed}}}'::int[])");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while superuser.value(&left) != "0" {
+        assert!(Instant::now() < deadline, "the servers {killed} did not die");
+    }
+    killed.split(',').filter(|pid| !pid.is_empty()).count().to_string()
 }
 
 fn idle_servers(database: &Database<'_>) -> String {
