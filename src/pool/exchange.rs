@@ -62,8 +62,6 @@ pub enum Note {
     DiscardAll,
     /// The rows tell the session's true state (settings, pins).
     Probe,
-    /// The rows tell nothing; the server is clean when it succeeds.
-    Cleaning,
 }
 
 /// One answer that is still to come.

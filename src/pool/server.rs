@@ -50,6 +50,8 @@ pub struct Server {
     pub captured: Vec<Vec<u8>>,
     /// Something happened after which it cannot be used again.
     pub broken: bool,
+    /// It works, but nobody knows what state its session is in: to be closed instead of lent.
+    pub spoiled: bool,
     /// When it was last given back.
     pub idle_since: Instant,
     /// When the client's transaction, and its exchange, began.
@@ -116,6 +118,7 @@ impl Server {
             copy_in: false,
             captured: vec![],
             broken: false,
+            spoiled: false,
             idle_since: now,
             clock: Clock::default(),
             generation: pool.generation(),
@@ -127,6 +130,7 @@ impl Server {
     /// Whether another session may have it: nothing is under way, nothing is half sent or half read.
     pub fn is_clean(&self) -> bool {
         !self.broken
+            && !self.spoiled
             && self.tx == TxStatus::Idle
             && self.expects.is_empty()
             && self.out.is_empty()

@@ -32,6 +32,8 @@ const MAX_GREETINGS: usize = 1024;
 pub struct Admission {
     /// Its socket, between threads.
     pub socket: Detached,
+    /// What it sent ahead.
+    pub input: Vec<u8>,
     /// Where its servers are.
     pub target: Arc<Target>,
     /// When they go back.
@@ -50,7 +52,7 @@ pub struct Admission {
 
 /// Greets the client and serves it.
 pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
-    let Admission { socket, target, mode, settings, minor, pending, peer, share } = admission;
+    let Admission { socket, input, target, mode, settings, minor, pending, peer, share } = admission;
     let Ok(mut client) = socket.attach() else { return };
     let pool = worker.pool(target.clone());
     let greeting = greet(&worker, &pool, &target, settings).await;
@@ -89,7 +91,8 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
     params.iter().for_each(|(name, value)| emit::parameter_status(&mut out, name, value));
     emit::backend_key_data(&mut out, handle.pid, &handle.secret);
     emit::ready(&mut out, TxStatus::Idle);
-    let session = session(worker.clone(), handle.clone(), client, pool, mode, initial, functions, out);
+    let mut session = session(worker.clone(), handle.clone(), client, pool, mode, initial, functions, out);
+    session.input = input;
     tokio::task::spawn_local(async move {
         session.run().await;
         worker.unregister(&handle);

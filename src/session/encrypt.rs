@@ -15,15 +15,17 @@ impl Login<'_> {
     pub(super) async fn first_packet(&mut self) -> Result<Request, Ended> {
         let (mut tls_asked, mut gss_asked, mut fresh) = (false, false, true);
         loop {
-            let mut head = [0; 4];
-            self.socket.read_exact(&mut head).await?;
-            if std::mem::take(&mut fresh) && head[0] == TLS_HANDSHAKE && self.offers_tls() {
-                self.direct_tls(&head).await?;
+            self.fill(4).await?;
+            if std::mem::take(&mut fresh) && self.inbox[0] == TLS_HANDSHAKE && self.offers_tls() {
+                let hello = std::mem::take(&mut self.inbox);
+                self.direct_tls(&hello).await?;
                 continue;
             }
-            let mut body = vec![0; startup::packet_length(head)? - 4];
-            self.socket.read_exact(&mut body).await?;
-            match startup::parse(&body)? {
+            let head = [self.inbox[0], self.inbox[1], self.inbox[2], self.inbox[3]];
+            let length = startup::packet_length(head)?;
+            self.fill(length).await?;
+            let packet: Vec<u8> = self.inbox.drain(..length).collect();
+            match startup::parse(&packet[4..])? {
                 Request::Tls if tls_asked => return Err(asked_again("5679")),
                 Request::GssEnc if gss_asked => return Err(asked_again("5680")),
                 Request::Tls => {
@@ -61,7 +63,7 @@ impl Login<'_> {
     /// Answers a request. Bytes that came with it cannot have been meant as plain text by an honest client, nor be
     /// taken for encrypted ones (CVE-2021-23214).
     async fn answer(&mut self, byte: &[u8], request: &str) -> Result<(), Ended> {
-        let early = self.socket.take_early_bytes();
+        let early = self.socket.take_early_bytes() || !self.inbox.is_empty();
         self.socket.write_all(byte).await?;
         if !early {
             return Ok(());

@@ -24,6 +24,9 @@ use crate::wire::{Fault, Socket, emit};
 /// The longest password message that is accepted (IAM tokens fit).
 const MAX_PASSWORD: usize = 65_536;
 
+/// How much is read at once.
+const READ: usize = 1024;
+
 /// What a login came to.
 #[derive(Debug)]
 pub enum Outcome {
@@ -65,7 +68,7 @@ pub async fn login(
     peer: String,
 ) -> Outcome {
     let addr = peer.parse::<SocketAddr>().ok().map(|peer| peer.ip());
-    let mut login = Login { directory, socket, addr };
+    let mut login = Login { directory, socket, inbox: vec![], addr };
     match login.run(clients, peer).await {
         Ok(Proven::Client(make)) => match login.socket.detach() {
             Ok(socket) => Outcome::Admitted(Box::new(make(socket))),
@@ -114,6 +117,8 @@ impl From<io::Error> for Ended {
 pub(super) struct Login<'a> {
     pub(super) directory: &'a Arc<Directory>,
     pub(super) socket: Socket,
+    /// Bytes of the client that were read and not yet taken.
+    pub(super) inbox: Vec<u8>,
     addr: Option<IpAddr>,
 }
 
@@ -163,8 +168,10 @@ impl Login<'_> {
         key.into_iter().for_each(|key| learn(&target, key));
         let minor = startup.spoken_minor();
         let settings = asked.settings;
+        let input = std::mem::take(&mut self.inbox);
         Ok(Proven::Client(Box::new(move |socket| Admission {
             socket,
+            input,
             target,
             mode,
             settings,
@@ -307,20 +314,35 @@ impl Login<'_> {
 
     /// The body of the client's next message, which must be of type `p`.
     async fn password(&mut self) -> Result<Vec<u8>, Ended> {
-        let mut head = [0; HEADER];
-        self.socket.read_exact(&mut head).await?;
-        if head[0] != front::PASSWORD {
-            return Err(
-                Fault::protocol(format!("expected password response, got message type {}", head[0])).into()
-            );
+        self.fill(HEADER).await?;
+        if self.inbox[0] != front::PASSWORD {
+            return Err(Fault::protocol(format!(
+                "expected password response, got message type {}",
+                self.inbox[0]
+            ))
+            .into());
         }
-        let frame = Frame::peek(&head).map_err(Fault::from)?.ok_or_else(malformed)?;
+        let frame = Frame::peek(&self.inbox).map_err(Fault::from)?.ok_or_else(malformed)?;
         if frame.total > MAX_PASSWORD {
             return Err(Fault::protocol("invalid message length").into());
         }
-        let mut body = vec![0; frame.total - HEADER];
-        self.socket.read_exact(&mut body).await?;
+        self.fill(frame.total).await?;
+        let body = self.inbox[HEADER..frame.total].to_vec();
+        self.inbox.drain(..frame.total);
         Ok(body)
+    }
+
+    /// Reads until at least `length` bytes of the client are there.
+    pub(super) async fn fill(&mut self, length: usize) -> io::Result<()> {
+        let mut buf = [0; READ];
+        while self.inbox.len() < length {
+            let n = std::future::poll_fn(|cx| self.socket.poll_read(cx, &mut buf)).await?;
+            if n == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.inbox.extend_from_slice(&buf[..n]);
+        }
+        Ok(())
     }
 }
 

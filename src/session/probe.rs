@@ -59,6 +59,8 @@ impl Session {
         server.captured.clear();
         emit::query(&mut server.out, &sql);
         server.expect(Expect::ours(Kind::Query, Note::Probe));
+        // What was reset must be put back before anything else runs.
+        self.settling |= !self.initial.settings().is_empty();
         if after.contains(Effects::DISCARD) {
             server.unnamed = 0;
         }
@@ -97,6 +99,8 @@ impl Session {
         }
         let state = self.worker.states.intern(settings);
         self.set_state(state);
+        self.settling = false;
+        self.settle();
     }
 
     /// Remembers names of custom settings (`a.b`) that a text mentions, as words or inside strings.

@@ -344,7 +344,11 @@ impl Session {
                 self.unnamed = None;
             }
             Note::Set(..) => self.after |= Effects::SETTING,
-            Note::Probe | Note::Cleaning => server.broken = true,
+            Note::Probe => {
+                // Cancelled, or out of time: what the session has there stays unknown, so nobody gets this server.
+                server.spoiled = true;
+                self.settling = false;
+            }
             _ => {}
         }
     }
@@ -373,6 +377,11 @@ impl Session {
     fn close_exchange(&mut self) {
         self.end_light_batch();
         let Some(server) = &self.server else { return };
+        if server.spoiled && server.tx == TxStatus::Idle && server.expects.is_empty() {
+            *self.handle.server.borrow_mut() = None;
+            self.server = None;
+            return;
+        }
         if server.tx == TxStatus::Idle && server.expects.is_empty() && !server.broken && !self.batch_open {
             if self.after.is_empty() {
                 return self.release_if_free();

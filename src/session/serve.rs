@@ -239,14 +239,21 @@ impl Session {
         *self.handle.server.borrow_mut() = Some(server.shared.clone());
         let server = self.server.insert(server);
         server.clock = Clock::default();
+        self.settle();
+        let Some(server) = &mut self.server else { return };
+        if let Some(begin) = self.held_begin.take() {
+            emit::query(&mut server.out, &begin);
+            server.expect(Expect::ours(Kind::Query, Note::None));
+        }
+    }
+
+    /// Brings the server in hand to the session's state.
+    pub(super) fn settle(&mut self) {
+        let Some(server) = &mut self.server else { return };
         if let Some(difference) = state::difference(&server.state, &self.state) {
             emit::query(&mut server.out, &difference.sql);
             server.expect(Expect::ours(Kind::Query, Note::Settling(self.state.clone())));
             self.settling = difference.guarded;
-        }
-        if let Some(begin) = self.held_begin.take() {
-            emit::query(&mut server.out, &begin);
-            server.expect(Expect::ours(Kind::Query, Note::None));
         }
     }
 
