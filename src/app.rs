@@ -40,7 +40,9 @@ pub fn start(arguments: RunArgs, loaded: Loaded) -> ExitCode {
 
 fn log(settings: &Settings) {
     let filter = tracing_subscriber::EnvFilter::new(&settings.log.level);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
     let _ = if settings.log.json { builder.json().try_init() } else { builder.with_target(false).try_init() };
 }
 

@@ -27,7 +27,7 @@ use crate::wire::{Fault, Severity};
 /// How many idle servers are looked at for one that already has the session's state.
 const STATE_SEARCH: usize = 8;
 /// A server idle for longer is asked whether it is still there before it is lent.
-const UNASKED: Duration = Duration::from_millis(1);
+const UNASKED: Duration = Duration::from_millis(5);
 /// Delay before connecting again after a failure: doubled each time, up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(15);

@@ -32,7 +32,11 @@ dir=$1; shift
 server=$!
 cat >/dev/null
 kill -QUIT $server 2>/dev/null
+# A server that was just starting may not have heard it.
+(sleep 2; kill -QUIT $server; sleep 3; kill -KILL $server) >/dev/null 2>&1 &
+again=$!
 wait $server
+kill $again 2>/dev/null
 rm -rf "$dir"
 "#;
 
