@@ -148,7 +148,6 @@ impl Session {
         self.handle.waker.borrow_mut().clone_from(cx.waker());
         loop {
             match self.turn(cx) {
-                Ok(true) if self.end.is_none() => {}
                 Ok(true) => {}
                 Ok(false) => return self.rest(cx),
                 Err(_) => return Poll::Ready(End::Broken),
@@ -172,9 +171,20 @@ impl Session {
         }
         progress |= self.obey();
         progress |= self.poll_ticket(cx);
-        progress |= self.poll_server(cx)?;
+        let answered = self.poll_server(cx)?;
         progress |= self.poll_client(cx)?;
-        Ok(progress)
+        // The common end of a transaction: nothing is left that another round could move.
+        Ok(progress || answered && !self.waits_for_client_only())
+    }
+
+    fn waits_for_client_only(&self) -> bool {
+        self.server.is_none()
+            && self.ticket.is_none()
+            && self.out.is_empty()
+            && self.input.is_empty()
+            && self.end.is_none()
+            && self.handle.request.get().is_none()
+            && self.client.is_flushed()
     }
 
     fn poll_out(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
