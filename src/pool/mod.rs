@@ -10,6 +10,7 @@ pub mod budget;
 pub mod connect;
 pub mod encrypt;
 pub mod exchange;
+pub mod listener;
 pub mod prepared;
 pub mod server;
 pub mod state;

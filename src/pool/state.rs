@@ -192,12 +192,17 @@ pub fn quote_name(out: &mut Vec<u8>, name: &[u8]) {
         if at > 0 {
             out.push(b'.');
         }
-        out.push(b'"');
-        for byte in part {
-            out.extend_from_slice(if *byte == b'"' { b"\"\"" } else { std::slice::from_ref(byte) });
-        }
-        out.push(b'"');
+        quote_identifier(out, part);
     }
+}
+
+/// Appends `name` as a quoted identifier.
+pub fn quote_identifier(out: &mut Vec<u8>, name: &[u8]) {
+    out.push(b'"');
+    for byte in name {
+        out.extend_from_slice(if *byte == b'"' { b"\"\"" } else { std::slice::from_ref(byte) });
+    }
+    out.push(b'"');
 }
 
 /// Appends `value` as a string literal that means the same whatever `standard_conforming_strings` is.

@@ -15,6 +15,7 @@ use crate::catalog::{FUNCTIONS, SessionFunctions};
 use crate::config::settings::{Host, Limits};
 use crate::pool::ask::ask;
 use crate::pool::budget::Budget;
+use crate::pool::listener::Listener;
 use crate::pool::state::States;
 use crate::pool::{Pool, PoolReport, Target};
 use crate::session::admit::{self, Admission};
@@ -176,6 +177,9 @@ impl Shared {
     }
 }
 
+/// Servers that listen, by database and the `client_encoding` that sessions asked for.
+type Listeners = HashMap<(String, Option<Box<[u8]>>), Rc<Listener>>;
+
 /// A data-plane thread's own things. Lives on one thread; nothing in it is locked.
 pub struct Worker {
     /// States of sessions and servers.
@@ -186,6 +190,7 @@ pub struct Worker {
     statements: RefCell<Statements>,
     scratch: Cell<Vec<u8>>,
     pools: RefCell<HashMap<(String, String), Rc<Pool>>>,
+    listeners: RefCell<Listeners>,
     functions: RefCell<HashMap<String, Rc<RefCell<SessionFunctions>>>>,
     sessions: RefCell<Slab<Rc<Handle>>>,
     count: Arc<AtomicUsize>,
@@ -257,6 +262,7 @@ impl Worker {
             statements: RefCell::new(Statements::new(STATEMENTS)),
             scratch: Cell::new(vec![0; SCRATCH]),
             pools: RefCell::default(),
+            listeners: RefCell::default(),
             functions: RefCell::default(),
             sessions: RefCell::default(),
             count,
@@ -373,6 +379,15 @@ impl Worker {
             pools: self.pools.borrow().values().map(|pool| (pool.target(), pool.report())).collect(),
             clients: self.sessions.borrow().iter().map(|(_, session)| client(session)).collect(),
         }
+    }
+
+    /// The server that listens for sessions of the pool's database that have asked for this `client_encoding`.
+    pub(crate) fn listener(&self, pool: &Pool, encoding: Option<Box<[u8]>>) -> Rc<Listener> {
+        let target = pool.target();
+        let limit = self.limits().max_held_message;
+        let mut listeners = self.listeners.borrow_mut();
+        let key = (target.database.clone(), encoding.clone());
+        listeners.entry(key).or_insert_with(|| Listener::new(target, encoding, limit)).clone()
     }
 
     /// The pool for `target`, made when it is the first time.

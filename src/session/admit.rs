@@ -128,6 +128,7 @@ fn session(
         initial: initial.clone(),
         functions,
         listening: false,
+        listens: None,
         std_strings: true,
         names: HashMap::default(),
         unnamed: None,

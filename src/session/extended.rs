@@ -37,8 +37,11 @@ impl Session {
         else {
             return self.malformed(frame, bytes, Kind::Parse);
         };
-        self.batch_open = true;
         let statement = self.intern(tail);
+        if !self.batch_open && self.listens_on_server(statement.effects) {
+            self.set_up_channels();
+        }
+        self.batch_open = true;
         if let Some(fault) = self.refused_effects(statement.effects) {
             self.pool.stats().error(&fault.sqlstate);
             self.fail_parse(&fault);
@@ -151,9 +154,16 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
+        let named = self.names.get(significant(name)).filter(|_| !name.is_empty()).cloned();
+        let meant = named.as_ref().map(|named| &named.statement).or(self.unnamed.as_ref()).cloned();
+        if let Some(statement) = meant.filter(|meant| !meant.effects.is_empty())
+            && let Form::Parse(text) = &statement.prepared.form
+            && let Some(flow) = self.listening_first(text, statement.effects)
+        {
+            return flow;
+        }
         self.batch_open = true;
         self.batch.heavy = true;
-        let named = self.names.get(significant(name)).filter(|_| !name.is_empty()).cloned();
         let statement = if name.is_empty() {
             self.bring_unnamed()
         } else {

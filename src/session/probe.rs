@@ -8,6 +8,7 @@
 use super::serve::Session;
 use super::simple::{PROBED, UNPINNING};
 use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::listener::Channels;
 use crate::pool::state::{Settings, quote_literal};
 use crate::sql::Effects;
 use crate::wire::emit;
@@ -28,7 +29,7 @@ const PROBE: &[u8] = b"SELECT name, setting FROM pg_catalog.pg_settings \
  UNION ALL SELECT '#advisory', '' WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_locks \
  WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) \
  UNION ALL SELECT '#hold', '' WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_cursors WHERE is_holdable) \
- UNION ALL SELECT '#listen', '' WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_listening_channels())";
+ UNION ALL SELECT '#listen', channel FROM pg_catalog.pg_listening_channels() AS channel";
 
 impl Session {
     /// Sends the probe if the transaction that just ended may have left something.
@@ -38,8 +39,9 @@ impl Session {
         if after.contains(Effects::DDL) {
             self.read_functions_again();
         }
+        let channels = self.channels_may_have_changed(after);
         let Some(server) = &mut self.server else { return };
-        if !after.intersects(wanted) {
+        if !after.intersects(wanted) && !channels {
             return;
         }
         let mut sql = PROBE.to_vec();
@@ -59,8 +61,8 @@ impl Session {
         server.captured.clear();
         emit::query(&mut server.out, &sql);
         server.expect(Expect::ours(Kind::Query, Note::Probe));
-        // What was reset must be put back before anything else runs.
-        self.settling |= !self.initial.settings().is_empty();
+        // What was reset must be put back, and channels taken off the server, before anything else runs.
+        self.settling |= channels || !self.initial.settings().is_empty();
         if after.contains(Effects::DISCARD) {
             server.unnamed = 0;
         }
@@ -78,7 +80,7 @@ impl Session {
     pub(super) fn probed(&mut self) {
         let Some(server) = &mut self.server else { return };
         let rows = std::mem::take(&mut server.captured);
-        let mut settings = Settings::new();
+        let (mut settings, mut heard) = (Settings::new(), Channels::new());
         let before = self.pins.clone();
         self.pins.retain(|pin| *pin == "load");
         for (name, value) in rows.iter().filter_map(|row| pair(&row[HEADER..])) {
@@ -86,12 +88,15 @@ impl Session {
                 b"#temp" => self.pins.push("temporary object"),
                 b"#advisory" => self.pins.push("advisory lock"),
                 b"#hold" => self.pins.push("cursor with hold"),
-                b"#listen" => self.pins.push("listen"),
+                b"#listen" => heard.push(value.into()),
                 name => drop(settings.insert(name.to_ascii_lowercase().into(), value.into())),
             }
         }
-        self.listening = self.pins.contains(&"listen");
         server.state = self.worker.states.intern(settings.clone());
+        self.listening = self.listened(heard);
+        if self.listening {
+            self.pins.push("listen");
+        }
         self.pins.iter().filter(|pin| !before.contains(pin)).for_each(|pin| self.pool.stats().pinned(pin));
         // What was reset goes back to what the client asked for at login, which the server cannot know.
         for (name, value) in self.initial.settings() {

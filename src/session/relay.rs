@@ -148,9 +148,17 @@ impl Session {
         if let Some(verdict) = self.followed(tag) {
             return verdict;
         }
+        if !ours && matches!(tag, back::COMMAND_COMPLETE | back::ERROR_RESPONSE) {
+            self.note_end(tag == back::ERROR_RESPONSE || &whole[HEADER..] == b"ROLLBACK\0");
+        }
         let Some(server) = &mut self.server else { return Verdict::Forward };
         match tag {
-            back::READY_FOR_QUERY => self.ready(whole),
+            back::READY_FOR_QUERY => {
+                self.ready(whole);
+                if !ours && self.ready_waits() {
+                    return Verdict::Swallow;
+                }
+            }
             back::ERROR_RESPONSE => return self.error(whole),
             back::PARSE_COMPLETE | back::BIND_COMPLETE | back::CLOSE_COMPLETE | back::PORTAL_SUSPENDED => {
                 self.done()
@@ -159,7 +167,7 @@ impl Session {
             back::COMMAND_COMPLETE | back::EMPTY_QUERY_RESPONSE if kind == Kind::Execute => self.done(),
             back::COPY_IN_RESPONSE => self.copy_in_begins(),
             back::DATA_ROW if ours => server.captured.push(whole.to_vec()),
-            back::NOTIFICATION_RESPONSE => return self.notification(),
+            back::NOTIFICATION_RESPONSE => return self.notification(whole),
             back::PARAMETER_STATUS => return if settling { Verdict::Swallow } else { Verdict::Forward },
             _ => {}
         }
@@ -183,15 +191,15 @@ impl Session {
     }
 
     /// Notifications are for sessions that listen.
-    fn notification(&self) -> Verdict {
-        let listens = self.listening || self.mode == PoolMode::Session;
+    fn notification(&self, whole: &[u8]) -> Verdict {
+        let listens = self.mode == PoolMode::Session || self.listening && !self.hears(whole);
         if listens { Verdict::Forward } else { Verdict::Swallow }
     }
 
     /// Something that answers nothing: news of the server's own.
     fn unasked(&mut self, tag: u8, whole: &[u8]) -> Verdict {
         if tag == back::NOTIFICATION_RESPONSE {
-            return self.notification();
+            return self.notification(whole);
         }
         if tag == back::ERROR_RESPONSE
             && let Some(server) = &mut self.server
@@ -348,6 +356,7 @@ impl Session {
                 // Cancelled, or out of time: what the session has there stays unknown, so nobody gets this server.
                 server.spoiled = true;
                 self.settling = false;
+                self.listened_to_what();
             }
             _ => {}
         }

@@ -6,6 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::listen::Listens;
 use super::statement::{Named, Statement};
 use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
@@ -19,7 +20,7 @@ use crate::wire::frame::TxStatus;
 use crate::wire::{Fault, Severity, Socket, emit};
 
 /// Bytes waiting for a slow peer beyond which the other side is not read.
-const BACKLOG: usize = 256 * 1024;
+pub(super) const BACKLOG: usize = 256 * 1024;
 /// A buffer larger than this is not kept when it is empty.
 pub(super) const KEPT: usize = 16 * 1024;
 
@@ -111,6 +112,8 @@ pub struct Session {
     pub(super) functions: Rc<RefCell<SessionFunctions>>,
     /// It may have listened: notifications are for it.
     pub(super) listening: bool,
+    /// What it hears by the worker's listener.
+    pub(super) listens: Option<Box<Listens>>,
     pub(super) std_strings: bool,
     pub(super) names: HashMap<Box<[u8]>, Named, foldhash::fast::RandomState>,
     pub(super) unnamed: Option<Rc<Statement>>,
@@ -171,6 +174,7 @@ impl Session {
         }
         progress |= self.obey();
         progress |= self.poll_ticket(cx);
+        progress |= self.poll_listening(cx);
         let answered = self.poll_server(cx)?;
         progress |= self.poll_client(cx)?;
         // The common end of a transaction: nothing is left that another round could move.
@@ -180,6 +184,7 @@ impl Session {
     fn waits_for_client_only(&self) -> bool {
         self.server.is_none()
             && self.ticket.is_none()
+            && self.listens.is_none()
             && self.out.is_empty()
             && self.input.is_empty()
             && self.end.is_none()
@@ -219,6 +224,7 @@ impl Session {
     fn at_rest(&self) -> bool {
         let idle = |server: &Server| server.tx == TxStatus::Idle && server.expects.is_empty();
         self.ticket.is_none()
+            && !self.waits_for_listener()
             && self.held_begin.is_none()
             && self.input.is_empty()
             && self.server.as_deref().is_none_or(idle)
@@ -277,6 +283,7 @@ impl Session {
         }
         self.pool.stats().error(&fault.sqlstate);
         fault.emit(&mut self.out);
+        self.listened_to_nothing();
         self.skip_cycle();
     }
 
@@ -288,7 +295,7 @@ impl Session {
     }
 
     fn poll_client(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let waits = self.ticket.is_some() || self.settling || self.leaving;
+        let waits = self.is_held_up() || self.leaving;
         let full = self.server.as_ref().is_some_and(|server| server.out.len() >= BACKLOG);
         if full || self.out.len() >= BACKLOG || (waits && self.input.len() >= BACKLOG) {
             return Ok(false);
@@ -296,7 +303,7 @@ impl Session {
         if !waits && !self.input.is_empty() {
             let input = std::mem::take(&mut self.input);
             let taken = self.take(&input);
-            let blocked = self.ticket.is_some() || self.settling || self.leaving;
+            let blocked = self.is_held_up() || self.leaving;
             self.keep(input, taken);
             if taken > 0 || blocked {
                 return Ok(true);
@@ -306,6 +313,11 @@ impl Session {
             return Ok(false);
         }
         self.read_client(cx, waits)
+    }
+
+    /// The client's next message must wait.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.ticket.is_some() || self.settling || self.waits_for_listener()
     }
 
     fn keep(&mut self, mut input: Vec<u8>, taken: usize) {

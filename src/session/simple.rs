@@ -29,8 +29,7 @@ pub(super) const UNPINNING: Effects =
     Effects::ADVISORY_UNLOCK.union(Effects::CLOSE).union(Effects::UNLISTEN).union(Effects::DDL);
 
 /// Effects that leave what cannot follow the session.
-const PINNING: Effects =
-    Effects::TEMP.union(Effects::ADVISORY).union(Effects::HOLD).union(Effects::LOAD).union(Effects::LISTEN);
+const PINNING: Effects = Effects::TEMP.union(Effects::ADVISORY).union(Effects::HOLD).union(Effects::LOAD);
 
 /// Effects that need more than to be remembered.
 const ACTIVE: Effects = Effects::BEGIN
@@ -84,6 +83,9 @@ impl Session {
         if let Some(flow) = self.answered_here(whole, text, summary) {
             return flow;
         }
+        if let Some(flow) = self.listening_first(text, summary.effects) {
+            return flow;
+        }
         if self.server.is_none() {
             return Flow::Server;
         }
@@ -111,7 +113,8 @@ impl Session {
         if effects.intersects(Effects::SETTING.union(Effects::OPAQUE)) {
             self.touch_custom_names(text);
         }
-        self.listening |= effects.intersects(Effects::LISTEN.union(Effects::OPAQUE));
+        let alone = effects.contains(Effects::LISTEN) && self.listens_alone();
+        self.listening |= alone || effects.contains(Effects::OPAQUE);
         if effects.contains(Effects::LOAD) && !self.pins.contains(&"load") {
             self.pins.push("load");
             self.pool.stats().pinned("load");
@@ -208,6 +211,7 @@ impl Session {
         self.names.clear();
         self.unnamed = None;
         self.touched.clear();
+        self.listens_no_more();
         self.pins.retain(|pin| *pin == "load");
         self.set_state(self.initial.clone());
     }

@@ -16,6 +16,8 @@ pub(super) enum Flow {
     More,
     /// It cannot be answered without a server.
     Server,
+    /// It must wait until something else has happened: it is looked at again then.
+    Later,
 }
 
 impl Session {
@@ -26,7 +28,7 @@ impl Session {
             if self.end.is_some() || self.leaving {
                 return bytes.len();
             }
-            if self.ticket.is_some() || self.settling {
+            if self.is_held_up() {
                 break;
             }
             match self.take_one(&bytes[at..]) {
@@ -34,7 +36,7 @@ impl Session {
                     at += taken;
                     self.unused = false;
                 }
-                Flow::More => break,
+                Flow::More | Flow::Later => break,
                 Flow::Server => self.want_server(),
             }
         }

@@ -73,6 +73,8 @@ effects! {
     NO_TX = 23;
     /// Changes definitions or privileges, or truncates: may invalidate plans.
     DDL = 24;
+    /// Reads what the session listens to: `pg_listening_channels`.
+    CHANNELS = 25;
 }
 
 impl Effects {

@@ -73,6 +73,7 @@ pub(super) fn mention(name: &[u8]) -> Effects {
         // An UPDATE of this view sets; reading it is too rare to be told apart.
         b"pg_settings" => Effects::SETTING,
         b"ts_stat" => Effects::OPAQUE,
+        b"pg_listening_channels" => Effects::CHANNELS,
         _ => prefix_mention(name),
     }
 }
@@ -107,6 +108,7 @@ const EXACT: &[&[u8]] = &[
     b"set_limit",
     b"pg_settings",
     b"ts_stat",
+    b"pg_listening_channels",
 ];
 
 /// Beginnings of words that need a closer look, whatever their length from there on.

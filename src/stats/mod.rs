@@ -117,6 +117,8 @@ counters! {
     client_logins,
     /// Clients that proved who they are and were refused all the same.
     client_logins_refused,
+    /// Notifications passed on to sessions that share a listening server.
+    notifications,
     /// Cancels passed on to servers or carried out in the line.
     cancels,
 }

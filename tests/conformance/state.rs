@@ -1103,7 +1103,6 @@ fn channels_and_payloads() {
 }
 
 #[test]
-#[ignore = "listeners are pinned; one listening server for all is not built yet"]
 fn two_listeners() {
     case("59", "every listener hears, in order; a listener works meanwhile")
         .pool("pool_size=2")
