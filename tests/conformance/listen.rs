@@ -172,8 +172,7 @@ fn forty_listeners_on_one_server() {
     let servers: u32 = Cluster::shared().superuser(&database.name).value(servers).parse().expect("a number");
     assert!(servers <= 3, "two servers of the pool and one that listens, not {servers}");
     drop(listeners);
-    let left =
-        "select count(*) from pg_stat_activity where datname = current_database() and query like 'UNLISTEN%'";
+    let left = r#"select count(*) from pg_stat_activity where datname = current_database() and query like 'UNLISTEN "ch"%'"#;
     eventually("nobody is listened for any more", || {
         Cluster::shared().superuser(&database.name).value(left) == "1"
     });
