@@ -6,6 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::replication::Replication;
 use super::statement::{Named, Statement};
 use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
@@ -40,6 +41,8 @@ pub struct Handle {
     pub peer: String,
     /// When it logged in.
     pub born: std::time::Instant,
+    /// Its connection is one of replication.
+    pub replication: Option<Replication>,
     /// The server in its hands.
     pub server: RefCell<Option<Rc<Shared>>>,
     /// It stands in line for a server.
