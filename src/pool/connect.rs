@@ -173,12 +173,7 @@ async fn login(target: &Arc<Target>, host: &Host, params: &Params) -> Result<Con
     Err(told.unwrap_or_else(garbled))
 }
 
-async fn login_by(
-    target: &Arc<Target>,
-    host: &Host,
-    params: &Params,
-    way: Way,
-) -> Result<Connected, Failed> {
+async fn login_by(target: &Arc<Target>, host: &Host, params: &Params, way: Way) -> Result<Connected, Failed> {
     let final_ = |fault| Failed { fault, other_way: false };
     let broken =
         |error: io::Error| Fault::error("08001", format!("cannot connect to {}: {error}", Shown(host)));

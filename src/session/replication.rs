@@ -227,7 +227,7 @@ impl Relay {
                 self.down.over = n == 0;
                 self.down.held.extend_from_slice(&scratch[..passed]);
                 self.stats.sent.add(passed as u64);
-                if passed < n {
+                if self.draining && self.heads.may_end_here() {
                     self.say_goodbye();
                 }
             }

@@ -7,6 +7,7 @@ mod copy;
 mod extended;
 mod faults;
 mod pools;
+mod replication;
 mod simple;
 mod startup;
 mod state;
