@@ -11,6 +11,7 @@ pub mod connect;
 pub mod encrypt;
 pub mod exchange;
 pub mod prepared;
+pub mod sequences;
 pub mod server;
 pub mod state;
 pub mod target;

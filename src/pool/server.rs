@@ -12,6 +12,7 @@ use super::encrypt::Connector;
 use super::exchange::{Exchanges, Expect};
 use super::prepared::OnServer;
 use super::queue::Pool;
+use super::sequences::Memory;
 use super::state::State;
 use crate::config::settings::Host;
 use crate::wire::Socket;
@@ -32,6 +33,8 @@ pub struct Server {
     pub prepared: OnServer,
     /// The unnamed statement, if it is one that we know; 0: none or unknown.
     pub unnamed: u64,
+    /// Whose values of sequences it may remember.
+    pub sequences: Memory,
     /// Answers to come.
     pub expects: Exchanges,
     /// Transaction status as last told.
@@ -109,6 +112,7 @@ impl Server {
             state,
             prepared: OnServer::new(pool.target().prepared_limit),
             unnamed: 0,
+            sequences: Memory::default(),
             expects: Exchanges::new(),
             tx: TxStatus::Idle,
             out: vec![],

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::replication::{self, Replication};
 use super::serve::{Handle, Session};
+use super::statement::fresh_id;
 use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
 use crate::pool::budget::Share;
@@ -162,6 +163,8 @@ fn session(
         after: Effects::EMPTY,
         touched: vec![],
         pins: vec![],
+        number: fresh_id(),
+        last_server: 0,
         leaving: false,
         eof: false,
         end: None,
@@ -244,7 +247,7 @@ async fn welcome(pool: &Rc<Pool>) -> Result<Params, Fault> {
 }
 
 async fn wait(pool: &Rc<Pool>) -> Result<Box<Server>, Fault> {
-    if let Some(server) = pool.try_lease(&pool.base_state()) {
+    if let Some(server) = pool.try_lease(&pool.base_state(), None) {
         return Ok(server);
     }
     let ticket = pool.enqueue()?;

@@ -64,6 +64,7 @@ async fn clean(mut server: Box<Server>, dirty: bool) {
     if dirty {
         server.prepared.clear();
         server.unnamed = 0;
+        server.sequences.clear();
         server.state = server.pool().base_state();
     }
     server.pool().clone().give_back(server);

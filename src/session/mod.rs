@@ -21,6 +21,7 @@ pub mod statement;
 pub mod upstream;
 
 mod extended;
+mod sequences;
 mod simple;
 
 pub use serve::{Handle, Session};

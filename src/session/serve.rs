@@ -135,6 +135,10 @@ pub struct Session {
     /// Custom settings that the session's texts name.
     pub(super) touched: Vec<Box<[u8]>>,
     pub(super) pins: Pins,
+    /// Names the session; never used twice in a process.
+    pub(super) number: u64,
+    /// The server that ran its last transaction.
+    pub(super) last_server: u64,
     pub(super) leaving: bool,
     pub(super) eof: bool,
     pub(super) end: Option<End>,
@@ -253,6 +257,7 @@ impl Session {
         let server = self.server.insert(server);
         server.clock = Clock::default();
         self.settle();
+        self.enter_server();
         let Some(server) = &mut self.server else { return };
         if let Some(begin) = self.held_begin.take() {
             emit::query(&mut server.out, &begin);

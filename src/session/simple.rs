@@ -111,6 +111,9 @@ impl Session {
         if effects.intersects(Effects::SETTING.union(Effects::OPAQUE)) {
             self.touch_custom_names(text);
         }
+        if effects.contains(Effects::SEQUENCE) {
+            self.asks_sequences(text);
+        }
         self.listening |= effects.intersects(Effects::LISTEN.union(Effects::OPAQUE));
         if effects.contains(Effects::LOAD) && !self.pins.contains(&"load") {
             self.pins.push("load");
@@ -208,6 +211,8 @@ impl Session {
         self.names.clear();
         self.unnamed = None;
         self.touched.clear();
+        // What sequences gave to it is not its own any more.
+        self.last_server = 0;
         self.pins.retain(|pin| *pin == "load");
         self.set_state(self.initial.clone());
     }
