@@ -98,6 +98,8 @@ pub struct Shared {
     pub secret: Box<[u8]>,
     /// Cancels on their way to it: it is not lent while there are any.
     pub cancels: Cell<u32>,
+    /// It works for pgweir: the client's statement has not begun, or has ended.
+    pub own: Cell<bool>,
     /// When it connected.
     pub born: Instant,
 }
@@ -108,7 +110,15 @@ impl Server {
         let Connected { socket, host, tls, pid, secret, .. } = connected;
         Server {
             socket,
-            shared: Rc::new(Shared { host, tls, pid, secret, cancels: Cell::new(0), born: now }),
+            shared: Rc::new(Shared {
+                host,
+                tls,
+                pid,
+                secret,
+                cancels: Cell::new(0),
+                own: Cell::new(false),
+                born: now,
+            }),
             state,
             prepared: OnServer::new(pool.target().prepared_limit),
             unnamed: 0,
@@ -147,6 +157,9 @@ impl Server {
     /// Announces an answer to come.
     #[inline]
     pub fn expect(&mut self, expect: Expect) {
+        if self.expects.is_empty() {
+            self.shared.own.set(expect.ours);
+        }
         self.expects.push_back(expect);
     }
 

@@ -317,13 +317,9 @@ impl Worker {
             session.request.set(Some(Request::Cancel));
             return session.waker.borrow().wake_by_ref();
         }
-        let Some(server) = session.server.borrow().clone() else { return };
         let pool = self.pools.borrow().get(&key).cloned();
         tokio::task::spawn_local(async move {
-            match pool {
-                Some(pool) => leave::cancel_for(pool, server).await,
-                None => leave::cancel(&server).await,
-            }
+            leave::cancel_for(pool, &session).await;
             drop(done);
         });
     }

@@ -385,6 +385,7 @@ impl Session {
     fn close_exchange(&mut self) {
         self.end_light_batch();
         let Some(server) = &self.server else { return };
+        server.shared.own.set(server.expects.front().is_some_and(|front| front.ours));
         if server.spoiled && server.tx == TxStatus::Idle && server.expects.is_empty() {
             *self.handle.server.borrow_mut() = None;
             self.server = None;

@@ -71,7 +71,15 @@ pub(super) async fn admit(worker: Rc<Worker>, admission: Admission, kind: Replic
         Err(fault) => return admit::refuse(client, pending, &stats, fault).await,
     };
     let Connected { socket: server, host, tls, pid, secret, params } = connected;
-    let shared = Shared { host, tls, pid, secret, cancels: Default::default(), born: Instant::now() };
+    let shared = Shared {
+        host,
+        tls,
+        pid,
+        secret,
+        cancels: Default::default(),
+        own: Default::default(),
+        born: Instant::now(),
+    };
     let handle = worker.register(|pid| Handle {
         replication: Some(kind),
         server: Some(Rc::new(shared)).into(),
