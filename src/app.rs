@@ -64,7 +64,7 @@ struct App {
 impl App {
     fn build(arguments: &RunArgs, settings: Settings) -> anyhow::Result<App> {
         let limits = Arc::new(settings.limits.clone());
-        let shared = Shared::new(limits.max_servers);
+        let shared = Shared::new(&limits);
         let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
             .map(|index| worker::start(index, shared.clone(), limits.clone()))
             .collect();
@@ -146,6 +146,7 @@ impl App {
         self.entrance.clients.set_limit(limits.max_clients);
         self.entrance.unauthenticated.set_limit(limits.max_unauthenticated);
         self.shared.servers.set_limit(limits.max_servers);
+        self.shared.replication.set_limit(limits.max_replication);
         let targets = directory.targets_like(&self.entrance.directory());
         self.entrance.set_directory(Arc::new(directory));
         for worker in &self.entrance.workers {

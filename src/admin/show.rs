@@ -12,6 +12,7 @@ use super::{Admin, Snapshot};
 use crate::config::settings::{Host, PoolMode};
 use crate::runtime::worker::ClientReport;
 use crate::session::login::mode_name;
+use crate::session::replication::Replication;
 use crate::stats::PIN_REASONS;
 use crate::wire::{Fault, emit};
 
@@ -96,7 +97,7 @@ fn pools(all: &Snapshot) -> Table {
             report.waiting,
             0u64,
             0u64,
-            report.leased,
+            report.leased + pool.replicating,
             0u64,
             report.cancelling,
             report.idle,
@@ -124,6 +125,15 @@ fn pointer(kind: char, pid: i32) -> String {
     format!("{kind}{pid:x}")
 }
 
+/// As PgBouncer names it.
+fn replication(client: &ClientReport) -> &'static str {
+    match client.replication {
+        None => "none",
+        Some(Replication::Logical) => "logical",
+        Some(Replication::Physical) => "physical",
+    }
+}
+
 fn clients(all: &Snapshot) -> Table {
     let row = |client: &ClientReport| {
         let state = match (&client.server, client.waiting) {
@@ -140,7 +150,7 @@ fn clients(all: &Snapshot) -> Table {
             "C",
             &client.user,
             &client.database,
-            "none",
+            replication(client),
             state,
             address,
             port,
@@ -181,12 +191,13 @@ fn servers(all: &Snapshot) -> Table {
         let (pid, host, age) = server;
         let (address, port) = place(host);
         let application = link.map_or("", |client| client.application.as_str());
+        let kind = link.map_or("none", replication);
         let link = link.map(|client| pointer('c', client.pid));
         table.rows.push(row![
             "S",
             user,
             database,
-            "none",
+            kind,
             state,
             address,
             port,

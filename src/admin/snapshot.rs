@@ -24,6 +24,8 @@ pub struct PoolView {
     pub report: PoolReport,
     /// Sessions now.
     pub clients: usize,
+    /// Sessions that replicate, each with a server of its own beside the pool's.
+    pub replicating: usize,
     /// What happened so far.
     pub totals: Totals,
 }
@@ -76,7 +78,8 @@ impl Snapshot {
     /// Servers of the pools that `which` chooses.
     pub fn servers(&self, which: impl Fn(&str, &str) -> bool) -> usize {
         let chosen = self.pools.iter().filter(|((database, user), _)| which(database, user));
-        chosen.map(|(_, pool)| pool.report.idle + pool.report.leased + pool.report.cancelling).sum()
+        let servers = |pool: &PoolView| pool.report.idle + pool.report.leased + pool.report.cancelling;
+        chosen.map(|(_, pool)| servers(pool) + pool.replicating).sum()
     }
 
     /// Sessions of the pools that `which` chooses.
@@ -113,7 +116,9 @@ pub async fn take(admin: &Admin) -> Snapshot {
     snapshot.clients.sort_by_key(|client| client.pid);
     for client in &snapshot.clients {
         let key = (client.database.clone(), client.user.clone());
-        snapshot.pools.entry(key).or_default().clients += 1;
+        let pool = snapshot.pools.entry(key).or_default();
+        pool.clients += 1;
+        pool.replicating += usize::from(client.replication.is_some());
     }
     snapshot
 }

@@ -13,7 +13,7 @@ pub const FUNCTIONS: &str = "SELECT p.proname, p.prosrc FROM pg_catalog.pg_proc 
      JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang \
      WHERE l.lanname NOT IN ('internal', 'c') \
      AND p.pronamespace OPERATOR(pg_catalog.<>) 'pg_catalog'::pg_catalog.regnamespace \
-     AND p.prosrc OPERATOR(pg_catalog.~*) '(set|advisory|temp|listen|hold|load|discard|execute|prepare)' LIMIT 20000";
+     AND p.prosrc OPERATOR(pg_catalog.~*) '(set|advisory|temp|listen|hold|load|discard|execute|prepare|currval|lastval)' LIMIT 20000";
 
 /// Effects of one function that matter to its caller's session.
 const LASTING: Effects = Effects::SETTING
@@ -22,7 +22,8 @@ const LASTING: Effects = Effects::SETTING
     .union(Effects::ADVISORY)
     .union(Effects::HOLD)
     .union(Effects::LISTEN)
-    .union(Effects::LOAD);
+    .union(Effects::LOAD)
+    .union(Effects::SEQUENCE);
 
 /// Functions of a database whose code may change the caller's session.
 #[derive(Debug, Default)]

@@ -226,6 +226,9 @@ table! {
     max_clients: POSITIVE = 20000, Reload, |limits| limits.max_clients;
     /// Server connections in total, over all pools. Keep it below the `max_connections` of the server.
     max_servers: POSITIVE = 500, Reload, |limits| limits.max_servers;
+    /// Replication connections passed through, over all databases. Each has a server of its own, which counts in
+    /// `max_servers` but not in any `pool_size`. Keep it below the `max_wal_senders` of the server. 0: none.
+    max_replication: COUNT = 10, Reload, |limits| limits.max_replication;
     /// Sessions that wait for a server, per pool. One more is refused (53300).
     queue_length: COUNT = 10000, Reload, |limits| limits.queue_length;
     /// How long a session waits for a server.

@@ -103,6 +103,8 @@ pub struct Limits {
     pub max_clients: usize,
     /// Server connections in total.
     pub max_servers: usize,
+    /// Replication connections passed through, over all databases; each is a server connection too.
+    pub max_replication: usize,
     /// Sessions waiting for a server, per pool.
     pub queue_length: usize,
     /// How long a session waits for a server.

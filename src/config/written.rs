@@ -227,6 +227,7 @@ impl Default for Limits {
             max_unauthenticated: 0,
             max_clients: 0,
             max_servers: 0,
+            max_replication: 0,
             queue_length: 0,
             queue_timeout: Duration::ZERO,
             connect_timeout: Duration::ZERO,

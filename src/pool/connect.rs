@@ -50,10 +50,18 @@ impl Connected {
 /// # Errors
 /// 08001 when no host answers, 08006 when a login breaks off, else what the server said.
 pub async fn connect(target: &Arc<Target>) -> Result<Connected, Fault> {
+    connect_with(target, &vec![]).await
+}
+
+/// The same, with more parameters in the startup message, behind those of the target.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_with(target: &Arc<Target>, params: &Params) -> Result<Connected, Fault> {
     let mut last = Fault::error("08001", format!("database \"{}\" has no host", target.database));
     let mut fallback = None;
     for host in &target.hosts {
-        match attempt(target, host).await {
+        match attempt(target, host, params).await {
             Ok(connected) => match suits(target.attrs, &connected) {
                 Suits::Yes => return Ok(connected),
                 Suits::IfNoOther => fallback = Some(connected),
@@ -67,8 +75,8 @@ pub async fn connect(target: &Arc<Target>) -> Result<Connected, Fault> {
     fallback.ok_or(last)
 }
 
-async fn attempt(target: &Arc<Target>, host: &Host) -> Result<Connected, Fault> {
-    timeout(target.connect_timeout, login(target, host))
+async fn attempt(target: &Arc<Target>, host: &Host, params: &Params) -> Result<Connected, Fault> {
+    timeout(target.connect_timeout, login(target, host, params))
         .await
         .unwrap_or_else(|_| Err(Fault::error("08001", format!("connecting to {} timed out", Shown(host)))))
 }
@@ -148,10 +156,10 @@ struct Failed {
     other_way: bool,
 }
 
-async fn login(target: &Arc<Target>, host: &Host) -> Result<Connected, Fault> {
+async fn login(target: &Arc<Target>, host: &Host, params: &Params) -> Result<Connected, Fault> {
     let mut told = None;
     for way in target.tls.ways(host) {
-        match login_by(target, host, *way).await {
+        match login_by(target, host, params, *way).await {
             Ok(connected) => return Ok(connected),
             Err(Failed { fault, other_way: false }) if *way == Way::Plain => {
                 return Err(told.unwrap_or(fault));
@@ -165,7 +173,7 @@ async fn login(target: &Arc<Target>, host: &Host) -> Result<Connected, Fault> {
     Err(told.unwrap_or_else(garbled))
 }
 
-async fn login_by(target: &Arc<Target>, host: &Host, way: Way) -> Result<Connected, Failed> {
+async fn login_by(target: &Arc<Target>, host: &Host, params: &Params, way: Way) -> Result<Connected, Failed> {
     let final_ = |fault| Failed { fault, other_way: false };
     let broken =
         |error: io::Error| Fault::error("08001", format!("cannot connect to {}: {error}", Shown(host)));
@@ -177,7 +185,7 @@ async fn login_by(target: &Arc<Target>, host: &Host, way: Way) -> Result<Connect
     let encrypted = socket.tls().is_some();
     let mut login = Login { socket, target };
     let proven = async {
-        login.start().await?;
+        login.start(params).await?;
         login.authenticate().await
     };
     proven.await.map_err(|fault| {
@@ -194,12 +202,14 @@ struct Login<'a> {
 }
 
 impl Login<'_> {
-    async fn start(&mut self) -> Result<(), Fault> {
+    async fn start(&mut self, more: &Params) -> Result<(), Fault> {
         let user = ("user", self.target.server_user.as_str());
         let database = ("database", self.target.server_database.as_str());
         let options = self.target.options.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let params = [user, database].into_iter().chain(options);
         let bytes = params.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let more = more.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
+        let bytes = bytes.chain(more);
         let packet = startup::start_message(startup::VERSION_3_0, bytes);
         self.socket.write_all(&packet).await.map_err(cut)
     }

@@ -60,6 +60,8 @@ pub enum Note {
     Deallocate(u64, Box<[u8]>),
     /// Settings, statements, locks, temporary objects: all gone when it succeeds.
     DiscardAll,
+    /// The server forgets what sequences gave to others.
+    Sequences,
     /// The rows tell the session's true state (settings, pins).
     Probe,
 }

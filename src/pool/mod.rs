@@ -12,6 +12,7 @@ pub mod encrypt;
 pub mod exchange;
 pub mod listener;
 pub mod prepared;
+pub mod sequences;
 pub mod server;
 pub mod state;
 pub mod target;

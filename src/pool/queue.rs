@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use super::budget::{Budget, Share};
 use super::connect::{self, Connected, Params};
 use super::report::{PoolReport, ServerReport};
+use super::sequences::Asking;
 use super::server::Server;
 use super::state::{State, States};
 use super::target::Target;
@@ -39,6 +40,8 @@ pub struct Pool {
     states: Rc<States>,
     budgets: [Arc<Budget>; 2],
     stats: Arc<PoolStats>,
+    /// Whether its sessions ask for what sequences gave them.
+    pub asking: Asking,
     inner: RefCell<Inner>,
     generation: Cell<u64>,
     /// Woken when an idle server has something to say.
@@ -97,6 +100,7 @@ impl Pool {
             states,
             budgets,
             stats,
+            asking: Asking::default(),
             inner: RefCell::default(),
             generation: Cell::new(0),
             keeper: RefCell::new(Waker::noop().clone()),
@@ -128,15 +132,17 @@ impl Pool {
         self.inner.borrow().welcome.clone()
     }
 
-    /// An idle server, best one whose state is `wants`; `None` when the caller must stand in line.
-    pub fn try_lease(&self, wants: &Rc<State>) -> Option<Box<Server>> {
+    /// An idle server, best the one with the number `again`, else one whose state is `wants`; `None` when the caller must
+    /// stand in line.
+    pub fn try_lease(&self, wants: &Rc<State>, again: Option<u64>) -> Option<Box<Server>> {
         let mut inner = self.inner.borrow_mut();
         if inner.paused || !inner.line.is_empty() {
             return None;
         }
         let last = inner.idle.len().checked_sub(1)?;
         let fits = |at: &usize| Rc::ptr_eq(&inner.idle[*at].state, wants);
-        let at = (0..=last).rev().take(STATE_SEARCH).find(fits).unwrap_or(last);
+        let same = again.and_then(|number| inner.idle.iter().position(|one| one.sequences.server == number));
+        let at = same.or_else(|| (0..=last).rev().take(STATE_SEARCH).find(fits)).unwrap_or(last);
         let server = inner.idle.swap_remove(at);
         drop(inner);
         self.still_there(server)

@@ -12,6 +12,7 @@ use super::encrypt::Connector;
 use super::exchange::{Exchanges, Expect};
 use super::prepared::OnServer;
 use super::queue::Pool;
+use super::sequences::Memory;
 use super::state::State;
 use crate::config::settings::Host;
 use crate::wire::Socket;
@@ -32,6 +33,8 @@ pub struct Server {
     pub prepared: OnServer,
     /// The unnamed statement, if it is one that we know; 0: none or unknown.
     pub unnamed: u64,
+    /// Whose values of sequences it may remember.
+    pub sequences: Memory,
     /// Answers to come.
     pub expects: Exchanges,
     /// Transaction status as last told.
@@ -95,6 +98,8 @@ pub struct Shared {
     pub secret: Box<[u8]>,
     /// Cancels on their way to it: it is not lent while there are any.
     pub cancels: Cell<u32>,
+    /// It works for pgweir: the client's statement has not begun, or has ended.
+    pub own: Cell<bool>,
     /// When it connected.
     pub born: Instant,
 }
@@ -105,10 +110,19 @@ impl Server {
         let Connected { socket, host, tls, pid, secret, .. } = connected;
         Server {
             socket,
-            shared: Rc::new(Shared { host, tls, pid, secret, cancels: Cell::new(0), born: now }),
+            shared: Rc::new(Shared {
+                host,
+                tls,
+                pid,
+                secret,
+                cancels: Cell::new(0),
+                own: Cell::new(false),
+                born: now,
+            }),
             state,
             prepared: OnServer::new(pool.target().prepared_limit),
             unnamed: 0,
+            sequences: Memory::default(),
             expects: Exchanges::new(),
             tx: TxStatus::Idle,
             out: vec![],
@@ -143,6 +157,9 @@ impl Server {
     /// Announces an answer to come.
     #[inline]
     pub fn expect(&mut self, expect: Expect) {
+        if self.expects.is_empty() {
+            self.shared.own.set(expect.ours);
+        }
         self.expects.push_back(expect);
     }
 

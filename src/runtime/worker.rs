@@ -20,6 +20,7 @@ use crate::pool::state::States;
 use crate::pool::{Pool, PoolReport, Target};
 use crate::session::admit::{self, Admission};
 use crate::session::leave;
+use crate::session::replication::Replication;
 use crate::session::serve::{Handle, Request};
 use crate::session::statement::Statements;
 use crate::stats::PoolStats;
@@ -107,6 +108,8 @@ pub struct ClientReport {
     pub server: Option<(i32, Host, Duration)>,
     /// Stands in line.
     pub waiting: bool,
+    /// Its connection is one of replication, and its server its own.
+    pub replication: Option<Replication>,
     /// How long it is logged in.
     pub age: Duration,
 }
@@ -140,8 +143,10 @@ impl WorkerLink {
 /// Limits that hold over all workers.
 #[derive(Debug)]
 pub struct Shared {
-    /// Servers of all pools.
+    /// Servers, those of pools and those of replication connections.
     pub servers: Arc<Budget>,
+    /// Replication connections.
+    pub replication: Arc<Budget>,
     /// Servers of each pool, by (database, user).
     pub pools: std::sync::Mutex<HashMap<(String, String), Arc<Budget>>>,
     /// Counters of every pool of every worker.
@@ -150,9 +155,10 @@ pub struct Shared {
 
 impl Shared {
     /// Limits, and nothing in use.
-    pub fn new(max_servers: usize) -> Arc<Shared> {
+    pub fn new(limits: &Limits) -> Arc<Shared> {
         Arc::new(Shared {
-            servers: Budget::new(max_servers),
+            servers: Budget::new(limits.max_servers),
+            replication: Budget::new(limits.max_replication),
             pools: Default::default(),
             stats: Default::default(),
         })
@@ -184,13 +190,15 @@ type Listeners = HashMap<(String, Option<Box<[u8]>>), Rc<Listener>>;
 pub struct Worker {
     /// States of sessions and servers.
     pub states: Rc<States>,
+    /// Limits that hold over all workers.
+    pub shared: Arc<Shared>,
     index: usize,
-    shared: Arc<Shared>,
     limits: RefCell<Arc<Limits>>,
     statements: RefCell<Statements>,
     scratch: Cell<Vec<u8>>,
     pools: RefCell<HashMap<(String, String), Rc<Pool>>>,
     listeners: RefCell<Listeners>,
+    stats: RefCell<HashMap<(String, String), Arc<PoolStats>>>,
     functions: RefCell<HashMap<String, Rc<RefCell<SessionFunctions>>>>,
     sessions: RefCell<Slab<Rc<Handle>>>,
     count: Arc<AtomicUsize>,
@@ -256,13 +264,14 @@ impl Worker {
     fn new(index: usize, shared: Arc<Shared>, limits: Arc<Limits>, count: Arc<AtomicUsize>) -> Rc<Worker> {
         Rc::new(Worker {
             states: Rc::default(),
-            index,
             shared,
+            index,
             limits: RefCell::new(limits),
             statements: RefCell::new(Statements::new(STATEMENTS)),
             scratch: Cell::new(vec![0; SCRATCH]),
             pools: RefCell::default(),
             listeners: RefCell::default(),
+            stats: RefCell::default(),
             functions: RefCell::default(),
             sessions: RefCell::default(),
             count,
@@ -308,19 +317,17 @@ impl Worker {
 
     fn cancel(&self, pid: i32, secret: &[u8], done: oneshot::Sender<()>) {
         let Some(session) = self.session(pid, secret) else { return };
-        let pool = self.pools.borrow().get(&(session.database.clone(), session.user.clone())).cloned();
-        pool.iter().for_each(|pool| pool.stats().cancels.add(1));
+        let key = (session.database.clone(), session.user.clone());
+        self.stats.borrow().get(&key).iter().for_each(|stats| stats.cancels.add(1));
         if session.waiting.get() {
             session.request.set(Some(Request::Cancel));
             return session.waker.borrow().wake_by_ref();
         }
-        let server = session.server.borrow().clone();
-        if let (Some(server), Some(pool)) = (server, pool) {
-            tokio::task::spawn_local(async move {
-                leave::cancel_for(pool, server).await;
-                drop(done);
-            });
-        }
+        let pool = self.pools.borrow().get(&key).cloned();
+        tokio::task::spawn_local(async move {
+            leave::cancel_for(pool, &session).await;
+            drop(done);
+        });
     }
 
     fn session(&self, pid: i32, secret: &[u8]) -> Option<Rc<Handle>> {
@@ -374,6 +381,7 @@ impl Worker {
             server: session.server.borrow().as_deref().map(held),
             age: session.born.elapsed(),
             waiting: session.waiting.get(),
+            replication: session.replication,
         };
         WorkerReport {
             pools: self.pools.borrow().values().map(|pool| (pool.target(), pool.report())).collect(),
@@ -396,7 +404,7 @@ impl Worker {
         let mut pools = self.pools.borrow_mut();
         let pool = pools.entry(key).or_insert_with(|| {
             let budgets = [self.shared.budget(&target), self.shared.servers.clone()];
-            let stats = self.shared.new_stats(&target);
+            let stats = self.stats(&target);
             let pool = Pool::new(target, self.states.clone(), budgets, stats);
             if self.paused.borrow().holds(&pool.target().database) {
                 pool.pause();
@@ -405,6 +413,17 @@ impl Worker {
             pool
         });
         pool.clone()
+    }
+
+    /// The counters for `target`, made when it is the first time.
+    pub(crate) fn stats(&self, target: &Target) -> Arc<PoolStats> {
+        let key = (target.database.clone(), target.user.clone());
+        self.stats.borrow_mut().entry(key).or_insert_with(|| self.shared.new_stats(target)).clone()
+    }
+
+    /// PAUSE holds for a database.
+    pub(crate) fn is_paused(&self, database: &str) -> bool {
+        self.paused.borrow().holds(database)
     }
 
     /// Registers a session; `make` gets the process id for it.

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::replication::{self, Replication};
 use super::serve::{Handle, Session};
+use super::statement::fresh_id;
 use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
 use crate::pool::budget::Share;
@@ -14,6 +16,7 @@ use crate::pool::state::{self, Settings, State};
 use crate::pool::{Pool, Server, Target};
 use crate::runtime::Worker;
 use crate::sql::Effects;
+use crate::stats::PoolStats;
 use crate::wire::frame::{Frame, HEADER, TxStatus, back};
 use crate::wire::socket::Detached;
 use crate::wire::{Fault, Socket, emit};
@@ -38,6 +41,8 @@ pub struct Admission {
     pub target: Arc<Target>,
     /// When they go back.
     pub mode: PoolMode,
+    /// It replicates, and what.
+    pub replication: Option<Replication>,
     /// Settings asked for at start-up, names in lower case.
     pub settings: Vec<(Vec<u8>, Vec<u8>)>,
     /// Minor version of the protocol.
@@ -52,45 +57,21 @@ pub struct Admission {
 
 /// Greets the client and serves it.
 pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
-    let Admission { socket, input, target, mode, settings, minor, pending, peer, share } = admission;
-    let Ok(mut client) = socket.attach() else { return };
+    if let Some(kind) = admission.replication {
+        return replication::admit(worker, admission, kind).await;
+    }
+    let Admission { socket, input, target, mode, settings, minor, pending, peer, share, .. } = admission;
+    let Ok(client) = socket.attach() else { return };
     let pool = worker.pool(target.clone());
-    let greeting = greet(&worker, &pool, &target, settings).await;
+    let greeted = greet(&worker, &pool, &target, settings).await;
     let functions = worker.functions(&target).await;
-    let (initial, params) = match greeting {
-        Ok(greeting) => greeting,
-        Err(fault) => {
-            pool.stats().client_logins_refused.add(1);
-            pool.stats().error(&fault.sqlstate);
-            let mut out = pending;
-            emit::authentication(&mut out, 0, &[]);
-            fault.into_fatal().emit(&mut out);
-            let _ = client.write_all(&out).await;
-            return;
-        }
+    let (initial, params) = match greeted {
+        Ok(greeted) => greeted,
+        Err(fault) => return refuse(client, pending, pool.stats(), fault).await,
     };
-    let application = params.iter().rev().find(|(name, _)| name == b"application_name");
-    let application =
-        application.map_or(String::new(), |(_, value)| String::from_utf8_lossy(value).into_owned());
-    let handle = worker.register(|pid| Handle {
-        pid,
-        secret: secret(minor),
-        database: target.database.clone(),
-        user: target.user.clone(),
-        application,
-        peer,
-        born: std::time::Instant::now(),
-        server: Default::default(),
-        waiting: Default::default(),
-        request: Default::default(),
-        waker: RefCell::new(std::task::Waker::noop().clone()),
-    });
+    let handle = worker.register(|pid| new_handle(pid, minor, &target, &params, peer));
     pool.stats().client_logins.add(1);
-    let mut out = pending;
-    emit::authentication(&mut out, 0, &[]);
-    params.iter().for_each(|(name, value)| emit::parameter_status(&mut out, name, value));
-    emit::backend_key_data(&mut out, handle.pid, &handle.secret);
-    emit::ready(&mut out, TxStatus::Idle);
+    let out = greeting(pending, &handle, &params);
     let mut session = session(worker.clone(), handle.clone(), client, pool, mode, initial, functions, out);
     session.input = input;
     tokio::task::spawn_local(async move {
@@ -98,6 +79,47 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
         worker.unregister(&handle);
         drop(share);
     });
+}
+
+/// Tells a client that has proven who it is why it may not come in.
+pub(super) async fn refuse(mut client: Socket, pending: Vec<u8>, stats: &PoolStats, fault: Fault) {
+    stats.client_logins_refused.add(1);
+    stats.error(&fault.sqlstate);
+    let mut out = pending;
+    emit::authentication(&mut out, 0, &[]);
+    fault.into_fatal().emit(&mut out);
+    let _ = client.write_all(&out).await;
+}
+
+/// What others may know of a new session.
+pub(super) fn new_handle(pid: i32, minor: u16, target: &Target, params: &Params, peer: String) -> Handle {
+    let application = params.iter().rev().find(|(name, _)| name == b"application_name");
+    let application =
+        application.map_or(String::new(), |(_, value)| String::from_utf8_lossy(value).into_owned());
+    Handle {
+        pid,
+        secret: secret(minor),
+        database: target.database.clone(),
+        user: target.user.clone(),
+        application,
+        peer,
+        born: std::time::Instant::now(),
+        replication: None,
+        server: Default::default(),
+        waiting: Default::default(),
+        request: Default::default(),
+        waker: RefCell::new(std::task::Waker::noop().clone()),
+    }
+}
+
+/// The end of a login that went well.
+pub(super) fn greeting(pending: Vec<u8>, handle: &Handle, params: &Params) -> Vec<u8> {
+    let mut out = pending;
+    emit::authentication(&mut out, 0, &[]);
+    params.iter().for_each(|(name, value)| emit::parameter_status(&mut out, name, value));
+    emit::backend_key_data(&mut out, handle.pid, &handle.secret);
+    emit::ready(&mut out, TxStatus::Idle);
+    out
 }
 
 #[allow(clippy::too_many_arguments, reason = "each is one field of the session")]
@@ -142,6 +164,8 @@ fn session(
         after: Effects::EMPTY,
         touched: vec![],
         pins: vec![],
+        number: fresh_id(),
+        last_server: 0,
         leaving: false,
         eof: false,
         end: None,
@@ -224,7 +248,7 @@ async fn welcome(pool: &Rc<Pool>) -> Result<Params, Fault> {
 }
 
 async fn wait(pool: &Rc<Pool>) -> Result<Box<Server>, Fault> {
-    if let Some(server) = pool.try_lease(&pool.base_state()) {
+    if let Some(server) = pool.try_lease(&pool.base_state(), None) {
         return Ok(server);
     }
     let ticket = pool.enqueue()?;

@@ -90,6 +90,22 @@ impl Directory {
         self.settings.databases.get(name).or_else(|| self.settings.databases.get("*"))
     }
 
+    /// The database whose hosts a client means that replicates a whole node: it need not name one. The one it names
+    /// if the settings have that, else any of the node's if the settings have only one node.
+    pub fn node_for(&self, named: String) -> String {
+        let databases = &self.settings.databases;
+        if databases.contains_key(&named) {
+            return named;
+        }
+        if databases.contains_key("*") {
+            return "postgres".to_owned();
+        }
+        let mut hosts = databases.values().map(|database| &database.hosts);
+        let first = hosts.next();
+        let one_node = hosts.all(|hosts| Some(hosts) == first);
+        databases.keys().next().filter(|_| one_node).cloned().unwrap_or(named)
+    }
+
     /// Who `user` is: from the settings, else from the server, else unknown.
     ///
     /// # Errors

@@ -88,7 +88,7 @@ impl Entry {
         }
     }
 
-    /// What this client must do to prove who it is. What its certificate and the rules can decide is decided here.
+    /// What this client must do to prove who it is; one that replicates physically has rules of its own. What its certificate and the rules can decide is decided here.
     ///
     /// # Errors
     /// FATAL 28000 for a client that does not get in.
@@ -98,13 +98,14 @@ impl Entry {
         addr: Option<IpAddr>,
         database: &str,
         user: &str,
+        physical: bool,
     ) -> Result<Method, Fault> {
         let conn = match socket {
             Socket::Unix(_) => Conn::Local,
             Socket::Tcp(_) => Conn::Plain,
             Socket::Tls(_) => Conn::Tls,
         };
-        let request = hba::Request { conn, database, user, addr, replication: false };
+        let request = hba::Request { conn, database, user, addr, replication: physical };
         let refuse =
             |refusal: Refusal| Err(Fault::fatal(refusal.sqlstate(), refusal.client_message(&request)));
         let rule = match self.rules.first_match(&request) {

@@ -240,7 +240,9 @@ impl Session {
                 send_parse(server, prepared);
                 server.expect(Expect::ours(Kind::Parse, Note::Preparing(prepared.clone())));
             }
-            Form::Sql(text) if self.batch_open => prepare_in_batch(server, prepared, text),
+            Form::Sql(text) if self.batch_open => {
+                run_in_batch(server, text, Note::Preparing(prepared.clone()));
+            }
             Form::Sql(text) => {
                 emit::query(&mut server.out, text);
                 server.expect(Expect::ours(Kind::Query, Note::Preparing(prepared.clone())));
@@ -352,9 +354,9 @@ fn send_parse(server: &mut Server, prepared: &Prepared) {
     }
 }
 
-/// `PREPARE` inside a batch: by messages, because a Query would end the batch's implicit transaction.
-fn prepare_in_batch(server: &mut Server, prepared: &Rc<Prepared>, text: &[u8]) {
-    const NAME: &[u8] = b"_pgweir_prepare";
+/// A command of ours inside a batch: by messages, because a Query would end the batch's implicit transaction.
+pub(super) fn run_in_batch(server: &mut Server, text: &[u8], note: Note) {
+    const NAME: &[u8] = b"_pgweir_command";
     let mut tail = text.to_vec();
     tail.extend_from_slice(&[0, 0, 0]);
     let out = &mut server.out;
@@ -373,7 +375,7 @@ fn prepare_in_batch(server: &mut Server, prepared: &Rc<Prepared>, text: &[u8]) {
     for (kind, note) in [
         (Kind::Parse, Note::None),
         (Kind::Bind, Note::None),
-        (Kind::Execute, Note::Preparing(prepared.clone())),
+        (Kind::Execute, note),
         (Kind::Close, Note::None),
         (Kind::Close, Note::None),
     ] {

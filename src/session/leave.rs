@@ -1,9 +1,9 @@
 //! The client is gone: what it left on its server is cleaned, or the server is closed.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::serve::{End, Session};
+use super::serve::{End, Handle, Session};
 use crate::config::settings::PoolMode;
 use crate::pool::connect;
 use crate::pool::server::Shared;
@@ -13,6 +13,8 @@ use crate::wire::{emit, startup};
 
 /// How long a cancel, or cleaning a server, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is asked whether a server has done what pgweir put ahead of a statement.
+const OWN_WORK: Duration = Duration::from_millis(1);
 
 impl Session {
     /// Ends the session. A server that is at work has its statement cancelled and is closed; one that is idle in a
@@ -64,6 +66,7 @@ async fn clean(mut server: Box<Server>, dirty: bool) {
     if dirty {
         server.prepared.clear();
         server.unnamed = 0;
+        server.sequences.clear();
         server.state = server.pool().base_state();
     }
     server.pool().clone().give_back(server);
@@ -100,12 +103,21 @@ pub(crate) async fn cancel(shared: &Shared) {
     let _ = tokio::time::timeout(PATIENCE, request).await;
 }
 
-/// Cancels for a session: meanwhile its server is lent to nobody else, so that nobody else can be hit.
-pub(crate) async fn cancel_for(pool: Rc<Pool>, shared: Rc<Shared>) {
-    shared.cancels.set(shared.cancels.get() + 1);
-    cancel(&shared).await;
-    shared.cancels.set(shared.cancels.get() - 1);
-    if shared.cancels.get() == 0 {
-        pool.unpark();
+/// Cancels for a session: meanwhile its server is lent to nobody else, so that nobody else can be hit. What pgweir put
+/// ahead of the client's statement, or behind it, is let to its end: it is not what the client means.
+pub(crate) async fn cancel_for(pool: Option<Rc<Pool>>, session: &Handle) {
+    let until = Instant::now() + PATIENCE;
+    let server = loop {
+        let Some(server) = session.server.borrow().clone() else { return };
+        if !server.own.get() || Instant::now() > until {
+            break server;
+        }
+        tokio::time::sleep(OWN_WORK).await;
+    };
+    server.cancels.set(server.cancels.get() + 1);
+    cancel(&server).await;
+    server.cancels.set(server.cancels.get() - 1);
+    if server.cancels.get() == 0 {
+        pool.into_iter().for_each(|pool| pool.unpark());
     }
 }

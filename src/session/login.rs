@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::admit::Admission;
 use super::directory::Directory;
+use super::replication::Replication;
 
 use crate::auth::hba::Method;
 use crate::auth::identity::{self, AuthFailure};
@@ -136,7 +137,7 @@ impl Login<'_> {
             startup.emit_negotiation(&mut out);
             self.socket.write_all(&out).await?;
         }
-        let asked = Asked::of(&startup)?;
+        let mut asked = Asked::of(&startup)?;
         let share = clients.take();
         let Some(share) = share else {
             let limit = clients.limit();
@@ -146,7 +147,11 @@ impl Login<'_> {
             )
             .into());
         };
+        if asked.replication == Some(Replication::Physical) {
+            asked.database = self.directory.node_for(asked.database);
+        }
         if matches!(asked.database.as_str(), "pgweir" | "pgbouncer")
+            && asked.replication.is_none()
             && self
                 .directory
                 .database(&asked.database)
@@ -167,13 +172,14 @@ impl Login<'_> {
         let (target, mode) = checked?;
         key.into_iter().for_each(|key| learn(&target, key));
         let minor = startup.spoken_minor();
-        let settings = asked.settings;
+        let (settings, replication) = (asked.settings, asked.replication);
         let input = std::mem::take(&mut self.inbox);
         Ok(Proven::Client(Box::new(move |socket| Admission {
             socket,
             input,
             target,
             mode,
+            replication,
             settings,
             minor,
             pending,
@@ -215,7 +221,9 @@ impl Login<'_> {
 
     /// Proves the client by the method in force; gives bytes to send with the greeting, and the key learned.
     async fn prove(&mut self, asked: &Asked) -> Result<(Vec<u8>, Option<Credential>), Ended> {
-        let method = self.directory.entry.method(&self.socket, self.addr, &asked.database, &asked.user);
+        let physical = asked.replication == Some(Replication::Physical);
+        let entry = &self.directory.entry;
+        let method = entry.method(&self.socket, self.addr, &asked.database, &asked.user, physical);
         let method = method.inspect_err(|fault| {
             tracing::info!(user = asked.user, database = asked.database, error = %fault, "login refused");
         })?;
@@ -365,6 +373,7 @@ fn wrong(identity: &Identity) -> Fault {
 struct Asked {
     user: String,
     database: String,
+    replication: Option<Replication>,
     settings: Vec<(Vec<u8>, Vec<u8>)>,
     pool_mode: Option<Vec<u8>>,
     /// Options that are wrong; told once the client has proven who it is.
@@ -379,11 +388,7 @@ impl Asked {
             user.ok_or_else(|| Fault::fatal("28000", "no PostgreSQL user name specified in startup packet"))?;
         let database =
             text("database").filter(|database| !database.is_empty()).unwrap_or_else(|| user.clone());
-        if startup.get("replication").is_some_and(|value| !matches!(value, b"false" | b"off" | b"no" | b"0"))
-        {
-            return Err(Fault::fatal("0A000", "replication connections are not passed through yet")
-                .hint("connect to the server directly"));
-        }
+        let replication = startup.get("replication").map_or(Ok(None), Replication::asked)?;
         let mut settings = vec![];
         let (mut given, fault) = match startup::split_options(startup.get("options").unwrap_or_default()) {
             Ok(given) => (given, None),
@@ -402,7 +407,7 @@ impl Asked {
                 }
             }
         }
-        Ok(Asked { user, database, settings, pool_mode, fault })
+        Ok(Asked { user, database, replication, settings, pool_mode, fault })
     }
 }
 

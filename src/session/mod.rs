@@ -4,7 +4,8 @@
 //! [`entry`] asks of it; [`serve`] is the
 //! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs;
 //! [`relay`] brings the answers back; `listen` hears what others notify; [`probe`] asks the server what a transaction left behind; [`leave`] makes
-//! the server fit for others when the client is gone.
+//! the server fit for others when the client is gone. Connections of [`replication`] have a life of their own: a
+//! server of their own, and bytes.
 
 pub mod admit;
 pub mod directory;
@@ -14,12 +15,14 @@ pub mod leave;
 pub mod login;
 pub mod probe;
 pub mod relay;
+pub mod replication;
 pub mod serve;
 pub mod statement;
 pub mod upstream;
 
 mod extended;
 mod listen;
+mod sequences;
 mod simple;
 
 pub use serve::{Handle, Session};

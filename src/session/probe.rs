@@ -82,7 +82,7 @@ impl Session {
         let rows = std::mem::take(&mut server.captured);
         let (mut settings, mut heard) = (Settings::new(), Channels::new());
         let before = self.pins.clone();
-        self.pins.retain(|pin| *pin == "load");
+        self.pins.retain(|pin| matches!(*pin, "load" | "sequence"));
         for (name, value) in rows.iter().filter_map(|row| pair(&row[HEADER..])) {
             match name {
                 b"#temp" => self.pins.push("temporary object"),

@@ -281,6 +281,7 @@ impl Session {
             Note::DiscardAll => {
                 server.prepared.clear();
                 server.unnamed = 0;
+                server.sequences.foreign = false;
                 server.state = self.worker.states.base();
                 self.forget_everything();
             }
@@ -301,6 +302,7 @@ impl Session {
         let (ours, note) = (front.ours, std::mem::take(&mut front.note));
         let whole_cycle = front.ends_with_ready();
         let kind = front.kind;
+        let failed = server.tx == TxStatus::Failed;
         if !whole_cycle {
             self.batch.failed = true;
             self.count_exchange(kind, ours);
@@ -308,6 +310,11 @@ impl Session {
         }
         match note {
             Note::Blame(fault) => Verdict::Replace(fault),
+            // In a failed transaction nothing runs until it has ended.
+            Note::Sequences if whole_cycle && !failed => {
+                self.settling_failed(&Fault::from_body(fields));
+                Verdict::Swallow
+            }
             Note::Settling(_) => {
                 self.settling_failed(&Fault::from_body(fields));
                 Verdict::Swallow
@@ -351,6 +358,7 @@ impl Session {
                 server.unnamed = 0;
                 self.unnamed = None;
             }
+            Note::Sequences => server.sequences.foreign = true,
             Note::Set(..) => self.after |= Effects::SETTING,
             Note::Probe => {
                 // Cancelled, or out of time: what the session has there stays unknown, so nobody gets this server.
@@ -386,6 +394,7 @@ impl Session {
     fn close_exchange(&mut self) {
         self.end_light_batch();
         let Some(server) = &self.server else { return };
+        server.shared.own.set(server.expects.front().is_some_and(|front| front.ours));
         if server.spoiled && server.tx == TxStatus::Idle && server.expects.is_empty() {
             *self.handle.server.borrow_mut() = None;
             self.server = None;

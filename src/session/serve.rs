@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::listen::Listens;
+use super::replication::Replication;
 use super::statement::{Named, Statement};
 use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
@@ -41,6 +42,8 @@ pub struct Handle {
     pub peer: String,
     /// When it logged in.
     pub born: std::time::Instant,
+    /// Its connection is one of replication.
+    pub replication: Option<Replication>,
     /// The server in its hands.
     pub server: RefCell<Option<Rc<Shared>>>,
     /// It stands in line for a server.
@@ -135,6 +138,10 @@ pub struct Session {
     /// Custom settings that the session's texts name.
     pub(super) touched: Vec<Box<[u8]>>,
     pub(super) pins: Pins,
+    /// Names the session; never used twice in a process.
+    pub(super) number: u64,
+    /// The server that ran its last transaction.
+    pub(super) last_server: u64,
     pub(super) leaving: bool,
     pub(super) eof: bool,
     pub(super) end: Option<End>,
@@ -256,6 +263,7 @@ impl Session {
         let server = self.server.insert(server);
         server.clock = Clock::default();
         self.settle();
+        self.enter_server();
         let Some(server) = &mut self.server else { return };
         if let Some(begin) = self.held_begin.take() {
             emit::query(&mut server.out, &begin);

@@ -115,6 +115,9 @@ impl Session {
         }
         let alone = effects.contains(Effects::LISTEN) && self.listens_alone();
         self.listening |= alone || effects.contains(Effects::OPAQUE);
+        if effects.contains(Effects::SEQUENCE) {
+            self.asks_sequences(text);
+        }
         if effects.contains(Effects::LOAD) && !self.pins.contains(&"load") {
             self.pins.push("load");
             self.pool.stats().pinned("load");
@@ -212,6 +215,8 @@ impl Session {
         self.unnamed = None;
         self.touched.clear();
         self.listens_no_more();
+        // What sequences gave to it is not its own any more.
+        self.last_server = 0;
         self.pins.retain(|pin| *pin == "load");
         self.set_state(self.initial.clone());
     }

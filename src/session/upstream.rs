@@ -164,7 +164,7 @@ impl Session {
 
     /// Leases an idle server, or stands in line.
     fn want_server(&mut self) {
-        if let Some(server) = self.pool.try_lease(&self.state) {
+        if let Some(server) = self.pool.try_lease(&self.state, self.server_again()) {
             return self.lease(server);
         }
         match self.pool.enqueue() {

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Why a session keeps its server between transactions.
-pub const PIN_REASONS: [&str; 5] =
-    ["temporary object", "advisory lock", "cursor with hold", "listen", "load"];
+pub const PIN_REASONS: [&str; 6] =
+    ["temporary object", "advisory lock", "cursor with hold", "listen", "load", "sequence"];
 
 /// Classes of SQLSTATE in which pgweir itself makes errors; all others are counted as the last.
 pub const ERROR_CLASSES: [&str; 12] =

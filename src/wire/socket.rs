@@ -82,6 +82,15 @@ impl Socket {
         }
     }
 
+    /// Sends what is left, and says that nothing more will follow; reading goes on.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Tls(tls) => tls.poll_shutdown(cx),
+        }
+    }
+
     /// Whether all that was written is with the kernel.
     #[inline]
     pub fn is_flushed(&self) -> bool {

@@ -121,6 +121,13 @@ impl TlsSocket {
         Poll::Ready(Ok(()))
     }
 
+    /// Tells the peer that nothing more will follow, by TLS and by the socket; reading goes on.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.send_close_notify();
+        ready!(self.poll_flush(cx))?;
+        self.stream.as_mut().map_or(Poll::Ready(Ok(())), |stream| stream.poll_shutdown(cx))
+    }
+
     pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.stream {
             Some(stream) if self.plaintext == 0 && !self.over => stream.poll_read_ready(cx),

@@ -212,11 +212,17 @@ fn cancel_under_a_full_pool() {
     let mut clients: Vec<Client> =
         (0..6).map(|_| Client::connect(&proxy.endpoint(), &database.login())).collect();
     clients.iter_mut().for_each(|client| client.send(&msg::query("select pg_sleep(30)")));
-    for client in &clients {
+    let mut server = Cluster::shared().superuser(&database.name);
+    let mut sleepers = |expected: usize| {
+        let sql = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+        eventually("servers sleep", || server.value(sql) == expected.to_string());
+    };
+    sleepers(2);
+    for (at, client) in clients.iter().enumerate() {
         raw::cancel(&proxy.endpoint(), client.pid, &client.key);
-        std::thread::sleep(Duration::from_millis(20));
+        // The cancel of one starts another.
+        sleepers((5 - at).min(2));
     }
-    // Those that were started by the cancel of others were cancelled before they ran.
     for client in &mut clients {
         assert_eq!(fate(client), "57014");
         assert_eq!(client.value("select 1"), "1");

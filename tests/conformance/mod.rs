@@ -8,6 +8,7 @@ mod extended;
 mod faults;
 mod listen;
 mod pools;
+mod replication;
 mod simple;
 mod startup;
 mod state;

@@ -421,7 +421,6 @@ fn search_path_at_startup() {
 }
 
 #[test]
-#[ignore = "replication connections are not passed through yet"]
 fn physical_replication() {
     case("10", "replication=true")
         .proxy_as_superuser()
@@ -442,7 +441,6 @@ fn physical_replication() {
 }
 
 #[test]
-#[ignore = "replication connections are not passed through yet"]
 fn logical_replication() {
     case("10", "replication=database: SQL, a slot, and CopyBoth")
         .setup("create table t (i int)")

@@ -26,7 +26,6 @@ fn directly_and_through_pgweir(suite: impl Fn(u16, &Cluster)) {
 }
 
 #[test]
-#[ignore = "replication connections are not passed through yet"]
 fn base_backup() {
     directly_and_through_pgweir(|port, _| {
         let folder = Folder::new();
@@ -43,7 +42,6 @@ fn base_backup() {
 }
 
 #[test]
-#[ignore = "replication connections are not passed through yet"]
 fn received_wal() {
     directly_and_through_pgweir(|port, cluster| {
         let folder = Folder::new();
@@ -64,7 +62,6 @@ fn received_wal() {
 }
 
 #[test]
-#[ignore = "replication connections are not passed through yet"]
 fn logical_changes() {
     directly_and_through_pgweir(|port, cluster| {
         let folder = Folder::new();

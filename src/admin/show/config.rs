@@ -57,6 +57,7 @@ fn limits(settings: &Settings) -> Vec<Value> {
         ("max_unauthenticated", limits.max_unauthenticated.to_string()),
         ("max_clients", limits.max_clients.to_string()),
         ("max_servers", limits.max_servers.to_string()),
+        ("max_replication", limits.max_replication.to_string()),
         ("queue_length", limits.queue_length.to_string()),
         ("queue_timeout", time(limits.queue_timeout)),
         ("connect_timeout", time(limits.connect_timeout)),

@@ -82,6 +82,7 @@ fn defaults_are_those_of_the_documentation() {
         max_unauthenticated: 5000,
         max_clients: 20000,
         max_servers: 500,
+        max_replication: 10,
         queue_length: 10000,
         queue_timeout: s(30),
         connect_timeout: s(5),
