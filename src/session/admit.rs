@@ -83,6 +83,7 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
         server: Default::default(),
         waiting: Default::default(),
         request: Default::default(),
+        heard: true.into(),
         waker: RefCell::new(std::task::Waker::noop().clone()),
     });
     pool.stats().client_logins.add(1);

@@ -46,6 +46,8 @@ pub struct Handle {
     pub waiting: Cell<bool>,
     /// It was asked to stop waiting, or to end.
     pub request: Cell<Option<Request>>,
+    /// The client has said something since it was last asked.
+    pub heard: Cell<bool>,
     /// Wakes it up after `request` was set.
     pub waker: RefCell<std::task::Waker>,
 }
@@ -318,6 +320,7 @@ impl Session {
         let mut scratch = self.worker.take_scratch();
         let poll = self.client.poll_read(cx, &mut scratch);
         if let Poll::Ready(Ok(n)) = poll {
+            self.handle.heard.set(true);
             self.pool.stats().received.add(n as u64);
         }
         let Poll::Ready(read) = poll else {
