@@ -137,6 +137,8 @@ fn session(
         held_begin: None,
         batch_open: false,
         unused: false,
+        unsent: None,
+        taken_back: 0,
         batch: Default::default(),
         settling: false,
         after: Effects::EMPTY,

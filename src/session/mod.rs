@@ -3,7 +3,7 @@
 //! The order of the modules is the life of a session: [`login`] proves who the client is, by what
 //! [`entry`] asks of it; [`serve`] is the
 //! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs;
-//! [`relay`] brings the answers back; [`probe`] asks the server what a transaction left behind; [`leave`] makes
+//! [`relay`] brings the answers back; `outcome` says what is known when a server is lost; [`probe`] asks the server what a transaction left behind; [`leave`] makes
 //! the server fit for others when the client is gone.
 
 pub mod admit;
@@ -19,6 +19,7 @@ pub mod statement;
 pub mod upstream;
 
 mod extended;
+mod outcome;
 mod simple;
 
 pub use serve::{Handle, Session};

@@ -6,10 +6,11 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::outcome::Unsent;
 use super::statement::{Named, Statement};
 use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
-use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::exchange::{Commits, Expect, Kind, Note};
 use crate::pool::server::{Clock, Shared};
 use crate::pool::state::{self, State};
 use crate::pool::{Pool, Server, Ticket};
@@ -83,6 +84,8 @@ pub struct Batch {
     pub failed: bool,
     /// Flush.
     pub flushed: bool,
+    /// What may be committed with it.
+    pub commits: Commits,
 }
 
 /// Why a session keeps its server between transactions.
@@ -125,6 +128,10 @@ pub struct Session {
     pub(super) batch_open: bool,
     /// The server was leased for a message that has not gone to it yet.
     pub(super) unused: bool,
+    /// Nothing of the client's has gone to the server in hand yet: what to go back to when that is gone.
+    pub(super) unsent: Option<Unsent>,
+    /// How often the cycle was taken back since something was sent.
+    pub(super) taken_back: u8,
     /// What the open batch holds, and whether the client asked for its answers by Flush.
     pub(super) batch: Batch,
     /// The client's bytes wait for a guarded change of state.
@@ -246,6 +253,7 @@ impl Session {
     pub(super) fn lease(&mut self, server: Box<Server>) {
         self.ticket = None;
         self.unused = true;
+        self.unsent = Some(Unsent::of(self));
         self.handle.waiting.set(false);
         self.pool.stats().assignments.add(1);
         *self.handle.server.borrow_mut() = Some(server.shared.clone());
@@ -297,7 +305,7 @@ impl Session {
         }
         if !waits && !self.input.is_empty() {
             let input = std::mem::take(&mut self.input);
-            let taken = self.take(&input);
+            let taken = self.take_and_send(cx, &input);
             let blocked = self.ticket.is_some() || self.settling || self.leaving;
             self.keep(input, taken);
             if taken > 0 || blocked {
@@ -331,7 +339,7 @@ impl Session {
             Ok(0) | Err(_) => self.client_gone(),
             Ok(n) if waits || !self.input.is_empty() => self.input.extend_from_slice(&scratch[..n]),
             Ok(n) => {
-                let taken = self.take(&scratch[..n]);
+                let taken = self.take_and_send(cx, &scratch[..n]);
                 self.input.extend_from_slice(&scratch[taken..n]);
             }
         }
@@ -363,6 +371,9 @@ impl Session {
         match server.socket.poll_write(cx, &server.out) {
             Poll::Ready(Ok(written)) => {
                 drain_front(&mut server.out, written);
+                if written > 0 && !self.settling {
+                    (self.unsent, self.taken_back) = (None, 0);
+                }
                 written > 0
             }
             // What the server said before it closed is still to be read.
