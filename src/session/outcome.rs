@@ -105,7 +105,9 @@ impl Session {
         let taken = self.take(bytes);
         self.flush_server(cx);
         let Some(unsent) = &mut self.unsent else { return taken };
-        let gone = self.server.as_ref().is_some_and(|server| server.broken) && self.end.is_none();
+        // Over TLS, a write that fails may have sent a part.
+        let refused = |server: &Server| server.broken && server.socket.tls().is_none();
+        let gone = self.server.as_deref().is_some_and(refused) && self.end.is_none();
         if gone {
             return self.take_back().min(taken);
         }
