@@ -34,6 +34,9 @@ check_test() {
     { have python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; } || need python3 python3-venv
     have node || need nodejs
     have npm || need npm
+    # Counts system calls.
+    have strace || need strace
+    have pkill || need procps
 }
 
 check_bench() {

@@ -1,5 +1,7 @@
 //! Builds everything from the settings; starts, reloads, drains, stops.
 
+use std::collections::HashMap;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use crate::admin::{self, Admin, Demand};
 use crate::auth::scram::MockSecret;
@@ -17,7 +20,9 @@ use crate::config::settings::{Database, Host};
 use crate::config::{self, Loaded, Settings, Sources};
 use crate::pool::budget::Budget;
 use crate::pool::connect;
-use crate::runtime::acceptor::{self, Entrance};
+use crate::runtime::acceptor::{self, Entrance, UnixDoor};
+use crate::runtime::files;
+use crate::runtime::peers::{self, Peers};
 use crate::runtime::worker::{self, KillOrder, Order, Shared};
 use crate::session::directory::Directory;
 use crate::stats::DoorStats;
@@ -47,7 +52,8 @@ fn log(settings: &Settings) {
 }
 
 async fn run(arguments: &RunArgs, settings: Settings) -> anyhow::Result<()> {
-    let app = App::build(arguments, settings)?;
+    files::raise_limit(&settings.limits);
+    let mut app = App::build(arguments, settings)?;
     app.open(arguments.reuse_port)?;
     app.until_stopped().await
 }
@@ -56,6 +62,7 @@ struct App {
     entrance: Arc<Entrance>,
     sources: Sources,
     threads: Vec<JoinHandle<()>>,
+    doors: Vec<AbortHandle>,
     shared: Arc<Shared>,
     admin: Arc<Admin>,
     demands: mpsc::UnboundedReceiver<Demand>,
@@ -72,11 +79,15 @@ impl App {
             started.context("cannot start a worker")?.into_iter().unzip();
         let mock = MockSecret::random().context("no randomness")?;
         let directory = Directory::new(settings, mock)?;
+        let address = directory.settings.listen.first().filter(|_| arguments.reuse_port);
+        let peers = address.map(|address| Peers::of(*address).map(Arc::new)).transpose()?;
         let (console, clients) = mpsc::unbounded_channel();
         let entrance = Entrance {
             directory: RwLock::new(Arc::new(directory)),
             unauthenticated: Budget::new(limits.max_unauthenticated),
             clients: Budget::new(limits.max_clients),
+            turned_away: Budget::new(acceptor::MAX_TURNED_AWAY),
+            peers,
             workers,
             stats: DoorStats::default(),
             draining: AtomicBool::new(false),
@@ -87,25 +98,51 @@ impl App {
         let (demand, demands) = mpsc::unbounded_channel();
         let admin = Admin::new(entrance.clone(), shared.clone(), demand);
         tokio::spawn(admin::console::serve(admin.clone(), clients));
-        Ok(App { entrance, sources: arguments.sources(), threads, shared, admin, demands })
+        Ok(App { entrance, sources: arguments.sources(), threads, doors: vec![], shared, admin, demands })
     }
 
-    fn open(&self, reuse_port: bool) -> anyhow::Result<()> {
+    fn open(&mut self, reuse_port: bool) -> anyhow::Result<()> {
         let directory = self.entrance.directory();
-        for address in &directory.settings.listen {
-            let listener = acceptor::bind(*address, reuse_port)
-                .with_context(|| format!("cannot listen on {address}"))?;
-            tracing::info!(%address, "listening");
-            tokio::spawn(acceptor::accept_tcp(self.entrance.clone(), listener));
+        let settings = &directory.settings;
+        let peers = self.entrance.peers.clone();
+        let mut taken: HashMap<_, _> = peers.iter().flat_map(|peers| peers.take_over()).collect();
+        for address in &settings.listen {
+            let name = address.to_string();
+            let (listener, how) = match taken.remove(&name) {
+                Some(socket) => (acceptor::adopt(socket), "taken over"),
+                None => (acceptor::bind(*address, reuse_port), "listening"),
+            };
+            let listener = listener.with_context(|| format!("cannot listen on {name}"))?;
+            tracing::info!(address = name, "{how}");
+            self.offer(name, &listener)?;
+            let task = tokio::spawn(acceptor::accept_tcp(self.entrance.clone(), listener));
+            self.doors.push(task.abort_handle());
         }
-        if let Some(folder) = &directory.settings.unix_socket_dir {
-            let port = directory.settings.listen.first().map_or(6432, |address| address.port());
-            let door = acceptor::bind_unix(folder, port)
-                .with_context(|| format!("cannot listen on {}/.s.PGSQL.{port}", folder.display()))?;
-            tokio::spawn(acceptor::accept_unix(self.entrance.clone(), door));
+        if let Some(folder) = &settings.unix_socket_dir {
+            let port = settings.listen.first().map_or(6432, |address| address.port());
+            let path = folder.join(format!(".s.PGSQL.{port}"));
+            let name = path.display().to_string();
+            let listener = match taken.remove(&name) {
+                Some(socket) => acceptor::adopt_unix(socket),
+                None => acceptor::bind_unix(&path),
+            };
+            let listener = listener.with_context(|| format!("cannot listen on {name}"))?;
+            self.offer(name, &listener)?;
+            let door = UnixDoor::new(listener, path, peers.clone());
+            let task = tokio::spawn(acceptor::accept_unix(self.entrance.clone(), door));
+            self.doors.push(task.abort_handle());
         }
-        if let Some(address) = directory.settings.http_listen {
+        if let Some(address) = settings.http_listen {
             tokio::spawn(admin::http::serve(self.admin.clone(), address, reuse_port));
+        }
+        peers.map_or(Ok(()), |peers| peers::serve(self.entrance.clone(), peers))?;
+        Ok(())
+    }
+
+    /// Keeps a listening socket for a process that takes over.
+    fn offer(&self, name: String, listener: &impl AsFd) -> std::io::Result<()> {
+        if let Some(peers) = &self.entrance.peers {
+            peers.offer(name, listener.as_fd().try_clone_to_owned()?);
         }
         Ok(())
     }
@@ -176,17 +213,41 @@ impl App {
     async fn drain(self, interrupt: &mut tokio::signal::unix::Signal) {
         let patience = self.entrance.directory().settings.limits.drain_timeout;
         let until = Instant::now() + patience;
+        let mut gently = self.leave_the_door();
         self.entrance.draining.store(true, Ordering::Relaxed);
-        self.entrance.workers.iter().for_each(|worker| worker.send(Order::Drain));
-        tracing::info!(?patience, "stopping: waiting for transactions to end");
-        while self.sessions() > 0 && Instant::now() < until {
+        let taken_over = gently;
+        self.order(|| if taken_over { Order::Retire } else { Order::Drain });
+        tracing::info!(?patience, gently, "stopping: waiting for transactions to end");
+        while self.busy(taken_over) && Instant::now() < until {
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(20)) => {}
                 _ = interrupt.recv() => break,
             }
+            if gently && Instant::now() + patience / 2 >= until {
+                gently = false;
+                self.order(|| Order::Drain);
+            }
         }
         let _ = self.threads.len();
         tracing::info!("stopped");
+    }
+
+    /// Stops accepting if another process accepts on the same sockets; says whether one does.
+    fn leave_the_door(&self) -> bool {
+        let Some(peers) = self.entrance.peers.as_ref().filter(|peers| peers.any()) else { return false };
+        peers.withdraw();
+        self.doors.iter().for_each(AbortHandle::abort);
+        true
+    }
+
+    fn order(&self, order: impl Fn() -> Order) {
+        self.entrance.workers.iter().for_each(|worker| worker.send(order()));
+    }
+
+    /// Whether there is a session; where nobody is to notice the stop, also one that has still to log in.
+    fn busy(&self, taken_over: bool) -> bool {
+        let logins = self.entrance.clients.used() + self.entrance.unauthenticated.used();
+        self.sessions() > 0 || taken_over && logins > 0
     }
 }
 

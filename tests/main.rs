@@ -5,3 +5,4 @@ mod architecture;
 mod conformance;
 mod drivers;
 mod harness;
+mod load;

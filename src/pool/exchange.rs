@@ -66,6 +66,18 @@ pub enum Note {
     Probe,
 }
 
+/// What is not known when an answer is lost with its server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Commits {
+    /// It leaves nothing behind that anybody would ask for.
+    #[default]
+    Nothing,
+    /// It may have written, and outside a transaction block that is committed when it ends.
+    AtItsEnd,
+    /// It may have ended a transaction block as committed.
+    ABlock,
+}
+
 /// One answer that is still to come.
 #[derive(Debug)]
 pub struct Expect {
@@ -75,23 +87,36 @@ pub struct Expect {
     pub ours: bool,
     /// What it changes.
     pub note: Note,
+    /// What may be committed with it.
+    pub commits: Commits,
 }
 
 impl Expect {
     /// A client's own message.
     #[inline]
     pub fn client(kind: Kind) -> Expect {
-        Expect { kind, ours: false, note: Note::None }
+        Expect { kind, ours: false, note: Note::None, commits: Commits::Nothing }
     }
 
     /// A message that pgweir put in.
     pub fn ours(kind: Kind, note: Note) -> Expect {
-        Expect { kind, ours: true, note }
+        Expect { kind, ours: true, note, commits: Commits::Nothing }
     }
 
     /// A client's message with a note.
     pub fn noted(kind: Kind, note: Note) -> Expect {
-        Expect { kind, ours: false, note }
+        Expect { kind, ours: false, note, commits: Commits::Nothing }
+    }
+
+    /// The same, with what may be committed with it.
+    #[inline]
+    pub fn committing(self, commits: Commits) -> Expect {
+        Expect { commits, ..self }
+    }
+
+    /// Whether it opens a transaction: the BEGIN that was held back.
+    pub fn begins(&self) -> bool {
+        self.ours && self.kind == Kind::Query && matches!(self.note, Note::None)
     }
 
     /// Whether it is answered up to a ReadyForQuery.

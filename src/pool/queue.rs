@@ -202,6 +202,11 @@ impl Pool {
         if !server.is_clean() || self.is_stale(&server, now) {
             return drop(server);
         }
+        // The kernel told of its end, or of something said, together with the last answer.
+        let mut cx = Context::from_waker(Waker::noop());
+        if server.socket.poll_read_ready(&mut cx).is_ready() && !server.hear_out() {
+            return drop(server);
+        }
         if server.shared.cancels.get() > 0 {
             return self.inner.borrow_mut().parked.push(server);
         }
@@ -300,8 +305,10 @@ impl Pool {
         let mut inner = self.inner.borrow_mut();
         inner.failures += 1;
         inner.failure = Some((Instant::now(), fault.clone()));
-        // With servers at work the line moves on; without any, nobody in it can be served: say why.
-        let refused = if inner.live == 0 { std::mem::take(&mut inner.line) } else { VecDeque::new() };
+        // With servers at work the line moves on, and one that is just starting will be there soon. Else nobody in it
+        // can be served: say why.
+        let hopeless = inner.live == 0 && fault.sqlstate != "57P03";
+        let refused = if hopeless { std::mem::take(&mut inner.line) } else { VecDeque::new() };
         drop(inner);
         refused.into_iter().for_each(|place| place.refuse(fault.clone()));
     }

@@ -3,15 +3,18 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::worker::{Order, WorkerLink, worker_of};
+use super::peers::Peers;
+use super::worker::{Order, WorkerLink, stopping, worker_of};
 use crate::pool::budget::Budget;
 use crate::session::admit::Admission;
 use crate::session::directory::Directory;
@@ -22,6 +25,11 @@ use crate::wire::{Fault, Socket};
 /// Connections that the kernel holds for us before they are accepted.
 const BACKLOG: i32 = 4096;
 
+/// How long a client that is turned away may take to read why.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Clients that are being told why they may not come in; one more is closed without a word.
+pub const MAX_TURNED_AWAY: usize = 1000;
+
 /// What every login needs.
 pub struct Entrance {
     /// Settings made ready for logins; swapped whole on reload.
@@ -30,6 +38,8 @@ pub struct Entrance {
     pub unauthenticated: Arc<Budget>,
     /// Clients in total.
     pub clients: Arc<Budget>,
+    /// Clients that are being told why they may not come in.
+    pub turned_away: Arc<Budget>,
     /// The workers.
     pub workers: Vec<WorkerLink>,
     /// What happened at the door.
@@ -38,6 +48,8 @@ pub struct Entrance {
     pub draining: AtomicBool,
     /// Databases that take no new clients.
     pub disabled: Mutex<HashSet<String>>,
+    /// Other processes at the same address, if it may be shared.
+    pub peers: Option<Arc<Peers>>,
     /// Where clients of the console go.
     pub console: tokio::sync::mpsc::UnboundedSender<ConsoleClient>,
 }
@@ -86,30 +98,59 @@ pub fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A unix socket that is removed from its folder when dropped.
+/// A listening socket of another process.
+///
+/// # Errors
+/// When the reactor refuses it.
+pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::from(socket);
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// As [`adopt`], for a unix socket.
+///
+/// # Errors
+/// When the reactor refuses it.
+pub fn adopt_unix(socket: OwnedFd) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+/// A unix socket that is removed from its folder when dropped, unless another process has taken it over.
 pub struct UnixDoor {
     listener: UnixListener,
     path: PathBuf,
+    peers: Option<Arc<Peers>>,
 }
 
-/// Binds `.s.PGSQL.<port>` in a folder; a socket that nobody listens on is replaced.
+impl UnixDoor {
+    /// A listening socket at `path`; `peers` may have taken it over by the time it is dropped.
+    pub fn new(listener: UnixListener, path: PathBuf, peers: Option<Arc<Peers>>) -> UnixDoor {
+        UnixDoor { listener, path, peers }
+    }
+}
+
+/// Binds a path; a socket that nobody listens on is replaced.
 ///
 /// # Errors
 /// As the system gives them; `AddrInUse` when another process listens there.
-pub fn bind_unix(folder: &std::path::Path, port: u16) -> io::Result<UnixDoor> {
-    let path = folder.join(format!(".s.PGSQL.{port}"));
-    if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+pub fn bind_unix(path: &std::path::Path) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());
     }
-    let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777))?;
-    Ok(UnixDoor { listener, path })
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
+    Ok(listener)
 }
 
 impl Drop for UnixDoor {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if !self.peers.as_ref().is_some_and(|peers| peers.any()) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -139,20 +180,18 @@ pub async fn accept_unix(entrance: Arc<Entrance>, door: UnixDoor) {
 /// Out of descriptors or memory: others must be let go first.
 async fn rest_after(error: &io::Error) {
     tracing::warn!(%error, "cannot accept");
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-fn enter(entrance: &Arc<Entrance>, mut socket: Socket, peer: String) {
+fn enter(entrance: &Arc<Entrance>, socket: Socket, peer: String) {
     let directory = entrance.directory();
+    if entrance.draining.load(Ordering::Relaxed) {
+        return entrance.turn_away(socket, stopping());
+    }
     let Some(waiting) = entrance.unauthenticated.take() else {
-        entrance.stats.refused[error_class("53300")].add(1);
-        tokio::spawn(async move {
-            let limit = directory.settings.limits.max_unauthenticated;
-            let fault =
-                Fault::fatal("53300", format!("too many logins under way (max_unauthenticated = {limit})"));
-            let _ = socket.write_all(&fault.frame()).await;
-        });
-        return;
+        let limit = directory.settings.limits.max_unauthenticated;
+        let text = format!("too many logins under way (max_unauthenticated = {limit})");
+        return entrance.turn_away(socket, Fault::fatal("53300", text));
     };
     let entrance = entrance.clone();
     tokio::spawn(async move {
@@ -165,7 +204,34 @@ fn enter(entrance: &Arc<Entrance>, mut socket: Socket, peer: String) {
 }
 
 impl Entrance {
-    fn hand_over(&self, outcome: Outcome) {
+    /// Tells a client why it may not come in. What it has sent is read first and while it leaves: a socket that is
+    /// closed with something unread takes back what was said last.
+    fn turn_away(&self, mut socket: Socket, fault: Fault) {
+        self.stats.refused[error_class(&fault.sqlstate)].add(1);
+        let Some(place) = self.turned_away.take() else { return };
+        tokio::spawn(async move {
+            let farewell = async {
+                socket.write_all(&fault.frame()).await?;
+                socket.shutdown()?;
+                let mut rest = [0; 1024];
+                while std::future::poll_fn(|cx| socket.poll_read(cx, &mut rest)).await? > 0 {}
+                io::Result::Ok(())
+            };
+            let _ = tokio::time::timeout(FAREWELL, farewell).await;
+            drop(place);
+        });
+    }
+
+    /// Cancels what a session of this process runs; false when there is no such session. Returns when the server has
+    /// been told.
+    pub async fn cancel(&self, pid: i32, secret: &[u8]) -> bool {
+        let Some(worker) = self.workers.get(worker_of(pid)) else { return false };
+        let (unknown, answer) = tokio::sync::oneshot::channel();
+        worker.send(Order::Cancel { pid, secret: secret.to_vec(), unknown });
+        answer.await.is_err()
+    }
+
+    fn hand_over(self: &Arc<Self>, outcome: Outcome) {
         match outcome {
             Outcome::Admitted(admission) if self.disabled().contains(&admission.target.database) => {
                 self.stats.refused[error_class("57P03")].add(1);
@@ -178,14 +244,13 @@ impl Entrance {
             }
             Outcome::Console(client) => drop(self.console.send(*client)),
             Outcome::Cancel { pid, secret, socket } => {
-                if let Some(worker) = self.workers.get(worker_of(pid)) {
-                    let (done, passed_on) = tokio::sync::oneshot::channel();
-                    worker.send(Order::Cancel { pid, secret, done });
-                    tokio::spawn(async move {
-                        let _ = passed_on.await;
-                        drop(socket);
-                    });
-                }
+                let entrance = self.clone();
+                tokio::spawn(async move {
+                    if let (false, Some(peers)) = (entrance.cancel(pid, &secret).await, &entrance.peers) {
+                        peers.cancel(pid, &secret).await;
+                    }
+                    drop(socket);
+                });
             }
             Outcome::Refused(sqlstate) => self.stats.refused[error_class(&sqlstate)].add(1),
             Outcome::Closed => self.stats.unfinished.add(1),

@@ -32,6 +32,8 @@ const SCRATCH: usize = 64 * 1024;
 const STATEMENTS: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 /// How often pools are kept in order.
 const TICK: Duration = Duration::from_millis(100);
+/// A session whose client was silent for this long is not in the middle of something.
+const QUIET: Duration = Duration::from_secs(1);
 /// Bits of a process id that name the slot of the session; the bits above name the worker.
 const SLOT_BITS: u32 = 22;
 
@@ -45,8 +47,8 @@ pub enum Order {
         pid: i32,
         /// As given to the client.
         secret: Vec<u8>,
-        /// Dropped when the cancel has been passed on.
-        done: oneshot::Sender<()>,
+        /// Used when there is no such session; else dropped when the cancel has been passed on.
+        unknown: oneshot::Sender<()>,
     },
     /// Tell what there is.
     Report(oneshot::Sender<WorkerReport>),
@@ -54,6 +56,8 @@ pub enum Order {
     Pools(PoolOrder, Option<String>),
     /// End sessions as they come to rest.
     Drain,
+    /// End sessions that have been at rest for a while: others take the new clients, nobody needs to be disturbed.
+    Retire,
     /// End sessions now: one by process id, or all of a database.
     Kill(KillOrder),
     /// Use these targets for pools that exist, and these limits.
@@ -299,13 +303,14 @@ impl Worker {
     fn obey(self: &Rc<Worker>, order: Order) {
         match order {
             Order::Admit(admission) => drop(tokio::task::spawn_local(admit::admit(self.clone(), *admission))),
-            Order::Cancel { pid, secret, done } => self.cancel(pid, &secret, done),
+            Order::Cancel { pid, secret, unknown } => self.cancel(pid, &secret, unknown),
             Order::Report(answer) => drop(answer.send(self.report())),
             Order::Pools(order, database) => self.order_pools(order, database.as_deref()),
             Order::Drain => {
                 self.draining.set(true);
                 self.ask(|_| true, Request::Drain);
             }
+            Order::Retire => drop(tokio::task::spawn_local(self.clone().retire())),
             Order::Kill(KillOrder::All) => self.ask(|_| true, Request::Kill),
             Order::Kill(KillOrder::Session(pid)) => self.ask(|session| session.pid == pid, Request::Kill),
             Order::Kill(KillOrder::Database(name)) => {
@@ -315,8 +320,19 @@ impl Worker {
         }
     }
 
-    fn cancel(&self, pid: i32, secret: &[u8], done: oneshot::Sender<()>) {
-        let Some(session) = self.session(pid, secret) else { return };
+    /// Ends sessions whose client has said nothing for as long as [`QUIET`].
+    async fn retire(self: Rc<Worker>) {
+        loop {
+            tokio::time::sleep(QUIET).await;
+            self.ask(|session| !session.heard.replace(false), Request::Drain);
+        }
+    }
+
+    fn cancel(&self, pid: i32, secret: &[u8], unknown: oneshot::Sender<()>) {
+        let Some(session) = self.session(pid, secret) else {
+            let _ = unknown.send(());
+            return;
+        };
         let key = (session.database.clone(), session.user.clone());
         self.stats.borrow().get(&key).iter().for_each(|stats| stats.cancels.add(1));
         if session.waiting.get() {
@@ -326,7 +342,7 @@ impl Worker {
         let pool = self.pools.borrow().get(&key).cloned();
         tokio::task::spawn_local(async move {
             leave::cancel_for(pool, &session).await;
-            drop(done);
+            drop(unknown);
         });
     }
 

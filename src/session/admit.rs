@@ -108,6 +108,7 @@ pub(super) fn new_handle(pid: i32, minor: u16, target: &Target, params: &Params,
         server: Default::default(),
         waiting: Default::default(),
         request: Default::default(),
+        heard: true.into(),
         waker: RefCell::new(std::task::Waker::noop().clone()),
     }
 }
@@ -159,6 +160,8 @@ fn session(
         held_begin: None,
         batch_open: false,
         unused: false,
+        unsent: None,
+        taken_back: 0,
         batch: Default::default(),
         settling: false,
         after: Effects::EMPTY,

@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
+use super::outcome;
 use super::serve::Session;
 use super::statement::{Named, Statement, Wipe, fresh_id, significant};
 use super::upstream::{Flow, body};
 use crate::pool::Server;
-use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::exchange::{Commits, Expect, Kind, Note};
 use crate::pool::prepared::{Form, Prepared, server_name};
 use crate::sql::{self, Detail, Effects};
 use crate::wire::frame::{self, Frame, HEADER, back, front};
@@ -73,8 +74,9 @@ impl Session {
         let summary = sql::summarize(text, self.std_strings);
         let personal = Effects::PREPARE.union(Effects::EXECUTE).union(Effects::DEALLOCATE);
         let wipe = Wipe::of(&summary);
+        let commits = outcome::commits(text, &summary);
         if !summary.effects.intersects(personal) || wipe.is_some() {
-            return self.worker.statements().insert(key, tail, summary.effects, wipe, None);
+            return self.worker.statements().insert(key, tail, (summary.effects, commits), wipe, None);
         }
         let uses = match summary.statements.as_slice() {
             [one] => match &one.detail {
@@ -97,7 +99,13 @@ impl Session {
         rewritten.extend_from_slice(types);
         let prepared =
             Rc::new(Prepared { id: super::statement::fresh_id(), form: Form::Parse(rewritten.into()) });
-        Rc::new(Statement { prepared, effects: summary.effects, wipe, uses: uses.map(|(used, _)| used) })
+        Rc::new(Statement {
+            prepared,
+            effects: summary.effects,
+            commits,
+            wipe,
+            uses: uses.map(|(used, _)| used),
+        })
     }
 
     /// The same text under another search path may mean other tables, and is another statement then.
@@ -169,6 +177,8 @@ impl Session {
         } else {
             named.as_ref().map(|named| named.statement.clone())
         };
+        self.batch.commits =
+            self.batch.commits.max(statement.as_ref().map_or(Commits::AtItsEnd, |known| known.commits));
         if let Some(statement) = &statement {
             self.bind_effects(statement);
         }
@@ -324,7 +334,9 @@ impl Session {
         };
         let Some(server) = &mut self.server else { return Flow::Server };
         server.out.extend_from_slice(whole);
-        server.expect(Expect::noted(Kind::Execute, note));
+        // What is not committed by the statement itself is by the Sync behind it.
+        let commits = if self.batch.commits == Commits::ABlock { Commits::ABlock } else { Commits::Nothing };
+        server.expect(Expect::noted(Kind::Execute, note).committing(commits));
         Flow::Taken(whole.len())
     }
 
@@ -388,7 +400,7 @@ fn failing(fault: &Fault) -> Rc<Statement> {
     let form = Form::Parse(b"DEALLOCATE _pgweir_none\0\0\0"[..].into());
     let prepared = Rc::new(Prepared { id: fresh_id(), form });
     let wipe = Some(Wipe::Refused(fault.frame().into()));
-    Rc::new(Statement { prepared, effects: Effects::DEALLOCATE, wipe, uses: None })
+    Rc::new(Statement { prepared, effects: Effects::DEALLOCATE, commits: Commits::Nothing, wipe, uses: None })
 }
 
 /// Closes the server's copy, if it has one.

@@ -4,6 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
+use super::outcome;
 use super::serve::{Batch, End, Session};
 use crate::config::settings::PoolMode;
 use crate::pool::Server;
@@ -206,8 +207,14 @@ impl Session {
         {
             server.broken = true;
             tracing::info!(error = %Fault::from_body(&whole[HEADER..]), "server ended the connection");
+            return self.farewell();
         }
         Verdict::Forward
+    }
+
+    /// Why the server ends is not for a client that has sent it nothing: another server will be asked.
+    fn farewell(&self) -> Verdict {
+        if self.unsent.is_some() { Verdict::Swallow } else { Verdict::Forward }
     }
 
     fn ready(&mut self, whole: &[u8]) {
@@ -296,7 +303,7 @@ impl Session {
         server.copy_in = false;
         if frame::fields(fields).any(|(code, value)| code == b'V' && matches!(value, b"FATAL" | b"PANIC")) {
             server.broken = true;
-            return Verdict::Forward;
+            return self.farewell();
         }
         let Some(front) = server.expects.front_mut() else { return Verdict::Forward };
         let (ours, note) = (front.ours, std::mem::take(&mut front.note));
@@ -414,7 +421,7 @@ impl Session {
     /// along when the client goes on.
     fn end_light_batch(&mut self) {
         let Some(server) = &mut self.server else { return };
-        let light = self.batch_open && self.batch == Batch { heavy: false, failed: false, flushed: true };
+        let light = self.batch_open && self.batch == Batch { flushed: true, ..Batch::default() };
         if !light || server.tx != TxStatus::Idle || !server.expects.is_empty() || server.broken {
             return;
         }
@@ -444,10 +451,15 @@ impl Session {
 
     /// The server closed the connection.
     fn server_gone(&mut self) {
+        if self.end.is_none() && self.unsent.is_some() {
+            self.take_back();
+            return;
+        }
         let Some(mut server) = self.server.take() else { return };
         *self.handle.server.borrow_mut() = None;
         let told = server.broken;
         server.broken = true;
+        let fault = outcome::lost(&server);
         drop(server);
         if self.end.is_some() {
             return;
@@ -455,7 +467,7 @@ impl Session {
         if told {
             self.end = Some(End::Told);
         } else {
-            self.fatal(&Fault::fatal("08006", "server closed the connection unexpectedly"));
+            self.fatal(&fault);
         }
     }
 }

@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::listen::Listens;
+use super::outcome::Unsent;
 use super::replication::Replication;
 use super::statement::{Named, Statement};
 use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
-use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::exchange::{Commits, Expect, Kind, Note};
 use crate::pool::server::{Clock, Shared};
 use crate::pool::state::{self, State};
 use crate::pool::{Pool, Server, Ticket};
@@ -50,6 +51,8 @@ pub struct Handle {
     pub waiting: Cell<bool>,
     /// It was asked to stop waiting, or to end.
     pub request: Cell<Option<Request>>,
+    /// The client has said something since it was last asked.
+    pub heard: Cell<bool>,
     /// Wakes it up after `request` was set.
     pub waker: RefCell<std::task::Waker>,
 }
@@ -85,6 +88,8 @@ pub struct Batch {
     pub failed: bool,
     /// Flush.
     pub flushed: bool,
+    /// What may be committed with it.
+    pub commits: Commits,
 }
 
 /// Why a session keeps its server between transactions.
@@ -129,6 +134,10 @@ pub struct Session {
     pub(super) batch_open: bool,
     /// The server was leased for a message that has not gone to it yet.
     pub(super) unused: bool,
+    /// Nothing of the client's has gone to the server in hand yet: what to go back to when that is gone.
+    pub(super) unsent: Option<Unsent>,
+    /// How often the cycle was taken back since something was sent.
+    pub(super) taken_back: u8,
     /// What the open batch holds, and whether the client asked for its answers by Flush.
     pub(super) batch: Batch,
     /// The client's bytes wait for a guarded change of state.
@@ -257,6 +266,7 @@ impl Session {
     pub(super) fn lease(&mut self, server: Box<Server>) {
         self.ticket = None;
         self.unused = true;
+        self.unsent = Some(Unsent::of(self));
         self.handle.waiting.set(false);
         self.pool.stats().assignments.add(1);
         *self.handle.server.borrow_mut() = Some(server.shared.clone());
@@ -310,7 +320,7 @@ impl Session {
         }
         if !waits && !self.input.is_empty() {
             let input = std::mem::take(&mut self.input);
-            let taken = self.take(&input);
+            let taken = self.take_and_send(cx, &input);
             let blocked = self.is_held_up() || self.leaving;
             self.keep(input, taken);
             if taken > 0 || blocked {
@@ -338,6 +348,7 @@ impl Session {
         let mut scratch = self.worker.take_scratch();
         let poll = self.client.poll_read(cx, &mut scratch);
         if let Poll::Ready(Ok(n)) = poll {
+            self.handle.heard.set(true);
             self.pool.stats().received.add(n as u64);
         }
         let Poll::Ready(read) = poll else {
@@ -348,7 +359,7 @@ impl Session {
             Ok(0) | Err(_) => self.client_gone(),
             Ok(n) if waits || !self.input.is_empty() => self.input.extend_from_slice(&scratch[..n]),
             Ok(n) => {
-                let taken = self.take(&scratch[..n]);
+                let taken = self.take_and_send(cx, &scratch[..n]);
                 self.input.extend_from_slice(&scratch[taken..n]);
             }
         }
@@ -380,6 +391,9 @@ impl Session {
         match server.socket.poll_write(cx, &server.out) {
             Poll::Ready(Ok(written)) => {
                 drain_front(&mut server.out, written);
+                if written > 0 && !self.settling {
+                    (self.unsent, self.taken_back) = (None, 0);
+                }
                 written > 0
             }
             // What the server said before it closed is still to be read.

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
+use super::outcome;
 use super::serve::Session;
 use super::statement::{Named, Statement, Wipe, fresh_id, significant};
 use super::upstream::Flow;
 use crate::config::settings::{PinPolicy, PoolMode};
 use crate::pool::Server;
-use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::exchange::{Commits, Expect, Kind, Note};
 use crate::pool::prepared::{Form, Prepared, server_name};
 use crate::sql::{self, Detail, DiscardTarget, Effects, SetValue, Summary, Verb};
 use crate::wire::frame::{Frame, HEADER, TxStatus};
@@ -50,12 +51,12 @@ impl Session {
         };
         let Some((0, text)) = whole[HEADER..].split_last() else {
             // The server says what is wrong with it.
-            return self.plain_query(whole);
+            return self.plain_query(whole, Commits::Nothing);
         };
         let mut summary = sql::summarize(text, self.std_strings);
         summary.effects |= self.functions.borrow().effects_of(text, self.std_strings);
         if summary.effects.is_empty() {
-            self.plain_query(whole)
+            self.plain_query(whole, outcome::commits(text, &summary))
         } else {
             self.query_with_effects(whole, text, &summary)
         }
@@ -65,17 +66,17 @@ impl Session {
     fn long_query(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
         let Some(server) = &mut self.server else { return Flow::Server };
         forget_unnamed(server, &mut self.unnamed);
-        server.expect(Expect::client(Kind::Query));
+        server.expect(Expect::client(Kind::Query).committing(Commits::ABlock));
         self.after |= Effects::OPAQUE;
         self.forward(frame, bytes)
     }
 
     #[inline]
-    fn plain_query(&mut self, whole: &[u8]) -> Flow {
+    fn plain_query(&mut self, whole: &[u8], commits: Commits) -> Flow {
         let Some(server) = &mut self.server else { return Flow::Server };
         forget_unnamed(server, &mut self.unnamed);
         server.out.extend_from_slice(whole);
-        server.expect(Expect::client(Kind::Query));
+        server.expect(Expect::client(Kind::Query).committing(commits));
         Flow::Taken(whole.len())
     }
 
@@ -103,7 +104,7 @@ impl Session {
         let Some(server) = &mut self.server else { return Flow::Server };
         forget_unnamed(server, &mut self.unnamed);
         emit::query(&mut server.out, rewritten.as_deref().unwrap_or(text));
-        server.expect(Expect::noted(Kind::Query, note));
+        server.expect(Expect::noted(Kind::Query, note).committing(outcome::commits(text, summary)));
         Flow::Taken(whole.len())
     }
 
@@ -279,7 +280,7 @@ impl Session {
             && !self.batch_open
             && self.after.without(Effects::SETTING.union(Effects::ROLE)).is_empty()
             && self.server.as_deref().is_none_or(idle)
-            && !self.server.as_deref().is_some_and(|server| server.expects.iter().any(begins))
+            && !self.server.as_deref().is_some_and(|server| server.expects.iter().any(Expect::begins))
     }
 
     /// The text with the server's names of prepared statements in it; `None` when it names none that we know.
@@ -329,7 +330,8 @@ impl Session {
         sql.extend_from_slice(server_name(id).as_bytes());
         sql.extend_from_slice(&text[range.end - start..]);
         let prepared = Rc::new(Prepared { id, form: Form::Sql(sql.into()) });
-        let statement = Statement { prepared, effects: Effects::EMPTY, wipe: None, uses: None };
+        let commits = Commits::AtItsEnd;
+        let statement = Statement { prepared, effects: Effects::EMPTY, commits, wipe: None, uses: None };
         self.names.insert(significant(name).into(), Named { statement: Rc::new(statement), when: id });
         if let Some(server) = &mut self.server {
             server.prepared.insert(id, id);
@@ -349,9 +351,4 @@ impl Session {
 pub(super) fn forget_unnamed(server: &mut Server, unnamed: &mut Option<Rc<Statement>>) {
     server.unnamed = 0;
     *unnamed = None;
-}
-
-/// Whether an exchange of ours opens a transaction: the BEGIN that was held back.
-fn begins(expect: &Expect) -> bool {
-    expect.ours && expect.kind == Kind::Query && matches!(expect.note, Note::None)
 }

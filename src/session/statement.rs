@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use lru::LruCache;
 
+use crate::pool::exchange::Commits;
 use crate::pool::prepared::{Form, Prepared};
 use crate::sql::{Detail, DiscardTarget, Effects, Summary};
 
@@ -16,6 +17,8 @@ pub struct Statement {
     pub prepared: Rc<Prepared>,
     /// What it may do to the session.
     pub effects: Effects,
+    /// What may be committed with it.
+    pub commits: Commits,
     /// What it does to prepared statements when it succeeds.
     pub wipe: Option<Wipe>,
     /// The statement that it runs by `EXECUTE`.
@@ -93,12 +96,12 @@ impl Statements {
         &mut self,
         key: &[u8],
         tail: &[u8],
-        effects: Effects,
+        (effects, commits): (Effects, Commits),
         wipe: Option<Wipe>,
         uses: Option<Rc<Statement>>,
     ) -> Rc<Statement> {
         let prepared = Rc::new(Prepared { id: fresh_id(), form: Form::Parse(tail.into()) });
-        let statement = Rc::new(Statement { prepared, effects, wipe, uses });
+        let statement = Rc::new(Statement { prepared, effects, commits, wipe, uses });
         self.known.put(key.into(), statement.clone());
         statement
     }

@@ -1,7 +1,7 @@
 //! What the client sends: each message is answered here, or goes to the session's server.
 
 use super::serve::Session;
-use crate::pool::exchange::{Expect, Kind};
+use crate::pool::exchange::{Commits, Expect, Kind};
 use crate::wire::frame::{Frame, HEADER, TxStatus, front};
 use crate::wire::{Fault, emit};
 
@@ -37,7 +37,10 @@ impl Session {
                     self.unused = false;
                 }
                 Flow::More | Flow::Later => break,
-                Flow::Server => self.want_server(),
+                Flow::Server => {
+                    self.want_server();
+                    self.unsent.iter_mut().for_each(|unsent| unsent.from = at);
+                }
             }
         }
         at
@@ -141,11 +144,11 @@ impl Session {
             return Flow::Server;
         }
         self.batch_open = false;
-        self.batch = Default::default();
+        let batch = std::mem::take(&mut self.batch);
         match &mut self.server {
             Some(server) => {
                 server.out.extend_from_slice(whole);
-                server.expect(Expect::client(Kind::Sync));
+                server.expect(Expect::client(Kind::Sync).committing(batch.commits));
                 self.answer_here();
             }
             None => {
@@ -158,7 +161,7 @@ impl Session {
 
     fn function_call(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
         let Some(server) = &mut self.server else { return Flow::Server };
-        server.expect(Expect::client(Kind::Function));
+        server.expect(Expect::client(Kind::Function).committing(Commits::AtItsEnd));
         self.forward(frame, bytes)
     }
 

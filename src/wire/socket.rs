@@ -97,6 +97,18 @@ impl Socket {
         !matches!(self, Socket::Tls(tls) if tls.has_unsent())
     }
 
+    /// Says that nothing more will be written. A TLS session just ends with its socket.
+    ///
+    /// # Errors
+    /// As the system gives them.
+    pub fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Socket::Tcp(stream) => socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write),
+            Socket::Unix(stream) => socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write),
+            Socket::Tls(_) => Ok(()),
+        }
+    }
+
     /// Asks to be woken when something can be read. Makes no system call; `Ready` means that bytes,
     /// an end or an error may be waiting.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

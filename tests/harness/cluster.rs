@@ -31,11 +31,13 @@ dir=$1; shift
 "$@" >"$dir/log" 2>&1 </dev/null &
 server=$!
 cat >/dev/null
-kill -QUIT $server 2>/dev/null
+# After a restart it is another process than the one started here. A frozen one hears nothing.
+server="$server $(head -n 1 "$dir/data/postmaster.pid" 2>/dev/null)"
+for one in $server; do pkill -CONT -P $one; kill -CONT $one; kill -QUIT $one; done 2>/dev/null
 # A server that was just starting may not have heard it.
 (sleep 2; kill -QUIT $server; sleep 3; kill -KILL $server) >/dev/null 2>&1 &
 again=$!
-wait $server
+for one in $server; do while kill -0 $one 2>/dev/null; do sleep 0.02; done; done
 kill $again 2>/dev/null
 rm -rf "$dir"
 "#;
@@ -113,6 +115,28 @@ impl Cluster {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
 
+    /// Restarts it (`fast`, `immediate`), and waits until it is up again.
+    pub fn restart(&self, mode: &str) {
+        let mut command = as_server_user(&pg_bin().join("pg_ctl"));
+        command.args(["restart", "-w", "-s", "-m", mode, "-D"]).arg(self.dir.join("data"));
+        command.arg("-l").arg(self.dir.join("log-after-restart")).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(command.status().expect("pg_ctl runs").success(), "no restart\n{}", self.log());
+    }
+
+    /// Stops all its processes in the middle of what they do, until the guard is dropped.
+    pub fn freeze(&self) -> Frozen {
+        let file = fs::read_to_string(self.dir.join("data/postmaster.pid")).expect("it runs");
+        let postmaster = file.lines().next().expect("a process id").to_owned();
+        let children = Command::new("pgrep").args(["-P", &postmaster]).output().expect("pgrep runs");
+        let children = String::from_utf8_lossy(&children.stdout).into_owned();
+        // The postmaster first, so that no child is born meanwhile.
+        let processes: Vec<String> =
+            [postmaster].into_iter().chain(children.lines().map(str::to_owned)).collect();
+        signal("STOP", &processes);
+        Frozen(processes)
+    }
+
     fn try_start(conf: &str, files: &[(&str, &str)], hba: &str) -> Result<Self, String> {
         let port = free_port();
         let dir = new_dir();
@@ -159,6 +183,20 @@ impl Drop for Cluster {
         drop(self.watcher.stdin.take());
         let _ = self.watcher.wait();
     }
+}
+
+/// Processes that are stopped; they go on when this is dropped.
+pub struct Frozen(Vec<String>);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal("CONT", &self.0);
+    }
+}
+
+fn signal(name: &str, processes: &[String]) {
+    let status = Command::new("kill").arg(format!("-{name}")).args(processes).status();
+    assert!(status.is_ok() || std::thread::panicking(), "kill does not run");
 }
 
 /// A database of its own for one case; dropped with everybody in it at the end.

@@ -21,6 +21,10 @@ pub struct ProxyOptions {
     pub config: String,
     /// More arguments.
     pub args: Vec<String>,
+    /// Where it listens; a free port if nothing is said.
+    pub addr: Option<SocketAddr>,
+    /// A program that starts it, with its arguments: a tracer.
+    pub under: Vec<String>,
 }
 
 impl ProxyOptions {
@@ -53,9 +57,10 @@ impl Proxy {
     /// Starts it with any options, and waits until it accepts.
     pub fn start_with(options: &ProxyOptions) -> Self {
         let dir = Folder::new();
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let any = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let addr = options.addr.unwrap_or_else(any);
         let log = File::create(dir.0.join("log")).expect("a file can be made");
-        let mut command = dying_with_us(&program());
+        let mut command = dying_with_us(&options.under, &program());
         command.args(["run", "--listen", &addr.to_string()]);
         let path = dir.0.join("pgweir.toml");
         fs::write(&path, format!("http = \"off\"\n{}", options.config)).expect("the settings can be written");
@@ -105,6 +110,21 @@ impl Proxy {
         assert!(status.success(), "{kill} failed");
     }
 
+    /// Waits until it has ended by itself.
+    pub fn ended(&mut self, deadline: Duration) -> ExitStatus {
+        let status = wait(&mut self.child, deadline);
+        status.unwrap_or_else(|| panic!("pgweir does not end\n{}", self.log()))
+    }
+
+    /// Processor time that it has used.
+    pub fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: u64 =
+            fields.split_ascii_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// Asks it to end, and waits until it has.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
@@ -151,8 +171,8 @@ fn program() -> OsString {
 }
 
 /// A command whose process is killed when the thread that started it ends, in whatever way.
-fn dying_with_us(program: &OsStr) -> Command {
+fn dying_with_us(under: &[String], program: &OsStr) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command.args(["--pdeathsig", "KILL", "--"]).args(under).arg(program);
     command
 }

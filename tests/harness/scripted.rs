@@ -172,6 +172,12 @@ impl Peer {
         self.ready(status);
     }
 
+    /// Closes with an RST instead of a FIN.
+    pub fn reset(&self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).expect("a socket can linger");
+    }
+
     /// ReadyForQuery.
     pub fn ready(&mut self, status: u8) {
         self.send(&frame(b'Z', &[status]));
