@@ -3,5 +3,7 @@
 mod admin;
 mod architecture;
 mod conformance;
+mod cuts;
 mod drivers;
+mod fuzz;
 mod harness;

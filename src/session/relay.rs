@@ -9,7 +9,7 @@ use crate::config::settings::PoolMode;
 use crate::pool::Server;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::sql::Effects;
-use crate::wire::frame::{self, Frame, HEADER, TxStatus, back, front};
+use crate::wire::frame::{self, BadFrame, Frame, HEADER, READY, TxStatus, back, front};
 use crate::wire::{Fault, emit};
 
 /// What becomes of a message.
@@ -78,13 +78,13 @@ impl Session {
             return ControlFlow::Continue(at + passed);
         }
         let frame = match Frame::peek(bytes) {
+            Ok(Some(frame)) if frame.tag == back::READY_FOR_QUERY && frame.total != READY => {
+                let length = (frame.total - 1) as u32;
+                return self.garbled(run, at, BadFrame { tag: frame.tag, length });
+            }
             Ok(Some(frame)) => frame,
             Ok(None) => return keep(server, bytes),
-            Err(bad) => {
-                server.broken = true;
-                self.fatal(&Fault::fatal("08P01", format!("server sent a malformed message: {bad}")));
-                return ControlFlow::Break(());
-            }
+            Err(bad) => return self.garbled(run, at, bad),
         };
         let ours = server.expects.front().is_some_and(|expect| expect.ours);
         let ours =
@@ -110,9 +110,18 @@ impl Session {
         ControlFlow::Continue(at + frame.total)
     }
 
+    /// What came before it is the client's; with what follows nothing can be done.
+    fn garbled(&mut self, run: &mut Run<'_>, at: usize, bad: BadFrame) -> ControlFlow<(), usize> {
+        run.cut(&mut self.out, at, run.bytes.len());
+        if let Some(server) = &mut self.server {
+            server.broken = true;
+        }
+        self.fatal(&Fault::fatal("08P01", format!("server sent a malformed message: {bad}")));
+        ControlFlow::Break(())
+    }
+
     fn answers_here(&self) -> bool {
-        let here = |expect: &Expect| expect.kind == Kind::ClosedHere;
-        self.server.as_ref().and_then(|server| server.expects.front()).is_some_and(here)
+        self.server.as_ref().is_some_and(|server| server.answers_here())
     }
 
     /// The message is not whole. Long ones go on in pieces, as far as nothing needs to be read in them.
@@ -203,7 +212,11 @@ impl Session {
     }
 
     fn ready(&mut self, whole: &[u8]) {
+        if self.server.as_ref().is_some_and(|server| server.skips) {
+            self.skip_to_sync();
+        }
         let Some(server) = &mut self.server else { return };
+        server.skips = false;
         server.tx = TxStatus::from_byte(whole[HEADER]);
         server.copy_in = false;
         let ours = server.expects.front().is_some_and(|front| front.ours);
@@ -294,7 +307,6 @@ impl Session {
         let whole_cycle = front.ends_with_ready();
         let kind = front.kind;
         if !whole_cycle {
-            self.batch.failed = true;
             self.count_exchange(kind, ours);
             self.skip_to_sync();
         }
@@ -312,15 +324,13 @@ impl Session {
         }
     }
 
-    /// After an error the server skips everything up to Sync.
+    /// After an error the server skips everything up to Sync. One that is still to come ends what comes before it too.
     fn skip_to_sync(&mut self) {
         let Some(server) = &mut self.server else { return };
-        let sync = server
-            .expects
-            .iter()
-            .position(|expect| expect.kind == Kind::Sync)
-            .unwrap_or(server.expects.len());
-        let skipped: Vec<Expect> = server.expects.drain(..sync).collect();
+        let sync = server.expects.iter().position(|expect| expect.kind == Kind::Sync);
+        server.skips = sync.is_none();
+        self.batch.failed |= server.skips;
+        let skipped: Vec<Expect> = server.expects.drain(..sync.unwrap_or(server.expects.len())).collect();
         for expect in skipped.into_iter().rev() {
             match (expect.kind, self.closed.len()) {
                 (Kind::ClosedHere, 1..) => self.names.extend(self.closed.pop()),
@@ -424,11 +434,11 @@ impl Session {
         Ok(())
     }
 
-    /// The server closed the connection.
+    /// The server closed the connection. Inside a message the client can only be told by closing too.
     fn server_gone(&mut self) {
         let Some(mut server) = self.server.take() else { return };
         *self.handle.server.borrow_mut() = None;
-        let told = server.broken;
+        let told = server.broken || server.is_inside_message();
         server.broken = true;
         drop(server);
         if self.end.is_some() {

@@ -82,9 +82,9 @@ impl Session {
             }
             front::COPY_DATA | front::COPY_DONE | front::COPY_FAIL => self.copy(frame, bytes),
             front::FLUSH | front::SYNC if self.copies() => self.forward(frame, bytes),
-            front::FLUSH if self.server.is_none() && frame.total == HEADER => {
-                Flow::Taken(frame.total.min(bytes.len()))
-            }
+            front::FLUSH if self.server.is_none() && frame.total == HEADER => Flow::Taken(HEADER),
+            // The server says what is wrong with it, and skips to Sync.
+            front::FLUSH if frame.total > HEADER => self.malformed(frame, bytes, Kind::Parse),
             front::FLUSH => {
                 self.batch.flushed = true;
                 self.forward(frame, bytes)

@@ -5,6 +5,9 @@
 /// Bytes of a message before its body.
 pub const HEADER: usize = 5;
 
+/// All bytes of a ReadyForQuery.
+pub const READY: usize = HEADER + 1;
+
 /// The longest message PostgreSQL accepts, type byte excluded (`MaxAllocSize`, 1 GB - 1).
 pub const MAX_LENGTH: usize = 0x3fff_ffff;
 
