@@ -3,6 +3,8 @@
 #
 #   scripts/setup.sh run     PostgreSQL's server and client, a C compiler
 #   scripts/setup.sh test    and what the driver suites need: Python with venv, Node.js with npm
+#   scripts/setup.sh fuzz    and libFuzzer's own needs: a C++ compiler
+#   scripts/setup.sh instructions   a compiler and valgrind
 #   scripts/setup.sh bench   and the proxies to compare with: pgbouncer, haproxy
 set -euo pipefail
 
@@ -34,6 +36,16 @@ check_test() {
     { have python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; } || need python3 python3-venv
     have node || need nodejs
     have npm || need npm
+}
+
+check_fuzz() {
+    check_run
+    have c++ || need build-essential
+}
+
+check_instructions() {
+    check_run
+    have valgrind || need valgrind
 }
 
 check_bench() {
@@ -84,8 +96,8 @@ stop_services() {
 
 for part in "${@:-run}"; do
     case $part in
-        run | test | bench) "check_$part" ;;
-        *) say "unknown part '$part'; known: run, test, bench" && exit 2 ;;
+        run | test | fuzz | instructions | bench) "check_$part" ;;
+        *) say "unknown part '$part'; known: run, test, fuzz, instructions, bench" && exit 2 ;;
     esac
 done
 

@@ -141,6 +141,7 @@ impl Server {
             && self.residue.is_empty()
             && self.rest == 0
             && !self.copy_in
+            && !self.skips
     }
 
     /// Whether the next answer is pgweir's own to give.

@@ -57,6 +57,7 @@ async fn clean(mut server: Box<Server>, dirty: bool) {
         for _ in 0..2 + usize::from(dirty) {
             server.tx = until_ready(&mut server).await?;
         }
+        server.skips = false;
         Some(())
     })
     .await;

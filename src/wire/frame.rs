@@ -154,6 +154,10 @@ pub fn sqlstate(body: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
+#[path = "frame_tests.rs"]
+mod cut_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
