@@ -212,11 +212,7 @@ impl Session {
     }
 
     fn ready(&mut self, whole: &[u8]) {
-        if self.server.as_ref().is_some_and(|server| server.skips) {
-            self.skip_to_sync();
-        }
         let Some(server) = &mut self.server else { return };
-        server.skips = false;
         server.tx = TxStatus::from_byte(whole[HEADER]);
         server.copy_in = false;
         let ours = server.expects.front().is_some_and(|front| front.ours);
@@ -324,7 +320,7 @@ impl Session {
         }
     }
 
-    /// After an error the server skips everything up to Sync. One that is still to come ends what comes before it too.
+    /// After an error the server skips everything up to Sync; what the client sends before that need not go there.
     fn skip_to_sync(&mut self) {
         let Some(server) = &mut self.server else { return };
         let sync = server.expects.iter().position(|expect| expect.kind == Kind::Sync);

@@ -75,6 +75,10 @@ impl Session {
 
     fn message(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
         let whole = bytes.get(..frame.total);
+        let skips = self.server.as_ref().is_some_and(|server| server.skips);
+        if skips && !matches!(frame.tag, front::SYNC | front::TERMINATE) {
+            return self.pass_over(frame, bytes);
+        }
         match frame.tag {
             front::TERMINATE => {
                 self.leaving = true;
@@ -144,6 +148,7 @@ impl Session {
             Some(server) => {
                 server.out.extend_from_slice(whole);
                 server.expect(Expect::client(Kind::Sync));
+                server.skips = false;
                 self.answer_here();
             }
             None => {
