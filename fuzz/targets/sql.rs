@@ -111,7 +111,9 @@ fn moved(one: &Statement, by: usize) -> Statement {
 
 /// Another name in the place of a prepared statement's is that statement's name, and nothing else has changed.
 fn check_replaced(sql: &[u8], std_strings: bool, all: &[Statement], one: &Statement) {
+    // In quotes: the old name may have stood in quotes, without a blank beside it.
     const OTHER: &[u8] = b"_pgweir_1";
+    const QUOTED: &[u8] = b"\"_pgweir_1\"";
     let (Detail::Prepare { name, name_range }
     | Detail::Execute { name, name_range }
     | Detail::Deallocate { name: Some(name), name_range }) = &one.detail
@@ -122,7 +124,7 @@ fn check_replaced(sql: &[u8], std_strings: bool, all: &[Statement], one: &Statem
     let written = &sql[name_range.clone()];
     let quoted = written.starts_with(b"\"");
     assert!(!name.is_empty() && (quoted || name.eq_ignore_ascii_case(written)), "{}", sql.escape_ascii());
-    let replaced = [&sql[..name_range.start], OTHER, &sql[name_range.end..]].concat();
+    let replaced = [&sql[..name_range.start], QUOTED, &sql[name_range.end..]].concat();
     let after = summarize(&replaced, std_strings).statements;
     assert_eq!(after.len(), all.len(), "{}", replaced.escape_ascii());
     let Some(same) = after.iter().find(|other| other.range.start == one.range.start) else {

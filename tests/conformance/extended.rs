@@ -76,6 +76,22 @@ fn error_told_before_the_rest_of_its_batch_is_sent() {
 }
 
 #[test]
+fn names_without_blanks_beside_them() {
+    case("37", "a name in quotes needs no blank before or behind it")
+        .both_forms()
+        .steps([
+            A.sql(r#"prepare"q"as select 'q'"#),
+            A.sql(r#"execute"q""#),
+            A.sql(r#"explain(costs off)execute"q""#),
+            A.sql(r#"deallocate"q""#),
+            A.sql("prepare p(int)as select $1"),
+            A.sql("execute p(7)"),
+        ])
+        .expect(["PREPARE", "DataRow (q)", "DEALLOCATE", "DataRow (7)"])
+        .run();
+}
+
+#[test]
 fn flush_with_a_body() {
     case("27", "a Flush that is too long is an error of its batch, and nobody else's")
         .steps([
