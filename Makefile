@@ -1,10 +1,12 @@
 # The commands of this project. Each installs what it needs by itself; the first `make run` on a clean machine works.
 
-.PHONY: help run test bench check format check-format lint doc setup clean
+.PHONY: help run test fuzz fuzz-merge instructions bench check format check-format lint doc setup clean
 
 help:
 	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database'
 	@echo 'make test          every test, on real PostgreSQL servers in temporary folders'
+	@echo 'make fuzz          look for bytes that break something; SECONDS for each target (60), TARGETS'
+	@echo 'make instructions  count the instructions of the hot pieces; ARGS=--write makes the baseline anew'
 	@echo 'make bench         cost and speed beside pgbouncer and haproxy; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
 	@echo 'make check         format, lint and documentation, as the CI does'
 	@echo 'make format        rewrite the sources in the standard format'
@@ -23,6 +25,18 @@ test:
 	fi
 	cargo test --locked --doc
 
+fuzz:
+	@scripts/setup.sh fuzz
+	scripts/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
+
+fuzz-merge:
+	@scripts/setup.sh fuzz
+	scripts/fuzz.sh merge $(TARGETS)
+
+instructions:
+	@scripts/setup.sh instructions
+	cargo bench --locked --bench instructions -- $(ARGS)
+
 bench:
 	@scripts/setup.sh bench
 	cargo build --release --locked
@@ -32,6 +46,7 @@ check: check-format lint doc
 
 format:
 	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 check-format:
 	cargo fmt --check
@@ -43,7 +58,7 @@ doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
 setup:
-	@scripts/setup.sh test bench
+	@scripts/setup.sh test fuzz instructions bench
 
 clean:
 	cargo clean

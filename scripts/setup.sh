@@ -3,6 +3,8 @@
 #
 #   scripts/setup.sh run     PostgreSQL's server and client, a C compiler
 #   scripts/setup.sh test    and what the driver suites need: Python with venv, Node.js with npm
+#   scripts/setup.sh fuzz    and libFuzzer's own needs: a C++ compiler
+#   scripts/setup.sh instructions   a compiler and valgrind
 #   scripts/setup.sh bench   and the proxies to compare with: pgbouncer, haproxy
 set -euo pipefail
 
@@ -37,6 +39,16 @@ check_test() {
     # Counts system calls.
     have strace || need strace
     have pkill || need procps
+}
+
+check_fuzz() {
+    check_run
+    have c++ || need build-essential
+}
+
+check_instructions() {
+    check_run
+    have valgrind || need valgrind
 }
 
 check_bench() {
@@ -87,8 +99,8 @@ stop_services() {
 
 for part in "${@:-run}"; do
     case $part in
-        run | test | bench) "check_$part" ;;
-        *) say "unknown part '$part'; known: run, test, bench" && exit 2 ;;
+        run | test | fuzz | instructions | bench) "check_$part" ;;
+        *) say "unknown part '$part'; known: run, test, fuzz, instructions, bench" && exit 2 ;;
     esac
 done
 

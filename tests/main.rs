@@ -3,6 +3,8 @@
 mod admin;
 mod architecture;
 mod conformance;
+mod cuts;
 mod drivers;
+mod fuzz;
 mod harness;
 mod load;

@@ -30,6 +30,11 @@ pub fn server_name(id: u64) -> String {
     format!("{NAME_PREFIX}{id}")
 }
 
+/// The same inside a text. The quotes part it from what is around it: `EXECUTE"a"` has no blank.
+pub fn quoted_name(id: u64) -> String {
+    format!("\"{NAME_PREFIX}{id}\"")
+}
+
 /// The statements that one server has, least recently used first out.
 #[derive(Debug)]
 pub struct OnServer {

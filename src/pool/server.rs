@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::budget::Share;
 use super::connect::Connected;
 use super::encrypt::Connector;
-use super::exchange::{Exchanges, Expect};
+use super::exchange::{Exchanges, Expect, Kind};
 use super::prepared::OnServer;
 use super::queue::Pool;
 use super::sequences::Memory;
@@ -49,6 +49,8 @@ pub struct Server {
     pub swallow_rest: bool,
     /// COPY FROM STDIN is running.
     pub copy_in: bool,
+    /// After an error it skips what it is sent up to a Sync, which it has not been sent yet.
+    pub skips: bool,
     /// Rows of a probe.
     pub captured: Vec<Vec<u8>>,
     /// Something happened after which it cannot be used again.
@@ -130,6 +132,7 @@ impl Server {
             rest: 0,
             swallow_rest: false,
             copy_in: false,
+            skips: false,
             captured: vec![],
             broken: false,
             spoiled: false,
@@ -152,6 +155,17 @@ impl Server {
             && self.residue.is_empty()
             && self.rest == 0
             && !self.copy_in
+            && !self.skips
+    }
+
+    /// Whether the next answer is pgweir's own to give.
+    pub fn answers_here(&self) -> bool {
+        !self.skips && self.expects.front().is_some_and(|front| front.kind == Kind::ClosedHere)
+    }
+
+    /// Whether a client has the beginning of a message of it, and not the end.
+    pub fn is_inside_message(&self) -> bool {
+        self.rest > 0 && !self.swallow_rest
     }
 
     /// Announces an answer to come.

@@ -55,7 +55,7 @@ impl Session {
     }
 
     /// The server says what is wrong with it.
-    fn malformed(&mut self, frame: Frame, bytes: &[u8], kind: Kind) -> Flow {
+    pub(super) fn malformed(&mut self, frame: Frame, bytes: &[u8], kind: Kind) -> Flow {
         let Some(server) = &mut self.server else { return Flow::Server };
         server.expect(Expect::client(kind));
         self.batch_open = true;
@@ -350,7 +350,7 @@ impl Session {
     /// Gives the answers that are ours to give and whose turn it is.
     pub(super) fn answer_here(&mut self) {
         let Some(server) = &mut self.server else { return };
-        while server.expects.front().is_some_and(|front| front.kind == Kind::ClosedHere) {
+        while server.answers_here() {
             emit::empty(&mut self.out, back::CLOSE_COMPLETE);
             server.expects.pop_front();
             if !self.closed.is_empty() {

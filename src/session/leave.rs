@@ -24,7 +24,9 @@ impl Session {
         self.ticket = None;
         let Some(server) = self.server.take() else { return };
         *self.handle.server.borrow_mut() = None;
-        let at_work = !server.expects.is_empty() || server.copy_in;
+        // A server that waits for the rest of a message would take the next session's bytes for it.
+        let half_a_message = self.input_rest > 0 && !self.drop_rest;
+        let at_work = half_a_message || !server.expects.is_empty() || server.copy_in;
         if server.broken || self.pins.contains(&"load") {
             return drop(server);
         }
@@ -57,6 +59,7 @@ async fn clean(mut server: Box<Server>, dirty: bool) {
         for _ in 0..2 + usize::from(dirty) {
             server.tx = until_ready(&mut server).await?;
         }
+        server.skips = false;
         Some(())
     })
     .await;

@@ -10,7 +10,7 @@ use crate::config::settings::PoolMode;
 use crate::pool::Server;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::sql::Effects;
-use crate::wire::frame::{self, Frame, HEADER, TxStatus, back, front};
+use crate::wire::frame::{self, BadFrame, Frame, HEADER, READY, TxStatus, back, front};
 use crate::wire::{Fault, emit};
 
 /// What becomes of a message.
@@ -79,13 +79,13 @@ impl Session {
             return ControlFlow::Continue(at + passed);
         }
         let frame = match Frame::peek(bytes) {
+            Ok(Some(frame)) if frame.tag == back::READY_FOR_QUERY && frame.total != READY => {
+                let length = (frame.total - 1) as u32;
+                return self.garbled(run, at, BadFrame { tag: frame.tag, length });
+            }
             Ok(Some(frame)) => frame,
             Ok(None) => return keep(server, bytes),
-            Err(bad) => {
-                server.broken = true;
-                self.fatal(&Fault::fatal("08P01", format!("server sent a malformed message: {bad}")));
-                return ControlFlow::Break(());
-            }
+            Err(bad) => return self.garbled(run, at, bad),
         };
         let ours = server.expects.front().is_some_and(|expect| expect.ours);
         let ours =
@@ -111,9 +111,18 @@ impl Session {
         ControlFlow::Continue(at + frame.total)
     }
 
+    /// What came before it is the client's; with what follows nothing can be done.
+    fn garbled(&mut self, run: &mut Run<'_>, at: usize, bad: BadFrame) -> ControlFlow<(), usize> {
+        run.cut(&mut self.out, at, run.bytes.len());
+        if let Some(server) = &mut self.server {
+            server.broken = true;
+        }
+        self.fatal(&Fault::fatal("08P01", format!("server sent a malformed message: {bad}")));
+        ControlFlow::Break(())
+    }
+
     fn answers_here(&self) -> bool {
-        let here = |expect: &Expect| expect.kind == Kind::ClosedHere;
-        self.server.as_ref().and_then(|server| server.expects.front()).is_some_and(here)
+        self.server.as_ref().is_some_and(|server| server.answers_here())
     }
 
     /// The message is not whole. Long ones go on in pieces, as far as nothing needs to be read in them.
@@ -311,7 +320,6 @@ impl Session {
         let kind = front.kind;
         let failed = server.tx == TxStatus::Failed;
         if !whole_cycle {
-            self.batch.failed = true;
             self.count_exchange(kind, ours);
             self.skip_to_sync();
         }
@@ -334,15 +342,13 @@ impl Session {
         }
     }
 
-    /// After an error the server skips everything up to Sync.
+    /// After an error the server skips everything up to Sync; what the client sends before that need not go there.
     fn skip_to_sync(&mut self) {
         let Some(server) = &mut self.server else { return };
-        let sync = server
-            .expects
-            .iter()
-            .position(|expect| expect.kind == Kind::Sync)
-            .unwrap_or(server.expects.len());
-        let skipped: Vec<Expect> = server.expects.drain(..sync).collect();
+        let sync = server.expects.iter().position(|expect| expect.kind == Kind::Sync);
+        server.skips = sync.is_none();
+        self.batch.failed |= server.skips;
+        let skipped: Vec<Expect> = server.expects.drain(..sync.unwrap_or(server.expects.len())).collect();
         for expect in skipped.into_iter().rev() {
             match (expect.kind, self.closed.len()) {
                 (Kind::ClosedHere, 1..) => self.names.extend(self.closed.pop()),
@@ -449,7 +455,7 @@ impl Session {
         Ok(())
     }
 
-    /// The server closed the connection.
+    /// The server closed the connection. Inside a message the client can only be told by closing too.
     fn server_gone(&mut self) {
         if self.end.is_none() && self.unsent.is_some() {
             self.take_back();
@@ -457,7 +463,7 @@ impl Session {
         }
         let Some(mut server) = self.server.take() else { return };
         *self.handle.server.borrow_mut() = None;
-        let told = server.broken;
+        let told = server.broken || server.is_inside_message();
         server.broken = true;
         let fault = outcome::lost(&server);
         drop(server);

@@ -305,10 +305,13 @@ impl Session {
         self.skip_cycle();
     }
 
-    /// Tells the client why, and ends.
+    /// Tells the client why, and ends. Inside a message that the server has not finished nothing can be told: the
+    /// client would take it for a part of that message.
     pub(super) fn fatal(&mut self, fault: &Fault) {
         self.pool.stats().error(&fault.sqlstate);
-        fault.clone().into_fatal().emit(&mut self.out);
+        if !self.server.as_deref().is_some_and(Server::is_inside_message) {
+            fault.clone().into_fatal().emit(&mut self.out);
+        }
         self.end = Some(End::Told);
     }
 

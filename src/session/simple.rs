@@ -9,7 +9,7 @@ use super::upstream::Flow;
 use crate::config::settings::{PinPolicy, PoolMode};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
-use crate::pool::prepared::{Form, Prepared, server_name};
+use crate::pool::prepared::{Form, Prepared, quoted_name};
 use crate::sql::{self, Detail, DiscardTarget, Effects, SetValue, Summary, Verb};
 use crate::wire::frame::{Frame, HEADER, TxStatus};
 use crate::wire::{Fault, emit};
@@ -306,7 +306,7 @@ impl Session {
             };
             let Some(id) = id else { continue };
             out.extend_from_slice(&text[copied..range.start]);
-            out.extend_from_slice(server_name(id).as_bytes());
+            out.extend_from_slice(quoted_name(id).as_bytes());
             copied = range.end;
         }
         out.extend_from_slice(&text[copied..]);
@@ -327,7 +327,7 @@ impl Session {
         }
         let id = fresh_id();
         let mut sql = text[..range.start - start].to_vec();
-        sql.extend_from_slice(server_name(id).as_bytes());
+        sql.extend_from_slice(quoted_name(id).as_bytes());
         sql.extend_from_slice(&text[range.end - start..]);
         let prepared = Rc::new(Prepared { id, form: Form::Sql(sql.into()) });
         let commits = Commits::AtItsEnd;

@@ -80,6 +80,10 @@ impl Session {
 
     fn message(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
         let whole = bytes.get(..frame.total);
+        let skips = self.server.as_ref().is_some_and(|server| server.skips);
+        if skips && !matches!(frame.tag, front::SYNC | front::TERMINATE) {
+            return self.pass_over(frame, bytes);
+        }
         match frame.tag {
             front::TERMINATE => {
                 self.leaving = true;
@@ -87,9 +91,9 @@ impl Session {
             }
             front::COPY_DATA | front::COPY_DONE | front::COPY_FAIL => self.copy(frame, bytes),
             front::FLUSH | front::SYNC if self.copies() => self.forward(frame, bytes),
-            front::FLUSH if self.server.is_none() && frame.total == HEADER => {
-                Flow::Taken(frame.total.min(bytes.len()))
-            }
+            front::FLUSH if self.server.is_none() && frame.total == HEADER => Flow::Taken(HEADER),
+            // The server says what is wrong with it, and skips to Sync.
+            front::FLUSH if frame.total > HEADER => self.malformed(frame, bytes, Kind::Parse),
             front::FLUSH => {
                 self.batch.flushed = true;
                 self.forward(frame, bytes)
@@ -149,6 +153,7 @@ impl Session {
             Some(server) => {
                 server.out.extend_from_slice(whole);
                 server.expect(Expect::client(Kind::Sync).committing(batch.commits));
+                server.skips = false;
                 self.answer_here();
             }
             None => {

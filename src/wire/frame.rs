@@ -5,6 +5,9 @@
 /// Bytes of a message before its body.
 pub const HEADER: usize = 5;
 
+/// All bytes of a ReadyForQuery.
+pub const READY: usize = HEADER + 1;
+
 /// The longest message PostgreSQL accepts, type byte excluded (`MaxAllocSize`, 1 GB - 1).
 pub const MAX_LENGTH: usize = 0x3fff_ffff;
 
@@ -149,6 +152,10 @@ pub fn fields(body: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
 pub fn sqlstate(body: &[u8]) -> &[u8] {
     fields(body).find(|(code, _)| *code == b'C').map_or(b"XX000", |(_, value)| value)
 }
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod cut_tests;
 
 #[cfg(test)]
 mod tests {

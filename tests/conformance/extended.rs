@@ -50,6 +50,65 @@ fn one_of_everything() {
 }
 
 #[test]
+fn error_told_before_the_rest_of_its_batch_is_sent() {
+    case("27", "what comes between an error and its Sync is skipped, however late it comes")
+        .steps([
+            A.send([msg::parse("s", "select 's'"), msg::sync()]),
+            A.ready(),
+            A.send([msg::unnamed("select 1/0", &[]), msg::flush()]),
+            A.until(b'E'),
+            A.send([
+                run("s", &[]),
+                msg::parse("late", "select 'skipped'"),
+                msg::close_statement("s"),
+                msg::query("select 'skipped'"),
+                msg::describe_statement("s"),
+            ]),
+            A.quiet(),
+            A.send([msg::sync(), run("s", &[]), msg::close_statement("s"), msg::sync()]),
+            A.ready_times(2),
+            A.send([run("late", &[]), msg::sync()]),
+            A.ready(),
+            A.sql("select 'next'"),
+        ])
+        .expect(["22012", "ReadyForQuery I", "DataRow (s)", "CloseComplete", "ReadyForQuery I", "26000"])
+        .expect(["DataRow (next)"])
+        .never("DataRow (skipped)")
+        .run();
+}
+
+#[test]
+fn names_without_blanks_beside_them() {
+    case("37", "a name in quotes needs no blank before or behind it")
+        .both_forms()
+        .steps([
+            A.sql(r#"prepare"q"as select 'q'"#),
+            A.sql(r#"execute"q""#),
+            A.sql(r#"explain(costs off)execute"q""#),
+            A.sql(r#"deallocate"q""#),
+            A.sql("prepare p(int)as select $1"),
+            A.sql("execute p(7)"),
+        ])
+        .expect(["PREPARE", "DataRow (q)", "DEALLOCATE", "DataRow (7)"])
+        .run();
+}
+
+#[test]
+fn flush_with_a_body() {
+    case("27", "a Flush that is too long is an error of its batch, and nobody else's")
+        .steps([
+            A.send([msg::frame(b'H', b"body")]),
+            A.until(b'E'),
+            A.send([msg::query("select 'skipped'"), msg::sync()]),
+            A.ready(),
+            A.sql("select 'alive'"),
+        ])
+        .expect(["08P01", "ReadyForQuery I", "DataRow (alive)"])
+        .never("DataRow (skipped)")
+        .run();
+}
+
+#[test]
 fn error_in_the_second_of_five() {
     case("27", "after an error all until Sync is skipped")
         .setup("create table t (i int)")

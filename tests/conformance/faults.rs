@@ -328,6 +328,24 @@ fn half_close() {
 }
 
 #[test]
+fn client_gone_within_a_message() {
+    let Some((database, proxy)) = proxied("pool_size=1") else {
+        return;
+    };
+    let halves =
+        [msg::frame(b'H', &[b' '; 200]), msg::frame(b'B', &[0; 200]), msg::query(&"x".repeat(3 << 20))];
+    for whole in halves {
+        let mut gone = Client::connect(&proxy.endpoint(), &database.login());
+        gone.send(&whole[..whole.len() - 100]);
+        gone.within(Duration::from_millis(20)).expect("silence, or an error");
+        drop(gone);
+        // Its server must not take these bytes for the rest of that message.
+        let mut next = Client::connect(&proxy.endpoint(), &database.login());
+        assert_eq!(next.value("select 'mine'"), "mine", "after {:?}", whole[0] as char);
+    }
+}
+
+#[test]
 fn server_killed_in_a_transaction() {
     case("62", "the server dies in a transaction")
         .setup("create table t (i int)")
@@ -612,7 +630,8 @@ fn malformed_answers_of_a_server() {
     if direct_only() {
         return;
     }
-    let faults: [fn(&mut Peer); 6] = [
+    let faults: [fn(&mut Peer); 7] = [
+        |peer| peer.send(b"Z\0\0\0\x04"),
         |peer| peer.send(b"D\0\0\0\x01"),
         |peer| peer.send(b"D\xff\xff\xff\xff"),
         |peer| peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
@@ -626,6 +645,7 @@ fn malformed_answers_of_a_server() {
         let mut victim = Client::connect(&proxy.endpoint(), &app_login());
         victim.send(&msg::query("fault"));
         let _ = victim.until(b'Z');
+        assert!(!proxy.log().contains("panicked"), "{}", proxy.log());
         let mut other = Client::connect(&proxy.endpoint(), &app_login());
         assert_eq!(
             other.simple("set x = 1").last().map(|m| m.tag),
@@ -633,6 +653,24 @@ fn malformed_answers_of_a_server() {
             "the next client gets a new server"
         );
     }
+}
+
+#[test]
+fn server_gone_within_a_row() {
+    if direct_only() {
+        return;
+    }
+    // Half a row, and room in its other half for an error to hide in.
+    let row = msg::frame(b'D', &[&b"\0\x01\0\0\x01\0"[..], &[b'x'; 256]].concat());
+    let server = faulty("fault", |peer| {
+        let row = msg::frame(b'D', &[&b"\0\x01\0\0\x01\0"[..], &[b'x'; 256]].concat());
+        peer.send(&row[..200]);
+    });
+    let proxy = Proxy::start(&server.url("pool_size=1"));
+    let mut client = Client::connect(&proxy.endpoint(), &app_login());
+    client.send(&msg::query("fault"));
+    let heard = client.read().expect_err("nothing is told inside a row");
+    assert_eq!(heard, format!("closed within a message: {:?}", String::from_utf8_lossy(&row[..200])));
 }
 
 #[test]

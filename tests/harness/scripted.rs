@@ -12,6 +12,8 @@ use super::message::{Message, cut_str, text};
 use super::raw::Endpoint;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// Long enough for the reader to have taken the first piece.
+pub const BETWEEN_PIECES: Duration = Duration::from_millis(1);
 
 /// The listening side. Each connection gets a thread that plays the script.
 pub struct ScriptedServer {
@@ -80,6 +82,7 @@ where
                 break;
             }
             scope.spawn(move || {
+                let _ = stream.set_nodelay(true);
                 let mut peer = Peer { stream };
                 if let Err(e) = script(n, &mut peer) {
                     failures.lock().expect("no script panicked").push(format!("connection {n}: {e}"));
@@ -99,6 +102,24 @@ impl Peer {
     ///
     /// An error where the peer goes away before it has sent a startup packet, as health checks do.
     pub fn login(&mut self) -> Result<(), String> {
+        self.login_in_pieces(0)
+    }
+
+    /// The same, with the greeting cut in two at this byte.
+    pub fn login_in_pieces(&mut self, cut: usize) -> Result<(), String> {
+        self.startup()?;
+        self.send_in_pieces(&greeting(), cut);
+        Ok(())
+    }
+
+    /// The same, with another greeting.
+    pub fn login_with(&mut self, greeting: &[u8]) -> Result<(), String> {
+        self.startup()?;
+        self.send(greeting);
+        Ok(())
+    }
+
+    fn startup(&mut self) -> Result<(), String> {
         let mut body = self.startup_packet()?;
         while matches!(code(&body), 80_877_103 | 80_877_104) {
             self.send(b"N");
@@ -107,12 +128,6 @@ impl Peer {
         if code(&body) == 80_877_102 {
             return Err("a CancelRequest came instead of a login".into());
         }
-        self.send(&frame(b'R', &0u32.to_be_bytes()));
-        for (name, value) in PARAMETERS {
-            self.send(&frame(b'S', format!("{name}\0{value}\0").as_bytes()));
-        }
-        self.send(&frame(b'K', &[0, 0, 4, 210, 1, 2, 3, 4]));
-        self.ready(b'I');
         Ok(())
     }
 
@@ -166,6 +181,16 @@ impl Peer {
         let _ = io::Write::write_all(&mut self.stream, bytes);
     }
 
+    /// Sends bytes cut in two, so that they arrive as two.
+    pub fn send_in_pieces(&mut self, bytes: &[u8], cut: usize) {
+        let (left, right) = bytes.split_at(cut);
+        if !left.is_empty() {
+            self.send(left);
+            std::thread::sleep(BETWEEN_PIECES);
+        }
+        self.send(right);
+    }
+
     /// CommandComplete and ReadyForQuery.
     pub fn complete(&mut self, tag: &str, status: u8) {
         self.send(&frame(b'C', format!("{tag}\0").as_bytes()));
@@ -202,6 +227,17 @@ impl Peer {
         self.stream.set_read_timeout(Some(TIMEOUT))?;
         io::Read::read_exact(&mut self.stream, buf)
     }
+}
+
+/// What a server says that trusts everybody: AuthenticationOk, parameters, key, ReadyForQuery.
+pub fn greeting() -> Vec<u8> {
+    let mut out = frame(b'R', &0u32.to_be_bytes());
+    for (name, value) in PARAMETERS {
+        out.extend(frame(b'S', format!("{name}\0{value}\0").as_bytes()));
+    }
+    out.extend(frame(b'K', &[0, 0, 4, 210, 1, 2, 3, 4]));
+    out.extend(frame(b'Z', b"I"));
+    out
 }
 
 const PARAMETERS: [(&str, &str); 12] = [

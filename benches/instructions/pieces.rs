@@ -1,0 +1,125 @@
+//! The pieces. Each prepares what it needs, and hands what is counted to [`measured`].
+//!
+//! Left out: what needs a socket (lease, relay), and SCRAM, whose hash is chosen by the processor.
+
+use std::hint::black_box;
+use std::num::NonZeroUsize;
+
+use anyhow::bail;
+use pgweir::pool::state::{Settings, State, States, difference};
+use pgweir::session::statement::Statements;
+use pgweir::sql::{Effects, summarize};
+use pgweir::wire::frame::{Frame, back, front};
+use pgweir::wire::{emit, startup};
+
+use crate::measured;
+
+/// All of them.
+pub const NAMES: [&str; 9] = [
+    "startup",
+    "frames_simple",
+    "frames_extended",
+    "summary_select",
+    "summary_begin",
+    "statement_known",
+    "state_equal",
+    "state_different",
+    "emit_query",
+];
+
+/// A common read, of 150 bytes.
+const SELECT: &[u8] =
+    b"SELECT o.id, o.total, c.name AS customer FROM orders o JOIN customers c ON c.id = o.customer_id \
+    WHERE o.id = $1 AND o.state <> 'gone' ORDER BY 2 LIMIT";
+
+/// Runs one under the counter.
+pub fn run(name: &str) -> anyhow::Result<()> {
+    assert_eq!(SELECT.len(), 150);
+    match name {
+        "startup" => start(),
+        "frames_simple" => frames(&simple_answer()),
+        "frames_extended" => frames(&extended_cycle()),
+        "summary_select" => text(SELECT),
+        "summary_begin" => text(b"BEGIN"),
+        "statement_known" => statement(),
+        "state_equal" => states(&[("work_mem", "8MB")], &[("work_mem", "8MB")]),
+        "state_different" => states(&[("work_mem", "8MB"), ("jit", "off")], &[("work_mem", "9MB")]),
+        "emit_query" => query(),
+        _ => bail!("no piece is called {name}"),
+    }
+    Ok(())
+}
+
+/// Counts the second run: the first may allocate what the others find.
+fn count(mut piece: impl FnMut()) {
+    piece();
+    measured(&mut piece);
+}
+
+fn start() {
+    let params =
+        [("user", "app"), ("database", "shop"), ("application_name", "web"), ("client_encoding", "UTF8")];
+    let params = params.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let packet = startup::start_message(startup::VERSION_3_0, params);
+    count(|| drop(black_box(startup::parse(black_box(&packet[4..])))));
+}
+
+fn simple_answer() -> Vec<u8> {
+    let mut out = vec![];
+    emit::frame(&mut out, back::ROW_DESCRIPTION, |out| out.extend_from_slice(&[0; 30]));
+    for _ in 0..3 {
+        emit::frame(&mut out, back::DATA_ROW, |out| out.extend_from_slice(&[0; 50]));
+    }
+    emit::command_complete(&mut out, "SELECT 3");
+    emit::ready(&mut out, pgweir::wire::frame::TxStatus::Idle);
+    out
+}
+
+fn extended_cycle() -> Vec<u8> {
+    let mut out = vec![];
+    emit::parse(&mut out, b"s", &[SELECT, b"\0\0\0"].concat());
+    emit::frame(&mut out, front::BIND, |out| out.extend_from_slice(b"\0s\0\0\0\0\x01\0\0\0\x0242\0\0"));
+    emit::target(&mut out, front::DESCRIBE, b'P', b"");
+    emit::frame(&mut out, front::EXECUTE, |out| out.extend_from_slice(&[0; 5]));
+    emit::empty(&mut out, front::SYNC);
+    out
+}
+
+fn frames(stream: &[u8]) {
+    count(|| {
+        let mut rest = black_box(stream);
+        while let Ok(Some(frame)) = Frame::peek(rest) {
+            black_box(frame);
+            rest = rest.get(frame.total..).unwrap_or_default();
+        }
+    });
+}
+
+fn text(sql: &[u8]) {
+    count(|| drop(black_box(summarize(black_box(sql), true))));
+}
+
+fn statement() {
+    let mut statements = Statements::new(NonZeroUsize::MIN);
+    let tail = [SELECT, b"\0\0\0"].concat();
+    statements.insert(&tail, &tail, Effects::EMPTY, None, None);
+    count(|| drop(black_box(statements.get(black_box(&tail)))));
+}
+
+fn states(has: &[(&str, &str)], wants: &[(&str, &str)]) {
+    let states = States::default();
+    let state = |pairs: &[(&str, &str)]| -> std::rc::Rc<State> {
+        let pairs = pairs.iter().map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into()));
+        states.intern(pairs.collect::<Settings>())
+    };
+    let (has, wants) = (state(has), state(wants));
+    count(|| drop(black_box(difference(black_box(&has), black_box(&wants)))));
+}
+
+fn query() {
+    let mut out = Vec::with_capacity(1024);
+    count(|| {
+        out.clear();
+        emit::query(black_box(&mut out), black_box(SELECT));
+    });
+}
