@@ -6,6 +6,7 @@ use std::hint::black_box;
 use std::num::NonZeroUsize;
 
 use anyhow::bail;
+use pgweir::pool::exchange::Commits;
 use pgweir::pool::state::{Settings, State, States, difference};
 use pgweir::session::statement::Statements;
 use pgweir::sql::{Effects, summarize};
@@ -102,7 +103,7 @@ fn text(sql: &[u8]) {
 fn statement() {
     let mut statements = Statements::new(NonZeroUsize::MIN);
     let tail = [SELECT, b"\0\0\0"].concat();
-    statements.insert(&tail, &tail, Effects::EMPTY, None, None);
+    statements.insert(&tail, &tail, (Effects::EMPTY, Commits::Nothing), None, None);
     count(|| drop(black_box(statements.get(black_box(&tail)))));
 }
 
