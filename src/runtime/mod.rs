@@ -1,7 +1,8 @@
 //! The only place that spawns threads and tasks: workers, acceptor, ticks.
 
 pub mod acceptor;
-mod report;
 pub mod worker;
+
+mod report;
 
 pub use worker::{Worker, WorkerLink};
