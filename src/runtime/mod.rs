@@ -5,4 +5,6 @@ pub mod files;
 pub mod peers;
 pub mod worker;
 
+mod report;
+
 pub use worker::{Worker, WorkerLink};

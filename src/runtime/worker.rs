@@ -11,16 +11,16 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 
+pub use super::report::{ClientReport, WorkerReport};
 use crate::catalog::{FUNCTIONS, SessionFunctions};
 use crate::config::settings::{Host, Limits};
 use crate::pool::ask::ask;
 use crate::pool::budget::Budget;
 use crate::pool::listener::Listener;
 use crate::pool::state::States;
-use crate::pool::{Pool, PoolReport, Target};
+use crate::pool::{Pool, Target};
 use crate::session::admit::{self, Admission};
 use crate::session::leave;
-use crate::session::replication::Replication;
 use crate::session::serve::{Handle, Request};
 use crate::session::statement::Statements;
 use crate::stats::PoolStats;
@@ -84,38 +84,6 @@ pub enum KillOrder {
     Database(String),
     /// All.
     All,
-}
-
-/// What a worker has.
-#[derive(Debug, Default)]
-pub struct WorkerReport {
-    /// Pools by (database, user).
-    pub pools: Vec<(Arc<Target>, PoolReport)>,
-    /// Sessions.
-    pub clients: Vec<ClientReport>,
-}
-
-/// A session, for the console.
-#[derive(Debug, Clone)]
-pub struct ClientReport {
-    /// Process id given to the client.
-    pub pid: i32,
-    /// Database and user, as the client named them.
-    pub database: String,
-    /// The user.
-    pub user: String,
-    /// `application_name` at login.
-    pub application: String,
-    /// The client's address.
-    pub peer: String,
-    /// Process id, host and age of the server in its hands.
-    pub server: Option<(i32, Host, Duration)>,
-    /// Stands in line.
-    pub waiting: bool,
-    /// Its connection is one of replication, and its server its own.
-    pub replication: Option<Replication>,
-    /// How long it is logged in.
-    pub age: Duration,
 }
 
 /// The way to a worker from other threads.

@@ -297,7 +297,6 @@ impl Session {
             Note::DiscardAll => {
                 server.prepared.clear();
                 server.unnamed = 0;
-                server.sequences.foreign = false;
                 server.state = self.worker.states.base();
                 self.forget_everything();
             }
@@ -325,12 +324,7 @@ impl Session {
         }
         match note {
             Note::Blame(fault) => Verdict::Replace(fault),
-            // In a failed transaction nothing runs until it has ended.
-            Note::Sequences if whole_cycle && !failed => {
-                self.settling_failed(&Fault::from_body(fields));
-                Verdict::Swallow
-            }
-            Note::Settling(_) => {
+            Note::Settling(_) | Note::Sequences if !failed => {
                 self.settling_failed(&Fault::from_body(fields));
                 Verdict::Swallow
             }
