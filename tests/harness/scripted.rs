@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,6 +20,7 @@ pub struct ScriptedServer {
     /// Where it listens.
     pub addr: SocketAddr,
     stop: Arc<AtomicBool>,
+    closed: Arc<AtomicUsize>,
     failures: Arc<Mutex<Vec<String>>>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -33,12 +34,13 @@ impl ScriptedServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let addr = listener.local_addr().expect("a bound socket has an address");
         let stop = Arc::new(AtomicBool::new(false));
+        let closed = Arc::new(AtomicUsize::new(0));
         let failures = Arc::new(Mutex::new(Vec::new()));
         let acceptor = std::thread::spawn({
-            let (stop, failures) = (stop.clone(), failures.clone());
-            move || accept(&listener, &stop, &failures, &script)
+            let (stop, closed, failures) = (stop.clone(), closed.clone(), failures.clone());
+            move || accept(&listener, &stop, &closed, &failures, &script)
         });
-        Self { addr, stop, failures, acceptor: Some(acceptor) }
+        Self { addr, stop, closed, failures, acceptor: Some(acceptor) }
     }
 
     /// Its address, for a client.
@@ -49,6 +51,11 @@ impl ScriptedServer {
     /// A connection string for the proxy.
     pub fn url(&self, query: &str) -> String {
         format!("postgres://app:app-secret@{}/app?{query}", self.addr)
+    }
+
+    /// How many connections it has closed.
+    pub fn closed(&self) -> usize {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Stops it and tells what the scripts complained about.
@@ -72,8 +79,13 @@ impl Drop for ScriptedServer {
     }
 }
 
-fn accept<F>(listener: &TcpListener, stop: &AtomicBool, failures: &Mutex<Vec<String>>, script: &F)
-where
+fn accept<F>(
+    listener: &TcpListener,
+    stop: &AtomicBool,
+    closed: &AtomicUsize,
+    failures: &Mutex<Vec<String>>,
+    script: &F,
+) where
     F: Fn(usize, &mut Peer) -> Result<(), String> + Send + Sync,
 {
     std::thread::scope(|scope| {
@@ -87,6 +99,8 @@ where
                 if let Err(e) = script(n, &mut peer) {
                     failures.lock().expect("no script panicked").push(format!("connection {n}: {e}"));
                 }
+                drop(peer);
+                closed.fetch_add(1, Ordering::Release);
             });
         }
     });

@@ -104,7 +104,7 @@ fn ten_thousand_idle_clients() {
         })
         .collect();
     times.sort();
-    assert!(times[100] < Duration::from_millis(20), "half of the answers took longer than {:?}", times[100]);
+    assert!(times[100] < Duration::from_millis(100), "half of the answers took longer than {:?}", times[100]);
     // The idle ones are served as well.
     for stream in crowd.iter_mut().step_by(1000) {
         stream.write_all(&msg::query("select 1")).expect("the query goes out");

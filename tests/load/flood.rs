@@ -46,7 +46,7 @@ fn clients_that_do_not_read_large_results() {
     for n in 0..100 {
         assert_eq!(beside.value(&format!("select {n}")), n.to_string());
     }
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?} for 100 answers beside them", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?} for 100 answers beside them", start.elapsed());
     // One reads after all, and nothing is missing.
     let mut late = slow.pop().expect("there are eight");
     let (mut rows, mut bytes) = (0, 0);

@@ -40,7 +40,7 @@ fn a_frozen_server_is_waited_for_no_longer_than_was_said() {
     let (sqlstate, text) = error(&mut late);
     assert_eq!(sqlstate, "53300", "{text}");
     assert!(text.contains("queue_timeout") && text.contains("timed out"), "{text}");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     // Somebody whom only the server knows cannot be let in.
     let mut stranger = Client::dial(&proxy.endpoint()).expect("it connects");
     let answer = stranger.login(&Login::new("app2", "app2-secret", "postgres")).expect("an answer in time");
@@ -71,7 +71,7 @@ fn a_pool_whose_first_server_is_frozen_says_so() {
     let answer = first.login(&Login::new(APP.0, APP.1, "postgres")).expect("an answer in time");
     let text = answer.last().expect("an error").to_string();
     assert!(text.contains("08001") && text.contains("timed out"), "{text}");
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(10));
     drop(frozen);
     eventually("it works again", || {
         let mut client = Client::dial(&proxy.endpoint()).expect("it connects");

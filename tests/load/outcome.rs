@@ -183,8 +183,9 @@ fn a_server_that_dies_with_its_answer_is_not_passed_on() {
             // It stands in line now, or will find no server: both are fine.
             std::thread::sleep(Duration::from_millis(20));
             proxy.signal("STOP");
+            let closed = server.closed();
             meet.wait();
-            std::thread::sleep(Duration::from_millis(20));
+            eventually("the server is gone", || server.closed() > closed);
             proxy.signal("CONT");
             assert!(first.until_ready().iter().all(|m| m.tag != b'E'));
             check_answers(name, &mut second);
@@ -233,8 +234,9 @@ fn a_cycle_that_was_not_sent_goes_to_another_server() {
             client.send(&cycle);
             meet.wait();
             proxy.signal("STOP");
+            let closed = server.closed();
             meet.wait();
-            std::thread::sleep(Duration::from_millis(20));
+            eventually("the server is gone", || server.closed() > closed);
             proxy.signal("CONT");
             check_answers(name, &mut client);
             assert_eq!(seen.load(Ordering::Relaxed), 1, "{name} reached a server once");

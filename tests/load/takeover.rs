@@ -102,7 +102,7 @@ fn nobody_is_refused_when_a_second_process_takes_over() {
         }
         under_way.run("commit");
         more(100);
-        assert!(first.ended(Duration::from_secs(10)).success());
+        assert!(first.ended(Duration::from_secs(18)).success());
         more(100);
         stop.store(true, Ordering::Relaxed);
         second
@@ -136,7 +136,7 @@ fn a_cancel_finds_its_session_in_either_process() {
     old.run("rollback");
     drop(old);
     drop(clients);
-    assert!(first.ended(Duration::from_secs(10)).success());
+    assert!(first.ended(Duration::from_secs(18)).success());
     let mut new = scene.client(&second);
     check_cancel(&scene, &second, &mut new);
 }
@@ -182,5 +182,5 @@ fn without_a_successor_clients_are_told() {
     let answer = late.login(&scene.database.login()).expect("an answer in time");
     assert_eq!(answer.last().map(Message::sqlstate).as_deref(), Some("57P03"), "{answer:?}");
     under_way.run("commit");
-    assert!(only.ended(Duration::from_secs(10)).success());
+    assert!(only.ended(Duration::from_secs(18)).success());
 }
