@@ -272,8 +272,8 @@ impl Session {
         *self.handle.server.borrow_mut() = Some(server.shared.clone());
         let server = self.server.insert(server);
         server.clock = Clock::default();
-        self.settle();
         self.enter_server();
+        self.settle();
         let Some(server) = &mut self.server else { return };
         if let Some(begin) = self.held_begin.take() {
             emit::query(&mut server.out, &begin);

@@ -1216,7 +1216,10 @@ fn list_of_prepared_statements() {
     client.run("prepare q as select 1");
     let list = "select string_agg(statement, ', ' order by statement) from pg_prepared_statements";
     let texts = client.value(list);
-    assert!(texts.starts_with("prepare _pgweir_") && texts.ends_with(" as select 1, select 2"), "{texts}");
+    assert!(
+        texts.starts_with("prepare \"_pgweir_") && texts.ends_with("\" as select 1, select 2"),
+        "{texts}"
+    );
     let own = "select bool_and(name like '\\_pgweir\\_%') from pg_prepared_statements";
     assert_eq!(client.value(own), "t", "names there are pgweir's, so that sessions cannot meet");
     client.run("deallocate all");

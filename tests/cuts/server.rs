@@ -135,9 +135,10 @@ fn read_until(peer: &mut Peer, tag: u8) -> Result<Option<Message>, String> {
     Ok(None)
 }
 
-/// Whether it is the question for functions that change settings.
+/// Whether it is the question for functions that change settings, or what a server is told when it changes hands.
 fn is_own(message: &Message) -> bool {
     message.body.windows(7).any(|window| window == b"pg_proc")
+        || message.body.starts_with(b"DISCARD SEQUENCES")
 }
 
 /// Every cut of an answer gives the client the same messages.
