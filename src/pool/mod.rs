@@ -11,6 +11,8 @@ pub mod connect;
 pub mod encrypt;
 pub mod exchange;
 pub mod prepared;
+pub mod reach;
+pub mod role;
 pub mod server;
 pub mod state;
 pub mod target;

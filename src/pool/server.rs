@@ -12,6 +12,7 @@ use super::encrypt::Connector;
 use super::exchange::{Exchanges, Expect};
 use super::prepared::OnServer;
 use super::queue::Pool;
+use super::reach::Address;
 use super::state::State;
 use crate::config::settings::Host;
 use crate::wire::Socket;
@@ -44,6 +45,8 @@ pub struct Server {
     pub rest: usize,
     /// Whether `rest` is not for the client.
     pub swallow_rest: bool,
+    /// Major version of PostgreSQL, such as 15; 0: it tells none.
+    pub version: u32,
     /// COPY FROM STDIN is running.
     pub copy_in: bool,
     /// Rows of a probe.
@@ -87,6 +90,8 @@ impl Clock {
 pub struct Shared {
     /// Where it is.
     pub host: Host,
+    /// At which of its addresses.
+    pub address: Address,
     /// For a cancel over TLS, if the connection has it.
     pub tls: Option<Arc<Connector>>,
     /// Process id there.
@@ -102,10 +107,11 @@ pub struct Shared {
 impl Server {
     pub(super) fn new(connected: Connected, pool: Rc<Pool>, state: Rc<State>, shares: [Share; 2]) -> Server {
         let now = Instant::now();
-        let Connected { socket, host, tls, pid, secret, .. } = connected;
+        let version = connected.major_version().unwrap_or(0);
+        let Connected { socket, host, address, tls, pid, secret, .. } = connected;
         Server {
             socket,
-            shared: Rc::new(Shared { host, tls, pid, secret, cancels: Cell::new(0), born: now }),
+            shared: Rc::new(Shared { host, address, tls, pid, secret, cancels: Cell::new(0), born: now }),
             state,
             prepared: OnServer::new(pool.target().prepared_limit),
             unnamed: 0,
@@ -115,6 +121,7 @@ impl Server {
             residue: vec![],
             rest: 0,
             swallow_rest: false,
+            version,
             copy_in: false,
             captured: vec![],
             broken: false,
@@ -138,6 +145,17 @@ impl Server {
             && self.residue.is_empty()
             && self.rest == 0
             && !self.copy_in
+    }
+
+    /// Whether it reports a setting whenever it is set (before PostgreSQL 14), not once at the end if it differs.
+    pub fn reports_at_once(&self) -> bool {
+        (1..14).contains(&self.version)
+    }
+
+    /// Whether a simple query inside an extended batch leaves it in the middle of starting a transaction, so that
+    /// the next statement fails (PostgreSQL 18).
+    pub fn trips_over_query_in_batch(&self) -> bool {
+        self.version >= 18
     }
 
     /// Announces an answer to come.

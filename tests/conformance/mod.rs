@@ -6,6 +6,7 @@
 mod copy;
 mod extended;
 mod faults;
+mod nodes;
 mod pools;
 mod simple;
 mod startup;
