@@ -61,12 +61,12 @@ fn keys_and_units_that_are_wrong() {
         "http = \"off\"\n[limits]\nqueue_timeuot = \"2s\"\nlogin_timeout = \"2 parsecs\"\n[databases.shop]\nurl = \"postgres://db/shop\"\n",
         &[
             "FILE:3:1: unknown key `queue_timeuot` in [limits]; did you mean `queue_timeout`?",
-            "FILE:4:17: `login_timeout` has the unit `parsecs`; give us, ms, s, m, h or d, such as \"5s\"",
+            "FILE:4:17: `login_timeout` has the unit `parsecs`; the units are us, ms, s, m or min, h, d",
         ],
     );
     is_wrong(
         &with_url("postgres://db/shop?pool_size=many"),
-        &["FILE:3:27: `pool_size` must be a whole number, not `many`"],
+        &["FILE:3:27: `pool_size` is `many`, but takes a whole number from 1"],
     );
 }
 

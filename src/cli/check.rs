@@ -282,7 +282,7 @@ nodes
             let (well, text) = printed(&url, probe).await;
             assert_eq!(well, expected, "{asked}, standby at {standby_at:?}\n{text}");
             let told =
-                text.contains("    URL, character 35: correct `target_session_attrs`, or name more hosts\n");
+                text.contains("    URL, character 34: correct `target_session_attrs`, or name more hosts\n");
             assert_eq!(told, !expected, "{text}");
         };
         check("primary", "h1", true).await;
