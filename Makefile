@@ -1,10 +1,11 @@
 # The commands of this project. Each installs what it needs by itself; the first `make run` on a clean machine works.
 
-.PHONY: help run test bench check format check-format lint doc setup clean
+.PHONY: help run test test-versions bench check format check-format lint doc setup clean
 
 help:
 	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database'
-	@echo 'make test          every test, on real PostgreSQL servers in temporary folders'
+	@echo 'make test          every test, on real PostgreSQL servers in temporary folders; then test-versions'
+	@echo 'make test-versions   the conformance cases on other versions of PostgreSQL; VERSIONS="13 16", TESTS=all'
 	@echo 'make bench         cost and speed beside pgbouncer and haproxy; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
 	@echo 'make check         format, lint and documentation, as the CI does'
 	@echo 'make format        rewrite the sources in the standard format'
@@ -22,6 +23,11 @@ test:
 		set -x && cargo test --locked --lib --bins --tests; \
 	fi
 	cargo test --locked --doc
+	@scripts/test-versions.sh
+
+test-versions:
+	@scripts/setup.sh test
+	@scripts/test-versions.sh $(VERSIONS)
 
 bench:
 	@scripts/setup.sh bench
@@ -47,4 +53,4 @@ setup:
 
 clean:
 	cargo clean
-	rm -rf bench-results
+	rm -rf bench-results /var/tmp/pgweir-postgres

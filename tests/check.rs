@@ -141,7 +141,7 @@ fn tls_that_is_asked_for() {
     let url = only_tls.url(APP, "postgres", "sslmode=disable");
     let column = 8 + url.find("sslmode").expect("it is there");
     let what_to_do = format!("FILE:3:{column}: the server wants TLS: set `sslmode` to `require`");
-    refuses(&with_url(&url), "no encryption", &what_to_do);
+    refuses(&with_url(&url), "(28000)", &what_to_do);
 }
 
 #[test]
