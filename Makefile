@@ -1,10 +1,11 @@
 # The commands of this project. Each installs what it needs by itself; the first `make run` on a clean machine works.
 
-.PHONY: help run test fuzz fuzz-merge instructions bench check format check-format lint doc setup clean
+.PHONY: help run test test-versions fuzz fuzz-merge instructions bench check format check-format lint doc setup clean
 
 help:
 	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database'
-	@echo 'make test          every test, on real PostgreSQL servers in temporary folders'
+	@echo 'make test          every test, on real PostgreSQL servers in temporary folders; then test-versions'
+	@echo 'make test-versions   the conformance cases on other versions of PostgreSQL; VERSIONS="13 16", TESTS=all'
 	@echo 'make fuzz          look for bytes that break something; SECONDS for each target (60), TARGETS'
 	@echo 'make instructions  count the instructions of the hot pieces; ARGS=--write makes the baseline anew'
 	@echo 'make bench         cost and speed beside pgbouncer and haproxy; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
@@ -24,6 +25,11 @@ test:
 		set -x && cargo test --locked --lib --bins --tests; \
 	fi
 	cargo test --locked --doc
+	@scripts/test-versions.sh
+
+test-versions:
+	@scripts/setup.sh test
+	@scripts/test-versions.sh $(VERSIONS)
 
 fuzz:
 	@scripts/setup.sh fuzz
@@ -62,4 +68,4 @@ setup:
 
 clean:
 	cargo clean
-	rm -rf bench-results
+	rm -rf bench-results /var/tmp/pgweir-postgres

@@ -16,16 +16,18 @@ use tokio::task::AbortHandle;
 use crate::admin::{self, Admin, Demand};
 use crate::auth::scram::MockSecret;
 use crate::cli::RunArgs;
-use crate::config::settings::{Database, Host};
+use crate::cli::check::Node;
+use crate::config::settings::{Host, TargetSessionAttrs};
 use crate::config::{self, Loaded, Settings, Sources};
 use crate::pool::budget::Budget;
-use crate::pool::connect;
+use crate::pool::{connect, role};
 use crate::runtime::acceptor::{self, Entrance, UnixDoor};
 use crate::runtime::files;
 use crate::runtime::peers::{self, Peers};
 use crate::runtime::worker::{self, KillOrder, Order, Shared};
 use crate::session::directory::Directory;
 use crate::stats::DoorStats;
+use crate::wire::Fault;
 
 /// Runs the proxy until it is told to stop.
 pub fn start(arguments: RunArgs, loaded: Loaded) -> ExitCode {
@@ -251,33 +253,26 @@ impl App {
     }
 }
 
-/// Logs in to a node of a database and says what it is.
+/// Logs in to a node of a database and says what it is, whatever `target_session_attrs` asks for.
 ///
 /// # Errors
 /// What went wrong, and whose fault it is.
-pub async fn probe(settings: &Settings, database: &Database, host: &Host) -> Result<String, String> {
-    let Some(user) = &database.probe_user else {
-        return connect::open(host)
-            .await
-            .map(|_| "reachable; no user to log in as".to_owned())
-            .map_err(|error| error.to_string());
-    };
-    let name = settings
-        .databases
-        .iter()
-        .find(|(_, known)| *known == database)
-        .map_or("postgres", |(name, _)| name.as_str());
+pub async fn probe(settings: &Settings, name: &str, host: &Host) -> Result<Node, Fault> {
+    let internal = |error: &dyn std::fmt::Display| Fault::error("XX000", error.to_string());
+    let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
+    let database = settings.databases.get(name).ok_or_else(unknown)?;
+    let user = database.probe_user.clone().ok_or_else(|| Fault::error("28000", "no user to log in as"))?;
     let name = if name == "*" { "postgres" } else { name };
     let mut alone = settings.clone();
     let mut single = database.clone();
     single.hosts = vec![host.clone()];
+    single.target = TargetSessionAttrs::Any;
     alone.databases.insert(name.to_owned(), single);
-    let mock = MockSecret::random().map_err(|error| error.to_string())?;
-    let directory = Directory::new(alone, mock).map_err(|error| error.to_string())?;
-    let target = directory.target(name, user).ok_or("no such database")?;
-    let connected = connect::connect(&target).await.map_err(|fault| fault.to_string())?;
-    let text =
-        |name| connected.param(name).map_or("?".into(), |value| String::from_utf8_lossy(value).into_owned());
-    let role = if connected.param("in_hot_standby") == Some(b"on") { "standby" } else { "primary" };
-    Ok(format!("PostgreSQL {}, {role}", text("server_version")))
+    let mock = MockSecret::random().map_err(|error| internal(&error))?;
+    let directory = Directory::new(alone, mock).map_err(|error| internal(&error))?;
+    let target = directory.target(name, &user).ok_or_else(unknown)?;
+    let mut connected = connect::connect(&target).await?;
+    let version = connected.param("server_version").map(String::from_utf8_lossy).unwrap_or_default();
+    let version = format!("PostgreSQL {version}");
+    Ok(Node { version, role: role::of(&mut connected).await? })
 }

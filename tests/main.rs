@@ -2,6 +2,7 @@
 
 mod admin;
 mod architecture;
+mod check;
 mod conformance;
 mod cuts;
 mod drivers;

@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use super::{Admin, metrics};
-use crate::pool::connect;
+use crate::pool::reach;
 use crate::runtime::acceptor;
 use crate::stats::prometheus;
 
@@ -64,7 +64,7 @@ async fn can_connect(admin: &Admin) -> bool {
     hosts.dedup();
     let any = async {
         for host in hosts {
-            if let Ok(Ok(_)) = tokio::time::timeout(PATIENCE / 2, connect::open(host)).await {
+            if let Ok(Ok(_)) = tokio::time::timeout(PATIENCE / 2, reach::open_any(host)).await {
                 return true;
             }
         }

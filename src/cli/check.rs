@@ -3,17 +3,30 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use super::hint::what_to_do;
 use crate::config::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PoolMode, SslMode, TargetSessionAttrs,
 };
 use crate::config::{Loaded, Settings};
+use crate::pool::role::{Role, Suits};
+use crate::wire::Fault;
 
-/// Prints what will run, then tries each node with `probe`. True: all answered.
+/// A node that answered.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Such as `PostgreSQL 15.3`.
+    pub version: String,
+    /// What it is for those who connect to it.
+    pub role: Role,
+}
+
+/// Prints what will run, then tries each node with `probe`. True: all answered, and each database has a node that
+/// is what it asks for.
 ///
-/// `probe` logs in as the database's `probe_user` and answers what the node is, or what went wrong.
+/// `probe` logs in to a host of the database of that name, as the database's `probe_user`.
 pub async fn run(
     loaded: &Loaded,
-    probe: impl AsyncFn(&Database, &Host) -> Result<String, String>,
+    probe: impl AsyncFn(&str, &Host) -> Result<Node, Fault>,
     out: &mut impl Write,
 ) -> io::Result<bool> {
     summary(loaded, out)?;
@@ -21,29 +34,49 @@ pub async fn run(
     let mut tried = BTreeSet::new();
     let mut well = true;
     for (name, database) in probe_order(&loaded.settings) {
+        let mut roles = vec![];
         for host in &database.hosts {
             if !is_new(&mut tried, name, database, host) {
                 continue;
             }
             if database.probe_user.is_none() {
-                writeln!(
-                    out,
-                    "  {}: not tried: `{name}` has no user of its own to log in as",
-                    show_host(host)
-                )?;
+                let shown = show_host(host);
+                writeln!(out, "  {shown}: not tried: `{name}` has no user of its own to log in as")?;
                 continue;
             }
-            match probe(database, host).await {
-                Ok(what) => writeln!(out, "  {}, database {name}: ok: {what}", show_host(host))?,
-                Err(error) => {
+            write!(out, "  {}, database {name}: ", show_host(host))?;
+            match probe(name, host).await {
+                Ok(node) => {
+                    writeln!(out, "ok: {}, {}", node.version, show_role(node.role))?;
+                    roles.push(node.role);
+                }
+                Err(fault) => {
                     well = false;
-                    writeln!(out, "  {}, database {name}: error: {error}", show_host(host))?;
-                    writeln!(out, "    {}", what_to_do(loaded, name, database, &error))?;
+                    writeln!(out, "error: {fault}\n    {}", what_to_do(loaded, name, host, &fault))?;
                 }
             }
         }
+        well &= suits_some(loaded, name, database, &roles, out)?;
     }
     Ok(well)
+}
+
+/// Whether one of the nodes that answered is what the database asks for; says so where none is.
+fn suits_some(
+    loaded: &Loaded,
+    name: &str,
+    database: &Database,
+    roles: &[Role],
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    if roles.is_empty() || roles.iter().any(|role| role.suits(database.target) != Suits::No) {
+        return Ok(true);
+    }
+    let origin = loaded.origins.of(&format!("databases.{name}.target_session_attrs"));
+    let wanted = show_target(database.target);
+    writeln!(out, "  database {name}: error: it asks for {wanted}, and no host is one")?;
+    writeln!(out, "    {origin}: correct `target_session_attrs`, or name more hosts")?;
+    Ok(false)
 }
 
 /// The fallback last: it is tried only where no other database has the same node.
@@ -131,31 +164,19 @@ fn show_auth(settings: &Settings) -> String {
     text
 }
 
-/// Where to look, by what the error says.
-fn what_to_do(loaded: &Loaded, name: &str, database: &Database, error: &str) -> String {
-    let of = |path: &str| loaded.origins.of(path);
-    let path = |key: &str| format!("databases.{name}.{key}");
-    let error = error.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
-    let user = database.probe_user.as_deref().unwrap_or_default();
-    if says(&["password", "authentication", "28p01", "28000", "role"]) {
-        let origin = of(&format!("users.{user}"));
-        format!("{origin}: correct the user `{user}` or its password")
-    } else if says(&["3d000", "database"]) {
-        format!("{}: correct the name of the database", of(&path("database")))
-    } else if says(&["tls", "ssl", "certificate"]) {
-        format!("{}: correct sslmode and its files, or the server's certificate", of(&path("sslmode")))
-    } else {
-        let origin = of(&path("hosts"));
-        format!("{origin}: see that PostgreSQL runs there and can be reached from here, or correct the host")
-    }
-}
-
 fn show_host(host: &Host) -> String {
     match host {
         Host::Tcp(name, port) if name.contains(':') => format!("[{name}]:{port}"),
         Host::Tcp(name, port) => format!("{name}:{port}"),
         Host::Unix(folder, port) => format!("{}:{port}", folder.display()),
+    }
+}
+
+fn show_role(role: Role) -> &'static str {
+    match role {
+        Role { standby: true, .. } => "standby",
+        Role { read_only_by_default: true, .. } => "primary, read-only by default",
+        _ => "primary",
     }
 }
 
@@ -202,11 +223,13 @@ mod tests {
     use super::*;
     use crate::config::{Sources, load_with_origins};
 
+    fn node(standby: bool) -> Node {
+        let role = Role { standby, read_only_by_default: false };
+        Node { version: "PostgreSQL 15.3".to_owned(), role }
+    }
+
     /// What is printed for a URL, when the nodes answer as `probe` says.
-    async fn printed(
-        url: &str,
-        probe: impl AsyncFn(&Database, &Host) -> Result<String, String>,
-    ) -> (bool, String) {
+    async fn printed(url: &str, probe: impl AsyncFn(&str, &Host) -> Result<Node, Fault>) -> (bool, String) {
         let sources = Sources { url: Some(url.to_owned()), ..Sources::default() };
         let mut loaded = load_with_origins(&sources).expect("a good URL");
         loaded.settings.workers = 1;
@@ -218,7 +241,7 @@ mod tests {
     #[tokio::test]
     async fn what_will_run_is_shown_without_secrets() {
         let url = "postgres://app:sekret@h1,[::1]:5433/shop?pool_size=4";
-        let (well, text) = printed(url, async |_, _| Ok("PostgreSQL 15.3, primary".to_owned())).await;
+        let (well, text) = printed(url, async |_, _| Ok(node(false))).await;
         let expected = "\
 pgweir VERSION with these settings
   listen     127.0.0.1:6432 (no TLS)
@@ -243,27 +266,37 @@ nodes
 
     #[tokio::test]
     async fn a_node_that_does_not_answer_is_shown_with_what_to_do() {
-        let check = async |error: &str, expected: &str| {
-            let (well, text) =
-                printed("postgres://app:sekret@db/shop", async |_, _| Err(error.to_owned())).await;
-            let nodes = text.split_once("nodes\n").expect("nodes").1;
-            assert!(!well);
-            assert_eq!(nodes, format!("  db:5432, database shop: error: {error}\n    URL: {expected}\n"));
+        let refused = async |_: &str, _: &Host| Err(Fault::error("08001", "connection refused"));
+        let (well, text) = printed("postgres://app:sekret@db/shop", refused).await;
+        assert!(!well);
+        let expected = "  db:5432, database shop: error: connection refused (08001)\n    \
+            URL: see that PostgreSQL runs there and can be reached from here, or correct the host\n";
+        assert_eq!(text.split_once("nodes\n").expect("nodes").1, expected);
+    }
+
+    #[tokio::test]
+    async fn one_of_the_nodes_must_be_what_is_asked_for() {
+        let check = async |asked: &str, standby_at: &str, expected: bool| {
+            let url = format!("postgres://app:sekret@h1,h2/shop?target_session_attrs={asked}");
+            let probe = async |_: &str, host: &Host| Ok(node(show_host(host).starts_with(standby_at)));
+            let (well, text) = printed(&url, probe).await;
+            assert_eq!(well, expected, "{asked}, standby at {standby_at:?}\n{text}");
+            let told =
+                text.contains("    URL, character 34: correct `target_session_attrs`, or name more hosts\n");
+            assert_eq!(told, !expected, "{text}");
         };
-        check(
-            "connection refused",
-            "see that PostgreSQL runs there and can be reached from here, or correct the host",
-        )
-        .await;
-        check("password authentication failed (28P01)", "correct the user `app` or its password").await;
-        check("database \"shop\" does not exist (3D000)", "correct the name of the database").await;
-        check("server does not support TLS", "correct sslmode and its files, or the server's certificate")
-            .await;
+        check("primary", "h1", true).await;
+        check("primary", "h", false).await;
+        check("standby", "h2", true).await;
+        check("standby", "nowhere", false).await;
+        check("read-write", "h", false).await;
+        check("prefer-standby", "nowhere", true).await;
     }
 
     #[tokio::test]
     async fn a_database_without_a_user_is_not_tried() {
-        let (well, text) = printed("postgres://db/shop", async |_, _| Err("tried".to_owned())).await;
+        let (well, text) =
+            printed("postgres://db/shop", async |_, _| Err(Fault::error("08001", "tried"))).await;
         assert!(well);
         assert!(text.contains("db:5432: not tried: `shop` has no user of its own to log in as\n"), "{text}");
     }

@@ -3,14 +3,16 @@
 pub mod check;
 pub mod demo;
 mod generate;
+mod hint;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::settings::{Database, Host};
+use crate::config::settings::Host;
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
+use crate::wire::Fault;
 
 /// A proxy for PostgreSQL: pooled connections that applications cannot tell from PostgreSQL.
 #[derive(Debug, Parser)]
@@ -84,11 +86,11 @@ impl std::fmt::Debug for RunArgs {
     }
 }
 
-/// Does what the command line says. `start` runs the proxy until it stops; `probe` logs in to a node and
-/// says what it is (`PostgreSQL 15.3, primary`), or what went wrong.
+/// Does what the command line says. `start` runs the proxy until it stops; `probe` logs in to a node of a database
+/// and says what it is, or what went wrong.
 pub fn main(
     start: impl FnOnce(RunArgs, Loaded) -> ExitCode,
-    probe: impl AsyncFn(&Settings, &Database, &Host) -> Result<String, String>,
+    probe: impl AsyncFn(&Settings, &str, &Host) -> Result<check::Node, Fault>,
 ) -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => match config::load_with_origins(&arguments.sources()) {
@@ -152,7 +154,7 @@ fn refuse(errors: &[ConfigError]) -> ExitCode {
 
 fn check(
     loaded: &Loaded,
-    probe: impl AsyncFn(&Settings, &Database, &Host) -> Result<String, String>,
+    probe: impl AsyncFn(&Settings, &str, &Host) -> Result<check::Node, Fault>,
 ) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -162,7 +164,7 @@ fn check(
         }
     };
     let settings = &loaded.settings;
-    let probe = async |database: &Database, host: &Host| probe(settings, database, host).await;
+    let probe = async |database: &str, host: &Host| probe(settings, database, host).await;
     match runtime.block_on(check::run(loaded, probe, &mut std::io::stdout())) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

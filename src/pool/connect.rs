@@ -3,10 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::encrypt::{Connector, Way};
+use super::reach::{self, Address, Shown};
+use super::role::{self, Suits};
 use super::target::{Credential, Target};
 use crate::auth::certificate::tls_server_end_point;
 use crate::auth::md5;
@@ -28,6 +29,8 @@ pub struct Connected {
     pub socket: Socket,
     /// Which host answered.
     pub host: Host,
+    /// At which of its addresses.
+    pub address: Address,
     /// For a cancel over TLS, if the socket has it.
     pub tls: Option<Arc<Connector>>,
     /// Process id on the server.
@@ -43,9 +46,15 @@ impl Connected {
     pub fn param(&self, name: &str) -> Option<&[u8]> {
         self.params.iter().rev().find(|(key, _)| key == name.as_bytes()).map(|(_, value)| value.as_slice())
     }
+
+    /// The major version that the server reports, such as 15; `None` where it tells none.
+    pub fn major_version(&self) -> Option<u32> {
+        let text = std::str::from_utf8(self.param("server_version")?).ok()?;
+        text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
 }
 
-/// Connects to the first host that will do and logs in.
+/// Connects to the first host that will do and logs in. Each address of a host's name is tried like a host.
 ///
 /// # Errors
 /// 08001 when no host answers, 08006 when a login breaks off, else what the server said.
@@ -58,96 +67,84 @@ pub async fn connect(target: &Arc<Target>) -> Result<Connected, Fault> {
 /// # Errors
 /// As [`connect`].
 pub async fn connect_with(target: &Arc<Target>, params: &Params) -> Result<Connected, Fault> {
-    let mut last = Fault::error("08001", format!("database \"{}\" has no host", target.database));
-    let mut fallback = None;
+    let mut choice = Choice::new(format!("database \"{}\" has no host", target.database));
     for host in &target.hosts {
-        match attempt(target, host, params).await {
-            Ok(connected) => match suits(target.attrs, &connected) {
-                Suits::Yes => return Ok(connected),
-                Suits::IfNoOther => fallback = Some(connected),
-                Suits::No => last = unsuitable(host, target.attrs),
-            },
-            // A server that knows the user and refuses it will not be better elsewhere.
-            Err(fault) if fault.sqlstate.starts_with("28") => return Err(fault),
-            Err(fault) => last = fault,
+        match within(target, host, resolve(host)).await {
+            Ok(addresses) => {
+                if let Some(connected) = choice.try_each(target, host, &addresses, params).await? {
+                    return Ok(connected);
+                }
+            }
+            Err(fault) => choice.last = fault,
         }
     }
-    fallback.ok_or(last)
+    choice.fallback.ok_or(choice.last)
 }
 
-async fn attempt(target: &Arc<Target>, host: &Host, params: &Params) -> Result<Connected, Fault> {
-    timeout(target.connect_timeout, login(target, host, params))
+async fn resolve(host: &Host) -> Result<Vec<Address>, Fault> {
+    let unknown = |error| Fault::error("08001", format!("cannot resolve {}: {error}", Shown(host)));
+    reach::resolve(host).await.map_err(unknown)
+}
+
+/// What is left of the addresses tried so far.
+struct Choice {
+    /// Why the last of them would not do.
+    last: Fault,
+    /// One that will do if no other does better.
+    fallback: Option<Connected>,
+}
+
+impl Choice {
+    fn new(no_host: String) -> Choice {
+        Choice { last: Fault::error("08001", no_host), fallback: None }
+    }
+
+    /// The first of these addresses that suits. An error is final.
+    async fn try_each(
+        &mut self,
+        target: &Arc<Target>,
+        host: &Host,
+        addresses: &[Address],
+        params: &Params,
+    ) -> Result<Option<Connected>, Fault> {
+        for address in addresses {
+            let attempt = async {
+                let mut connected = login(target, host, address, params).await?;
+                let suits = suits(target.attrs, &mut connected).await?;
+                Ok((connected, suits))
+            };
+            match within(target, host, attempt).await {
+                Ok((connected, Suits::Yes)) => return Ok(Some(connected)),
+                Ok((connected, Suits::IfNoOther)) => drop(self.fallback.get_or_insert(connected)),
+                Ok((_, Suits::No)) => self.last = unsuitable(host, target.attrs),
+                // A server that knows the user and refuses it will not be better elsewhere.
+                Err(fault) if fault.sqlstate.starts_with("28") => return Err(fault),
+                Err(fault) => self.last = fault,
+            }
+        }
+        Ok(None)
+    }
+}
+
+async fn within<T>(
+    target: &Target,
+    host: &Host,
+    attempt: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    timeout(target.connect_timeout, attempt)
         .await
         .unwrap_or_else(|_| Err(Fault::error("08001", format!("connecting to {} timed out", Shown(host)))))
 }
 
-enum Suits {
-    Yes,
-    IfNoOther,
-    No,
-}
-
-fn suits(attrs: TargetSessionAttrs, connected: &Connected) -> Suits {
-    let standby = connected.param("in_hot_standby") == Some(b"on");
-    let read_only = standby || connected.param("default_transaction_read_only") == Some(b"on");
-    let yes = match attrs {
-        TargetSessionAttrs::Any => true,
-        TargetSessionAttrs::ReadWrite => !read_only,
-        TargetSessionAttrs::ReadOnly => read_only,
-        TargetSessionAttrs::Primary => !standby,
-        TargetSessionAttrs::Standby => standby,
-        TargetSessionAttrs::PreferStandby if !standby => return Suits::IfNoOther,
-        TargetSessionAttrs::PreferStandby => true,
-    };
-    if yes { Suits::Yes } else { Suits::No }
+async fn suits(attrs: TargetSessionAttrs, connected: &mut Connected) -> Result<Suits, Fault> {
+    if attrs == TargetSessionAttrs::Any {
+        return Ok(Suits::Yes);
+    }
+    Ok(role::of(connected).await?.suits(attrs))
 }
 
 fn unsuitable(host: &Host, attrs: TargetSessionAttrs) -> Fault {
     Fault::error("08001", format!("{} does not suit target_session_attrs {attrs:?}", Shown(host)))
-}
-
-/// Opens a socket to `host`, without a word.
-///
-/// # Errors
-/// As the system gives them.
-pub async fn open(host: &Host) -> io::Result<Socket> {
-    Ok(match host {
-        Host::Tcp(name, port) => {
-            let stream = TcpStream::connect((name.as_str(), *port)).await?;
-            stream.set_nodelay(true)?;
-            let keepalive = socket2::TcpKeepalive::new().with_time(std::time::Duration::from_secs(60));
-            socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-            Socket::Tcp(stream)
-        }
-        Host::Unix(folder, port) => {
-            Socket::Unix(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?)
-        }
-    })
-}
-
-/// A host as it is shown in messages.
-pub struct Shown<'a>(pub &'a Host);
-
-impl std::fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Host::Tcp(name, port) if name.contains(':') => write!(f, "[{name}]:{port}"),
-            Host::Tcp(name, port) => write!(f, "{name}:{port}"),
-            Host::Unix(folder, port) => write!(f, "{}/.s.PGSQL.{port}", folder.display()),
-        }
-    }
-}
-
-/// Opens a socket to `host` for a cancel, over TLS if the connection to be cancelled has it.
-///
-/// # Errors
-/// As the system or TLS gives them.
-pub async fn open_for_cancel(host: &Host, tls: Option<&Connector>) -> io::Result<Socket> {
-    let mut socket = open(host).await?;
-    if let Some(tls) = tls {
-        tls.encrypt(&mut socket, host, Way::Always).await?;
-    }
-    Ok(socket)
 }
 
 /// A login that failed, and whether it may succeed with TLS instead of without, or the reverse.
@@ -156,10 +153,15 @@ struct Failed {
     other_way: bool,
 }
 
-async fn login(target: &Arc<Target>, host: &Host, params: &Params) -> Result<Connected, Fault> {
+async fn login(
+    target: &Arc<Target>,
+    host: &Host,
+    address: &Address,
+    params: &Params,
+) -> Result<Connected, Fault> {
     let mut told = None;
     for way in target.tls.ways(host) {
-        match login_by(target, host, params, *way).await {
+        match login_by(target, host, address, params, *way).await {
             Ok(connected) => return Ok(connected),
             Err(Failed { fault, other_way: false }) if *way == Way::Plain => {
                 return Err(told.unwrap_or(fault));
@@ -173,11 +175,17 @@ async fn login(target: &Arc<Target>, host: &Host, params: &Params) -> Result<Con
     Err(told.unwrap_or_else(garbled))
 }
 
-async fn login_by(target: &Arc<Target>, host: &Host, params: &Params, way: Way) -> Result<Connected, Failed> {
+async fn login_by(
+    target: &Arc<Target>,
+    host: &Host,
+    address: &Address,
+    params: &Params,
+    way: Way,
+) -> Result<Connected, Failed> {
     let final_ = |fault| Failed { fault, other_way: false };
     let broken =
         |error: io::Error| Fault::error("08001", format!("cannot connect to {}: {error}", Shown(host)));
-    let mut socket = open(host).await.map_err(|error| final_(broken(error)))?;
+    let mut socket = reach::open(address).await.map_err(|error| final_(broken(error)))?;
     target.tls.encrypt(&mut socket, host, way).await.map_err(|error| {
         let fault = Fault::error("08001", format!("TLS with {} failed: {error}", Shown(host)));
         Failed { fault, other_way: true }
@@ -193,7 +201,7 @@ async fn login_by(target: &Arc<Target>, host: &Host, params: &Params, way: Way) 
         let other_way = fault.sqlstate == "28000" && (encrypted || way == Way::Plain);
         Failed { fault, other_way }
     })?;
-    login.welcome(host).await.map_err(final_)
+    login.welcome(host, address).await.map_err(final_)
 }
 
 struct Login<'a> {
@@ -302,7 +310,7 @@ impl Login<'_> {
         }
     }
 
-    async fn welcome(mut self, host: &Host) -> Result<Connected, Fault> {
+    async fn welcome(mut self, host: &Host, address: &Address) -> Result<Connected, Fault> {
         let (mut pid, mut secret, mut params) = (0, Box::default(), vec![]);
         loop {
             let (tag, body) = self.message().await?;
@@ -318,7 +326,8 @@ impl Login<'_> {
             }
         }
         let tls = self.socket.tls().is_some().then(|| self.target.tls.clone());
-        Ok(Connected { socket: self.socket, host: host.clone(), tls, pid, secret, params })
+        let (host, address) = (host.clone(), address.clone());
+        Ok(Connected { socket: self.socket, host, address, tls, pid, secret, params })
     }
 
     /// The next message, byte-exact: nothing behind it is read. Errors of the server become faults.

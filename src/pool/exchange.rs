@@ -49,6 +49,8 @@ pub enum Note {
     Blame(Box<[u8]>),
     /// The session's settings are being brought over; the server is in this state afterwards.
     Settling(Rc<State>),
+    /// The same, after a reset whose news the client has heard already: it hears what is put back too.
+    Restoring(Rc<State>),
     /// A statement of ours follows the client's in the same Query: its rows and its end are not for the client.
     /// True once the client's own has ended.
     Followed(bool),

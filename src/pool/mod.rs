@@ -12,6 +12,8 @@ pub mod encrypt;
 pub mod exchange;
 pub mod listener;
 pub mod prepared;
+pub mod reach;
+pub mod role;
 pub mod sequences;
 pub mod server;
 pub mod state;

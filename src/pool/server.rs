@@ -12,6 +12,7 @@ use super::encrypt::Connector;
 use super::exchange::{Exchanges, Expect, Kind};
 use super::prepared::OnServer;
 use super::queue::Pool;
+use super::reach::Address;
 use super::sequences::Memory;
 use super::state::State;
 use crate::config::settings::Host;
@@ -47,6 +48,8 @@ pub struct Server {
     pub rest: usize,
     /// Whether `rest` is not for the client.
     pub swallow_rest: bool,
+    /// Major version of PostgreSQL, such as 15; 0: it tells none.
+    pub version: u32,
     /// COPY FROM STDIN is running.
     pub copy_in: bool,
     /// After an error it skips what it is sent up to a Sync, which it has not been sent yet.
@@ -92,6 +95,8 @@ impl Clock {
 pub struct Shared {
     /// Where it is.
     pub host: Host,
+    /// At which of its addresses.
+    pub address: Address,
     /// For a cancel over TLS, if the connection has it.
     pub tls: Option<Arc<Connector>>,
     /// Process id there.
@@ -109,11 +114,13 @@ pub struct Shared {
 impl Server {
     pub(super) fn new(connected: Connected, pool: Rc<Pool>, state: Rc<State>, shares: [Share; 2]) -> Server {
         let now = Instant::now();
-        let Connected { socket, host, tls, pid, secret, .. } = connected;
+        let version = connected.major_version().unwrap_or(0);
+        let Connected { socket, host, address, tls, pid, secret, .. } = connected;
         Server {
             socket,
             shared: Rc::new(Shared {
                 host,
+                address,
                 tls,
                 pid,
                 secret,
@@ -131,6 +138,7 @@ impl Server {
             residue: vec![],
             rest: 0,
             swallow_rest: false,
+            version,
             copy_in: false,
             skips: false,
             captured: vec![],
@@ -166,6 +174,17 @@ impl Server {
     /// Whether a client has the beginning of a message of it, and not the end.
     pub fn is_inside_message(&self) -> bool {
         self.rest > 0 && !self.swallow_rest
+    }
+
+    /// Whether it reports a setting whenever it is set (before PostgreSQL 14), not once at the end if it differs.
+    pub fn reports_at_once(&self) -> bool {
+        (1..14).contains(&self.version)
+    }
+
+    /// Whether a simple query inside an extended batch leaves it in the middle of starting a transaction, so that
+    /// the next statement fails (PostgreSQL 18).
+    pub fn trips_over_query_in_batch(&self) -> bool {
+        self.version >= 18
     }
 
     /// Announces an answer to come.

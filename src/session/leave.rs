@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::serve::{End, Handle, Session};
 use crate::config::settings::PoolMode;
-use crate::pool::connect;
+use crate::pool::reach;
 use crate::pool::server::Shared;
 use crate::pool::{Pool, Server};
 use crate::wire::frame::{Frame, HEADER, TxStatus, back};
@@ -98,7 +98,7 @@ async fn until_ready(server: &mut Server) -> Option<TxStatus> {
 pub(crate) async fn cancel(shared: &Shared) {
     let packet = startup::cancel_request(shared.pid, &shared.secret);
     let request = async {
-        let mut socket = connect::open_for_cancel(&shared.host, shared.tls.as_deref()).await?;
+        let mut socket = reach::open_for_cancel(&shared.host, &shared.address, shared.tls.as_deref()).await?;
         socket.write_all(&packet).await?;
         // The server closes the connection after it has sent the signal.
         socket.read_exact(&mut [0]).await

@@ -105,7 +105,7 @@ impl Session {
         let state = self.worker.states.intern(settings);
         self.set_state(state);
         self.settling = false;
-        self.settle();
+        self.settle(Note::Restoring);
     }
 
     /// Remembers names of custom settings (`a.b`) that a text mentions, as words or inside strings.

@@ -155,7 +155,7 @@ impl Session {
         let Some(front) = server.expects.front() else { return self.unasked(tag, whole) };
         let (kind, ours) = (front.kind, front.ours);
         let settling = matches!(front.note, Note::Settling(_));
-        if let Some(verdict) = self.followed(tag) {
+        if let Some(verdict) = self.followed(tag, whole) {
             return verdict;
         }
         if !ours && matches!(tag, back::COMMAND_COMPLETE | back::ERROR_RESPONSE) {
@@ -178,17 +178,27 @@ impl Session {
             back::COPY_IN_RESPONSE => self.copy_in_begins(),
             back::DATA_ROW if ours => server.captured.push(whole.to_vec()),
             back::NOTIFICATION_RESPONSE => return self.notification(whole),
-            back::PARAMETER_STATUS => return if settling { Verdict::Swallow } else { Verdict::Forward },
+            back::PARAMETER_STATUS if settling => return Verdict::Swallow,
+            back::PARAMETER_STATUS => return Verdict::Forward,
             _ => {}
         }
         if ours { Verdict::Swallow } else { Verdict::Forward }
     }
 
     /// Behind the client's own statement stands one of ours: what it answers is swallowed.
-    fn followed(&mut self, tag: u8) -> Option<Verdict> {
-        let front = self.server.as_mut()?.expects.front_mut()?;
-        let Note::Followed(ended) = &mut front.note else { return None };
+    fn followed(&mut self, tag: u8, whole: &[u8]) -> Option<Verdict> {
+        let server = self.server.as_mut()?;
+        let at_once = server.reports_at_once();
+        let Note::Followed(ended) = &mut server.expects.front_mut()?.note else { return None };
         match tag {
+            back::PARAMETER_STATUS if at_once => {
+                let name = frame::cstr(whole.get(HEADER..)?)?.0.to_ascii_lowercase();
+                let restored = self.initial.settings().get(name.as_slice())?;
+                // The reset's own news is old as soon as what follows has run, which is none where nothing changed.
+                let known = server.tx == TxStatus::Idle
+                    && self.state.settings().get(name.as_slice()) == Some(restored);
+                (!*ended || known).then_some(Verdict::Swallow)
+            }
             back::ROW_DESCRIPTION | back::DATA_ROW | back::COMMAND_COMPLETE if *ended => {
                 Some(Verdict::Swallow)
             }
@@ -277,7 +287,7 @@ impl Session {
     fn apply(&mut self, note: Note) {
         let Some(server) = &mut self.server else { return };
         match note {
-            Note::Settling(state) => {
+            Note::Settling(state) | Note::Restoring(state) => {
                 server.state = state;
                 self.settling = false;
             }
@@ -324,7 +334,7 @@ impl Session {
         }
         match note {
             Note::Blame(fault) => Verdict::Replace(fault),
-            Note::Settling(_) | Note::Sequences if !failed => {
+            Note::Settling(_) | Note::Restoring(_) | Note::Sequences if !failed => {
                 self.settling_failed(&Fault::from_body(fields));
                 Verdict::Swallow
             }

@@ -273,7 +273,7 @@ impl Session {
         let server = self.server.insert(server);
         server.clock = Clock::default();
         self.enter_server();
-        self.settle();
+        self.settle(Note::Settling);
         let Some(server) = &mut self.server else { return };
         if let Some(begin) = self.held_begin.take() {
             emit::query(&mut server.out, &begin);
@@ -282,11 +282,11 @@ impl Session {
     }
 
     /// Brings the server in hand to the session's state.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, note: impl FnOnce(Rc<State>) -> Note) {
         let Some(server) = &mut self.server else { return };
         if let Some(difference) = state::difference(&server.state, &self.state) {
             emit::query(&mut server.out, &difference.sql);
-            server.expect(Expect::ours(Kind::Query, Note::Settling(self.state.clone())));
+            server.expect(Expect::ours(Kind::Query, note(self.state.clone())));
             self.settling = difference.guarded;
         }
     }

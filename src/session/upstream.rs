@@ -1,6 +1,7 @@
 //! What the client sends: each message is answered here, or goes to the session's server.
 
 use super::serve::Session;
+use crate::config::settings::PoolMode;
 use crate::pool::exchange::{Commits, Expect, Kind};
 use crate::wire::frame::{Frame, HEADER, TxStatus, front};
 use crate::wire::{Fault, emit};
@@ -99,7 +100,10 @@ impl Session {
                 self.forward(frame, bytes)
             }
             front::SYNC => whole.map_or(Flow::More, |whole| self.sync(whole)),
-            front::QUERY => self.query(frame, bytes),
+            front::QUERY => {
+                self.spoil_by_query_in_batch();
+                self.query(frame, bytes)
+            }
             front::PARSE => self.parse(frame, bytes),
             front::BIND => self.bind(frame, bytes),
             front::DESCRIBE => whole.map_or(Flow::More, |whole| self.describe(whole)),
@@ -107,6 +111,13 @@ impl Session {
             front::EXECUTE => whole.map_or(Flow::More, |whole| self.execute(whole)),
             front::FUNCTION_CALL => self.function_call(frame, bytes),
             tag => self.refuse(&Fault::protocol(format!("invalid frontend message type {tag}")), bytes),
+        }
+    }
+
+    /// Some servers are of no use to others after a simple query inside a batch.
+    fn spoil_by_query_in_batch(&mut self) {
+        if let (true, Some(server)) = (self.batch_open && self.mode != PoolMode::Session, &mut self.server) {
+            server.spoiled |= server.trips_over_query_in_batch();
         }
     }
 

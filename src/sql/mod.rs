@@ -2,6 +2,7 @@
 //!
 //! - [`Lexer`]: tokens, as PostgreSQL's scanner sees them.
 //! - [`summarize`]: statements, their verbs and operands, and what they may do to the session.
+//! - [`plain_verb`]: the common case, at a fourth of the cost.
 //! - [`mentions_session_effects`]: the same for the code of a function.
 //! - [`called_functions`]: the functions a text calls by name.
 //!
@@ -16,6 +17,7 @@ mod effects;
 mod keywords;
 pub mod lexer;
 mod mentions;
+mod plain;
 mod set;
 mod summary;
 mod text;
@@ -32,5 +34,6 @@ pub use detail::{Detail, DiscardTarget, SetValue};
 pub use effects::Effects;
 pub use lexer::{Kind, Lexer, Token};
 pub use mentions::mentions_session_effects;
+pub use plain::plain_verb;
 pub use summary::{Statement, Summary, summarize};
 pub use verb::Verb;

@@ -1,6 +1,7 @@
 //! Section C: the extended protocol.
 
 use super::prelude::*;
+use crate::harness::cluster::pg_version;
 use crate::harness::proxy::Proxy;
 use crate::harness::raw::Client;
 use crate::harness::{big, direct_only};
@@ -1088,6 +1089,9 @@ fn deallocate_rolled_back() {
 fn discard() {
     case("37", "DISCARD ALL forgets settings and statements of this session only")
         .both_forms()
+        // Before PostgreSQL 14 they are told although nothing changed.
+        .may_say("ParameterStatus is_superuser=off")
+        .may_say("ParameterStatus session_authorization=app")
         .steps([
             A.send([msg::parse("s", "select 1"), msg::sync()]),
             A.ready(),
@@ -1280,6 +1284,23 @@ fn ddl_that_keeps_the_result_type() {
 #[test]
 fn simple_query_within_a_batch() {
     case("40", "a simple query in the middle of an unfinished batch")
+        .setup("create table t (i int)")
+        .steps([
+            A.send([
+                msg::unnamed("insert into t values (1)", &[]),
+                msg::query("select count(*) from t"),
+                msg::sync(),
+            ]),
+            A.ready_times(2),
+            B.sql("select count(*) from t"),
+        ])
+        .expect(["INSERT 0 1", "DataRow (1)", "ReadyForQuery I", "B DataRow (1)"])
+        .run();
+    // The server trips over it (18.4: "unexpected state STARTED"), and what then comes is not the same twice.
+    if pg_version() >= 18 {
+        return;
+    }
+    case("40", "more than one of them, in the same session")
         .setup("create table t (i int)")
         .steps([
             A.send([
@@ -1527,7 +1548,10 @@ fn frames_of_impossible_length() {
     ] {
         let mut frame = vec![tag];
         frame.extend_from_slice(&len.to_be_bytes());
+        // Older servers wait for a gigabyte to come.
+        let version = if len > 0x3fff_ffff { 14 } else { 0 };
         case("43", "a length below 4 or above 1 GB")
+            .since(version)
             .steps([A.sql("select 1"), A.send([frame]), A.closed()])
             .may_say("ErrorResponse FATAL 08P01")
             .expect(["DataRow (1)", "connection closed"])
@@ -1542,6 +1566,7 @@ fn messages_longer_than_their_kind_allows() {
         frame.extend_from_slice(&20_000u32.to_be_bytes());
         frame.resize(20_001, b'x');
         case("43", "a short kind of message with a long body")
+            .since(14)
             .steps([A.sql("select 1"), A.send([frame]), A.closed()])
             .may_say("ErrorResponse FATAL 08P01")
             .expect(["DataRow (1)", "connection closed"])

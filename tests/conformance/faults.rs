@@ -183,6 +183,8 @@ fn cancel_in_copy() {
             A.ready(),
             A.sql("select 'alive'"),
         ])
+        // Where in the data the cancel arrived is not the same twice.
+        .types_only(|m| m.tag == b'E')
         .expect(["57014", "ReadyForQuery I", "CopyInResponse", "57014", "ReadyForQuery I", "DataRow (alive)"])
         .run();
 }

@@ -7,6 +7,7 @@ mod copy;
 mod extended;
 mod faults;
 mod listen;
+mod nodes;
 mod pools;
 mod replication;
 mod simple;

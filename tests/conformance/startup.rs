@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use std::time::{Duration, Instant};
 
 use super::prelude::*;
+use crate::harness::cluster::pg_version;
 use crate::harness::direct_only;
 use crate::harness::message::{Message, text};
 use crate::harness::proxy::{Proxy, ProxyOptions};
@@ -96,7 +97,9 @@ fn gss_twice() {
 #[test]
 fn early_data_behind_ssl_request() {
     let startup = raw_startup(&[("user", "app"), ("database", "postgres")]);
+    // Older servers answer as protocol 2.0 has it, before any protocol is known.
     case("2", "bytes behind SSLRequest in the same segment")
+        .since(14)
         .steps([A.dial(), A.send([msg::ssl_request(), startup]), A.byte(), A.closed()])
         .expect(["byte Some('N')", "FATAL 08P01 received unencrypted data after SSL request", "closed"])
         .run();
@@ -105,7 +108,9 @@ fn early_data_behind_ssl_request() {
 #[test]
 fn early_data_behind_gss_request() {
     let startup = raw_startup(&[("user", "app"), ("database", "postgres")]);
+    // Older servers answer as protocol 2.0 has it, before any protocol is known.
     case("2", "bytes behind GSSENCRequest in the same segment")
+        .since(14)
         .direct_over_unix()
         .steps([A.dial(), A.send([msg::gss_request(), startup]), A.byte(), A.closed()])
         .expect([
@@ -473,7 +478,9 @@ fn logical_replication() {
 
 #[test]
 fn passwords_of_many_lengths() {
-    for length in [127, 1000, 4000] {
+    // PostgreSQL 13 takes 1,024 bytes at most.
+    let longest = if pg_version() >= 14 { 4000 } else { 1024 };
+    for length in [127, 1000, longest] {
         let name: &str = Box::leak(format!("length_{length}").into_boxed_str());
         let password: &str = Box::leak("k".repeat(length).into_boxed_str());
         role(name, &format!("login password '{password}'"));

@@ -15,7 +15,7 @@ mod tokio_postgres;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::cluster::{APP, Cluster, Database, pg_bin};
+use crate::harness::cluster::{APP, Cluster, Database, client_bin};
 use crate::harness::command;
 use crate::harness::direct_only;
 use crate::harness::proxy::Proxy;
@@ -40,7 +40,7 @@ impl Target {
 
     /// A program of PostgreSQL that connects here.
     fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(pg_bin().join(name));
+        let mut command = Command::new(client_bin().join(name));
         self.environment(&mut command);
         command
     }

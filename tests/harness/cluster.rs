@@ -21,6 +21,9 @@ pub const APP2: (&str, &str) = ("app2", "app2-secret");
 /// A user whose stored verifier is an md5 one.
 pub const MD5_USER: (&str, &str) = ("app_md5", "md5-secret");
 
+/// Settings of a primary whose standbys come later.
+pub const KEEPS_WAL: &str = "wal_keep_size = '200MB'\n";
+
 /// Raise it whenever what goes into the template changes.
 const TEMPLATE_EDITION: u32 = 1;
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -72,6 +75,19 @@ impl Cluster {
             }
         }
         panic!("no PostgreSQL could be started: {}", last.unwrap_or_default());
+    }
+
+    /// A standby that streams from this cluster: a copy of the same beginning, which has everything since to catch up
+    /// with. `self` must be young, or have been started with [`KEEPS_WAL`].
+    pub fn standby(&self) -> Self {
+        let conf = format!(
+            "primary_conninfo = 'host={} port={} user={} password={}'\n",
+            self.dir.display(),
+            self.port,
+            SUPERUSER.0,
+            SUPERUSER.1
+        );
+        Self::start(&conf, &[("standby.signal", "")])
     }
 
     /// Address on IPv4.
@@ -249,37 +265,61 @@ impl Drop for Database<'_> {
     }
 }
 
-/// The folder of the PostgreSQL programs: `PGWEIR_TEST_PG_BIN`, or the newest installed.
+/// The folder of the server's programs: `PGWEIR_TEST_PG_BIN`, or those of the newest installed version.
 pub fn pg_bin() -> &'static Path {
     static BIN: OnceLock<PathBuf> = OnceLock::new();
-    BIN.get_or_init(|| {
-        if let Some(dir) = std::env::var_os("PGWEIR_TEST_PG_BIN") {
-            return dir.into();
-        }
-        let version = |path: &Path| -> u32 {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            name.parse().unwrap_or(0)
-        };
-        let installed =
-            fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed in /usr/lib/postgresql");
-        let newest = installed.flatten().map(|e| e.path()).max_by_key(|p| version(p));
-        newest.expect("a version of PostgreSQL is installed").join("bin")
+    BIN.get_or_init(|| match std::env::var_os("PGWEIR_TEST_PG_BIN") {
+        Some(dir) => dir.into(),
+        None => installed_bin(),
     })
+}
+
+/// The folder of the client's programs: beside the server's, or those of the newest installed version.
+pub fn client_bin() -> PathBuf {
+    let beside = pg_bin();
+    if beside.join("psql").exists() { beside.to_owned() } else { installed_bin() }
+}
+
+fn installed_bin() -> PathBuf {
+    let version = |path: &Path| -> u32 {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.parse().unwrap_or(0)
+    };
+    let installed =
+        fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed in /usr/lib/postgresql");
+    let newest = installed.flatten().map(|e| e.path()).max_by_key(|p| version(p));
+    newest.expect("a version of PostgreSQL is installed").join("bin")
 }
 
 /// The major version of the server under test.
 pub fn pg_version() -> u32 {
     static VERSION: OnceLock<u32> = OnceLock::new();
-    *VERSION.get_or_init(|| {
-        let out = Command::new(pg_bin().join("postgres")).arg("--version").output().expect("postgres runs");
-        let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        let number = text.split_whitespace().nth(2).unwrap_or_default();
-        number
-            .split(|c: char| !c.is_ascii_digit())
-            .next()
-            .and_then(|n| n.parse().ok())
-            .expect("a version number")
-    })
+    *VERSION.get_or_init(|| major_version(&pg_bin().join("postgres")))
+}
+
+/// Whether the server is newer than the client's programs, some of which then refuse it.
+pub fn newer_than_clients() -> bool {
+    let newer = pg_version() > major_version(&client_bin().join("psql"));
+    if newer {
+        eprintln!("skipped: the client's programs are older than PostgreSQL {}", pg_version());
+    }
+    newer
+}
+
+/// Whether the server has what this version brought; says so where it has not.
+pub fn since(version: u32) -> bool {
+    let known = pg_version() >= version;
+    if !known {
+        eprintln!("skipped: since PostgreSQL {version}; this is {}", pg_version());
+    }
+    known
+}
+
+fn major_version(program: &Path) -> u32 {
+    let out = Command::new(program).arg("--version").output().expect("the program runs");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let number = text.split_whitespace().nth(2).unwrap_or_default();
+    number.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok()).expect("a version number")
 }
 
 /// A port on which nobody listens now.

@@ -166,7 +166,7 @@ impl Drop for Proxy {
 }
 
 /// The pgweir of this build, or the one that `PGWEIR_TEST_PROGRAM` names.
-fn program() -> OsString {
+pub fn program() -> OsString {
     std::env::var_os("PGWEIR_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_pgweir").into())
 }
 

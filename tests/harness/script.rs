@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use super::cluster::{APP, Cluster, Database, SUPERUSER};
+use super::cluster::{APP, Cluster, Database, SUPERUSER, pg_version, since};
 use super::frontend as msg;
 use super::message::{Message, cut_str, text};
 use super::proxy::{Proxy, ProxyOptions};
@@ -186,6 +186,7 @@ enum Form {
 pub struct Case<'a> {
     covers: &'static str,
     name: &'static str,
+    since: u32,
     cluster: Option<&'a Cluster>,
     setup: String,
     server_user: (&'static str, &'static str),
@@ -206,6 +207,7 @@ pub fn case(covers: &'static str, name: &'static str) -> Case<'static> {
     Case {
         covers,
         name,
+        since: 0,
         cluster: None,
         setup: String::new(),
         server_user: APP,
@@ -223,6 +225,12 @@ pub fn case(covers: &'static str, name: &'static str) -> Case<'static> {
 }
 
 impl<'a> Case<'a> {
+    /// The case is about what this major version brought: it is skipped, with a message, on older servers.
+    pub fn since(mut self, version: u32) -> Self {
+        self.since = version;
+        self
+    }
+
     /// Statements that make the objects of the case, run by `app`.
     pub fn setup(mut self, sql: &str) -> Self {
         self.setup = sql.into();
@@ -279,6 +287,11 @@ impl<'a> Case<'a> {
         self
     }
 
+    /// As [`Case::expect`], of servers from this major version on.
+    pub fn expect_since<const N: usize>(self, version: u32, lines: [&str; N]) -> Self {
+        if pg_version() >= version { self.expect(lines) } else { self }
+    }
+
     /// A part of a line that the transcript must not have.
     pub fn never(mut self, part: &str) -> Self {
         self.never.push(part.into());
@@ -305,6 +318,9 @@ impl<'a> Case<'a> {
 
     /// Plays the case directly, and through pgweir, in each of its forms; panics on any difference.
     pub fn run(self) {
+        if !since(self.since) {
+            return;
+        }
         for form in self.forms {
             self.run_form(*form);
         }
@@ -362,8 +378,8 @@ impl<'a> Case<'a> {
     fn compare(&self, form: Form, direct: &[Line], proxied: &[Line]) {
         let same = |a: &Line, b: &Line| a.equals(b, self.types_only);
         let optional = |line: &&Line| !self.may_say.iter().any(|part| line.text.contains(part));
-        let direct: Vec<&Line> = direct.iter().filter(optional).collect();
-        let proxied: Vec<&Line> = proxied.iter().filter(optional).collect();
+        let direct = in_order_of_names(direct.iter().filter(optional).collect());
+        let proxied = in_order_of_names(proxied.iter().filter(optional).collect());
         if direct.len() == proxied.len() && direct.iter().zip(&proxied).all(|(a, b)| same(a, b)) {
             return;
         }
@@ -396,6 +412,15 @@ impl Line {
             _ => self.bytes == other.bytes,
         }
     }
+}
+
+/// Settings reported together have no order of their own: it is that of their last changes in the server process.
+fn in_order_of_names(mut lines: Vec<&Line>) -> Vec<&Line> {
+    let reports = |line: &Line| line.message.as_ref().is_some_and(|message| message.tag == b'S');
+    for together in lines.chunk_by_mut(|a, b| reports(a) && reports(b)) {
+        together.sort_by(|a, b| a.text.cmp(&b.text));
+    }
+    lines
 }
 
 fn print(lines: &[Line]) -> String {

@@ -1,0 +1,154 @@
+//! `pgweir check`: what is wrong with the settings or the nodes is told with its place, and what to do about it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::harness::cluster::{APP, Cluster, free_port};
+use crate::harness::command::{Folder, Output, run};
+use crate::harness::proxy::program;
+
+/// Checks a settings file of this text. What it says names the file as `FILE`.
+fn check(text: &str) -> Output {
+    let folder = Folder::new();
+    let path = folder.0.join("pgweir.toml");
+    std::fs::write(&path, text).expect("a file can be written");
+    let mut command = Command::new(program());
+    let output = run(command.arg("check").arg("--config").arg(&path), Duration::from_secs(30));
+    let short = |text: String| text.replace(&path.display().to_string(), "FILE");
+    Output { ok: output.ok, stdout: short(output.stdout), stderr: short(output.stderr) }
+}
+
+/// A settings file whose third line has this connection string, from column 7 on.
+fn with_url(url: &str) -> String {
+    format!("http = \"off\"\n[databases.shop]\nurl = \"{url}\"\n")
+}
+
+/// The nodes of this file are not well: the error has this part, and the line below it begins so.
+fn refuses(text: &str, error: &str, what_to_do: &str) {
+    let output = check(text);
+    assert!(!output.ok, "{error}: it is well\n{}", output.stdout);
+    let nodes = output.stdout.split_once("\nnodes\n").expect("nodes are listed").1;
+    let lines: Vec<&str> = nodes.lines().collect();
+    let told =
+        lines.windows(2).any(|two| two[0].contains(error) && two[1].trim_start().starts_with(what_to_do));
+    assert!(told, "no {error:?} and {what_to_do:?} in\n{nodes}");
+    assert!(!output.stdout.contains(APP.1) && !output.stderr.contains(APP.1), "a secret is shown\n{nodes}");
+}
+
+/// The settings of this file are refused, with these lines.
+fn is_wrong(text: &str, lines: &[&str]) {
+    let output = check(text);
+    assert!(!output.ok, "it is well\n{}", output.stdout);
+    assert_eq!(output.stderr.lines().collect::<Vec<_>>(), lines);
+}
+
+#[test]
+fn what_will_run_is_shown_with_its_nodes() {
+    let cluster = Cluster::shared();
+    let output = check(&with_url(&cluster.url(APP, "postgres", "pool_size=7")));
+    let text = output.success();
+    assert!(text.contains("shop -> postgres on 127.0.0.1:"), "{text}");
+    assert!(text.contains("transaction mode, 7 servers per user"), "{text}");
+    assert!(text.contains("  app: password (FILE:3:8)"), "{text}");
+    let node = format!("  127.0.0.1:{}, database shop: ok: PostgreSQL ", cluster.port);
+    assert!(text.contains(&node) && text.contains(", primary\n"), "{text}");
+    assert!(!text.contains(APP.1), "{text}");
+}
+
+#[test]
+fn keys_and_units_that_are_wrong() {
+    is_wrong(
+        "http = \"off\"\n[limits]\nqueue_timeuot = \"2s\"\nlogin_timeout = \"2 parsecs\"\n[databases.shop]\nurl = \"postgres://db/shop\"\n",
+        &[
+            "FILE:3:1: unknown key `queue_timeuot` in [limits]; did you mean `queue_timeout`?",
+            "FILE:4:17: `login_timeout` has the unit `parsecs`; the units are us, ms, s, m or min, h, d",
+        ],
+    );
+    is_wrong(
+        &with_url("postgres://db/shop?pool_size=many"),
+        &["FILE:3:27: `pool_size` is `many`, but takes a whole number from 1"],
+    );
+}
+
+#[test]
+fn a_node_that_cannot_be_reached() {
+    let port = free_port();
+    let url = format!("postgres://{}:{}@127.0.0.1:{port}/shop", APP.0, APP.1);
+    let what_to_do =
+        "FILE:3:8: see that PostgreSQL runs there and can be reached from here, or correct the host";
+    refuses(
+        &with_url(&url),
+        &format!("127.0.0.1:{port}, database shop: error: cannot connect to"),
+        what_to_do,
+    );
+    let hosts = format!(
+        "http = \"off\"\n[databases.shop]\nhosts = [\"127.0.0.1:{port}\"]\nuser = \"app\"\npassword = \"{}\"\n",
+        APP.1
+    );
+    refuses(&hosts, "(08001)", "FILE:3:1: see that PostgreSQL runs there");
+    let nowhere = format!("postgres://{}:{}@no-such-host.invalid/shop", APP.0, APP.1);
+    refuses(
+        &with_url(&nowhere),
+        "cannot resolve no-such-host.invalid:5432",
+        "FILE:3:8: correct the host's name",
+    );
+}
+
+#[test]
+fn one_of_two_nodes_that_cannot_be_reached() {
+    let (live, dead) = (Cluster::shared().port, free_port());
+    let url = format!("postgres://{}:{}@127.0.0.1:{live},127.0.0.1:{dead}/postgres", APP.0, APP.1);
+    refuses(&with_url(&url), &format!("127.0.0.1:{dead}, database shop: error:"), "FILE:3:8: see that");
+}
+
+#[test]
+fn a_unix_socket_that_is_absent() {
+    let folder = Folder::new();
+    let url = format!("postgres:///shop?host={}&user={}&password={}", folder.0.display(), APP.0, APP.1);
+    let what_to_do = "FILE:3:8: see that PostgreSQL runs and has its socket in this folder";
+    refuses(&with_url(&url), ".s.PGSQL.5432: No such file or directory", what_to_do);
+}
+
+#[test]
+fn a_wrong_password_an_unknown_user_an_unknown_database() {
+    let cluster = Cluster::shared();
+    let url = cluster.url((APP.0, "wrong"), "postgres", "");
+    refuses(&with_url(&url), "(28P01)", "FILE:3:8: correct the user `app` or its password");
+    let apart = format!(
+        "http = \"off\"\n[databases.shop]\nhosts = [\"127.0.0.1:{}\"]\ndatabase = \"postgres\"\nuser = \"app\"\n\
+         [users.app]\npassword = \"wrong\"\n",
+        cluster.port
+    );
+    refuses(&apart, "(28P01)", "FILE:7:1: correct the user `app` or its password");
+    let url = cluster.url(("nobody", "wrong"), "postgres", "");
+    refuses(&with_url(&url), "(28P01)", "FILE:3:8: correct the user `nobody` or its password");
+    let url = cluster.url(APP, "no_such_database", "");
+    refuses(&with_url(&url), "(3D000)", "FILE:3:8: correct the name of the database");
+}
+
+#[test]
+fn tls_that_is_not_to_be_had() {
+    let cluster = Cluster::shared();
+    let url = cluster.url(APP, "postgres", "sslmode=require");
+    let column = 8 + url.find("sslmode").expect("it is there");
+    refuses(&with_url(&url), "does not speak TLS", &format!("FILE:3:{column}: turn on TLS at the server"));
+}
+
+#[test]
+fn tls_that_is_asked_for() {
+    let only_tls =
+        Cluster::start_with_hba("", &[], "hostssl all all all scram-sha-256\nhost all all all reject");
+    let url = only_tls.url(APP, "postgres", "sslmode=disable");
+    let column = 8 + url.find("sslmode").expect("it is there");
+    let what_to_do = format!("FILE:3:{column}: the server wants TLS: set `sslmode` to `require`");
+    refuses(&with_url(&url), "(28000)", &what_to_do);
+}
+
+#[test]
+fn no_node_is_what_is_asked_for() {
+    let cluster = Cluster::shared();
+    let url = cluster.url(APP, "postgres", "target_session_attrs=standby");
+    let column = 8 + url.find("target").expect("it is there");
+    let what_to_do = format!("FILE:3:{column}: correct `target_session_attrs`, or name more hosts");
+    refuses(&with_url(&url), "it asks for a standby, and no host is one", &what_to_do);
+}

@@ -1,0 +1,189 @@
+//! `docker-compose.yml` and what it mounts, as far as that can be tried without Docker.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use pgweir::config::settings::Host;
+use pgweir::config::{self, Settings, Sources};
+use yaml_rust2::{Yaml, YamlLoader};
+
+use crate::harness::cluster::{APP, Cluster};
+use crate::harness::raw::{Client, Login};
+
+const SERVICES: [&str; 9] = [
+    "grafana",
+    "partition-1",
+    "partition-2",
+    "pgweir",
+    "primary",
+    "prometheus",
+    "replica-1",
+    "replica-2",
+    "valkey",
+];
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn yaml(path: &str) -> Yaml {
+    YamlLoader::load_from_str(&read(path)).unwrap_or_else(|e| panic!("{path}: {e}")).remove(0)
+}
+
+/// A key of a service, its own or one that it shares by `<<`.
+fn key<'a>(service: &'a Yaml, name: &str) -> &'a Yaml {
+    let own = &service[name];
+    if own.is_badvalue() && !service["<<"].is_badvalue() { key(&service["<<"], name) } else { own }
+}
+
+/// The texts of a list; none where there is no list.
+fn texts(list: &Yaml) -> Vec<&str> {
+    list.as_vec().into_iter().flatten().map(|text| text.as_str().expect("a text")).collect()
+}
+
+fn names(map: &Yaml) -> BTreeSet<&str> {
+    map.as_hash().into_iter().flat_map(|map| map.keys()).map(|name| name.as_str().expect("a name")).collect()
+}
+
+fn settings() -> Settings {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/pgweir.toml");
+    let sources = Sources { file: Some(file), ..Sources::default() };
+    config::load(&sources).unwrap_or_else(|errors| panic!("docker/pgweir.toml: {errors:?}"))
+}
+
+#[test]
+fn services_are_complete() {
+    let compose = yaml("docker-compose.yml");
+    let services = &compose["services"];
+    assert_eq!(names(services), SERVICES.into());
+    let volumes = names(&compose["volumes"]);
+    let mut ports = BTreeSet::new();
+    for name in SERVICES {
+        let service = &services[name];
+        match key(service, "image").as_str() {
+            Some(image) => {
+                let tag = image.rsplit_once(':').unwrap_or_else(|| panic!("{image} has no tag")).1;
+                assert!(tag.contains(|c: char| c.is_ascii_digit()), "{image} is not pinned");
+            }
+            None => assert_eq!(service["build"].as_str(), Some("."), "{name} is neither an image nor built here"),
+        }
+        for mount in texts(key(service, "volumes")) {
+            let (from, to) = mount.split_once(':').expect("from:to");
+            assert!(to.starts_with('/'), "{mount}");
+            let there = if from.starts_with("./") {
+                Path::new(env!("CARGO_MANIFEST_DIR")).join(from).exists()
+            } else {
+                volumes.contains(from)
+            };
+            assert!(there, "{name}: {mount}: there is no {from}");
+        }
+        for port in texts(key(service, "ports")) {
+            assert!(port.starts_with("127.0.0.1:"), "{name}: {port} is open to the network, with known passwords");
+            assert!(ports.insert(port), "{port} twice");
+        }
+        for needed in names(key(service, "depends_on")) {
+            assert!(SERVICES.contains(&needed), "{name} depends on {needed}");
+            assert!(!key(&services[needed], "healthcheck").is_badvalue(), "{needed} never tells that it is healthy");
+        }
+    }
+}
+
+#[test]
+fn pgweir_is_where_the_others_look_for_it() {
+    let compose = yaml("docker-compose.yml");
+    let service = &compose["services"]["pgweir"];
+    let command = texts(&service["command"]);
+    let file = command.last().expect("a file");
+    assert!(texts(&service["volumes"]).contains(&format!("./docker/pgweir.toml:{file}:ro").as_str()));
+    let settings = settings();
+    let http = settings.http_listen.expect("HTTP is on").port();
+    for port in [settings.listen[0].port(), http] {
+        assert!(texts(&service["ports"]).contains(&format!("127.0.0.1:{port}:{port}").as_str()), "{port}");
+    }
+    for database in settings.databases.values() {
+        for host in &database.hosts {
+            let Host::Tcp(name, 5432) = host else { panic!("{host:?} is no service") };
+            assert!(SERVICES.contains(&name.as_str()), "{name} is no service");
+        }
+    }
+    let targets = &yaml("docker/prometheus.yml")["scrape_configs"][0]["static_configs"][0]["targets"];
+    assert_eq!(texts(targets), [format!("pgweir:{http}")]);
+    let url = &yaml("docker/grafana/datasource.yml")["datasources"][0]["url"];
+    assert_eq!(url.as_str(), Some("http://prometheus:9090"));
+    assert_eq!(settings.databases["shop"].hosts.len(), 3);
+}
+
+#[test]
+fn the_dashboard_shows_metrics_that_there_are() {
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&read("docker/grafana/pgweir.json")).expect("the dashboard is JSON");
+    let known = read("docs/guide/metrics.md");
+    let mut shown = 0;
+    for panel in dashboard["panels"].as_array().expect("panels") {
+        for target in panel["targets"].as_array().expect("targets") {
+            let query = target["expr"].as_str().expect("a query");
+            for name in query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+                if name.starts_with("pgweir_") {
+                    assert!(known.contains(&format!("| `{name}` |")), "{name} of {query} is no metric");
+                    shown += 1;
+                }
+            }
+        }
+    }
+    assert!(shown > 8, "{shown} metrics are shown");
+}
+
+#[test]
+fn the_image_is_built_with_a_rust_that_will_do() {
+    let version = env!("CARGO_PKG_RUST_VERSION");
+    let dockerfile = read("Dockerfile");
+    assert!(dockerfile.contains(&format!("FROM rust:{version}-")), "Cargo.toml asks for Rust {version}");
+    assert!(read(".dockerignore").lines().any(|line| line == "target"));
+}
+
+#[test]
+fn scripts_are_well_formed() {
+    for script in ["docker/replica.sh", "docker/primary/20-replication.sh"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+        let output = Command::new("bash").arg("-n").arg(path).output().expect("bash runs");
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// The statements of a script, but for roles, which the test's cluster has already.
+fn statements(path: &str) -> String {
+    let text = read(path);
+    text.lines().filter(|line| !line.starts_with("create role ")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn orders_are_on_the_partition_servers() {
+    let cluster = Cluster::start("", &[]);
+    cluster.superuser("postgres").run("create database coordinator");
+    let partitions = ["partition_1", "partition_2"];
+    for name in partitions {
+        cluster.superuser("postgres").run(&format!("create database {name}"));
+        cluster.superuser(name).run(&statements("docker/partition/10-orders.sql"));
+    }
+    let mut coordinator = cluster.superuser("coordinator");
+    coordinator.run(&statements("docker/primary/10-roles.sql"));
+    coordinator.run(&statements("docker/primary/30-partitions.sql"));
+    for name in partitions {
+        let port = cluster.port;
+        coordinator.run(&format!(
+            "alter server {name} options (set host '127.0.0.1', add port '{port}', set dbname '{name}')"
+        ));
+    }
+    let mut client = Client::connect(&cluster.tcp(), &Login::new(APP.0, APP.1, "coordinator"));
+    client.run("insert into orders (customer, number, cents) select i, 1, 100 from generate_series(1, 100) i");
+    assert_eq!(client.value("select sum(cents) from orders"), "10000");
+    let rows = partitions.map(|name| {
+        let rows = cluster.superuser(name).value("select count(*) from orders");
+        rows.parse::<u32>().expect("a number")
+    });
+    assert_eq!(rows[0] + rows[1], 100);
+    assert!(rows[0] > 0 && rows[1] > 0, "{rows:?}");
+}
