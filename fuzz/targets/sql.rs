@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use pgweir::sql::{
-    Detail, Effects, Kind, Lexer, Statement, Token, called_functions, mentions_session_effects, summarize,
+    Detail, Effects, Kind, Lexer, Statement, Token, called_functions, mentions_session_effects, plain_verb,
+    summarize,
 };
 
 /// What PostgreSQL's scanner skips.
@@ -64,6 +65,10 @@ fn check_summary(sql: &[u8], std_strings: bool, tokens: &[Token]) {
     }
     check_between(sql, tokens, at..sql.len());
     check_behind_noise(sql, std_strings, &summary.statements);
+    if let Some(verb) = plain_verb(sql) {
+        let verbs: Vec<_> = summary.statements.iter().map(|one| one.verb).collect();
+        assert_eq!((verbs, summary.effects), (vec![verb], Effects::EMPTY), "{}", sql.escape_ascii());
+    }
     if !sql.contains(&b'\\') {
         assert_eq!(summarize(sql, !std_strings), summary, "without a backslash both readings are one");
     }

@@ -19,7 +19,7 @@ use super::budget::{Budget, Share};
 use super::connect::{self, Connected, Params};
 use super::report::{PoolReport, ServerReport};
 use super::sequences::Asking;
-use super::server::Server;
+use super::server::{Clock, Server};
 use super::state::{State, States};
 use super::target::Target;
 use crate::stats::PoolStats;
@@ -149,15 +149,17 @@ impl Pool {
     }
 
     /// Hands out `server` unless the kernel has already told that it closed or spoke while idle.
-    fn still_there(&self, server: Box<Server>) -> Option<Box<Server>> {
+    fn still_there(&self, mut server: Box<Server>) -> Option<Box<Server>> {
+        let now = Instant::now();
         let mut cx = Context::from_waker(Waker::noop());
         let quiet = server.socket.poll_read_ready(&mut cx).is_pending();
         // What happened since the reactor last looked is seen only by asking: worth a system call after a pause.
-        let asked = quiet && server.idle_since.elapsed() > UNASKED && server.socket.has_news();
+        let asked = quiet && now.duration_since(server.idle_since) > UNASKED && server.socket.has_news();
         if asked {
             return None;
         }
         if quiet {
+            server.clock = Clock { lent: Some(now), ..Clock::default() };
             return Some(server);
         }
         // The keeper finds out what it has to say.
@@ -198,13 +200,13 @@ impl Pool {
     /// Gives a server back. One that is not clean is closed; so is one that is old, of an earlier generation, or
     /// too many.
     pub fn give_back(&self, mut server: Box<Server>) {
-        let now = Instant::now();
+        let now = server.clock.answered.take().unwrap_or_else(Instant::now);
         if !server.is_clean() || self.is_stale(&server, now) {
             return drop(server);
         }
-        // The kernel told of its end, or of something said, together with the last answer.
-        let mut cx = Context::from_waker(Waker::noop());
-        if server.socket.poll_read_ready(&mut cx).is_ready() && !server.hear_out() {
+        // The kernel may have told of its end, or of something said, together with the last answer.
+        let spoke = server.socket.poll_read_ready(&mut Context::from_waker(&self.keeper.borrow())).is_ready();
+        if spoke && !server.hear_out() {
             return drop(server);
         }
         if server.shared.cancels.get() > 0 {
@@ -218,11 +220,9 @@ impl Pool {
             }
         }
         server.idle_since = now;
-        let keeper = self.keeper.borrow().clone();
-        let ready = server.socket.poll_read_ready(&mut Context::from_waker(&keeper)).is_ready();
         self.inner.borrow_mut().idle.push(server);
-        if ready {
-            keeper.wake();
+        if spoke {
+            self.keeper.borrow().wake_by_ref();
         }
     }
 

@@ -76,6 +76,10 @@ pub struct Clock {
     pub transaction: Option<Instant>,
     /// When the first of the messages still to be answered was written.
     pub exchange: Option<Instant>,
+    /// When it was lent, until that is used: asking for the time costs.
+    pub lent: Option<Instant>,
+    /// When the last answer ended, until that is used.
+    pub answered: Option<Instant>,
 }
 
 impl Clock {
@@ -83,7 +87,7 @@ impl Clock {
     #[inline]
     pub fn asked(&mut self) {
         if self.exchange.is_none() {
-            let now = Instant::now();
+            let now = self.lent.take().unwrap_or_else(Instant::now);
             self.exchange = Some(now);
             self.transaction.get_or_insert(now);
         }

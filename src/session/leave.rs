@@ -22,7 +22,9 @@ impl Session {
     pub(super) fn leave(&mut self, end: End) {
         tracing::debug!(pid = self.handle.pid, ?end, "session ended");
         self.ticket = None;
-        let Some(server) = self.server.take() else { return };
+        let Some(mut server) = self.server.take() else { return };
+        // Its last answer may be long ago.
+        server.clock.answered = None;
         *self.handle.server.borrow_mut() = None;
         // A server that waits for the rest of a message would take the next session's bytes for it.
         let half_a_message = self.input_rest > 0 && !self.drop_rest;

@@ -21,6 +21,7 @@ pub mod serve;
 pub mod statement;
 pub mod upstream;
 
+mod count;
 mod extended;
 mod listen;
 mod outcome;

@@ -26,6 +26,11 @@ pub(super) fn commits(text: &[u8], summary: &Summary) -> Commits {
     if writes { Commits::AtItsEnd } else { Commits::Nothing }
 }
 
+/// The same for a plain statement.
+pub(super) fn commits_alone(verb: Verb) -> Commits {
+    if may_write(verb, b"") { Commits::AtItsEnd } else { Commits::Nothing }
+}
+
 /// Whether somebody may ask later if the statement was committed. What functions do inside is not looked at.
 fn may_write(verb: Verb, text: &[u8]) -> bool {
     match verb {

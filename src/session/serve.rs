@@ -271,7 +271,7 @@ impl Session {
         self.pool.stats().assignments.add(1);
         *self.handle.server.borrow_mut() = Some(server.shared.clone());
         let server = self.server.insert(server);
-        server.clock = Clock::default();
+        server.clock = Clock { lent: server.clock.lent, ..Clock::default() };
         self.enter_server();
         self.settle(Note::Settling);
         let Some(server) = &mut self.server else { return };

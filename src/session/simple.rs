@@ -53,6 +53,11 @@ impl Session {
             // The server says what is wrong with it.
             return self.plain_query(whole, Commits::Nothing);
         };
+        if let Some(verb) = sql::plain_verb(text)
+            && self.functions.borrow().effects_of(text, self.std_strings).is_empty()
+        {
+            return self.plain_query(whole, outcome::commits_alone(verb));
+        }
         let mut summary = sql::summarize(text, self.std_strings);
         summary.effects |= self.functions.borrow().effects_of(text, self.std_strings);
         if summary.effects.is_empty() {

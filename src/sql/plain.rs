@@ -2,7 +2,7 @@
 
 use super::bytes::{CLASS, Class, is_ident, is_ident_start, is_space};
 use super::verb::Verb;
-use super::words::{Word, may_matter};
+use super::words::{Word, may_matter, mention};
 
 /// The verb of a text that is certainly one plain statement without effects; `None` when that takes a closer look.
 ///
@@ -30,7 +30,7 @@ pub fn plain_verb(sql: &[u8]) -> Option<Verb> {
                 let word = text.word()?;
                 let target =
                     into_is_fine && std::ptr::eq(before, first) && word.eq_ignore_ascii_case(b"into");
-                if !target && may_matter(word) {
+                if !target && may_matter(word) && matters(&Word::folded(word)) {
                     return None;
                 }
                 before = word;
@@ -39,7 +39,7 @@ pub fn plain_verb(sql: &[u8]) -> Option<Verb> {
             Class::Quote => text.string()?,
             Class::DoubleQuote => {
                 before = text.quoted()?;
-                if may_matter(before) {
+                if may_matter(before) && matters(&Word::exact(before)) {
                     return None;
                 }
             }
@@ -75,6 +75,13 @@ pub fn plain_verb(sql: &[u8]) -> Option<Verb> {
         }
     }
     (depth == 0).then_some(verb)
+}
+
+/// Whether the word may do something, or means something together with what is around it.
+#[cold]
+fn matters(word: &Word) -> bool {
+    let word = word.as_bytes();
+    matches!(word, b"set_config" | b"into" | b"temp" | b"temporary") || !mention(word).is_empty()
 }
 
 struct Text<'a> {

@@ -21,7 +21,8 @@ impl Word {
         word
     }
 
-    fn exact(text: &[u8]) -> Word {
+    /// As it is.
+    pub(super) fn exact(text: &[u8]) -> Word {
         let mut word = Word { bytes: [0; WORD_MAX], len: 0 };
         if text.len() <= WORD_MAX {
             word.bytes[..text.len()].copy_from_slice(text);

@@ -1,0 +1,40 @@
+//! What a session counts of the answers: cycles, exchanges, times.
+
+use std::time::Instant;
+
+use super::serve::Session;
+use crate::pool::exchange::Kind;
+use crate::wire::frame::TxStatus;
+
+impl Session {
+    /// A cycle of the client's ended: counts the transaction if it ended with it, and the times when nothing else runs.
+    pub(super) fn count_cycle(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        let stats = self.pool.stats();
+        let ended = server.tx == TxStatus::Idle;
+        stats.transactions.add(u64::from(ended));
+        let under_way = server.expects.back().is_some_and(|last| !last.ours);
+        let (false, Some(asked)) = (under_way, server.clock.exchange.take()) else { return };
+        let now = Instant::now();
+        server.clock.answered = Some(now);
+        stats.query_time.add_time(now.duration_since(asked));
+        if ended && let Some(began) = server.clock.transaction.take() {
+            stats.transaction_time.add_time(now.duration_since(began));
+        }
+    }
+
+    /// Counts an exchange by what it was.
+    #[inline]
+    pub(super) fn count_exchange(&self, kind: Kind, ours: bool) {
+        let stats = self.pool.stats();
+        match kind {
+            Kind::Query | Kind::Execute | Kind::Function if !ours => stats.queries.add(1),
+            Kind::Bind if !ours => stats.binds.add(1),
+            Kind::Parse => {
+                stats.server_parses.add(1);
+                stats.client_parses.add(u64::from(!ours));
+            }
+            _ => {}
+        }
+    }
+}
