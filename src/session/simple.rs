@@ -56,6 +56,13 @@ impl Session {
         if let Some(verb) = sql::plain_verb(text)
             && self.functions.borrow().effects_of(text, self.std_strings).is_empty()
         {
+            if self.server.is_none() {
+                // Not by way of [`Flow::Server`], which would have the text read twice.
+                self.want_server();
+                if self.server.is_none() || self.is_held_up() {
+                    return Flow::Later;
+                }
+            }
             return self.plain_query(whole, outcome::commits_alone(verb));
         }
         let mut summary = sql::summarize(text, self.std_strings);

@@ -17,7 +17,7 @@ pub(super) enum Flow {
     More,
     /// It cannot be answered without a server.
     Server,
-    /// It must wait until something else has happened: it is looked at again then.
+    /// It is looked at again, when what it waits for has happened.
     Later,
 }
 
@@ -32,16 +32,21 @@ impl Session {
             if self.is_held_up() {
                 break;
             }
-            match self.take_one(&bytes[at..]) {
+            let leased = self.server.is_some();
+            let flow = self.take_one(&bytes[at..]);
+            if matches!(flow, Flow::Server) {
+                self.want_server();
+            }
+            if !leased {
+                self.unsent.iter_mut().for_each(|unsent| unsent.from = at);
+            }
+            match flow {
                 Flow::Taken(taken) => {
                     at += taken;
                     self.unused = false;
                 }
-                Flow::More | Flow::Later => break,
-                Flow::Server => {
-                    self.want_server();
-                    self.unsent.iter_mut().for_each(|unsent| unsent.from = at);
-                }
+                Flow::More => break,
+                Flow::Server | Flow::Later => {}
             }
         }
         at
@@ -182,7 +187,7 @@ impl Session {
     }
 
     /// Leases an idle server, or stands in line.
-    fn want_server(&mut self) {
+    pub(super) fn want_server(&mut self) {
         if let Some(server) = self.pool.try_lease(&self.state, self.server_again()) {
             return self.lease(server);
         }

@@ -1,6 +1,6 @@
 //! The common case, without tokens: one statement that reads or writes tables, and nothing else.
 
-use super::bytes::{CLASS, Class, is_ident, is_ident_start, is_space};
+use super::bytes::{CLASS, Class, is_digit, is_ident, is_ident_start, is_space};
 use super::verb::Verb;
 use super::words::{Word, may_matter, mention};
 
@@ -45,7 +45,7 @@ pub fn plain_verb(sql: &[u8]) -> Option<Verb> {
             }
             Class::Dollar => {
                 text.at += 1;
-                if !text.peek().is_ascii_digit() {
+                if !is_digit(text.peek()) {
                     return None;
                 }
                 text.number()?;
@@ -96,29 +96,30 @@ impl<'a> Text<'a> {
         self.sql.get(self.at).copied().unwrap_or(0)
     }
 
+    /// How many bytes of a kind follow.
+    #[inline]
+    fn run(&self, kind: fn(u8) -> bool) -> usize {
+        let rest = self.sql.get(self.at..).unwrap_or_default();
+        rest.iter().position(|byte| !kind(*byte)).unwrap_or(rest.len())
+    }
+
     #[inline]
     fn skip_space(&mut self) {
-        while is_space(self.peek()) {
-            self.at += 1;
-        }
+        self.at += self.run(is_space);
     }
 
     /// An identifier that opens no special string.
     #[inline]
     fn word(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
-        while is_ident(self.peek()) {
-            self.at += 1;
-        }
+        self.at += self.run(is_ident);
         (!matches!(self.peek(), b'\'' | b'&')).then_some(&self.sql[start..self.at])
     }
 
     /// Digits, with nothing of a word behind them.
     #[inline]
     fn number(&mut self) -> Option<()> {
-        while self.peek().is_ascii_digit() {
-            self.at += 1;
-        }
+        self.at += self.run(is_digit);
         (!is_ident(self.peek())).then_some(())
     }
 
