@@ -68,7 +68,9 @@ fn services_are_complete() {
                 let tag = image.rsplit_once(':').unwrap_or_else(|| panic!("{image} has no tag")).1;
                 assert!(tag.contains(|c: char| c.is_ascii_digit()), "{image} is not pinned");
             }
-            None => assert_eq!(service["build"].as_str(), Some("."), "{name} is neither an image nor built here"),
+            None => {
+                assert_eq!(service["build"].as_str(), Some("."), "{name} is neither an image nor built here")
+            }
         }
         for mount in texts(key(service, "volumes")) {
             let (from, to) = mount.split_once(':').expect("from:to");
@@ -81,12 +83,18 @@ fn services_are_complete() {
             assert!(there, "{name}: {mount}: there is no {from}");
         }
         for port in texts(key(service, "ports")) {
-            assert!(port.starts_with("127.0.0.1:"), "{name}: {port} is open to the network, with known passwords");
+            assert!(
+                port.starts_with("127.0.0.1:"),
+                "{name}: {port} is open to the network, with known passwords"
+            );
             assert!(ports.insert(port), "{port} twice");
         }
         for needed in names(key(service, "depends_on")) {
             assert!(SERVICES.contains(&needed), "{name} depends on {needed}");
-            assert!(!key(&services[needed], "healthcheck").is_badvalue(), "{needed} never tells that it is healthy");
+            assert!(
+                !key(&services[needed], "healthcheck").is_badvalue(),
+                "{needed} never tells that it is healthy"
+            );
         }
     }
 }
@@ -178,7 +186,8 @@ fn orders_are_on_the_partition_servers() {
         ));
     }
     let mut client = Client::connect(&cluster.tcp(), &Login::new(APP.0, APP.1, "coordinator"));
-    client.run("insert into orders (customer, number, cents) select i, 1, 100 from generate_series(1, 100) i");
+    client
+        .run("insert into orders (customer, number, cents) select i, 1, 100 from generate_series(1, 100) i");
     assert_eq!(client.value("select sum(cents) from orders"), "10000");
     let rows = partitions.map(|name| {
         let rows = cluster.superuser(name).value("select count(*) from orders");

@@ -3,6 +3,7 @@
 mod admin;
 mod architecture;
 mod check;
+mod compose;
 mod conformance;
 mod cuts;
 mod drivers;

@@ -374,3 +374,86 @@ fn lacking(what: &str) -> Fault {
 fn refused(error: ClientError) -> Fault {
     Fault::error("28P01", format!("SCRAM login to the server failed: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::settings::{Pool, ServerTls, SslMode};
+
+    /// A server that answers every login with these messages.
+    async fn server(answer: Vec<u8>) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        tokio::spawn(async move {
+            while let Ok((mut peer, _)) = listener.accept().await {
+                let _ = peer.read(&mut [0; 1024]).await;
+                let _ = peer.write_all(&answer).await;
+            }
+        });
+        address
+    }
+
+    /// A login that succeeds on a node of this kind.
+    fn welcome(standby: &[u8]) -> Vec<u8> {
+        let mut out = vec![];
+        emit::frame(&mut out, back::AUTHENTICATION, |out| out.extend_from_slice(&[0; 4]));
+        emit::parameter_status(&mut out, b"in_hot_standby", standby);
+        emit::frame(&mut out, back::READY_FOR_QUERY, |out| out.push(b'I'));
+        out
+    }
+
+    fn target(attrs: TargetSessionAttrs) -> Arc<Target> {
+        let tls = ServerTls { mode: SslMode::Disable, ..ServerTls::default() };
+        Arc::new(Target {
+            database: "shop".into(),
+            user: "app".into(),
+            hosts: vec![],
+            server_database: "shop".into(),
+            server_user: "app".into(),
+            options: vec![],
+            attrs,
+            tls: Arc::new(Connector::load(&tls).expect("nothing to load")),
+            connect_timeout: Duration::from_secs(5),
+            pool: Pool::default(),
+            queue_length: 1,
+            queue_timeout: Duration::from_secs(1),
+            prepared_limit: 1,
+            credential: Default::default(),
+        })
+    }
+
+    #[tokio::test]
+    async fn every_address_of_a_name_is_tried() {
+        let dead = TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr()).expect("a port");
+        let starting = server(Fault::fatal("57P03", "the database system is starting up").frame()).await;
+        let refusing = server(Fault::fatal("28P01", "password authentication failed").frame()).await;
+        let (standby, primary) = (server(welcome(b"on")).await, server(welcome(b"off")).await);
+        let check = async |addresses: &[SocketAddr], attrs, expected: Result<SocketAddr, &str>| {
+            let host = Host::Tcp("db.example".into(), 5432);
+            let each: Vec<_> = addresses.iter().copied().map(Address::Tcp).collect();
+            let mut choice = Choice::new("none".into());
+            let found = choice.try_each(&target(attrs), &host, &each, &vec![]).await;
+            let found = found.and_then(|found| found.or(choice.fallback).ok_or(choice.last));
+            let found = found.map(|connected| connected.address).map_err(|fault| fault.sqlstate);
+            assert_eq!(
+                found,
+                expected.map(Address::Tcp).map_err(str::to_owned),
+                "{attrs:?} of {addresses:?}"
+            );
+        };
+        use TargetSessionAttrs::{Any, PreferStandby, Primary, Standby};
+        check(&[dead, starting, standby, primary], Any, Ok(standby)).await;
+        check(&[dead, starting, standby, primary], Primary, Ok(primary)).await;
+        check(&[primary, dead, standby], PreferStandby, Ok(standby)).await;
+        check(&[primary, dead], PreferStandby, Ok(primary)).await;
+        check(&[primary, starting], Standby, Err("57P03")).await;
+        check(&[dead], Any, Err("08001")).await;
+        check(&[refusing, primary], Any, Err("28P01")).await;
+    }
+}

@@ -185,8 +185,8 @@ impl Server {
         (1..14).contains(&self.version)
     }
 
-    /// Whether a simple query inside an extended batch leaves it in the middle of starting a transaction, so that
-    /// the next statement fails (PostgreSQL 18).
+    /// Whether a simple query inside an extended batch leaves it in a transaction of which it says nothing, so that the
+    /// next statement fails (PostgreSQL 18).
     pub fn trips_over_query_in_batch(&self) -> bool {
         self.version >= 18
     }

@@ -192,12 +192,13 @@ impl Session {
         let Note::Followed(ended) = &mut server.expects.front_mut()?.note else { return None };
         match tag {
             back::PARAMETER_STATUS if at_once => {
-                let name = frame::cstr(whole.get(HEADER..)?)?.0.to_ascii_lowercase();
+                let (name, rest) = frame::cstr(whole.get(HEADER..)?)?;
+                let (name, reported) = (name.to_ascii_lowercase(), frame::cstr(rest)?.0);
                 let restored = self.initial.settings().get(name.as_slice())?;
+                let current = self.state.settings().get(name.as_slice())?;
                 // The reset's own news is old as soon as what follows has run, which is none where nothing changed.
-                let known = server.tx == TxStatus::Idle
-                    && self.state.settings().get(name.as_slice()) == Some(restored);
-                (!*ended || known).then_some(Verdict::Swallow)
+                let known = current == restored || **current == *reported;
+                (!*ended || known && server.tx == TxStatus::Idle).then_some(Verdict::Swallow)
             }
             back::ROW_DESCRIPTION | back::DATA_ROW | back::COMMAND_COMPLETE if *ended => {
                 Some(Verdict::Swallow)
