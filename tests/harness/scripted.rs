@@ -107,13 +107,18 @@ impl Peer {
         if code(&body) == 80_877_102 {
             return Err("a CancelRequest came instead of a login".into());
         }
+        self.welcome(&[1, 2, 3, 4]);
+        Ok(())
+    }
+
+    /// What follows the startup packet, up to ReadyForQuery, with this cancel key.
+    pub fn welcome(&mut self, key: &[u8]) {
         self.send(&frame(b'R', &0u32.to_be_bytes()));
         for (name, value) in PARAMETERS {
             self.send(&frame(b'S', format!("{name}\0{value}\0").as_bytes()));
         }
-        self.send(&frame(b'K', &[0, 0, 4, 210, 1, 2, 3, 4]));
+        self.send(&frame(b'K', &[&PID.to_be_bytes(), key].concat()));
         self.ready(b'I');
-        Ok(())
     }
 
     /// The next message; `None` when the peer has closed.
@@ -184,7 +189,8 @@ impl Peer {
         let _ = io::Read::read(&mut self.stream, &mut byte);
     }
 
-    fn startup_packet(&mut self) -> Result<Vec<u8>, String> {
+    /// The packet of a connection's beginning, without its length.
+    pub fn startup_packet(&mut self) -> Result<Vec<u8>, String> {
         let mut len = [0; 4];
         self.read_exact(&mut len).map_err(|e| format!("no startup packet: {e}"))?;
         let mut body = vec![0; u32::from_be_bytes(len).clamp(8, 10_000) as usize - 4];
@@ -197,6 +203,9 @@ impl Peer {
         io::Read::read_exact(&mut self.stream, buf)
     }
 }
+
+/// The process id that it tells.
+pub const PID: i32 = 1234;
 
 const PARAMETERS: [(&str, &str); 12] = [
     ("application_name", ""),
