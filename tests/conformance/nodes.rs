@@ -1,13 +1,18 @@
 //! Which node is connected to, and how: `sslmode`, `sslnegotiation`, client certificates, several hosts,
 //! `target_session_attrs` with a real standby.
 
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
 use super::prelude::*;
 use super::tls::{Secured, app};
 use crate::harness::cluster::{KEEPS_WAL, free_port, pg_version};
 use crate::harness::command::Folder;
 use crate::harness::message::Message;
 use crate::harness::proxy::Proxy;
-use crate::harness::raw::Client;
+use crate::harness::raw::{self, Client};
+use crate::harness::scripted::{PID, ScriptedServer};
 use crate::harness::{direct_only, eventually};
 
 const IN_TLS: &str = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
@@ -176,4 +181,45 @@ fn a_standby_answers_as_it_does_directly() {
     }
     let proxy = Proxy::start(&standby.url(APP, "postgres", "pool_size=1"));
     assert_eq!(told(&mut Client::connect(&proxy.endpoint(), &app())), expected);
+}
+
+#[test]
+fn a_long_cancel_key_and_a_negotiation_of_the_server() {
+    if direct_only() {
+        return;
+    }
+    let key = [0xa5; 256];
+    let (cancelled, hear) = channel::<Vec<u8>>();
+    let hear: Mutex<Receiver<Vec<u8>>> = Mutex::new(hear);
+    let server = ScriptedServer::start(move |_, peer| {
+        let packet = peer.startup_packet()?;
+        if packet[..4] == 80_877_102u32.to_be_bytes() {
+            return cancelled.send(packet).map_err(|e| e.to_string());
+        }
+        // A server that speaks 3.0 only, and knows none of the options.
+        peer.send(&msg::frame(b'v', &[0, 3, 0, 0, 0, 0, 0, 0]));
+        peer.welcome(&key);
+        while let Some(message) = peer.read()? {
+            if message.tag == b'Q' && message.body.starts_with(b"wait") {
+                let waiting = hear.lock().map_err(|e| e.to_string())?;
+                let packet = waiting.recv_timeout(Duration::from_secs(10)).map_err(|e| e.to_string())?;
+                let expected = &msg::cancel_request(PID, &key)[4..];
+                let code = if packet == expected { "57014" } else { "XX000" };
+                peer.send(&msg::frame(b'E', format!("SERROR\0VERROR\0C{code}\0Mcancelled\0\0").as_bytes()));
+                peer.ready(b'I');
+            } else if message.tag == b'Q' {
+                peer.complete("SELECT 0", b'I');
+            }
+        }
+        Ok(())
+    });
+    let proxy = Proxy::start(&server.url("pool_size=1&sslmode=disable"));
+    let mut client = Client::connect(&proxy.endpoint(), &raw::Login::new(APP.0, APP.1, "app"));
+    client.send(&msg::query("wait"));
+    std::thread::sleep(Duration::from_millis(300));
+    raw::cancel(&proxy.endpoint(), client.pid, &client.key);
+    let answers = client.until_ready();
+    assert_eq!(answers.iter().find(|m| m.tag == b'E').map(Message::sqlstate).as_deref(), Some("57014"));
+    drop((client, proxy));
+    assert_eq!(server.finish(), Vec::<String>::new());
 }

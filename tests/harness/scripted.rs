@@ -145,6 +145,11 @@ impl Peer {
         Ok(())
     }
 
+    /// What follows the startup packet, up to ReadyForQuery, with this cancel key.
+    pub fn welcome(&mut self, key: &[u8]) {
+        self.send(&greeting_with(key));
+    }
+
     /// The next message; `None` when the peer has closed.
     pub fn read(&mut self) -> Result<Option<Message>, String> {
         let mut head = [0; 5];
@@ -229,7 +234,8 @@ impl Peer {
         let _ = io::Read::read(&mut self.stream, &mut byte);
     }
 
-    fn startup_packet(&mut self) -> Result<Vec<u8>, String> {
+    /// The packet of a connection's beginning, without its length.
+    pub fn startup_packet(&mut self) -> Result<Vec<u8>, String> {
         let mut len = [0; 4];
         self.read_exact(&mut len).map_err(|e| format!("no startup packet: {e}"))?;
         let mut body = vec![0; u32::from_be_bytes(len).clamp(8, 10_000) as usize - 4];
@@ -243,13 +249,20 @@ impl Peer {
     }
 }
 
+/// The process id that it tells.
+pub const PID: i32 = 1234;
+
 /// What a server says that trusts everybody: AuthenticationOk, parameters, key, ReadyForQuery.
 pub fn greeting() -> Vec<u8> {
+    greeting_with(&[1, 2, 3, 4])
+}
+
+fn greeting_with(key: &[u8]) -> Vec<u8> {
     let mut out = frame(b'R', &0u32.to_be_bytes());
     for (name, value) in PARAMETERS {
         out.extend(frame(b'S', format!("{name}\0{value}\0").as_bytes()));
     }
-    out.extend(frame(b'K', &[0, 0, 4, 210, 1, 2, 3, 4]));
+    out.extend(frame(b'K', &[&PID.to_be_bytes(), key].concat()));
     out.extend(frame(b'Z', b"I"));
     out
 }
