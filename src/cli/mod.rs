@@ -47,10 +47,10 @@ pub struct RunArgs {
     /// Settings file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder with rule files
+    /// Folder with rule files; not used yet
     #[arg(long, value_name = "DIR")]
     pub rules: Option<PathBuf>,
-    /// File in which history is kept
+    /// File in which history is kept; not used yet
     #[arg(long, value_name = "FILE")]
     pub store: Option<PathBuf>,
     /// Address of the HTTP server, or `off` [default: 127.0.0.1:6433]

@@ -286,7 +286,7 @@ table! {
     /// What happens when a session makes state that cannot follow it to another server (a temporary table,
     /// say): `pin`: it keeps its server for as long as it must; `refuse`: the statement is refused (0A000).
     pins: PINS = "pin", Reload, |pool| pool.pins;
-    /// Whether `BEGIN` is held back until the first statement of the transaction.
+    /// Whether a `BEGIN` in a simple query is held back until the first statement of the transaction.
     defer_begin: BOOL = true, Reload, |pool| pool.defer_begin;
 }
 

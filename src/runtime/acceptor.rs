@@ -20,6 +20,7 @@ use crate::session::admit::Admission;
 use crate::session::directory::Directory;
 use crate::session::login::{self, ConsoleClient, Outcome};
 use crate::stats::{DoorStats, error_class};
+use crate::wire::startup::{self, Request};
 use crate::wire::{Fault, Socket};
 
 /// Connections that the kernel holds for us before they are accepted.
@@ -183,6 +184,23 @@ async fn rest_after(error: &io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
+/// Reads up to the startup packet, without encryption; gives the process id and secret of a cancel.
+async fn first_request(socket: &mut Socket) -> io::Result<Option<(i32, Vec<u8>)>> {
+    for _ in 0..3 {
+        let mut head = [0; 4];
+        socket.read_exact(&mut head).await?;
+        let Ok(length) = startup::packet_length(head) else { break };
+        let mut body = vec![0; length - head.len()];
+        socket.read_exact(&mut body).await?;
+        match startup::parse(&body) {
+            Ok(Request::Tls | Request::GssEnc) => socket.write_all(b"N").await?,
+            Ok(Request::Cancel { pid, secret }) => return Ok(Some((pid, secret))),
+            _ => break,
+        }
+    }
+    Ok(None)
+}
+
 fn enter(entrance: &Arc<Entrance>, socket: Socket, peer: String) {
     let directory = entrance.directory();
     if entrance.draining.load(Ordering::Relaxed) {
@@ -205,11 +223,17 @@ fn enter(entrance: &Arc<Entrance>, socket: Socket, peer: String) {
 
 impl Entrance {
     /// Tells a client why it may not come in. What it has sent is read first and while it leaves: a socket that is
-    /// closed with something unread takes back what was said last.
-    fn turn_away(&self, mut socket: Socket, fault: Fault) {
-        self.stats.refused[error_class(&fault.sqlstate)].add(1);
+    /// closed with something unread takes back what was said last, and libpq shows no error that answers an
+    /// SSLRequest. A cancel is no newcomer.
+    fn turn_away(self: &Arc<Self>, mut socket: Socket, fault: Fault) {
         let Some(place) = self.turned_away.take() else { return };
+        let entrance = self.clone();
         tokio::spawn(async move {
+            let request = tokio::time::timeout(FAREWELL, first_request(&mut socket)).await;
+            if let Ok(Ok(Some((pid, secret)))) = request {
+                return entrance.cancel_anywhere(pid, &secret).await;
+            }
+            entrance.stats.refused[error_class(&fault.sqlstate)].add(1);
             let farewell = async {
                 socket.write_all(&fault.frame()).await?;
                 socket.shutdown()?;
@@ -231,6 +255,13 @@ impl Entrance {
         answer.await.is_err()
     }
 
+    /// The same, in another process at this address if the session is not here.
+    async fn cancel_anywhere(&self, pid: i32, secret: &[u8]) {
+        if let (false, Some(peers)) = (self.cancel(pid, secret).await, &self.peers) {
+            peers.cancel(pid, secret).await;
+        }
+    }
+
     fn hand_over(self: &Arc<Self>, outcome: Outcome) {
         match outcome {
             Outcome::Admitted(admission) if self.disabled().contains(&admission.target.database) => {
@@ -246,9 +277,7 @@ impl Entrance {
             Outcome::Cancel { pid, secret, socket } => {
                 let entrance = self.clone();
                 tokio::spawn(async move {
-                    if let (false, Some(peers)) = (entrance.cancel(pid, &secret).await, &entrance.peers) {
-                        peers.cancel(pid, &secret).await;
-                    }
+                    entrance.cancel_anywhere(pid, &secret).await;
                     drop(socket);
                 });
             }

@@ -1,6 +1,7 @@
 //! Who may log in, and where a login leads: settings, asked of the server where they do not know.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -36,6 +37,8 @@ pub struct Directory {
     asker: tokio::sync::Mutex<HashMap<(String, String), Connected>>,
     connectors: HashMap<String, Arc<Connector>>,
     targets: Mutex<HashMap<(String, String), Arc<Target>>>,
+    /// That the server's users cannot be looked up was logged.
+    blindness_told: AtomicBool,
 }
 
 /// Settings that cannot be made ready.
@@ -82,6 +85,7 @@ impl Directory {
             may_log_in: Mutex::default(),
             asker: Default::default(),
             targets: Mutex::default(),
+            blindness_told: AtomicBool::new(false),
         })
     }
 
@@ -152,10 +156,23 @@ impl Directory {
         let rows = self.ask(&target, &sql).await;
         let rows = match rows {
             // Not allowed to look: nobody is known beyond the settings.
-            Err(fault) if fault.sqlstate == "42501" => vec![],
+            Err(fault) if fault.sqlstate == "42501" => {
+                self.tell_blindness(asker);
+                vec![]
+            }
             rows => rows?,
         };
         Ok(rows.first().and_then(|row| known(user, row)).unwrap_or_else(|| Identity::unknown(user)))
+    }
+
+    /// Says once why nobody but the users of the settings can log in.
+    fn tell_blindness(&self, asker: &str) {
+        if !self.blindness_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "{asker} may not read pg_authid, so only users of the settings can log in; \
+                 add users, or let auth_user be one who may"
+            );
+        }
     }
 
     /// Asks on a connection kept for this purpose: a login costs one round trip, and what it sees is never old.

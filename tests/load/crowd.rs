@@ -183,3 +183,19 @@ fn the_limit_of_open_files_is_raised_and_told_where_it_is_too_low() {
     options.under = ["prlimit", "--nofile=40:6000"].map(str::to_owned).into();
     assert!(!Proxy::start_with(&options).log().contains("do not fit"));
 }
+
+#[test]
+fn who_is_turned_away_is_told_behind_its_ssl_request() {
+    if direct_only() {
+        return;
+    }
+    let (database, proxy) = scene("[limits]\nmax_unauthenticated = 1\n");
+    let silent = Client::dial(&proxy.endpoint()).expect("connects");
+    let mut refused = Client::dial(&proxy.endpoint()).expect("connects");
+    refused.send(&msg::ssl_request());
+    assert_eq!(refused.read_byte(), Ok(Some(b'N')), "an error here would not be shown by libpq");
+    refused.send(&database.login().packet());
+    let error = refused.until(b'E').expect("it is told").pop().expect("why");
+    assert_eq!((error.sqlstate().as_str(), error.field(b'S').as_deref()), ("53300", Some("FATAL")));
+    drop(silent);
+}
