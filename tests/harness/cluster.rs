@@ -260,7 +260,12 @@ impl<'a> Database<'a> {
 impl Drop for Database<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.cluster.superuser("postgres").run(&format!("drop database {} with (force)", self.name));
+            let sql = format!("drop database {} with (force)", self.name);
+            let mut superuser = self.cluster.superuser("postgres");
+            // A replication slot may be in use for a moment after its client has gone.
+            super::eventually("the database can be dropped", || {
+                superuser.simple(&sql).iter().all(|message| message.tag != b'E')
+            });
         }
     }
 }
