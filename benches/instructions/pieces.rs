@@ -9,17 +9,18 @@ use anyhow::bail;
 use pgweir::pool::exchange::Commits;
 use pgweir::pool::state::{Settings, State, States, difference};
 use pgweir::session::statement::Statements;
-use pgweir::sql::{Effects, summarize};
+use pgweir::sql::{Effects, plain_verb, summarize};
 use pgweir::wire::frame::{Frame, back, front};
 use pgweir::wire::{emit, startup};
 
 use crate::measured;
 
 /// All of them.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     "startup",
     "frames_simple",
     "frames_extended",
+    "plain_select",
     "summary_select",
     "summary_begin",
     "statement_known",
@@ -40,6 +41,7 @@ pub fn run(name: &str) -> anyhow::Result<()> {
         "startup" => start(),
         "frames_simple" => frames(&simple_answer()),
         "frames_extended" => frames(&extended_cycle()),
+        "plain_select" => plain(SELECT),
         "summary_select" => text(SELECT),
         "summary_begin" => text(b"BEGIN"),
         "statement_known" => statement(),
@@ -63,6 +65,13 @@ fn start() {
     let params = params.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let packet = startup::start_message(startup::VERSION_3_0, params);
     count(|| drop(black_box(startup::parse(black_box(&packet[4..])))));
+}
+
+fn plain(sql: &[u8]) {
+    assert!(plain_verb(sql).is_some());
+    count(|| {
+        black_box(plain_verb(black_box(sql)));
+    });
 }
 
 fn simple_answer() -> Vec<u8> {

@@ -2,7 +2,7 @@
 //!
 //! - [`Lexer`]: tokens, as PostgreSQL's scanner sees them.
 //! - [`summarize`]: statements, their verbs and operands, and what they may do to the session.
-//! - [`plain_verb`]: the common case, at a fourth of the cost.
+//! - [`plain_verb`]: the common case, at a third of the cost.
 //! - [`mentions_session_effects`]: the same for the code of a function.
 //! - [`called_functions`]: the functions a text calls by name.
 //!
