@@ -346,13 +346,12 @@ impl Worker {
 
     fn reload(&self, limits: Arc<Limits>, targets: Vec<Arc<Target>>) {
         *self.limits.borrow_mut() = limits;
-        let mut pools = self.pools.borrow_mut();
+        let pools = self.pools.borrow();
         for target in targets {
             if let Some(pool) = pools.get(&(target.database.clone(), target.user.clone())) {
                 pool.retarget(target);
             }
         }
-        let _ = &mut pools;
     }
 
     fn report(&self) -> WorkerReport {

@@ -163,7 +163,10 @@ impl Session {
             return Flow::Server;
         }
         let named = self.names.get(significant(name)).filter(|_| !name.is_empty()).cloned();
-        let meant = named.as_ref().map(|named| &named.statement).or(self.unnamed.as_ref()).cloned();
+        let meant = match &named {
+            _ if name.is_empty() => self.unnamed.clone(),
+            named => named.as_ref().map(|named| named.statement.clone()),
+        };
         if let Some(statement) = meant.filter(|meant| !meant.effects.is_empty())
             && let Form::Parse(text) = &statement.prepared.form
             && let Some(flow) = self.listening_first(text, statement.effects)

@@ -15,12 +15,14 @@
 //! pins the session to its server; so does every LISTEN while the listener cannot connect.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::serve::{BACKLOG, Session};
 use super::statement::significant;
 use super::upstream::Flow;
 use crate::config::settings::PoolMode;
+use crate::pool::Target;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::listener::{CatchUp, Channels, Listener, Mailbox};
 use crate::pool::state::quote_identifier;
@@ -80,6 +82,25 @@ impl Drop for Listens {
 }
 
 impl Listens {
+    /// Whether there is nothing left to listen to, to wait for or to find out.
+    fn is_over(&self) -> bool {
+        self.channels.is_empty()
+            && self.announced.is_empty()
+            && self.waits.is_none()
+            && !self.owes_ready
+            && !self.alone
+            && self.set_up == SetUp::No
+    }
+
+    fn wait(&mut self, target: Arc<Target>, then: Then) {
+        self.waits = Some((self.listener.catch_up(target), then));
+    }
+
+    /// Throws out what is not for the session.
+    fn sort(&self) {
+        self.mailbox.retain(|channel| has(&self.channels, channel));
+    }
+
     fn want_all(&self) {
         self.mailbox.want(self.channels.iter().chain(&self.announced));
     }
@@ -96,7 +117,7 @@ impl Listens {
         self.announced.clear();
         (self.set_up, self.savepoint, self.alone) = (SetUp::No, false, false);
         self.want_all();
-        self.mailbox.retain(|channel| self.channels.iter().any(|known| **known == *channel));
+        self.sort();
     }
 }
 
@@ -109,11 +130,10 @@ impl Session {
         if effects.contains(Effects::LISTEN) && self.announce(text) {
             return Some(Flow::Later);
         }
-        let target = self.pool.target();
         let listens = self.listens.as_mut()?;
         listens.savepoint |= effects.contains(Effects::SAVEPOINT);
         if effects.contains(Effects::COMMIT) && !listens.announced.is_empty() && !listens.caught_up {
-            listens.waits = Some((listens.listener.catch_up(target), Then::GoOn));
+            listens.wait(self.pool.target(), Then::GoOn);
             return Some(Flow::Later);
         }
         if effects.intersects(CHANNELS) {
@@ -133,7 +153,6 @@ impl Session {
         let missing = |known: &Listens| !known.channels.is_empty() && known.set_up == SetUp::No;
         effects.intersects(CHANNELS)
             && !effects.contains(Effects::DISCARD)
-            && self.mode != PoolMode::Session
             && self.listens.as_deref().is_some_and(missing)
     }
 
@@ -174,7 +193,7 @@ impl Session {
         });
         listens.announced.append(&mut named);
         listens.want_all();
-        listens.waits = Some((listens.listener.catch_up(self.pool.target()), Then::GoOn));
+        listens.wait(self.pool.target(), Then::GoOn);
         self.after |= Effects::CHANNELS;
         true
     }
@@ -215,10 +234,8 @@ impl Session {
     /// Whether the session hears this channel by the listener.
     pub(super) fn hears(&self, message: &[u8]) -> bool {
         let channel = message.get(HEADER + 4..).and_then(frame::cstr);
-        let listens = self.listens.as_ref();
-        channel.is_some_and(|(channel, _)| {
-            listens.is_some_and(|known| known.channels.iter().any(|known| **known == *channel))
-        })
+        let listens = self.listens.as_ref().zip(channel);
+        listens.is_some_and(|(listens, (channel, _))| has(&listens.channels, channel))
     }
 
     /// A statement ended, or failed.
@@ -230,35 +247,30 @@ impl Session {
 
     /// The client's transaction ended: what it notified is heard before the client may go on.
     pub(super) fn ready_waits(&mut self) -> bool {
-        let Some(server) = &self.server else { return false };
+        let (Some(listens), Some(server)) = (&mut self.listens, &self.server) else { return false };
         let ended = server.tx == TxStatus::Idle && server.expects.is_empty();
-        let target = server.pool().target();
-        let hears =
-            |listens: &&mut Box<Listens>| !listens.channels.is_empty() || !listens.announced.is_empty();
-        let Some(listens) = self.listens.as_mut().filter(hears).filter(|_| ended) else { return false };
-        listens.waits = Some((listens.listener.catch_up(target), Then::Ready));
-        true
+        let hears = !listens.channels.is_empty() || !listens.announced.is_empty();
+        if ended && hears {
+            listens.wait(server.pool().target(), Then::Ready);
+        }
+        ended && hears
     }
 
     /// What the server listens to after the transaction; gives whether that pins the session to it.
     pub(super) fn listened(&mut self, heard: Channels) -> bool {
         let Some(listens) = &mut self.listens else { return !heard.is_empty() };
-        let known = listens.channels.iter().chain(&listens.announced);
-        let hidden = !heard.iter().all(|name| known.clone().any(|known| known == name));
+        let known = |name: &[u8]| has(&listens.channels, name) || has(&listens.announced, name);
+        let hidden = !heard.iter().all(|name| known(name));
         let undone = listens.set_up == SetUp::Within && (listens.rolled_back || listens.savepoint);
         let channels = match listens.set_up {
             _ if hidden => listens.channels.clone(),
             SetUp::Before | SetUp::Within if !undone => heard.clone(),
             _ => listens.all_and(&heard),
         };
-        let is_over = channels.is_empty();
         listens.decide(channels);
         if let (Some(server), false, false) = (&mut self.server, hidden, heard.is_empty()) {
             emit::query(&mut server.out, b"UNLISTEN *");
             server.expect(Expect::ours(Kind::Query, Note::None));
-        }
-        if is_over && !listens.owes_ready && listens.waits.is_none() {
-            self.listens = None;
         }
         hidden
     }
@@ -282,12 +294,10 @@ impl Session {
     pub(super) fn listens_no_more(&mut self) {
         if let Some(listens) = &mut self.listens {
             listens.decide(Channels::new());
-            if listens.waits.is_none() && !listens.owes_ready {
-                self.listens = None;
-            }
         }
     }
 
+    /// Goes on with what waited for the listener, and tells the client what it heard.
     pub(super) fn poll_listening(&mut self, cx: &mut Context<'_>) -> bool {
         let rests = self.hears_now();
         let Some(listens) = &mut self.listens else { return false };
@@ -302,8 +312,7 @@ impl Session {
                 Then::GoOn => {
                     listens.caught_up = true;
                     listens.alone |= result.is_err();
-                    let channels = &listens.channels;
-                    listens.mailbox.retain(|channel| channels.iter().any(|known| **known == *channel));
+                    listens.sort();
                 }
             }
             listens.waits = None;
@@ -321,6 +330,9 @@ impl Session {
                 emit::ready(&mut self.out, TxStatus::Idle);
             }
         }
+        if listens.is_over() {
+            self.listens = None;
+        }
         progress
     }
 
@@ -335,4 +347,8 @@ impl Session {
                 server.tx == TxStatus::Idle && server.expects.iter().all(|expect| expect.ours)
             })
     }
+}
+
+fn has(channels: &Channels, name: &[u8]) -> bool {
+    channels.iter().any(|known| **known == *name)
 }

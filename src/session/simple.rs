@@ -53,8 +53,9 @@ impl Session {
             // The server says what is wrong with it.
             return self.plain_query(whole, Commits::Nothing);
         };
-        if let Some(verb) = sql::plain_verb(text)
-            && self.functions.borrow().effects_of(text, self.std_strings).is_empty()
+        let hidden = self.functions.borrow().effects_of(text, self.std_strings);
+        if hidden.is_empty()
+            && let Some(verb) = sql::plain_verb(text)
         {
             if self.server.is_none() {
                 // Not by way of [`Flow::Server`], which would have the text read twice.
@@ -66,7 +67,7 @@ impl Session {
             return self.plain_query(whole, outcome::commits_alone(verb));
         }
         let mut summary = sql::summarize(text, self.std_strings);
-        summary.effects |= self.functions.borrow().effects_of(text, self.std_strings);
+        summary.effects |= hidden;
         if summary.effects.is_empty() {
             self.plain_query(whole, outcome::commits(text, &summary))
         } else {

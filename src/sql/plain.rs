@@ -11,7 +11,6 @@ use super::words::{Word, may_matter, mention};
 pub fn plain_verb(sql: &[u8]) -> Option<Verb> {
     let mut text = Text { sql, at: 0 };
     text.skip_space();
-    let start = text.at;
     if !is_ident_start(text.peek()) {
         return None;
     }
@@ -19,27 +18,26 @@ pub fn plain_verb(sql: &[u8]) -> Option<Verb> {
     if !verb.is_plain() {
         return None;
     }
-    let into_is_fine = matches!(verb, Verb::Insert | Verb::Merge);
-    let first = &sql[start..text.at];
-    let (mut depth, mut before) = (0_usize, first);
+    let mut depth = 0_usize;
+    // Behind the first word, INTO names a target.
+    let mut target_follows = matches!(verb, Verb::Insert | Verb::Merge);
     while text.at < sql.len() {
         let byte = text.peek();
         match CLASS[byte as usize] {
             Class::Space => text.at += 1,
             Class::Letter | Class::Prefix => {
                 let word = text.word()?;
-                let target =
-                    into_is_fine && std::ptr::eq(before, first) && word.eq_ignore_ascii_case(b"into");
+                let target = std::mem::take(&mut target_follows) && word.eq_ignore_ascii_case(b"into");
                 if !target && may_matter(word) && matters(&Word::folded(word)) {
                     return None;
                 }
-                before = word;
             }
             Class::Digit => text.number()?,
             Class::Quote => text.string()?,
             Class::DoubleQuote => {
-                before = text.quoted()?;
-                if may_matter(before) && matters(&Word::exact(before)) {
+                target_follows = false;
+                let name = text.quoted()?;
+                if may_matter(name) && matters(&Word::exact(name)) {
                     return None;
                 }
             }
