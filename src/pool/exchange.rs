@@ -54,6 +54,8 @@ pub enum Note {
     /// A statement of ours follows the client's in the same Query: its rows and its end are not for the client.
     /// True once the client's own has ended.
     Followed(bool),
+    /// When it succeeds, this message of the client's follows it, as a part of the same.
+    Part(Box<[u8]>),
     /// A plain `SET`, `RESET`: both sides have the new value when it succeeds.
     Set(Box<[u8]>, Option<Box<[u8]>>),
     /// All prepared statements are gone when it succeeds.
@@ -91,23 +93,25 @@ pub struct Expect {
     pub note: Note,
     /// What may be committed with it.
     pub commits: Commits,
+    /// So many ends of COPY data were sent behind it, for copies that had not begun yet.
+    pub copy_ends: u16,
 }
 
 impl Expect {
     /// A client's own message.
     #[inline]
     pub fn client(kind: Kind) -> Expect {
-        Expect { kind, ours: false, note: Note::None, commits: Commits::Nothing }
+        Expect { kind, ours: false, note: Note::None, commits: Commits::Nothing, copy_ends: 0 }
     }
 
     /// A message that pgweir put in.
     pub fn ours(kind: Kind, note: Note) -> Expect {
-        Expect { kind, ours: true, note, commits: Commits::Nothing }
+        Expect { kind, ours: true, note, commits: Commits::Nothing, copy_ends: 0 }
     }
 
     /// A client's message with a note.
     pub fn noted(kind: Kind, note: Note) -> Expect {
-        Expect { kind, ours: false, note, commits: Commits::Nothing }
+        Expect { kind, ours: false, note, commits: Commits::Nothing, copy_ends: 0 }
     }
 
     /// The same, with what may be committed with it.

@@ -78,6 +78,18 @@ impl Mailbox {
         letters.len() as u64
     }
 
+    /// Takes over what is in `other`. `lost`: more may have come than is in either.
+    pub fn inherit(&self, other: &Mailbox, lost: bool) {
+        self.letters.replace(other.letters.take());
+        self.bytes.set(other.bytes.take());
+        self.lost.set(lost || self.lost.get() || other.lost.get());
+    }
+
+    /// How many notifications are in it.
+    pub fn len(&self) -> usize {
+        self.letters.borrow().len()
+    }
+
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         self.letters.borrow().is_empty() && !self.lost.get()
@@ -154,6 +166,11 @@ impl Listener {
             runs: Cell::new(false),
             mailbox_limit,
         })
+    }
+
+    /// The `client_encoding` in which it hears.
+    pub fn encoding(&self) -> &Option<Box<[u8]>> {
+        &self.encoding
     }
 
     /// A mailbox for a session, to be given back by [`Listener::leave`].

@@ -200,6 +200,30 @@ impl Server {
         self.expects.push_back(expect);
     }
 
+    /// The end of COPY data was sent, ahead of the copy's beginning perhaps.
+    pub fn copy_ends(&mut self) {
+        match self.expects.back_mut() {
+            Some(last) if !self.copy_in => last.copy_ends = last.copy_ends.saturating_add(1),
+            _ => self.copy_in = false,
+        }
+    }
+
+    /// COPY FROM STDIN began; it is under way unless its end was sent already. Syncs between are not answered.
+    pub fn copy_begins(&mut self) {
+        while let Some(front) = self.expects.front_mut() {
+            if front.copy_ends > 0 {
+                front.copy_ends -= 1;
+                return;
+            }
+            if self.expects.get(1).is_none_or(|next| next.kind != Kind::Sync) {
+                break;
+            }
+            let ends = self.expects.remove(1).map_or(0, |sync| sync.copy_ends);
+            self.expects[0].copy_ends = ends;
+        }
+        self.copy_in = true;
+    }
+
     /// Reads what an idle server said. Notices and parameter changes are no harm; anything else, or the end, is.
     pub(super) fn hear_out(&mut self) -> bool {
         let mut buf = [0; 4096];

@@ -6,27 +6,29 @@
 //! 1. Before a LISTEN is sent, the listener listens to the channel and has caught up: what it hears from then on
 //!    was not committed before the client asked. The same again before a COMMIT of a transaction that listened.
 //! 2. A session that listens already has its channels set up on its server first, for UNLISTEN and
-//!    `pg_listening_channels()` to act on.
+//!    `pg_listening_channels()` to act on. Inside a transaction a marker is set with them, which is gone when
+//!    they are: after a rollback, to a savepoint too.
 //! 3. After the transaction the probe reads what the server listens to: these are the session's channels. The
 //!    mailbox hears them from now on, and the server forgets them before it is released.
 //!
 //! What a transaction notifies, its own session hears before the answer ends, as with PostgreSQL: the ReadyForQuery of
-//! a session that listens waits until the listener has caught up. A LISTEN that the text does not show, in a function,
+//! a session that listens waits until the listener has caught up, and its next cycle waits for that. A LISTEN that the text does not show, in a function,
 //! pins the session to its server; so does every LISTEN while the listener cannot connect.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::extended::run_in_batch;
 use super::serve::{BACKLOG, Session};
-use super::statement::significant;
+use super::statement::{fresh_id, significant};
 use super::upstream::Flow;
 use crate::config::settings::PoolMode;
 use crate::pool::Target;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::listener::{CatchUp, Channels, Listener, Mailbox};
 use crate::pool::state::quote_identifier;
-use crate::sql::{self, Detail, Effects};
+use crate::sql::{self, Detail, Effects, Summary};
 use crate::wire::emit;
 use crate::wire::frame::{self, HEADER, TxStatus};
 
@@ -35,8 +37,7 @@ const CHANNELS: Effects = Effects::LISTEN.union(Effects::UNLISTEN).union(Effects
 
 /// What a session listens to.
 pub(super) struct Listens {
-    listener: Rc<Listener>,
-    mailbox: Rc<Mailbox>,
+    place: Place,
     /// As of the last transaction.
     channels: Channels,
     /// Of LISTENs whose transaction has not ended.
@@ -50,10 +51,14 @@ pub(super) struct Listens {
     /// A ReadyForQuery is to follow the notifications.
     owes_ready: bool,
     set_up: SetUp,
-    /// A savepoint was used after the set-up.
-    savepoint: bool,
-    /// The last thing that the server said of a statement: it failed, or it was a rollback.
-    rolled_back: bool,
+    /// Where the session hears from now on, in the encoding that it has changed to.
+    next: Option<Place>,
+}
+
+/// A listener, and the session's mailbox there.
+struct Place {
+    listener: Rc<Listener>,
+    mailbox: Rc<Mailbox>,
 }
 
 /// What becomes of the session when the listener has caught up.
@@ -63,6 +68,8 @@ enum Then {
     GoOn,
     /// The answer ends.
     Ready,
+    /// The session hears there from now on; so many notifications waited in the old mailbox before.
+    Move(usize),
 }
 
 /// Whether the session's channels are on its server.
@@ -71,17 +78,42 @@ enum SetUp {
     No,
     /// Since before the transaction.
     Before,
-    /// Since within the transaction: they go when it is rolled back.
-    Within,
+    /// Since within the transaction, as far as it was not rolled back: this is the marker's value.
+    Within(u64),
 }
 
 impl Drop for Listens {
     fn drop(&mut self) {
+        self.place.leave();
+        self.next.iter().for_each(Place::leave);
+    }
+}
+
+impl Place {
+    fn at(listener: Rc<Listener>) -> Place {
+        Place { mailbox: listener.join(), listener }
+    }
+
+    fn leave(&self) {
         self.listener.leave(&self.mailbox);
     }
 }
 
 impl Listens {
+    fn at(listener: Rc<Listener>) -> Listens {
+        Listens {
+            place: Place::at(listener),
+            channels: Channels::new(),
+            announced: Channels::new(),
+            waits: None,
+            caught_up: false,
+            alone: false,
+            owes_ready: false,
+            set_up: SetUp::No,
+            next: None,
+        }
+    }
+
     /// Whether there is nothing left to listen to, to wait for or to find out.
     fn is_over(&self) -> bool {
         self.channels.is_empty()
@@ -93,16 +125,16 @@ impl Listens {
     }
 
     fn wait(&mut self, target: Arc<Target>, then: Then) {
-        self.waits = Some((self.listener.catch_up(target), then));
+        self.waits = Some((self.place.listener.catch_up(target), then));
     }
 
     /// Throws out what is not for the session.
     fn sort(&self) {
-        self.mailbox.retain(|channel| has(&self.channels, channel));
+        self.place.mailbox.retain(|channel| has(&self.channels, channel));
     }
 
     fn want_all(&self) {
-        self.mailbox.want(self.channels.iter().chain(&self.announced));
+        self.place.mailbox.want(self.channels.iter().chain(&self.announced));
     }
 
     /// All that it may listen to, and `more`.
@@ -115,9 +147,49 @@ impl Listens {
     fn decide(&mut self, channels: Channels) {
         self.channels = channels;
         self.announced.clear();
-        (self.set_up, self.savepoint, self.alone) = (SetUp::No, false, false);
+        (self.set_up, self.alone) = (SetUp::No, false);
         self.want_all();
         self.sort();
+    }
+
+    /// Until the probe has told what the session listens to, it is not known what is for it.
+    fn is_decided(&self) -> bool {
+        self.announced.is_empty() && self.set_up == SetUp::No
+    }
+
+    /// Begins to hear in the encoding that the session has changed to. Not with names that it would have to spell
+    /// otherwise.
+    fn move_to(&mut self, listener: Rc<Listener>, target: Arc<Target>) {
+        let next = Place::at(listener);
+        next.mailbox.want(self.channels.iter());
+        self.waits = Some((next.listener.catch_up(target), Then::Move(self.place.mailbox.len())));
+        self.next = Some(next);
+    }
+
+    /// The other listener listens. What came meanwhile may have come to both, or to one of them.
+    fn moved(&mut self, letters_before: usize, heard: bool) {
+        let Some(next) = self.next.take() else { return };
+        let quiet = self.place.mailbox.len() == letters_before && next.mailbox.is_empty();
+        next.mailbox.inherit(&self.place.mailbox, !(quiet && heard));
+        self.place.leave();
+        self.place = next;
+    }
+
+    /// The listener has caught up, or cannot.
+    fn caught_up(&mut self, then: Then, heard: bool) {
+        match then {
+            Then::Ready => self.owes_ready = true,
+            Then::Move(letters_before) => self.moved(letters_before, heard),
+            Then::GoOn => {
+                self.caught_up = true;
+                self.alone |= !heard;
+                self.sort();
+            }
+        }
+        if self.alone {
+            self.announced.clear();
+            self.want_all();
+        }
     }
 }
 
@@ -127,11 +199,17 @@ impl Session {
         if self.mode == PoolMode::Session || effects.contains(Effects::DISCARD) {
             return None;
         }
-        if effects.contains(Effects::LISTEN) && self.announce(text) {
-            return Some(Flow::Later);
+        if effects.contains(Effects::LISTEN) {
+            if self.cycle_under_way() {
+                // What it notifies was committed before.
+                self.one_cycle_at_a_time();
+                return Some(Flow::Later);
+            }
+            if self.announce(text) {
+                return Some(Flow::Later);
+            }
         }
         let listens = self.listens.as_mut()?;
-        listens.savepoint |= effects.contains(Effects::SAVEPOINT);
         if effects.contains(Effects::COMMIT) && !listens.announced.is_empty() && !listens.caught_up {
             listens.wait(self.pool.target(), Then::GoOn);
             return Some(Flow::Later);
@@ -139,7 +217,7 @@ impl Session {
         if effects.intersects(CHANNELS) {
             listens.caught_up = false;
         }
-        if self.listens_on_server(effects) && !self.batch_open {
+        if self.listens_on_server(effects) {
             if self.server.is_none() {
                 return Some(Flow::Server);
             }
@@ -148,9 +226,25 @@ impl Session {
         None
     }
 
-    /// Whether a statement with these effects needs the session's channels on the server, which are not there yet.
+    /// Where in the text a statement ends a transaction before another one needs the session's channels as they are then.
+    pub(super) fn ends_before_channels(&self, summary: &Summary) -> Option<usize> {
+        if self.mode == PoolMode::Session || !summary.effects.intersects(CHANNELS) {
+            return None;
+        }
+        let ends = Effects::COMMIT.union(Effects::ROLLBACK);
+        let at = summary.statements.iter().position(|one| one.effects.intersects(ends))?;
+        let (first, rest) = summary.statements.split_at(at + 1);
+        rest.iter().any(|one| one.effects.intersects(CHANNELS)).then(|| first[at].range.end)
+    }
+
+    /// The client's next cycle waits until this one was answered.
+    pub(super) fn one_cycle_at_a_time(&mut self) {
+        self.listens();
+    }
+
+    /// Whether a statement with these effects needs the session's channels on the server, which may not be there.
     pub(super) fn listens_on_server(&self, effects: Effects) -> bool {
-        let missing = |known: &Listens| !known.channels.is_empty() && known.set_up == SetUp::No;
+        let missing = |known: &Listens| !known.channels.is_empty() && known.set_up != SetUp::Before;
         effects.intersects(CHANNELS)
             && !effects.contains(Effects::DISCARD)
             && self.listens.as_deref().is_some_and(missing)
@@ -174,30 +268,28 @@ impl Session {
         if named.is_empty() {
             return false;
         }
-        let encoding = self.state.settings().get(&b"client_encoding"[..]).cloned();
-        let listens = self.listens.get_or_insert_with(|| {
-            let listener = self.worker.listener(&self.pool, encoding);
-            Box::new(Listens {
-                mailbox: listener.join(),
-                listener,
-                channels: Channels::new(),
-                announced: Channels::new(),
-                waits: None,
-                caught_up: false,
-                alone: false,
-                owes_ready: false,
-                set_up: SetUp::No,
-                savepoint: false,
-                rolled_back: false,
-            })
-        });
+        let target = self.pool.target();
+        let listens = self.listens();
         listens.announced.append(&mut named);
         listens.want_all();
-        listens.wait(self.pool.target(), Then::GoOn);
+        listens.wait(target, Then::GoOn);
         self.after |= Effects::CHANNELS;
         true
     }
 
+    fn listens(&mut self) -> &mut Listens {
+        let encoding = self.encoding();
+        let (worker, pool) = (&self.worker, &self.pool);
+        self.listens.get_or_insert_with(|| Box::new(Listens::at(worker.listener(pool, encoding))))
+    }
+
+    /// The `client_encoding` that the session has asked for.
+    fn encoding(&self) -> Option<Box<[u8]>> {
+        self.state.settings().get(&b"client_encoding"[..]).cloned()
+    }
+
+    /// Has the server listen to what the session listens to. Where that may be so already, or may be rolled back, it
+    /// is the marker that tells.
     pub(super) fn set_up_channels(&mut self) {
         let (Some(listens), Some(server)) = (&mut self.listens, &mut self.server) else { return };
         if server.tx == TxStatus::Failed {
@@ -209,16 +301,32 @@ impl Session {
             quote_identifier(&mut sql, channel);
             sql.push(b';');
         }
-        let between = server.tx == TxStatus::Idle && server.expects.is_empty();
-        listens.set_up = if between { SetUp::Before } else { SetUp::Within };
+        self.after |= Effects::CHANNELS;
+        let between = server.tx == TxStatus::Idle && server.expects.is_empty() && !self.batch_open;
+        if between {
+            listens.set_up = SetUp::Before;
+        } else {
+            let marker = if let SetUp::Within(marker) = listens.set_up { marker } else { fresh_id() };
+            listens.set_up = SetUp::Within(marker);
+            sql = unless_marked(marker, &sql);
+        }
+        if self.batch_open {
+            return run_in_batch(server, &sql, Note::None);
+        }
         emit::query(&mut server.out, &sql);
         server.expect(Expect::ours(Kind::Query, Note::None));
-        self.after |= Effects::CHANNELS;
     }
 
-    /// Whether the client's next message must wait.
+    /// Whether the client's next message must wait: for the listener, or for the end of the cycle before.
     pub(super) fn waits_for_listener(&self) -> bool {
-        self.listens.as_ref().is_some_and(|listens| listens.waits.is_some() || listens.owes_ready)
+        let Some(listens) = &self.listens else { return false };
+        listens.waits.is_some() || listens.owes_ready || self.cycle_under_way()
+    }
+
+    /// Whether a cycle that the client has ended is still to be answered.
+    fn cycle_under_way(&self) -> bool {
+        let ends = |expect: &Expect| !expect.ours && expect.ends_with_ready();
+        self.server.as_ref().is_some_and(|server| !server.copy_in && server.expects.iter().any(ends))
     }
 
     /// Whether what this transaction did to the channels must be asked of the server.
@@ -238,13 +346,6 @@ impl Session {
         listens.is_some_and(|(listens, (channel, _))| has(&listens.channels, channel))
     }
 
-    /// A statement ended, or failed.
-    pub(super) fn note_end(&mut self, rolled_back: bool) {
-        if let Some(listens) = &mut self.listens {
-            listens.rolled_back = rolled_back;
-        }
-    }
-
     /// The client's transaction ended: what it notified is heard before the client may go on.
     pub(super) fn ready_waits(&mut self) -> bool {
         let (Some(listens), Some(server)) = (&mut self.listens, &self.server) else { return false };
@@ -256,16 +357,25 @@ impl Session {
         ended && hears
     }
 
-    /// What the server listens to after the transaction; gives whether that pins the session to it.
-    pub(super) fn listened(&mut self, heard: Channels) -> bool {
+    /// The marker of a set-up that may have been rolled back.
+    pub(super) fn channels_marker(&self) -> Option<u64> {
+        match self.listens.as_ref()?.set_up {
+            SetUp::Within(marker) => Some(marker),
+            SetUp::No | SetUp::Before => None,
+        }
+    }
+
+    /// What the server listens to after the transaction, and whether the marker is there; gives whether that pins the
+    /// session to it.
+    pub(super) fn listened(&mut self, heard: Channels, marked: bool) -> bool {
         let Some(listens) = &mut self.listens else { return !heard.is_empty() };
         let known = |name: &[u8]| has(&listens.channels, name) || has(&listens.announced, name);
         let hidden = !heard.iter().all(|name| known(name));
-        let undone = listens.set_up == SetUp::Within && (listens.rolled_back || listens.savepoint);
         let channels = match listens.set_up {
             _ if hidden => listens.channels.clone(),
-            SetUp::Before | SetUp::Within if !undone => heard.clone(),
-            _ => listens.all_and(&heard),
+            SetUp::Before => heard.clone(),
+            SetUp::Within(_) if marked => heard.clone(),
+            SetUp::Within(_) | SetUp::No => listens.all_and(&heard),
         };
         listens.decide(channels);
         if let (Some(server), false, false) = (&mut self.server, hidden, heard.is_empty()) {
@@ -301,31 +411,27 @@ impl Session {
     pub(super) fn poll_listening(&mut self, cx: &mut Context<'_>) -> bool {
         let rests = self.hears_now();
         let Some(listens) = &mut self.listens else { return false };
-        listens.mailbox.wake_by(cx.waker());
+        listens.place.mailbox.wake_by(cx.waker());
         let mut progress = false;
         if let Some((wish, then)) = &mut listens.waits
             && let Poll::Ready(result) = wish.poll(cx)
         {
             progress = true;
-            match *then {
-                Then::Ready => listens.owes_ready = true,
-                Then::GoOn => {
-                    listens.caught_up = true;
-                    listens.alone |= result.is_err();
-                    listens.sort();
-                }
-            }
+            let then = *then;
             listens.waits = None;
-            if listens.alone {
-                listens.announced.clear();
-                listens.want_all();
-            }
+            listens.caught_up(then, result.is_ok());
         }
-        // Until the probe has told what the session listens to, it is not known what is for it.
-        let decided = listens.announced.is_empty() && listens.set_up == SetUp::No;
-        if decided && (listens.owes_ready || rests && !listens.mailbox.is_empty()) {
+        let tells = listens.owes_ready || rests;
+        if !tells || listens.waits.is_some() || !listens.is_decided() {
+            return progress;
+        }
+        if self.follows_encoding() {
+            return true;
+        }
+        let Some(listens) = &mut self.listens else { return progress };
+        if listens.owes_ready || !listens.place.mailbox.is_empty() {
             progress = true;
-            self.pool.stats().notifications.add(listens.mailbox.empty_into(&mut self.out));
+            self.pool.stats().notifications.add(listens.place.mailbox.empty_into(&mut self.out));
             if std::mem::take(&mut listens.owes_ready) {
                 emit::ready(&mut self.out, TxStatus::Idle);
             }
@@ -334,6 +440,19 @@ impl Session {
             self.listens = None;
         }
         progress
+    }
+
+    /// Sends the session to the listener of the encoding that it has changed to, if it has.
+    fn follows_encoding(&mut self) -> bool {
+        let encoding = self.encoding();
+        let Some(listens) = &mut self.listens else { return false };
+        let names = &listens.channels;
+        let stays = names.is_empty() || !names.iter().all(|name| name.is_ascii());
+        if stays || *listens.place.listener.encoding() == encoding {
+            return false;
+        }
+        listens.move_to(self.worker.listener(&self.pool, encoding), self.pool.target());
+        true
     }
 
     /// Between transactions a client may be told at any time.
@@ -351,4 +470,19 @@ impl Session {
 
 fn has(channels: &Channels, name: &[u8]) -> bool {
     channels.iter().any(|known| **known == *name)
+}
+
+/// What listens to the channels, once: a rollback takes the marker with them.
+fn unless_marked(marker: u64, listens: &[u8]) -> Vec<u8> {
+    let value = marker.to_string();
+    [
+        b"DO $_pgweir$BEGIN IF pg_catalog.current_setting('_pgweir.channels', true) IS DISTINCT FROM '",
+        value.as_bytes(),
+        b"' THEN ",
+        listens,
+        b"PERFORM pg_catalog.set_config('_pgweir.channels', '",
+        value.as_bytes(),
+        b"', false); END IF; END$_pgweir$",
+    ]
+    .concat()
 }

@@ -40,6 +40,7 @@ impl Session {
             self.read_functions_again();
         }
         let channels = self.channels_may_have_changed(after);
+        let marker = self.channels_marker();
         let Some(server) = &mut self.server else { return };
         if !after.intersects(wanted) && !channels {
             return;
@@ -48,6 +49,11 @@ impl Session {
         // The login's user is the server's own business: only a change of it is asked for.
         sql.extend_from_slice(b" UNION ALL SELECT 'session_authorization', session_user WHERE session_user OPERATOR(pg_catalog.<>) ");
         quote_literal(&mut sql, server.pool().target().server_user.as_bytes());
+        if let Some(marker) = marker {
+            let asked = " UNION ALL SELECT '#marker', '' WHERE pg_catalog.current_setting('_pgweir.channels', true) OPERATOR(pg_catalog.=) ";
+            sql.extend_from_slice(asked.as_bytes());
+            quote_literal(&mut sql, marker.to_string().as_bytes());
+        }
         let custom = self.state.settings().keys().filter(|name| name.contains(&b'.'));
         for name in custom.chain(&self.touched) {
             sql.extend_from_slice(b" UNION SELECT ");
@@ -61,8 +67,9 @@ impl Session {
         server.captured.clear();
         emit::query(&mut server.out, &sql);
         server.expect(Expect::ours(Kind::Query, Note::Probe));
-        // What was reset must be put back, and channels taken off the server, before anything else runs.
-        self.settling |= channels || !self.initial.settings().is_empty();
+        // What was reset must be put back, and channels taken off the server, before anything else runs. What a session
+        // hears is in the encoding that it has asked for.
+        self.settling |= channels || !self.initial.settings().is_empty() || self.listens.is_some();
         if after.contains(Effects::DISCARD) {
             server.unnamed = 0;
         }
@@ -80,7 +87,7 @@ impl Session {
     pub(super) fn probed(&mut self) {
         let Some(server) = &mut self.server else { return };
         let rows = std::mem::take(&mut server.captured);
-        let (mut settings, mut heard) = (Settings::new(), Channels::new());
+        let (mut settings, mut heard, mut marked) = (Settings::new(), Channels::new(), false);
         let before = self.pins.clone();
         self.pins.retain(|pin| matches!(*pin, "load" | "sequence"));
         for (name, value) in rows.iter().filter_map(|row| pair(&row[HEADER..])) {
@@ -89,11 +96,12 @@ impl Session {
                 b"#advisory" => self.pins.push("advisory lock"),
                 b"#hold" => self.pins.push("cursor with hold"),
                 b"#listen" => heard.push(value.into()),
+                b"#marker" => marked = true,
                 name => drop(settings.insert(name.to_ascii_lowercase().into(), value.into())),
             }
         }
         server.state = self.worker.states.intern(settings.clone());
-        self.listening = self.listened(heard);
+        self.listening = self.listened(heard, marked);
         if self.listening {
             self.pins.push("listen");
         }

@@ -154,18 +154,16 @@ impl Session {
         let Some(server) = &mut self.server else { return Verdict::Forward };
         let Some(front) = server.expects.front() else { return self.unasked(tag, whole) };
         let (kind, ours) = (front.kind, front.ours);
-        let settling = matches!(front.note, Note::Settling(_));
+        let (settling, in_parts) =
+            (matches!(front.note, Note::Settling(_)), matches!(front.note, Note::Part(_)));
         if let Some(verdict) = self.followed(tag, whole) {
             return verdict;
-        }
-        if !ours && matches!(tag, back::COMMAND_COMPLETE | back::ERROR_RESPONSE) {
-            self.note_end(tag == back::ERROR_RESPONSE || &whole[HEADER..] == b"ROLLBACK\0");
         }
         let Some(server) = &mut self.server else { return Verdict::Forward };
         match tag {
             back::READY_FOR_QUERY => {
                 self.ready(whole);
-                if !ours && self.ready_waits() {
+                if in_parts || !ours && self.ready_waits() {
                     return Verdict::Swallow;
                 }
             }
@@ -282,6 +280,7 @@ impl Session {
                 self.forget_everything();
             }
             Note::Probe => self.probed(),
+            Note::Part(rest) => drop(self.input.splice(..0, rest)),
             _ => {}
         }
     }
@@ -366,16 +365,12 @@ impl Session {
         self.fatal(fault);
     }
 
-    /// COPY FROM STDIN began: the server ignores Syncs that were sent before it.
+    /// COPY FROM STDIN began: the server ignores Syncs that were sent before the data's end.
     fn copy_in_begins(&mut self) {
         let Some(server) = &mut self.server else { return };
-        server.copy_in = true;
-        if server.expects.front().is_some_and(|front| front.kind == Kind::Execute) {
-            while server.expects.get(1).is_some_and(|next| next.kind == Kind::Sync) {
-                server.expects.remove(1);
-            }
-            self.batch_open = true;
-        }
+        server.copy_begins();
+        let in_batch = server.expects.front().is_some_and(|front| front.kind == Kind::Execute);
+        self.batch_open |= in_batch && server.copy_in;
     }
 
     /// After the answers that arrived: asks what a finished transaction left behind, gives the server back.

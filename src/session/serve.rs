@@ -23,6 +23,8 @@ use crate::wire::{Fault, Severity, Socket, emit};
 
 /// Bytes waiting for a slow peer beyond which the other side is not read.
 pub(super) const BACKLOG: usize = 256 * 1024;
+/// The whole of a message.
+const TERMINATE: &[u8] = b"X\0\0\0\x04";
 /// A buffer larger than this is not kept when it is empty.
 pub(super) const KEPT: usize = 16 * 1024;
 
@@ -331,6 +333,10 @@ impl Session {
             }
         }
         if self.eof {
+            // Of what it sent, nothing more can be taken.
+            if !waits {
+                self.client_left();
+            }
             return Ok(false);
         }
         self.read_client(cx, waits)
@@ -371,13 +377,18 @@ impl Session {
         Ok(true)
     }
 
-    /// The stream ended without Terminate: what runs is cancelled, nobody waits for it.
+    /// The stream ended. Behind a Terminate that waits its turn, what came before it is carried out.
     fn client_gone(&mut self) {
         self.eof = true;
-        if !self.leaving {
-            self.end = Some(End::ClientLeft);
-            self.out.clear();
+        if !self.leaving && !self.input.ends_with(TERMINATE) {
+            self.client_left();
         }
+    }
+
+    /// What runs is cancelled, nobody waits for it.
+    fn client_left(&mut self) {
+        self.end = Some(End::ClientLeft);
+        self.out.clear();
     }
 
     /// Writes what is ready for the server; what does not fit stays for the next turn.

@@ -94,6 +94,9 @@ impl Session {
     }
 
     fn query_with_effects(&mut self, whole: &[u8], text: &[u8], summary: &Summary) -> Flow {
+        if let Some(end) = self.ends_before_channels(summary) {
+            return self.query_in_parts(whole, text, end);
+        }
         if let Some(flow) = self.answered_here(whole, text, summary) {
             return flow;
         }
@@ -108,16 +111,43 @@ impl Session {
             self.send_blamed_query(&fault);
             return Flow::Taken(whole.len());
         }
-        self.note_effects(text, summary.effects);
         let mut note = self.note_of(summary);
-        let mut rewritten = self.rewrite(text, summary);
+        let mut rewritten = None;
         if let Some(restoring) = self.restoring(text, summary) {
             (rewritten, note) = (Some(restoring), Note::Followed(false));
         }
-        let Some(server) = &mut self.server else { return Flow::Server };
+        self.send_query(text, summary, rewritten, note);
+        Flow::Taken(whole.len())
+    }
+
+    fn send_query(&mut self, text: &[u8], summary: &Summary, instead: Option<Vec<u8>>, note: Note) {
+        self.note_effects(text, summary.effects);
+        let instead = instead.or_else(|| self.rewrite(text, summary));
+        let Some(server) = &mut self.server else { return };
         forget_unnamed(server, &mut self.unnamed);
-        emit::query(&mut server.out, rewritten.as_deref().unwrap_or(text));
+        emit::query(&mut server.out, instead.as_deref().unwrap_or(text));
         server.expect(Expect::noted(Kind::Query, note).committing(outcome::commits(text, summary)));
+    }
+
+    /// A text that ends a transaction before it turns to the session's channels: between the two, pgweir has to act as
+    /// if they were two texts. The rest is taken when the first part has gone well.
+    fn query_in_parts(&mut self, whole: &[u8], text: &[u8], end: usize) -> Flow {
+        let (first, rest) = text.split_at(end);
+        let mut summary = sql::summarize(first, self.std_strings);
+        summary.effects |= self.functions.borrow().effects_of(first, self.std_strings);
+        if let Some(flow) = self.listening_first(first, summary.effects) {
+            return flow;
+        }
+        if self.server.is_none() {
+            return Flow::Server;
+        }
+        // Positions in errors stay what they are.
+        let characters = first.iter().filter(|byte| (**byte as i8) >= -64).count();
+        let rest = [&b" ".repeat(characters), rest].concat();
+        let mut message = vec![];
+        emit::query(&mut message, &rest);
+        self.send_query(first, &summary, None, Note::Part(message.into()));
+        self.one_cycle_at_a_time();
         Flow::Taken(whole.len())
     }
 

@@ -136,7 +136,9 @@ impl Session {
         if server.expects.is_empty() {
             return self.pass_over(frame, bytes);
         }
-        server.copy_in &= frame.tag == front::COPY_DATA;
+        if frame.tag != front::COPY_DATA {
+            server.copy_ends();
+        }
         self.forward(frame, bytes)
     }
 

@@ -475,3 +475,57 @@ fn slow_reader_of_copy_out() {
     });
     drop(other);
 }
+
+#[test]
+fn all_of_a_copy_at_once() {
+    case("44", "the end of the data and what follows it are sent before the server has begun to copy")
+        .setup("create table t (i int)")
+        .steps([
+            A.send([
+                msg::unnamed("copy t from stdin", &[]),
+                msg::copy_data(b"1\n"),
+                msg::copy_done(),
+                msg::sync(),
+                msg::unnamed("select 1", &[]),
+                msg::sync(),
+            ]),
+            A.ready_times(2),
+            A.send([
+                msg::unnamed("copy t from stdin", &[]),
+                msg::sync(),
+                msg::sync(),
+                msg::copy_data(b"2\n"),
+                msg::copy_done(),
+                msg::sync(),
+                msg::query("select 2"),
+            ]),
+            A.ready_times(2),
+            A.send([
+                msg::query("copy t from stdin; copy t from stdin; select 3"),
+                msg::copy_data(b"3\n"),
+                msg::copy_done(),
+                msg::copy_data(b"4\n"),
+                msg::copy_done(),
+                msg::sync(),
+                msg::query("copy t from stdin"),
+                msg::copy_fail("no"),
+                msg::query("select 4"),
+            ]),
+            A.ready_times(4),
+            A.send([
+                msg::unnamed("copy t from stdin", &[]),
+                msg::copy_data(b"x\n"),
+                msg::copy_done(),
+                msg::sync(),
+                msg::unnamed("copy t from stdin", &[]),
+                msg::copy_data(b"5\n"),
+                msg::copy_done(),
+                msg::sync(),
+            ]),
+            A.ready_times(2),
+            A.sql("select count(*) from t"),
+            B.sql("select 5"),
+        ])
+        .expect(["CommandComplete COPY 1", "CommandComplete COPY 1", "22P02", "DataRow (5)"])
+        .run();
+}

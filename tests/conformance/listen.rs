@@ -244,3 +244,335 @@ fn without_a_listening_server_the_session_is_pinned() {
     assert_eq!(heard(&listener.until(b'A').expect("it hears")), ["ch by its own server"]);
     assert_eq!(listener.value("select count(*) from pg_listening_channels()"), "1");
 }
+
+#[test]
+fn rolled_back_with_something_behind() {
+    case(
+        "59",
+        "LISTEN and UNLISTEN rolled back in one string, by an error, in one batch, and to a savepoint",
+    )
+    .pool("pool_size=2")
+    .steps([
+        A.sql("listen x"),
+        A.sql("begin"),
+        A.sql("listen y"),
+        A.sql("rollback; select 1"),
+        A.sql("select pg_listening_channels()"),
+        A.sql("begin"),
+        A.sql("unlisten x"),
+        A.sql("rollback; select 2"),
+        A.sql("begin; select 3"),
+        A.sql("unlisten *"),
+        A.send([msg::unnamed("rollback", &[]), msg::unnamed("select 4", &[]), msg::sync()]),
+        A.ready(),
+        A.sql("begin; unlisten x; listen z; rollback; select 5"),
+        A.sql("select pg_listening_channels()"),
+        A.send([
+            msg::query("begin"),
+            msg::query("unlisten x"),
+            msg::query("select 1/0"),
+            msg::query("rollback"),
+            msg::query("select 6"),
+        ]),
+        A.ready_times(5),
+        B.sql("notify x, 'still'"),
+        A.until(b'A'),
+        A.quiet(),
+    ])
+    .expect([
+        "A DataRow (x)",
+        "A CommandComplete SELECT 1",
+        "A DataRow (6)",
+        "A NotificationResponse x \"still\"",
+    ])
+    .run();
+}
+
+#[test]
+fn channels_under_savepoints() {
+    case("59", "UNLISTEN and LISTEN before, under and behind savepoints that are kept or rolled back")
+        .pool("pool_size=2")
+        .both_forms()
+        .steps([
+            A.sql("listen a"),
+            A.sql("listen b"),
+            A.sql("begin"),
+            A.sql("select 1"),
+            A.sql("savepoint s"),
+            A.sql("unlisten a"),
+            A.sql("release s"),
+            A.sql("commit"),
+            A.sql("select pg_listening_channels()"),
+            A.sql("begin"),
+            A.sql("select 1"),
+            A.sql("savepoint s"),
+            A.sql("listen c"),
+            A.sql("rollback to s"),
+            A.sql("unlisten b"),
+            A.sql("listen d"),
+            A.sql("commit"),
+            A.sql("select pg_listening_channels()"),
+            A.sql("begin"),
+            A.sql("select 1"),
+            A.sql("listen e"),
+            A.sql("savepoint s"),
+            A.sql("unlisten *"),
+            A.sql("rollback to s"),
+            A.sql("listen f"),
+            A.sql("commit"),
+            A.sql("select pg_listening_channels()"),
+            A.sql("begin"),
+            A.sql("select 1"),
+            A.sql("unlisten d"),
+            A.sql("savepoint s"),
+            A.sql("listen g"),
+            A.sql("rollback to s"),
+            A.sql("listen h"),
+            A.sql("commit"),
+            A.sql("select pg_listening_channels()"),
+            B.sql("notify a"),
+            B.sql("notify b"),
+            B.sql("notify c"),
+            B.sql("notify d"),
+            B.sql("notify g"),
+            B.sql("notify h, 'last'"),
+            A.until(b'A'),
+            A.quiet(),
+            B.sql("select pg_listening_channels()"),
+        ])
+        .expect([
+            "A CommandComplete SELECT 1",
+            "A DataRow (d)",
+            "A CommandComplete SELECT 1",
+            "A CommandComplete SELECT 3",
+            "A CommandComplete SELECT 3",
+            "A NotificationResponse h \"last\"",
+            "B CommandComplete SELECT 0",
+        ])
+        .run();
+}
+
+#[test]
+fn channels_in_pipelines() {
+    let unnamed = |sql| msg::unnamed(sql, &[]);
+    case(
+        "59",
+        "cycles sent at once: each sees what those before it did, and is answered with its own notifications",
+    )
+    .pool("pool_size=2")
+    .steps([
+        A.send([msg::query("notify a, '0'"), msg::query("listen a"), msg::query("select 1")]),
+        A.ready_times(3),
+        A.send([
+            msg::query("listen b; notify b, '1'"),
+            unnamed("select 2"),
+            msg::sync(),
+            msg::query("notify a, '2'"),
+        ]),
+        A.ready_times(3),
+        A.send([
+            msg::query("notify a, '3'"),
+            unnamed("unlisten a"),
+            msg::sync(),
+            msg::query("notify a, '4'"),
+        ]),
+        A.ready_times(3),
+        A.send([
+            msg::query("select 3"),
+            msg::query("select pg_listening_channels()"),
+            msg::query("notify b, '5'; unlisten b"),
+        ]),
+        A.ready_times(3),
+        A.send([
+            msg::query("listen c"),
+            msg::query("discard all"),
+            msg::query("select pg_listening_channels()"),
+        ]),
+        A.ready_times(3),
+        A.send([
+            unnamed("select 4"),
+            unnamed("listen d"),
+            msg::sync(),
+            unnamed("select 5"),
+            unnamed("unlisten d"),
+            unnamed("listen e"),
+            msg::sync(),
+            msg::query("notify e, '6'"),
+        ]),
+        A.ready_times(3),
+        A.sql("select pg_listening_channels()"),
+        A.send([
+            msg::query("begin"),
+            msg::query("listen f"),
+            msg::query("notify e, '7'"),
+            msg::query("commit"),
+            msg::query("notify f, '8'"),
+        ]),
+        A.ready_times(5),
+        A.quiet(),
+        B.sql("select pg_listening_channels()"),
+        C.sql("select pg_listening_channels()"),
+    ])
+    .expect([
+        "A NotificationResponse b \"1\"",
+        "A NotificationResponse a \"2\"",
+        "A NotificationResponse a \"3\"",
+        "A DataRow (b)",
+        "A CommandComplete SELECT 0",
+        "A NotificationResponse e \"6\"",
+        "A DataRow (e)",
+        "A NotificationResponse e \"7\"",
+        "A NotificationResponse f \"8\"",
+        "B CommandComplete SELECT 0",
+        "C CommandComplete SELECT 0",
+    ])
+    .never("\"0\"")
+    .never("\"4\"")
+    .never("\"5\"")
+    .run();
+}
+
+#[test]
+fn copy_by_a_session_that_listens() {
+    case("59", "COPY both ways, all sent at once, between notifications")
+        .setup("create table t (i int)")
+        .pool("pool_size=2")
+        .steps([
+            A.sql("listen ch"),
+            A.send([
+                msg::query("copy t from stdin"),
+                msg::copy_data(b"1\n2\n"),
+                msg::copy_done(),
+                msg::query("notify ch, 'in'"),
+                msg::query("copy t to stdout"),
+                msg::query("notify ch, 'out'"),
+            ]),
+            A.ready_times(4),
+            A.send([
+                msg::unnamed("copy t from stdin", &[]),
+                msg::copy_data(b"3\n"),
+                msg::copy_done(),
+                msg::sync(),
+                msg::query("notify ch"),
+            ]),
+            A.ready_times(2),
+            A.send([msg::query("select 1"), msg::query("notify ch, 'bye'"), msg::terminate()]),
+            A.half_close(),
+            A.closed(),
+        ])
+        .expect([
+            "CommandComplete COPY 2",
+            "NotificationResponse ch \"in\"",
+            "NotificationResponse ch \"out\"",
+            "CommandComplete COPY 1",
+            "NotificationResponse ch \"bye\"",
+        ])
+        .run();
+}
+
+#[test]
+fn the_encoding_changes_later() {
+    case("59", "SET client_encoding of a session that listens, plain, in a batch and in a transaction")
+        .pool("pool_size=2")
+        .steps([
+            A.sql("listen ch"),
+            B.query("notify ch, 'caf\u{e9}'"),
+            B.ready(),
+            A.until(b'A'),
+            A.sql("set client_encoding = 'LATIN1'"),
+            B.query("notify ch, 'caf\u{e9}'"),
+            B.ready(),
+            A.until(b'A'),
+            A.send([
+                msg::query("set client_encoding = 'WIN1252'"),
+                msg::query("select pg_notify('ch', chr(8364))"),
+            ]),
+            A.ready_times(2),
+            A.sql("begin"),
+            A.sql("set client_encoding = 'UTF8'"),
+            A.sql("commit"),
+            A.sql("select pg_notify('ch', chr(8364))"),
+            A.quiet(),
+        ])
+        .expect(["A NotificationResponse ch", "A NotificationResponse ch"])
+        .never("lost")
+        .run();
+}
+
+/// Numbers that are the same in every run (xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+
+    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.below(choices.len())]
+    }
+}
+
+/// A text of one to three statements, as a Query or as a batch. In a transaction block, what shows the channels is left
+/// out: there it shows those of the transaction only.
+fn some_cycle(numbers: &mut Numbers, payload: &mut u32, in_block: &mut bool) -> Vec<u8> {
+    let mut statements = vec![];
+    for _ in 0..=numbers.below(3) {
+        let channel = numbers.of(&["a", "b", "\"A b\""]);
+        let verb =
+            numbers.of(&["listen", "listen", "unlisten", "notify", "notify", "notify", "block", "other"]);
+        statements.push(match verb {
+            "block" if *in_block => {
+                numbers.of(&["savepoint s", "rollback to s", "release s", "commit", "rollback"]).to_owned()
+            }
+            "block" => "begin".to_owned(),
+            "notify" => {
+                *payload += 1;
+                format!("notify {channel}, '{payload}'")
+            }
+            "other" => numbers.of(&["select 1", "unlisten *", "select 1/0"]).to_owned(),
+            verb => format!("{verb} {channel}"),
+        });
+        let last = statements.last().map_or("", String::as_str);
+        *in_block = last == "begin" || *in_block && !matches!(last, "commit" | "rollback");
+    }
+    if numbers.below(2) == 0 {
+        return msg::query(&statements.join("; "));
+    }
+    let batch = statements.iter().flat_map(|sql| msg::unnamed(sql, &[]));
+    batch.chain(msg::sync()).collect()
+}
+
+#[test]
+fn random_pipelines() {
+    let (mut numbers, mut payload) = (
+        Numbers(std::env::var("SEED").ok().map_or(0x9e37_79b9_7f4a_7c15, |s| {
+            s.parse::<u64>().unwrap().wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        })),
+        0,
+    );
+    let mut steps = vec![];
+    for _ in 0..250 {
+        let (mut cycles, mut in_block) = (vec![], false);
+        for _ in 0..=numbers.below(4) {
+            cycles.push(some_cycle(&mut numbers, &mut payload, &mut in_block));
+        }
+        let count = cycles.len();
+        steps.push(A.send([cycles.concat()]));
+        steps.push(A.ready_times(count));
+        steps.push(A.sql("rollback"));
+        steps.push(A.sql("select pg_listening_channels()"));
+        if numbers.below(8) == 0 {
+            steps.push(A.sql("discard all"));
+        }
+    }
+    steps.push(A.quiet());
+    steps.extend([B, C].map(|other| other.sql("select pg_listening_channels()")));
+    case("59", "LISTEN, UNLISTEN and NOTIFY in cycles sent at once, in and out of transactions")
+        .pool("pool_size=2")
+        .steps(steps)
+        .expect(["B CommandComplete SELECT 0", "C CommandComplete SELECT 0"])
+        .run();
+}

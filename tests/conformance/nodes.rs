@@ -192,7 +192,8 @@ fn a_long_cancel_key_and_a_negotiation_of_the_server() {
     let (cancelled, hear) = channel::<Vec<u8>>();
     let hear: Mutex<Receiver<Vec<u8>>> = Mutex::new(hear);
     let server = ScriptedServer::start(move |_, peer| {
-        let packet = peer.startup_packet()?;
+        // The proxy is killed at the end, perhaps while it connects.
+        let Ok(packet) = peer.startup_packet() else { return Ok(()) };
         if packet[..4] == 80_877_102u32.to_be_bytes() {
             return cancelled.send(packet).map_err(|e| e.to_string());
         }
