@@ -422,7 +422,7 @@ impl Session {
             listens.caught_up(then, result.is_ok());
         }
         let tells = listens.owes_ready || rests;
-        if !tells || listens.waits.is_some() || !listens.is_decided() {
+        if !tells || self.settling || listens.waits.is_some() || !listens.is_decided() {
             return progress;
         }
         if self.follows_encoding() {

@@ -111,17 +111,16 @@ impl Session {
             self.send_blamed_query(&fault);
             return Flow::Taken(whole.len());
         }
-        let mut note = self.note_of(summary);
-        let mut rewritten = None;
-        if let Some(restoring) = self.restoring(text, summary) {
-            (rewritten, note) = (Some(restoring), Note::Followed(false));
+        self.note_effects(text, summary.effects);
+        let note = self.note_of(summary);
+        match self.restoring(text, summary) {
+            Some(restoring) => self.send_query(text, summary, Some(restoring), Note::Followed(false)),
+            None => self.send_query(text, summary, None, note),
         }
-        self.send_query(text, summary, rewritten, note);
         Flow::Taken(whole.len())
     }
 
     fn send_query(&mut self, text: &[u8], summary: &Summary, instead: Option<Vec<u8>>, note: Note) {
-        self.note_effects(text, summary.effects);
         let instead = instead.or_else(|| self.rewrite(text, summary));
         let Some(server) = &mut self.server else { return };
         forget_unnamed(server, &mut self.unnamed);
@@ -146,6 +145,7 @@ impl Session {
         let rest = [&b" ".repeat(characters), rest].concat();
         let mut message = vec![];
         emit::query(&mut message, &rest);
+        self.note_effects(first, summary.effects);
         self.send_query(first, &summary, None, Note::Part(message.into()));
         self.one_cycle_at_a_time();
         Flow::Taken(whole.len())

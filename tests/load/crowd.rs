@@ -190,6 +190,10 @@ fn who_is_turned_away_is_told_behind_its_ssl_request() {
         return;
     }
     let (database, proxy) = scene("[limits]\nmax_unauthenticated = 1\n");
+    // Whoever asked if the port is open has left.
+    eventually("the place is free", || {
+        Client::dial(&proxy.endpoint()).is_ok_and(|mut first| first.login(&database.login()).is_ok())
+    });
     let silent = Client::dial(&proxy.endpoint()).expect("connects");
     let mut refused = Client::dial(&proxy.endpoint()).expect("connects");
     refused.send(&msg::ssl_request());
