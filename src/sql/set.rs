@@ -234,9 +234,9 @@ fn value(at: &mut Cursor<'_>, name: &[u8]) -> Option<Vec<u8>> {
 fn text(token: Token, at: &Cursor<'_>) -> Option<Vec<u8>> {
     let text = token.text(at.sql());
     match token.kind {
-        Kind::Ident => Some(folded(text)).filter(|word| is_value_word(word)),
+        Kind::Ident => Some(folded(text, at.dialect())).filter(|word| is_value_word(word)),
         Kind::QuotedIdent => unquoted(text).filter(|name| name.len() <= IDENT_MAX),
-        _ => string_value(token, at.sql(), at.std_strings()),
+        _ => string_value(token, at.sql(), at.dialect()),
     }
 }
 
