@@ -72,9 +72,9 @@ fn columns(body: &[u8]) -> Row {
     row
 }
 
-/// `text` as an SQL literal, whatever `standard_conforming_strings` is.
+/// `text` as an SQL expression, whatever `standard_conforming_strings` and `client_encoding` are.
 pub fn literal(text: &str) -> String {
     let mut out = vec![];
-    super::state::quote_literal(&mut out, text.as_bytes());
+    super::state::quote_text(&mut out, text.as_bytes(), Some(b"utf8"));
     String::from_utf8_lossy(&out).into_owned()
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::outcome;
+use super::reading::{PERSONAL, depends_on_reading};
 use super::serve::Session;
 use super::statement::{Named, Statement, Wipe, fresh_id, significant};
 use super::upstream::Flow;
@@ -53,8 +54,9 @@ impl Session {
             // The server says what is wrong with it.
             return self.plain_query(whole, Commits::Nothing);
         };
-        let hidden = self.functions.borrow().effects_of(text, self.std_strings);
+        let hidden = self.functions.borrow().effects_of(text, self.dialect);
         if hidden.is_empty()
+            && !self.dialect.is_wide()
             && let Some(verb) = sql::plain_verb(text)
         {
             if self.server.is_none() {
@@ -66,7 +68,7 @@ impl Session {
             }
             return self.plain_query(whole, outcome::commits_alone(verb));
         }
-        let mut summary = sql::summarize(text, self.std_strings);
+        let mut summary = sql::summarize(text, self.dialect);
         summary.effects |= hidden;
         if summary.effects.is_empty() {
             self.plain_query(whole, outcome::commits(text, &summary))
@@ -268,7 +270,8 @@ impl Session {
             _ => false,
         };
         let initial = self.initial.settings().iter().filter(|(name, _)| wanted(name));
-        let follows = crate::pool::state::set_all(initial)?;
+        let encoding = self.defaults.under(self.initial.settings()).encoding;
+        let follows = crate::pool::state::set_all(initial, &encoding)?;
         Some([&text[one.range.clone()], b";", &follows].concat())
     }
 
@@ -276,6 +279,9 @@ impl Session {
     fn plain_set(&mut self, name: &[u8], value: Option<&[u8]>) -> Note {
         // The one identity needs asking; the other's value may be half of what is in force (`ISO` of `ISO, DMY`).
         if name == b"session_authorization" || name.eq_ignore_ascii_case(b"datestyle") {
+            return Note::None;
+        }
+        if self.changes_reading(name, value) {
             return Note::None;
         }
         if value.is_none() && self.initial.settings().contains_key(name) {
@@ -312,9 +318,8 @@ impl Session {
                 _ => continue,
             };
             let id = match &one.detail {
-                Detail::Prepare { .. } => {
-                    self.prepare_by_sql(name, &text[one.range.clone()], one.range.start, range)
-                }
+                Detail::Prepare { .. } => self.prepare_by_sql(name, text, one, range),
+                Detail::Execute { .. } => self.run_named(name),
                 _ => self.bring(name),
             };
             let Some(id) = id else { continue };
@@ -331,7 +336,7 @@ impl Session {
         &mut self,
         name: &[u8],
         text: &[u8],
-        start: usize,
+        one: &sql::Statement,
         range: &std::ops::Range<usize>,
     ) -> Option<u64> {
         if self.names.contains_key(significant(name)) {
@@ -339,12 +344,15 @@ impl Session {
             return self.bring(name);
         }
         let id = fresh_id();
-        let mut sql = text[..range.start - start].to_vec();
+        let mut sql = text[one.range.start..range.start].to_vec();
         sql.extend_from_slice(quoted_name(id).as_bytes());
-        sql.extend_from_slice(&text[range.end - start..]);
+        sql.extend_from_slice(&text[range.end..one.range.end]);
+        let reading = depends_on_reading(&sql).then(|| self.reading.clone());
         let prepared = Rc::new(Prepared { id, form: Form::Sql(sql.into()) });
         let commits = Commits::AtItsEnd;
-        let statement = Statement { prepared, effects: Effects::EMPTY, commits, wipe: None, uses: None };
+        // The command itself is not what EXECUTE does.
+        let effects = one.effects.without(PERSONAL);
+        let statement = Statement { prepared, effects, commits, wipe: None, uses: None, reading };
         self.names.insert(significant(name).into(), Named { statement: Rc::new(statement), when: id });
         if let Some(server) = &mut self.server {
             server.prepared.insert(id, id);
@@ -354,9 +362,27 @@ impl Session {
 
     /// Makes sure that the session's server has the statement that the session calls `name`.
     fn bring(&mut self, name: &[u8]) -> Option<u64> {
-        let named = self.names.get(significant(name))?.clone();
+        let named = self.named(name)?;
         self.bring_statement(&named.statement.prepared, named.when);
         Some(named.statement.prepared.id)
+    }
+
+    /// The statement that the session calls `name` is run by a command: it does what its text says.
+    fn run_named(&mut self, name: &[u8]) -> Option<u64> {
+        if let Some(named) = self.named(name) {
+            self.note_use(&named.statement);
+        }
+        self.bring(name)
+    }
+
+    /// A statement that was prepared before is run by a command.
+    pub(super) fn note_use(&mut self, used: &Statement) {
+        let (Form::Parse(text) | Form::Sql(text)) = &used.prepared.form;
+        let hidden = self.functions.borrow().effects_of(text, self.dialect);
+        let effects = used.effects.union(hidden);
+        if !effects.is_empty() {
+            self.note_effects(text, effects);
+        }
     }
 }
 

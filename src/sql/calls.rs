@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::dialect::Dialect;
 use super::keywords::is_function_name;
 use super::lexer::{Kind, Lexer, Token};
-use super::text::{folded, unquoted};
+use super::text::unquoted;
 
 /// A function called by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Calls<'_> {
 
     fn name(&self, token: Token) -> Option<Vec<u8>> {
         match token.kind {
-            Kind::Ident => Some(folded(token.text(self.at.sql()), self.at.dialect())),
+            Kind::Ident => Some(self.at.dialect().folded(token.text(self.at.sql()))),
             Kind::QuotedIdent => unquoted(token.text(self.at.sql())),
             _ => None,
         }

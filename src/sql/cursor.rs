@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::dialect::Dialect;
 use super::keywords::is_col_id;
 use super::lexer::{Kind, Lexer, Token};
-use super::text::{folded, unquoted};
+use super::text::unquoted;
 use super::words::is_word;
 
 /// A lexer that can look one token ahead.
@@ -119,9 +119,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn name(&mut self) -> Option<(Vec<u8>, Range<usize>)> {
         let token = self.ahead?;
         let name = match token.kind {
-            Kind::Ident => {
-                Some(folded(token.text(self.sql()), self.dialect())).filter(|name| is_col_id(name))
-            }
+            Kind::Ident => Some(self.dialect().folded(token.text(self.sql()))).filter(|name| is_col_id(name)),
             Kind::QuotedIdent => unquoted(token.text(self.sql())),
             _ => None,
         }?;

@@ -3,7 +3,7 @@
 //! PostgreSQL converts a text to the encoding of its database, then scans it. In the encodings that exist only on the client side
 //! the last bytes of a character may look like a letter or a backslash, and are neither: to a scanner all bytes of a character
 //! of several bytes are those of a letter. All other encodings have no byte below 0x80 in such a character, so that nothing
-//! needs to be known of them. Lengths of characters as in PostgreSQL's `src/common/wchar.c`, names as in `src/common/encnames.c`.
+//! needs to be known of them. Lengths of characters as in PostgreSQL's `src/common/wchar.c`.
 
 /// How a server reads texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,16 +33,13 @@ enum Chars {
 const DECEIVING: [[u8; 2]; 2] = [[0x81, 0x5f], [0x81, 0xb0]];
 
 impl Dialect {
-    /// The dialect of a server with this `standard_conforming_strings` and this `client_encoding`, in any spelling.
+    /// The dialect of a server with this `standard_conforming_strings` and this `client_encoding`: its own name, no alias of it, in
+    /// lower case, letters and digits only.
     pub fn new(std_strings: bool, client_encoding: &[u8]) -> Dialect {
-        let letters = client_encoding.iter().filter(|byte| byte.is_ascii_alphanumeric());
-        let name: Vec<u8> = letters.map(u8::to_ascii_lowercase).collect();
-        let chars = match name.as_slice() {
-            b"sjis" | b"shiftjis" | b"mskanji" | b"win932" | b"windows932" => Chars::ShiftJis,
+        let chars = match client_encoding {
+            b"sjis" => Chars::ShiftJis,
             b"shiftjis2004" => Chars::ShiftJis2004,
-            b"big5" | b"win950" | b"windows950" => Chars::Two,
-            b"gbk" | b"win936" | b"windows936" => Chars::Two,
-            b"uhc" | b"win949" | b"windows949" => Chars::Two,
+            b"big5" | b"gbk" | b"uhc" => Chars::Two,
             b"gb18030" => Chars::Gb18030,
             b"johab" => Chars::Johab,
             _ => Chars::Plain,
@@ -59,6 +56,28 @@ impl Dialect {
     #[inline]
     pub fn is_wide(self) -> bool {
         self.chars != Chars::Plain
+    }
+
+    /// An unquoted identifier as PostgreSQL folds it: letters of ASCII in lower case.
+    pub fn folded(self, text: &[u8]) -> Vec<u8> {
+        let mut name = text.to_ascii_lowercase();
+        if self.is_wide() {
+            self.unfold_chars(&mut name, text);
+        }
+        name
+    }
+
+    /// Gives the bytes of longer characters back, which are no letters with a case.
+    #[cold]
+    fn unfold_chars(self, name: &mut [u8], text: &[u8]) {
+        let mut at = 0;
+        while at < text.len() {
+            let end = at + self.char_len(&text[at..]);
+            if text[at] >= 0x80 {
+                name[at..end].copy_from_slice(&text[at..end]);
+            }
+            at = end;
+        }
     }
 
     pub(super) fn with_std_strings(self, std_strings: bool) -> Dialect {

@@ -4,28 +4,6 @@ use super::dialect::Dialect;
 use super::keywords::needs_quotes;
 use super::lexer::{Kind, Token};
 
-/// An unquoted identifier as PostgreSQL folds it.
-pub(super) fn folded(text: &[u8], dialect: Dialect) -> Vec<u8> {
-    let mut name = text.to_ascii_lowercase();
-    if dialect.is_wide() {
-        unfold_chars(&mut name, text, dialect);
-    }
-    name
-}
-
-/// Gives the bytes of longer characters back, which are no letters with a case.
-#[cold]
-fn unfold_chars(name: &mut [u8], text: &[u8], dialect: Dialect) {
-    let mut at = 0;
-    while at < text.len() {
-        let end = at + dialect.char_len(&text[at..]);
-        if text[at] >= 0x80 {
-            name[at..end].copy_from_slice(&text[at..end]);
-        }
-        at = end;
-    }
-}
-
 /// A quoted identifier without its quotes; `None` for the empty one, which PostgreSQL refuses.
 pub(super) fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
     let inner = &text[1..text.len() - 1];

@@ -170,11 +170,14 @@ fn defaults_that_change_while_sessions_are_there() {
         ));
         for _ in 0..2 {
             simple(&mut client, TWO_READINGS);
-            check_role(pool, &mut client, "the server is new");
+            assert_eq!(client.value("select current_setting('role')"), "none", "it keeps what it was told");
+            client.run("reset all");
         }
-        simple(&mut pool.client(), b"select 1");
-        let told = pool.client().parameters.get("standard_conforming_strings").cloned();
-        assert_eq!(told.as_deref(), Some("off"), "what a new session is told");
+        let mut new = pool.client();
+        let told = new.parameters.get("standard_conforming_strings").map(String::as_str);
+        assert_eq!(told, Some("off"), "what a new session is told");
+        simple(&mut new, TWO_READINGS);
+        check_role(pool, &mut new, "a new session");
     });
 }
 
@@ -186,25 +189,27 @@ fn defaults_that_change_under_servers() {
     }
     let cluster = Cluster::start("", &[]);
     with_pool_at(&cluster, 1, "", |pool| {
-        let (mut idle, mut busy) = (pool.client(), pool.client());
         let mut superuser = cluster.superuser("postgres");
         let reload = |superuser: &mut Client, value: &str| {
             superuser.run(&format!("alter system set standard_conforming_strings = {value}"));
             superuser.run("select pg_reload_conf()");
             wait_for(|| superuser.value("show standard_conforming_strings") == value);
         };
-        idle.run("select 1");
-        reload(&mut superuser, "off");
-        simple(&mut idle, TWO_READINGS);
-        check_role(pool, &mut idle, "an idle server");
-        reload(&mut superuser, "on");
+        let mut busy = pool.client();
         busy.run("begin");
-        wait_for(|| busy.value("show standard_conforming_strings") == "on");
+        assert_eq!(busy.value("show standard_conforming_strings"), "on");
         reload(&mut superuser, "off");
         wait_for(|| busy.value("show standard_conforming_strings") == "off");
         busy.run("commit");
         simple(&mut busy, TWO_READINGS);
         check_role(pool, &mut busy, "a server in use");
+        reload(&mut superuser, "on");
+        superuser.run("select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'app'");
+        let mut idle = pool.client();
+        idle.run("select 1");
+        reload(&mut superuser, "off");
+        simple(&mut idle, TWO_READINGS);
+        check_role(pool, &mut idle, "an idle server");
     });
 }
 
