@@ -86,8 +86,7 @@ pub fn difference(has: &Rc<State>, wants: &Rc<State>) -> Option<Difference> {
     if Rc::ptr_eq(has, wants) {
         return None;
     }
-    let encoding = wants.settings.get(&b"client_encoding"[..]).map(AsRef::as_ref);
-    let mut writer = Writer { encoding, ..Writer::default() };
+    let mut writer = Writer::new(Encoding::Wanted(&wants.settings));
     // Identity is given back first and taken last: the settings between are applied with the rights of the login.
     let identity = IDENTITY.iter().any(|name| has.settings.get(*name) != wants.settings.get(*name));
     if identity {
@@ -112,7 +111,7 @@ pub fn set_all<'a>(
     settings: impl Iterator<Item = (&'a Box<[u8]>, &'a Box<[u8]>)>,
     encoding: &[u8],
 ) -> Option<Vec<u8>> {
-    let mut writer = Writer { encoding: Some(encoding), ..Writer::default() };
+    let mut writer = Writer::new(Encoding::Known(encoding));
     settings.for_each(|(name, value)| writer.set(name, value));
     (!writer.sets.is_empty()).then_some(writer.sets)
 }
@@ -123,16 +122,34 @@ fn is_identity(name: &[u8]) -> bool {
     IDENTITY.contains(&name)
 }
 
-#[derive(Default)]
+/// The `client_encoding` of names and values.
+enum Encoding<'a> {
+    Known(&'a [u8]),
+    /// That of these settings; else the server's default, which is in force behind the resets.
+    Wanted(&'a Settings),
+}
+
+impl<'a> Encoding<'a> {
+    fn name(&self) -> Option<&'a [u8]> {
+        match self {
+            Encoding::Known(name) => Some(name),
+            Encoding::Wanted(settings) => settings.get(&b"client_encoding"[..]).map(AsRef::as_ref),
+        }
+    }
+}
+
 struct Writer<'a> {
-    /// The `client_encoding` of names and values; `None`: the server's default, which is in force behind the resets.
-    encoding: Option<&'a [u8]>,
+    encoding: Encoding<'a>,
     resets: Vec<u8>,
     sets: Vec<u8>,
     guarded: bool,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn new(encoding: Encoding<'a>) -> Writer<'a> {
+        Writer { encoding, resets: vec![], sets: vec![], guarded: false }
+    }
+
     fn reset(&mut self, name: &[u8]) {
         self.guarded |= !cannot_fail(name);
         self.resets.extend_from_slice(b"RESET ");
@@ -141,13 +158,21 @@ impl Writer<'_> {
     }
 
     fn set(&mut self, name: &[u8], value: &[u8]) {
-        self.guarded |= !cannot_fail(name) || !value.is_ascii();
+        self.guarded |= !cannot_fail(name);
         self.sets.extend_from_slice(if self.sets.is_empty() { b"SELECT " } else { b"," });
         self.sets.extend_from_slice(b"pg_catalog.set_config(");
-        quote_text(&mut self.sets, name, self.encoding);
+        self.text(name);
         self.sets.push(b',');
-        quote_text(&mut self.sets, value, self.encoding);
+        self.text(value);
         self.sets.extend_from_slice(b",false)");
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        if text.is_ascii() {
+            return quote_literal(&mut self.sets, text);
+        }
+        self.guarded = true;
+        quote_text(&mut self.sets, text, self.encoding.name());
     }
 
     fn finish(mut self) -> Difference {

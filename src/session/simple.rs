@@ -282,6 +282,7 @@ impl Session {
             return Note::None;
         }
         if self.changes_reading(name, value) {
+            // What stands behind it in the pipeline is misread: asked for, as in transactions and the extended protocol.
             return Note::None;
         }
         if value.is_none() && self.initial.settings().contains_key(name) {

@@ -157,6 +157,19 @@ fn client_encoding_by_default() {
     });
 }
 
+/// What functions do is read in UTF-8, whatever the login's default is.
+#[test]
+fn functions_under_another_default() {
+    let setup = "create function f() returns int language sql as \
+        'select length(E''\u{30bd}''); select set_config($$role$$, $$staff$$, false); select 1 --'''; \
+        alter role app here set client_encoding = 'SJIS'";
+    with_pool(1, setup, |pool| {
+        let mut client = pool.client();
+        simple(&mut client, b"select f()");
+        check_role(pool, &mut client, "f");
+    });
+}
+
 #[test]
 fn defaults_that_change_while_sessions_are_there() {
     with_pool(1, "", |pool| {
