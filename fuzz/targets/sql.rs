@@ -174,9 +174,11 @@ fn check_masked(sql: &[u8], dialect: Dialect, tokens: &[Token], encoding: &[u8])
     assert_eq!(same, tokens, "{} in {}", sql.escape_ascii(), encoding.escape_ascii());
 }
 
-/// The text with other bytes in its characters; `None` if it is none that PostgreSQL takes, or one of which no reader can be sure.
+/// The text with another character of the same length, in bytes above 0x7f, for each that it has; `None` if PostgreSQL refuses
+/// it, or no reader can be sure of it.
 fn masked(sql: &[u8], encoding: &[u8]) -> Option<Vec<u8>> {
     let mut out = sql.to_vec();
+    let mut known: Vec<&[u8]> = vec![];
     let mut at = 0;
     while at < sql.len() {
         let second = sql.get(at + 1).copied();
@@ -192,8 +194,14 @@ fn masked(sql: &[u8], encoding: &[u8]) -> Option<Vec<u8>> {
         if deceives || character[1..].iter().any(|byte| *byte < b'0') {
             return None;
         }
-        if character[0] >= 0x80 {
-            out[at..at + length].fill(0xff);
+        if length > 1 {
+            let number = known.iter().position(|one| *one == character).unwrap_or(known.len());
+            known.extend((number == known.len()).then_some(character));
+            // Lengths have different first bytes, so that no two texts become one.
+            let lead =
+                [0x80, 0xe0, 0xf0][length - 2] + u8::try_from(number >> 7).ok().filter(|high| *high < 16)?;
+            out[at..at + length].fill(0x80);
+            (out[at], out[at + 1]) = (lead, 0x80 | (number & 0x7f) as u8);
         }
         at += length;
     }

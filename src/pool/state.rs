@@ -249,7 +249,10 @@ pub fn quote_text(out: &mut Vec<u8>, text: &[u8], encoding: Option<&[u8]>) {
     }
     out.extend_from_slice(b"',E'hex'),");
     match encoding {
-        Some(encoding) => quote_literal(out, encoding),
+        // PostgreSQL passes over what is no letter.
+        Some(encoding) => {
+            quote_literal(out, &encoding.iter().copied().filter(u8::is_ascii).collect::<Vec<u8>>());
+        }
         None => out.extend_from_slice(b"pg_catalog.current_setting(E'client_encoding')"),
     }
     out.extend_from_slice(b"::pg_catalog.name)");
