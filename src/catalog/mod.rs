@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::sql::{Effects, called_functions, mentions_session_effects};
+use crate::sql::{Dialect, Effects, called_functions, mentions_session_effects};
 
 /// Gives `(name, source)` of every function that may have such effects; the filter is wider than the judgement.
 pub const FUNCTIONS: &str = "SELECT p.proname, p.prosrc FROM pg_catalog.pg_proc p \
@@ -54,12 +54,12 @@ impl SessionFunctions {
     }
 
     /// What the functions that `text` calls by name may do to the session. The worst of all with that name.
-    pub fn effects_of(&self, text: &[u8], std_strings: bool) -> Effects {
+    pub fn effects_of(&self, text: &[u8], dialect: impl Into<Dialect>) -> Effects {
         if self.is_empty() {
             return Effects::EMPTY;
         }
         let effects =
-            called_functions(text, std_strings).filter_map(|call| self.by_name.get(&call.name).copied());
+            called_functions(text, dialect).filter_map(|call| self.by_name.get(&call.name).copied());
         effects.fold(Effects::EMPTY, Effects::union)
     }
 }

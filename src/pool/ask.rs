@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Target;
 use super::connect::{self, Connected};
+use super::reading::Reading;
 use crate::wire::frame::{Frame, HEADER, back};
 use crate::wire::{Fault, emit};
 
@@ -20,11 +21,21 @@ pub type Row = Vec<Option<String>>;
 pub async fn ask(target: &Arc<Target>, sql: &str) -> Result<Vec<Row>, Fault> {
     let asking = async {
         let mut connected = connect::connect(target).await?;
+        speak_utf8(&mut connected).await?;
         rows(&mut connected, sql).await
     };
     tokio::time::timeout(target.connect_timeout * 2, asking)
         .await
         .unwrap_or_else(|_| Err(Fault::error("08006", "the server did not answer in time")))
+}
+
+/// Whatever the login's default is, answers are read as UTF-8. From the two encodings left out there is no way to it.
+async fn speak_utf8(connected: &mut Connected) -> Result<(), Fault> {
+    let reading = Reading::of(&connected.params);
+    if !matches!(&*reading.encoding, b"utf8" | b"sqlascii" | b"muleinternal") {
+        rows(connected, "SET client_encoding = 'UTF8'").await?;
+    }
+    Ok(())
 }
 
 /// Asks on a connection that is already there.
@@ -72,9 +83,9 @@ fn columns(body: &[u8]) -> Row {
     row
 }
 
-/// `text` as an SQL literal, whatever `standard_conforming_strings` is.
+/// `text` as an SQL expression, whatever `standard_conforming_strings` and `client_encoding` are.
 pub fn literal(text: &str) -> String {
     let mut out = vec![];
-    super::state::quote_literal(&mut out, text.as_bytes());
+    super::state::quote_text(&mut out, text.as_bytes(), Some(b"utf8"));
     String::from_utf8_lossy(&out).into_owned()
 }

@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod listener;
 pub mod prepared;
 pub mod reach;
+pub mod reading;
 pub mod role;
 pub mod sequences;
 pub mod server;

@@ -127,7 +127,7 @@ impl Pool {
         self.states.base()
     }
 
-    /// What servers report of themselves after login, once one has logged in.
+    /// What the server that logged in last reported of itself, once one has.
     pub fn welcome(&self) -> Option<Rc<Params>> {
         self.inner.borrow().welcome.clone()
     }
@@ -286,7 +286,7 @@ impl Pool {
                 let mut inner = self.inner.borrow_mut();
                 (inner.failures, inner.failure) = (0, None);
                 inner.live += 1;
-                inner.welcome.get_or_insert_with(|| Rc::new(connected.params.clone()));
+                inner.welcome = Some(Rc::new(connected.params.clone()));
                 drop(inner);
                 let server = Server::new(connected, self.clone(), self.states.base(), shares);
                 self.give_back(Box::new(server));

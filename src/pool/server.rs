@@ -7,17 +7,18 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::budget::Share;
-use super::connect::Connected;
+use super::connect::{Connected, parameter};
 use super::encrypt::Connector;
 use super::exchange::{Exchanges, Expect, Kind};
 use super::prepared::OnServer;
 use super::queue::Pool;
 use super::reach::Address;
+use super::reading::Reading;
 use super::sequences::Memory;
 use super::state::State;
 use crate::config::settings::Host;
 use crate::wire::Socket;
-use crate::wire::frame::{Frame, TxStatus, back};
+use crate::wire::frame::{Frame, HEADER, TxStatus, back};
 
 /// A server: its socket, and what is known of the process at the other end.
 ///
@@ -30,6 +31,10 @@ pub struct Server {
     pub shared: Rc<Shared>,
     /// Settings in force.
     pub state: Rc<State>,
+    /// How it reads texts when nothing is set.
+    pub reading: Reading,
+    /// How it reads them by its last report.
+    pub told: Reading,
     /// Named statements that are prepared.
     pub prepared: OnServer,
     /// The unnamed statement, if it is one that we know; 0: none or unknown.
@@ -119,6 +124,7 @@ impl Server {
     pub(super) fn new(connected: Connected, pool: Rc<Pool>, state: Rc<State>, shares: [Share; 2]) -> Server {
         let now = Instant::now();
         let version = connected.major_version().unwrap_or(0);
+        let reading = Reading::of(&connected.params);
         let Connected { socket, host, address, tls, pid, secret, .. } = connected;
         Server {
             socket,
@@ -133,6 +139,8 @@ impl Server {
                 born: now,
             }),
             state,
+            told: reading.clone(),
+            reading,
             prepared: OnServer::new(pool.target().prepared_limit),
             unnamed: 0,
             sequences: Memory::default(),
@@ -224,7 +232,8 @@ impl Server {
         self.copy_in = true;
     }
 
-    /// Reads what an idle server said. Notices and parameter changes are no harm; anything else, or the end, is.
+    /// Reads what an idle server said. Notices and parameter changes are no harm, unless they change how it reads texts;
+    /// anything else, or the end, is.
     pub(super) fn hear_out(&mut self) -> bool {
         let mut buf = [0; 4096];
         let mut cx = Context::from_waker(Waker::noop());
@@ -234,8 +243,14 @@ impl Server {
             _ => return false,
         };
         while let Ok(Some(frame)) = Frame::peek(said) {
-            let harmless = matches!(frame.tag, back::NOTICE_RESPONSE | back::PARAMETER_STATUS);
-            if !harmless || frame.total > said.len() {
+            let Some(whole) = said.get(..frame.total) else { return false };
+            let harmless = match frame.tag {
+                back::NOTICE_RESPONSE => true,
+                back::PARAMETER_STATUS => parameter(&whole[HEADER..])
+                    .is_some_and(|(name, value)| !self.told.clone().hear(&name, &value)),
+                _ => false,
+            };
+            if !harmless {
                 return false;
             }
             said = &said[frame.total..];

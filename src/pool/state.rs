@@ -86,7 +86,7 @@ pub fn difference(has: &Rc<State>, wants: &Rc<State>) -> Option<Difference> {
     if Rc::ptr_eq(has, wants) {
         return None;
     }
-    let mut writer = Writer::default();
+    let mut writer = Writer::new(Encoding::Wanted(&wants.settings));
     // Identity is given back first and taken last: the settings between are applied with the rights of the login.
     let identity = IDENTITY.iter().any(|name| has.settings.get(*name) != wants.settings.get(*name));
     if identity {
@@ -106,9 +106,12 @@ pub fn difference(has: &Rc<State>, wants: &Rc<State>) -> Option<Difference> {
     Some(writer.finish())
 }
 
-/// The statement that sets all of these; `None` when there are none.
-pub fn set_all<'a>(settings: impl Iterator<Item = (&'a Box<[u8]>, &'a Box<[u8]>)>) -> Option<Vec<u8>> {
-    let mut writer = Writer::default();
+/// The statement that sets all of these, whose bytes are in `encoding`; `None` when there are none.
+pub fn set_all<'a>(
+    settings: impl Iterator<Item = (&'a Box<[u8]>, &'a Box<[u8]>)>,
+    encoding: &[u8],
+) -> Option<Vec<u8>> {
+    let mut writer = Writer::new(Encoding::Known(encoding));
     settings.for_each(|(name, value)| writer.set(name, value));
     (!writer.sets.is_empty()).then_some(writer.sets)
 }
@@ -119,14 +122,34 @@ fn is_identity(name: &[u8]) -> bool {
     IDENTITY.contains(&name)
 }
 
-#[derive(Default)]
-struct Writer {
+/// The `client_encoding` of names and values.
+enum Encoding<'a> {
+    Known(&'a [u8]),
+    /// That of these settings; else the server's default, which is in force behind the resets.
+    Wanted(&'a Settings),
+}
+
+impl<'a> Encoding<'a> {
+    fn name(&self) -> Option<&'a [u8]> {
+        match self {
+            Encoding::Known(name) => Some(name),
+            Encoding::Wanted(settings) => settings.get(&b"client_encoding"[..]).map(AsRef::as_ref),
+        }
+    }
+}
+
+struct Writer<'a> {
+    encoding: Encoding<'a>,
     resets: Vec<u8>,
     sets: Vec<u8>,
     guarded: bool,
 }
 
-impl Writer {
+impl<'a> Writer<'a> {
+    fn new(encoding: Encoding<'a>) -> Writer<'a> {
+        Writer { encoding, resets: vec![], sets: vec![], guarded: false }
+    }
+
     fn reset(&mut self, name: &[u8]) {
         self.guarded |= !cannot_fail(name);
         self.resets.extend_from_slice(b"RESET ");
@@ -138,10 +161,18 @@ impl Writer {
         self.guarded |= !cannot_fail(name);
         self.sets.extend_from_slice(if self.sets.is_empty() { b"SELECT " } else { b"," });
         self.sets.extend_from_slice(b"pg_catalog.set_config(");
-        quote_literal(&mut self.sets, name);
+        self.text(name);
         self.sets.push(b',');
-        quote_literal(&mut self.sets, value);
+        self.text(value);
         self.sets.extend_from_slice(b",false)");
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        if text.is_ascii() {
+            return quote_literal(&mut self.sets, text);
+        }
+        self.guarded = true;
+        quote_text(&mut self.sets, text, self.encoding.name());
     }
 
     fn finish(mut self) -> Difference {
@@ -205,7 +236,29 @@ pub fn quote_identifier(out: &mut Vec<u8>, name: &[u8]) {
     out.push(b'"');
 }
 
-/// Appends `value` as a string literal that means the same whatever `standard_conforming_strings` is.
+/// Appends an expression for `text`, whose bytes are in `encoding` (`None`: in that of the server's client at the time). Beyond
+/// ASCII they are written as numbers: the server may read the statement in another encoding, in which they would be other
+/// characters, or not end where they seem to.
+pub fn quote_text(out: &mut Vec<u8>, text: &[u8], encoding: Option<&[u8]>) {
+    if text.is_ascii() {
+        return quote_literal(out, text);
+    }
+    out.extend_from_slice(b"pg_catalog.convert_from(pg_catalog.decode(E'");
+    for byte in text {
+        out.extend_from_slice(format!("{byte:02x}").as_bytes());
+    }
+    out.extend_from_slice(b"',E'hex'),");
+    match encoding {
+        // PostgreSQL passes over what is no letter.
+        Some(encoding) => {
+            quote_literal(out, &encoding.iter().copied().filter(u8::is_ascii).collect::<Vec<u8>>());
+        }
+        None => out.extend_from_slice(b"pg_catalog.current_setting(E'client_encoding')"),
+    }
+    out.extend_from_slice(b"::pg_catalog.name)");
+}
+
+/// Appends `value`, which is in ASCII, as a string literal that means the same whatever `standard_conforming_strings` is.
 pub fn quote_literal(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(b"E'");
     for byte in value {
@@ -256,6 +309,21 @@ mod tests {
             r#"RESET "jit";SELECT pg_catalog.set_config(E'app.x',E'a''\\b',false),pg_catalog.set_config(E'work_mem',E'1MB',false)"#,
             true,
         );
+    }
+
+    #[test]
+    fn beyond_ascii_bytes_are_numbers_in_their_own_encoding() {
+        check(
+            &[("client_encoding", "LATIN1")],
+            &[("app.x", "\u{e9}")],
+            r#"RESET "client_encoding";SELECT pg_catalog.set_config(E'app.x',pg_catalog.convert_from(pg_catalog.decode(E'c3a9',E'hex'),pg_catalog.current_setting(E'client_encoding')::pg_catalog.name),false)"#,
+            true,
+        );
+        let mut sql = vec![];
+        quote_text(&mut sql, b"\x83\\'", Some(b"SJIS"));
+        let expected =
+            "pg_catalog.convert_from(pg_catalog.decode(E'835c27',E'hex'),E'SJIS'::pg_catalog.name)";
+        assert_eq!(String::from_utf8_lossy(&sql), expected);
     }
 
     #[test]

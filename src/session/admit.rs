@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::reading;
 use super::replication::{self, Replication};
 use super::serve::{Handle, Session};
 use super::statement::fresh_id;
@@ -12,6 +13,7 @@ use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
 use crate::pool::budget::Share;
 use crate::pool::connect::parameter;
+use crate::pool::reading::Reading;
 use crate::pool::state::{self, Settings, State};
 use crate::pool::{Pool, Server, Target};
 use crate::runtime::Worker;
@@ -65,14 +67,15 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
     let pool = worker.pool(target.clone());
     let greeted = greet(&worker, &pool, &target, settings).await;
     let functions = worker.functions(&target).await;
-    let (initial, params) = match greeted {
+    let (initial, params, defaults) = match greeted {
         Ok(greeted) => greeted,
         Err(fault) => return refuse(client, pending, pool.stats(), fault).await,
     };
     let handle = worker.register(|pid| new_handle(pid, minor, &target, &params, peer));
     pool.stats().client_logins.add(1);
     let out = greeting(pending, &handle, &params);
-    let mut session = session(worker.clone(), handle.clone(), client, pool, mode, initial, functions, out);
+    let mut session =
+        session(worker.clone(), handle.clone(), client, pool, mode, (initial, defaults), functions, out);
     session.input = input;
     tokio::task::spawn_local(async move {
         session.run().await;
@@ -130,7 +133,7 @@ fn session(
     client: Socket,
     pool: Rc<Pool>,
     mode: PoolMode,
-    initial: Rc<State>,
+    (initial, defaults): (Rc<State>, Reading),
     functions: Rc<RefCell<SessionFunctions>>,
     out: Vec<u8>,
 ) -> Session {
@@ -152,7 +155,9 @@ fn session(
         functions,
         listening: false,
         listens: None,
-        std_strings: true,
+        dialect: reading::dialect(&defaults),
+        reading: Rc::new(defaults.clone()),
+        defaults,
         names: HashMap::default(),
         unnamed: None,
         closed: vec![],
@@ -191,11 +196,16 @@ async fn greet(
     pool: &Rc<Pool>,
     target: &Target,
     asked: Vec<(Vec<u8>, Vec<u8>)>,
-) -> Result<(Rc<State>, Params), Fault> {
+) -> Result<(Rc<State>, Params, Reading), Fault> {
     let mut params = welcome(pool).await?;
+    let defaults = Reading::of(&params);
     let mut settings = Settings::new();
     let mut plain = true;
-    for (name, value) in asked {
+    for (name, mut value) in asked {
+        if name == b"client_encoding" {
+            // PostgreSQL passes over what is no letter. The name is written into texts in any encoding.
+            value.retain(u8::is_ascii);
+        }
         let reported = |(key, known): &(Vec<u8>, Vec<u8>)| key.eq_ignore_ascii_case(&name) && *known == value;
         if params.iter().any(reported) {
             continue;
@@ -224,7 +234,7 @@ async fn greet(
         };
         changed.iter().for_each(|(name, value)| set(&mut params, name, value));
     }
-    Ok((state, params))
+    Ok((state, params, defaults))
 }
 
 fn is_plain_application_name(name: &[u8], value: &[u8]) -> bool {
@@ -292,6 +302,9 @@ async fn apply(pool: &Rc<Pool>, state: &Rc<State>) -> Result<Params, Fault> {
         return Err(failure);
     }
     server.state = state.clone();
+    for (name, value) in &params {
+        server.told.hear(name, value);
+    }
     pool.give_back(server);
     Ok(params)
 }

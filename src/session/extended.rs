@@ -3,12 +3,14 @@
 use std::rc::Rc;
 
 use super::outcome;
+use super::reading::{PERSONAL, depends_on_reading};
 use super::serve::Session;
 use super::statement::{Named, Statement, Wipe, fresh_id, significant};
 use super::upstream::{Flow, body};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
 use crate::pool::prepared::{Form, Prepared, server_name};
+use crate::pool::reading::Reading;
 use crate::sql::{self, Detail, Effects};
 use crate::wire::frame::{self, Frame, HEADER, back, front};
 use crate::wire::{Fault, emit};
@@ -33,9 +35,7 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
-        let Some((name, tail)) =
-            frame::cstr(body(whole)).filter(|(_, tail)| memchr::memchr(0, tail).is_some())
-        else {
+        let Some((name, tail)) = frame::cstr(body(whole)).filter(|(_, tail)| is_text_and_types(tail)) else {
             return self.malformed(frame, bytes, Kind::Parse);
         };
         let statement = self.intern(tail);
@@ -64,19 +64,23 @@ impl Session {
     }
 
     /// The one object for this text, with names of prepared statements in it replaced by the server's.
-    fn intern(&mut self, tail: &[u8]) -> Rc<Statement> {
-        let key = self.statement_key(tail);
+    pub(super) fn intern(&mut self, tail: &[u8]) -> Rc<Statement> {
+        let (text, types) = frame::cstr(tail).unwrap_or((tail, b""));
+        if self.is_reading_uncertain() && depends_on_reading(text) {
+            return self.unshared(text, tail);
+        }
+        let key = self.statement_key(text, tail);
         let key = key.as_deref().unwrap_or(tail);
         if let Some(statement) = self.worker.statements().get(key) {
             return statement;
         }
-        let (text, types) = frame::cstr(tail).unwrap_or((tail, b""));
-        let summary = sql::summarize(text, self.std_strings);
-        let personal = Effects::PREPARE.union(Effects::EXECUTE).union(Effects::DEALLOCATE);
+        let summary = sql::summarize(text, self.dialect);
         let wipe = Wipe::of(&summary);
         let commits = outcome::commits(text, &summary);
-        if !summary.effects.intersects(personal) || wipe.is_some() {
-            return self.worker.statements().insert(key, tail, (summary.effects, commits), wipe, None);
+        let reading = depends_on_reading(text).then(|| self.reading.clone());
+        if !summary.effects.intersects(PERSONAL) || wipe.is_some() {
+            let statement = Statement::parsed(tail, (summary.effects, commits), wipe, None, reading);
+            return self.worker.statements().insert(key, statement);
         }
         let uses = match summary.statements.as_slice() {
             [one] => match &one.detail {
@@ -97,21 +101,49 @@ impl Session {
         let mut rewritten = self.rewrite(text, &summary).unwrap_or_else(|| text.to_vec());
         rewritten.push(0);
         rewritten.extend_from_slice(types);
-        let prepared =
-            Rc::new(Prepared { id: super::statement::fresh_id(), form: Form::Parse(rewritten.into()) });
-        Rc::new(Statement {
-            prepared,
-            effects: summary.effects,
-            commits,
-            wipe,
-            uses: uses.map(|(used, _)| used),
-        })
+        let uses = uses.map(|(used, _)| used);
+        Statement::parsed(&rewritten, (summary.effects, commits), wipe, uses, reading)
     }
 
-    /// The same text under another search path may mean other tables, and is another statement then.
-    fn statement_key(&self, tail: &[u8]) -> Option<Vec<u8>> {
-        let path = self.state.settings().get(&b"search_path"[..])?;
-        Some([tail, &[0xff], path].concat())
+    /// A statement of which it is not known how the server reads it: it may do anything, and nobody else gets it.
+    fn unshared(&mut self, text: &[u8], tail: &[u8]) -> Rc<Statement> {
+        let summary = sql::summarize(text, self.dialect);
+        let effects = summary.effects.without(PERSONAL) | Effects::OPAQUE;
+        let commits = outcome::commits(text, &summary);
+        let unknown = Reading { encoding: b"?"[..].into(), ..Reading::default() };
+        Statement::parsed(tail, (effects, commits), None, None, Some(Rc::new(unknown)))
+    }
+
+    /// The same text under another search path may mean other tables, and is another statement then; the same bytes may be
+    /// another text.
+    fn statement_key(&self, text: &[u8], tail: &[u8]) -> Option<Vec<u8>> {
+        let path = self.state.settings().get(&b"search_path"[..]);
+        let read_otherwise = !self.reading.is_ordinary() && depends_on_reading(text);
+        if path.is_none() && !read_otherwise {
+            return None;
+        }
+        let mut key = tail.to_vec();
+        if read_otherwise {
+            key.extend_from_slice(&[0xfe, u8::from(self.reading.std_strings)]);
+            key.extend_from_slice(&self.reading.encoding);
+        }
+        if let Some(path) = path {
+            key.push(0xff);
+            key.extend_from_slice(path);
+        }
+        Some(key)
+    }
+
+    /// The session's statement of this name, as its text is read now.
+    pub(super) fn named(&mut self, name: &[u8]) -> Option<Named> {
+        let named = self.names.get(significant(name))?.clone();
+        let statement = self.as_read_now(&named.statement);
+        if Rc::ptr_eq(&statement, &named.statement) {
+            return Some(named);
+        }
+        let named = Named { statement, when: fresh_id() };
+        self.names.insert(significant(name).into(), named.clone());
+        Some(named)
     }
 
     fn parse_unnamed(&mut self, statement: Rc<Statement>) {
@@ -162,7 +194,12 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
-        let named = self.names.get(significant(name)).filter(|_| !name.is_empty()).cloned();
+        let named = if name.is_empty() { None } else { self.named(name) };
+        if name.is_empty()
+            && let Some(unnamed) = self.unnamed.clone()
+        {
+            self.unnamed = Some(self.as_read_now(&unnamed));
+        }
         let meant = match &named {
             _ if name.is_empty() => self.unnamed.clone(),
             named => named.as_ref().map(|named| named.statement.clone()),
@@ -206,7 +243,7 @@ impl Session {
 
     fn bind_effects(&mut self, statement: &Rc<Statement>) {
         let (Form::Parse(text) | Form::Sql(text)) = &statement.prepared.form;
-        let hidden = self.functions.borrow().effects_of(text, self.std_strings);
+        let hidden = self.functions.borrow().effects_of(text, self.dialect);
         let effects = statement.effects.union(hidden);
         if effects.is_empty() {
             return;
@@ -214,7 +251,13 @@ impl Session {
         self.note_effects(text, effects);
         if let Some(used) = &statement.uses {
             let used = used.clone();
+            let read_otherwise = !Rc::ptr_eq(&self.as_read_now(&used), &used);
             self.bring_statement(&used.prepared, 0);
+            self.note_use(&used);
+            if let Some(server) = &mut self.server {
+                // Others must not find it prepared like this.
+                server.spoiled |= read_otherwise;
+            }
         }
         self.bound = statement.wipe.is_some().then(|| statement.clone());
     }
@@ -281,7 +324,7 @@ impl Session {
             self.bring_unnamed();
             return self.send(whole, Kind::DescribeStatement);
         }
-        let Some(named) = self.names.get(significant(name)).cloned() else {
+        let Some(named) = self.named(name) else {
             return self.send(whole, Kind::DescribeStatement);
         };
         let prepared = &named.statement.prepared;
@@ -403,7 +446,14 @@ fn failing(fault: &Fault) -> Rc<Statement> {
     let form = Form::Parse(b"DEALLOCATE _pgweir_none\0\0\0"[..].into());
     let prepared = Rc::new(Prepared { id: fresh_id(), form });
     let wipe = Some(Wipe::Refused(fault.frame().into()));
-    Rc::new(Statement { prepared, effects: Effects::DEALLOCATE, commits: Commits::Nothing, wipe, uses: None })
+    let (effects, commits) = (Effects::DEALLOCATE, Commits::Nothing);
+    Rc::new(Statement { prepared, effects, commits, wipe, uses: None, reading: None })
+}
+
+/// Whether a Parse is well formed behind its name. What is shared with others must be.
+fn is_text_and_types(tail: &[u8]) -> bool {
+    let types = frame::cstr(tail).and_then(|(_, types)| types.split_first_chunk::<2>());
+    types.is_some_and(|(count, types)| types.len() == 4 * usize::from(u16::from_be_bytes(*count)))
 }
 
 /// Closes the server's copy, if it has one.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::serve::{End, Handle, Session};
 use crate::config::settings::PoolMode;
+use crate::pool::connect::parameter;
 use crate::pool::reach;
 use crate::pool::server::Shared;
 use crate::pool::{Pool, Server};
@@ -74,7 +75,9 @@ async fn clean(mut server: Box<Server>, dirty: bool) {
         server.sequences.clear();
         server.state = server.pool().base_state();
     }
-    server.pool().clone().give_back(server);
+    if server.told == server.reading.under(server.state.settings()) {
+        server.pool().clone().give_back(server);
+    }
 }
 
 /// Drops messages up to ReadyForQuery; `None` on an error other than a warning, or at the end of the stream.
@@ -88,6 +91,9 @@ async fn until_ready(server: &mut Server) -> Option<TxStatus> {
         }
         let mut body = vec![0; frame.total - HEADER];
         server.socket.read_exact(&mut body).await.ok()?;
+        if let (back::PARAMETER_STATUS, Some((name, value))) = (head[0], parameter(&body)) {
+            server.told.hear(&name, &value);
+        }
         match frame.tag {
             back::READY_FOR_QUERY => return body.first().map(|byte| TxStatus::from_byte(*byte)),
             back::ERROR_RESPONSE => return None,

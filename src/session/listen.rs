@@ -254,7 +254,7 @@ impl Session {
     fn announce(&mut self, text: &[u8]) -> bool {
         let (text, _) = frame::cstr(text).unwrap_or((text, b""));
         let mut named = Channels::new();
-        for one in sql::summarize(text, self.std_strings).statements {
+        for one in sql::summarize(text, self.dialect).statements {
             if let Detail::Listen { channel } = one.detail {
                 named.push(significant(&channel).into());
             }

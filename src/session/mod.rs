@@ -15,6 +15,7 @@ pub mod entry;
 pub mod leave;
 pub mod login;
 pub mod probe;
+mod reading;
 pub mod relay;
 pub mod replication;
 pub mod serve;

@@ -143,6 +143,7 @@ impl Session {
         self.unnamed = unsent.unnamed;
         self.pins.truncate(unsent.pins);
         self.after = unsent.after;
+        self.set_state(self.state.clone());
         self.listening = unsent.listening;
         self.bound = None;
         (self.batch_open, self.batch) = (false, Default::default());

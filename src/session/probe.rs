@@ -9,7 +9,7 @@ use super::serve::Session;
 use super::simple::{PROBED, UNPINNING};
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::listener::Channels;
-use crate::pool::state::{Settings, quote_literal};
+use crate::pool::state::{Settings, quote_text};
 use crate::sql::Effects;
 use crate::wire::emit;
 use crate::wire::frame::HEADER;
@@ -48,20 +48,21 @@ impl Session {
         let mut sql = PROBE.to_vec();
         // The login's user is the server's own business: only a change of it is asked for.
         sql.extend_from_slice(b" UNION ALL SELECT 'session_authorization', session_user WHERE session_user OPERATOR(pg_catalog.<>) ");
-        quote_literal(&mut sql, server.pool().target().server_user.as_bytes());
+        quote_text(&mut sql, server.pool().target().server_user.as_bytes(), Some(b"utf8"));
         if let Some(marker) = marker {
             let asked = " UNION ALL SELECT '#marker', '' WHERE pg_catalog.current_setting('_pgweir.channels', true) OPERATOR(pg_catalog.=) ";
             sql.extend_from_slice(asked.as_bytes());
-            quote_literal(&mut sql, marker.to_string().as_bytes());
+            sql.extend_from_slice(format!("'{marker}'").as_bytes());
         }
+        let encoding = self.defaults.under(self.state.settings()).encoding;
         let custom = self.state.settings().keys().filter(|name| name.contains(&b'.'));
         for name in custom.chain(&self.touched) {
             sql.extend_from_slice(b" UNION SELECT ");
-            quote_literal(&mut sql, name);
+            quote_text(&mut sql, name, Some(&encoding));
             sql.extend_from_slice(b", pg_catalog.current_setting(");
-            quote_literal(&mut sql, name);
+            quote_text(&mut sql, name, Some(&encoding));
             sql.extend_from_slice(b", true) WHERE pg_catalog.current_setting(");
-            quote_literal(&mut sql, name);
+            quote_text(&mut sql, name, Some(&encoding));
             sql.extend_from_slice(b", true) OPERATOR(pg_catalog.<>) ''");
         }
         server.captured.clear();
@@ -97,10 +98,11 @@ impl Session {
                 b"#hold" => self.pins.push("cursor with hold"),
                 b"#listen" => heard.push(value.into()),
                 b"#marker" => marked = true,
-                name => drop(settings.insert(name.to_ascii_lowercase().into(), value.into())),
+                name => drop(settings.insert(self.dialect.folded(name).into(), value.into())),
             }
         }
         server.state = self.worker.states.intern(settings.clone());
+        self.learn_defaults();
         self.listening = self.listened(heard, marked);
         if self.listening {
             self.pins.push("listen");
@@ -129,6 +131,10 @@ impl Session {
     }
 
     fn touch(&mut self, name: &[u8]) {
+        if self.dialect.is_wide() && !name.is_ascii() {
+            // It may have been cut within a character.
+            return;
+        }
         let name = name.to_ascii_lowercase();
         let two = name
             .split(|byte| *byte == b'.')

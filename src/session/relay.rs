@@ -151,6 +151,9 @@ impl Session {
 
     /// Takes note of a message and says what becomes of it.
     fn answer(&mut self, tag: u8, whole: &[u8]) -> Verdict {
+        if tag == back::PARAMETER_STATUS {
+            self.hear_setting(whole);
+        }
         let Some(server) = &mut self.server else { return Verdict::Forward };
         let Some(front) = server.expects.front() else { return self.unasked(tag, whole) };
         let (kind, ours) = (front.kind, front.ours);
@@ -259,6 +262,7 @@ impl Session {
             Note::Settling(state) | Note::Restoring(state) => {
                 server.state = state;
                 self.settling = false;
+                self.believe_server();
             }
             Note::Set(name, value) => {
                 let state = self.worker.states.intern(self.state.with(&name, value.as_deref()));

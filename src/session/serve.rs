@@ -13,11 +13,12 @@ use super::statement::{Named, Statement};
 use crate::catalog::SessionFunctions;
 use crate::config::settings::PoolMode;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
+use crate::pool::reading::Reading;
 use crate::pool::server::{Clock, Shared};
 use crate::pool::state::{self, State};
 use crate::pool::{Pool, Server, Ticket};
 use crate::runtime::Worker;
-use crate::sql::Effects;
+use crate::sql::{Dialect, Effects};
 use crate::wire::frame::TxStatus;
 use crate::wire::{Fault, Severity, Socket, emit};
 
@@ -124,7 +125,12 @@ pub struct Session {
     pub(super) listening: bool,
     /// What it hears by the worker's listener.
     pub(super) listens: Option<Box<Listens>>,
-    pub(super) std_strings: bool,
+    /// How servers read texts when nothing is set, as the client was told.
+    pub(super) defaults: Reading,
+    /// How the session's texts are read now.
+    pub(super) reading: Rc<Reading>,
+    /// The same, as it matters to the reader of a text.
+    pub(super) dialect: Dialect,
     pub(super) names: HashMap<Box<[u8]>, Named, foldhash::fast::RandomState>,
     pub(super) unnamed: Option<Rc<Statement>>,
     /// Names closed in this batch, oldest first: they are back when the batch fails before their Close.
@@ -275,6 +281,7 @@ impl Session {
         let server = self.server.insert(server);
         server.clock = Clock { lent: server.clock.lent, ..Clock::default() };
         self.enter_server();
+        self.keep_reading();
         self.settle(Note::Settling);
         let Some(server) = &mut self.server else { return };
         if let Some(begin) = self.held_begin.take() {
@@ -456,13 +463,6 @@ impl Session {
             Some(server) => server.tx,
             None => TxStatus::Idle,
         }
-    }
-
-    /// Changes the session's settings as known here.
-    pub(super) fn set_state(&mut self, state: Rc<State>) {
-        self.std_strings =
-            state.settings().get(&b"standard_conforming_strings"[..]).is_none_or(|value| &**value != b"off");
-        self.state = state;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::outcome;
+use super::reading::{PERSONAL, depends_on_reading};
 use super::serve::Session;
 use super::statement::{Named, Statement, Wipe, fresh_id, significant};
 use super::upstream::Flow;
@@ -53,8 +54,9 @@ impl Session {
             // The server says what is wrong with it.
             return self.plain_query(whole, Commits::Nothing);
         };
-        let hidden = self.functions.borrow().effects_of(text, self.std_strings);
+        let hidden = self.functions.borrow().effects_of(text, self.dialect);
         if hidden.is_empty()
+            && !self.dialect.is_wide()
             && let Some(verb) = sql::plain_verb(text)
         {
             if self.server.is_none() {
@@ -66,7 +68,7 @@ impl Session {
             }
             return self.plain_query(whole, outcome::commits_alone(verb));
         }
-        let mut summary = sql::summarize(text, self.std_strings);
+        let mut summary = sql::summarize(text, self.dialect);
         summary.effects |= hidden;
         if summary.effects.is_empty() {
             self.plain_query(whole, outcome::commits(text, &summary))
@@ -132,8 +134,8 @@ impl Session {
     /// if they were two texts. The rest is taken when the first part has gone well.
     fn query_in_parts(&mut self, whole: &[u8], text: &[u8], end: usize) -> Flow {
         let (first, rest) = text.split_at(end);
-        let mut summary = sql::summarize(first, self.std_strings);
-        summary.effects |= self.functions.borrow().effects_of(first, self.std_strings);
+        let mut summary = sql::summarize(first, self.dialect);
+        summary.effects |= self.functions.borrow().effects_of(first, self.dialect);
         if let Some(flow) = self.listening_first(first, summary.effects) {
             return flow;
         }
@@ -298,7 +300,8 @@ impl Session {
             _ => false,
         };
         let initial = self.initial.settings().iter().filter(|(name, _)| wanted(name));
-        let follows = crate::pool::state::set_all(initial)?;
+        let encoding = self.defaults.under(self.initial.settings()).encoding;
+        let follows = crate::pool::state::set_all(initial, &encoding)?;
         Some([&text[one.range.clone()], b";", &follows].concat())
     }
 
@@ -306,6 +309,10 @@ impl Session {
     fn plain_set(&mut self, name: &[u8], value: Option<&[u8]>) -> Note {
         // The one identity needs asking; the other's value may be half of what is in force (`ISO` of `ISO, DMY`).
         if name == b"session_authorization" || name.eq_ignore_ascii_case(b"datestyle") {
+            return Note::None;
+        }
+        if self.changes_reading(name, value) {
+            // What stands behind it in the pipeline is misread: asked for, as in transactions and the extended protocol.
             return Note::None;
         }
         if value.is_none() && self.initial.settings().contains_key(name) {
@@ -342,9 +349,8 @@ impl Session {
                 _ => continue,
             };
             let id = match &one.detail {
-                Detail::Prepare { .. } => {
-                    self.prepare_by_sql(name, &text[one.range.clone()], one.range.start, range)
-                }
+                Detail::Prepare { .. } => self.prepare_by_sql(name, text, one, range),
+                Detail::Execute { .. } => self.run_named(name),
                 _ => self.bring(name),
             };
             let Some(id) = id else { continue };
@@ -361,7 +367,7 @@ impl Session {
         &mut self,
         name: &[u8],
         text: &[u8],
-        start: usize,
+        one: &sql::Statement,
         range: &std::ops::Range<usize>,
     ) -> Option<u64> {
         if self.names.contains_key(significant(name)) {
@@ -369,12 +375,15 @@ impl Session {
             return self.bring(name);
         }
         let id = fresh_id();
-        let mut sql = text[..range.start - start].to_vec();
+        let mut sql = text[one.range.start..range.start].to_vec();
         sql.extend_from_slice(quoted_name(id).as_bytes());
-        sql.extend_from_slice(&text[range.end - start..]);
+        sql.extend_from_slice(&text[range.end..one.range.end]);
+        let reading = depends_on_reading(&sql).then(|| self.reading.clone());
         let prepared = Rc::new(Prepared { id, form: Form::Sql(sql.into()) });
         let commits = Commits::AtItsEnd;
-        let statement = Statement { prepared, effects: Effects::EMPTY, commits, wipe: None, uses: None };
+        // The command itself is not what EXECUTE does.
+        let effects = one.effects.without(PERSONAL);
+        let statement = Statement { prepared, effects, commits, wipe: None, uses: None, reading };
         self.names.insert(significant(name).into(), Named { statement: Rc::new(statement), when: id });
         if let Some(server) = &mut self.server {
             server.prepared.insert(id, id);
@@ -384,9 +393,27 @@ impl Session {
 
     /// Makes sure that the session's server has the statement that the session calls `name`.
     fn bring(&mut self, name: &[u8]) -> Option<u64> {
-        let named = self.names.get(significant(name))?.clone();
+        let named = self.named(name)?;
         self.bring_statement(&named.statement.prepared, named.when);
         Some(named.statement.prepared.id)
+    }
+
+    /// The statement that the session calls `name` is run by a command: it does what its text says.
+    fn run_named(&mut self, name: &[u8]) -> Option<u64> {
+        if let Some(named) = self.named(name) {
+            self.note_use(&named.statement);
+        }
+        self.bring(name)
+    }
+
+    /// A statement that was prepared before is run by a command.
+    pub(super) fn note_use(&mut self, used: &Statement) {
+        let (Form::Parse(text) | Form::Sql(text)) = &used.prepared.form;
+        let hidden = self.functions.borrow().effects_of(text, self.dialect);
+        let effects = used.effects.union(hidden);
+        if !effects.is_empty() {
+            self.note_effects(text, effects);
+        }
     }
 }
 

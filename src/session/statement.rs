@@ -8,6 +8,7 @@ use lru::LruCache;
 
 use crate::pool::exchange::Commits;
 use crate::pool::prepared::{Form, Prepared};
+use crate::pool::reading::Reading;
 use crate::sql::{Detail, DiscardTarget, Effects, Summary};
 
 /// A statement and what is known of it.
@@ -23,6 +24,22 @@ pub struct Statement {
     pub wipe: Option<Wipe>,
     /// The statement that it runs by `EXECUTE`.
     pub uses: Option<Rc<Statement>>,
+    /// How its text was read, if that makes a difference.
+    pub reading: Option<Rc<Reading>>,
+}
+
+impl Statement {
+    /// A new one: `tail` is a Parse message behind its name.
+    pub fn parsed(
+        tail: &[u8],
+        (effects, commits): (Effects, Commits),
+        wipe: Option<Wipe>,
+        uses: Option<Rc<Statement>>,
+        reading: Option<Rc<Reading>>,
+    ) -> Rc<Statement> {
+        let prepared = Rc::new(Prepared { id: fresh_id(), form: Form::Parse(tail.into()) });
+        Rc::new(Statement { prepared, effects, commits, wipe, uses, reading })
+    }
 }
 
 /// A statement under a session's name for it.
@@ -73,7 +90,7 @@ pub fn fresh_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// The statements that a worker has seen lately, by text and parameter types.
+/// The statements that a worker has seen lately, by text and parameter types, and by what else decides what they mean.
 #[derive(Debug)]
 pub struct Statements {
     known: LruCache<Box<[u8]>, Rc<Statement>, foldhash::fast::RandomState>,
@@ -91,17 +108,8 @@ impl Statements {
         self.known.get(key).cloned()
     }
 
-    /// Makes the statement for `tail` and remembers it under `key`.
-    pub fn insert(
-        &mut self,
-        key: &[u8],
-        tail: &[u8],
-        (effects, commits): (Effects, Commits),
-        wipe: Option<Wipe>,
-        uses: Option<Rc<Statement>>,
-    ) -> Rc<Statement> {
-        let prepared = Rc::new(Prepared { id: fresh_id(), form: Form::Parse(tail.into()) });
-        let statement = Rc::new(Statement { prepared, effects, commits, wipe, uses });
+    /// Remembers a statement under `key`.
+    pub fn insert(&mut self, key: &[u8], statement: Rc<Statement>) -> Rc<Statement> {
         self.known.put(key.into(), statement.clone());
         statement
     }

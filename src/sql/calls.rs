@@ -1,9 +1,10 @@
 //! The functions that a text calls by name.
 
 use super::cursor::Cursor;
+use super::dialect::Dialect;
 use super::keywords::is_function_name;
 use super::lexer::{Kind, Lexer, Token};
-use super::text::{folded, unquoted};
+use super::text::unquoted;
 
 /// A function called by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +21,8 @@ pub struct Call {
 /// of functions (`IN (`, `VALUES (`, `coalesce(`, `varchar(`). Functions called without their names
 /// (operators, casts, defaults, triggers, views) cannot be seen here, nor can `U&""` names, for which
 /// [`super::summarize`] gives [`super::Effects::OPAQUE`].
-pub fn called_functions(sql: &[u8], std_strings: bool) -> impl Iterator<Item = Call> {
-    Calls { at: Cursor::from_lexer(Lexer::new(sql, std_strings)), before: [None; 2] }
+pub fn called_functions(sql: &[u8], dialect: impl Into<Dialect>) -> impl Iterator<Item = Call> {
+    Calls { at: Cursor::from_lexer(Lexer::new(sql, dialect)), before: [None; 2] }
 }
 
 struct Calls<'a> {
@@ -49,7 +50,7 @@ impl Calls<'_> {
 
     fn name(&self, token: Token) -> Option<Vec<u8>> {
         match token.kind {
-            Kind::Ident => Some(folded(token.text(self.at.sql()))),
+            Kind::Ident => Some(self.at.dialect().folded(token.text(self.at.sql()))),
             Kind::QuotedIdent => unquoted(token.text(self.at.sql())),
             _ => None,
         }

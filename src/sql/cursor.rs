@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::dialect::Dialect;
 use super::keywords::is_col_id;
 use super::lexer::{Kind, Lexer, Token};
-use super::text::{folded, unquoted};
+use super::text::unquoted;
 use super::words::is_word;
 
 /// A lexer that can look one token ahead.
@@ -16,8 +17,8 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// Over `sql[range]`, which must begin and end at the ends of tokens. Offsets are those in `sql`.
-    pub(super) fn new(sql: &'a [u8], range: Range<usize>, std_strings: bool) -> Cursor<'a> {
-        Cursor::from_lexer(Lexer::at(&sql[..range.end], range.start, std_strings))
+    pub(super) fn new(sql: &'a [u8], range: Range<usize>, dialect: Dialect) -> Cursor<'a> {
+        Cursor::from_lexer(Lexer::at(&sql[..range.end], range.start, dialect))
     }
 
     pub(super) fn from_lexer(lexer: Lexer<'a>) -> Cursor<'a> {
@@ -30,8 +31,8 @@ impl<'a> Cursor<'a> {
         self.lexer.sql()
     }
 
-    pub(super) fn std_strings(&self) -> bool {
-        self.lexer.std_strings()
+    pub(super) fn dialect(&self) -> Dialect {
+        self.lexer.dialect()
     }
 
     /// The token at the cursor.
@@ -118,7 +119,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn name(&mut self) -> Option<(Vec<u8>, Range<usize>)> {
         let token = self.ahead?;
         let name = match token.kind {
-            Kind::Ident => Some(folded(token.text(self.sql()))).filter(|name| is_col_id(name)),
+            Kind::Ident => Some(self.dialect().folded(token.text(self.sql()))).filter(|name| is_col_id(name)),
             Kind::QuotedIdent => unquoted(token.text(self.sql())),
             _ => None,
         }?;

@@ -4,14 +4,16 @@
 //! server is a way to smuggle a statement past the proxy. Source: PostgreSQL manual, section 4.1
 //! "Lexical Structure", and `src/backend/parser/scan.l`.
 //!
-//! Bytes are taken as the client sends them. That is exact for every encoding whose multi-byte
-//! characters have no byte below 0x80. In the encodings that exist only on the client side (SJIS,
-//! BIG5, GBK, UHC, GB18030, JOHAB, SHIFT_JIS_2004) a second byte may look like a letter or a
-//! backslash: whoever serves such a client must not trust what is read here.
+//! Bytes are taken as the client sends them, before the server converts them. The [`Dialect`] says which of them belong together,
+//! so that this is exact for every text that the server takes. A text that is not valid in its encoding is refused as a whole.
+
+mod numbers;
+mod wide;
 
 use memchr::{memchr, memchr2};
 
 use super::bytes::{CLASS, Class, is_digit, is_ident, is_ident_start, is_operator, is_space, is_tag};
+use super::dialect::Dialect;
 
 /// What a token is. As wide as an offset: a token without padding is copied in one piece, which is worth
 /// a tenth of the time of [`super::summarize`].
@@ -72,10 +74,11 @@ pub enum Kind {
     RightBracket,
     /// `-- text` up to the end of the line, or `/* text */` with what is nested in it.
     Comment,
-    /// A string, quoted identifier or comment that the text ends in. It is always the last token;
-    /// PostgreSQL refuses the whole text.
+    /// A string, quoted identifier or comment that the text ends in; PostgreSQL refuses the whole text. Or a string
+    /// whose end is not certain. It is always the last token.
     Unterminated,
-    /// A byte that begins no token: NUL, `\`, `{`, a lone `$`. PostgreSQL refuses the whole text.
+    /// A byte that begins no token: NUL, `\`, `{`, a lone `$`; PostgreSQL refuses the whole text. Or a word of which it
+    /// is not certain that it is one.
     Other,
 }
 
@@ -105,7 +108,7 @@ impl Token {
 pub struct Lexer<'a> {
     sql: &'a [u8],
     pos: usize,
-    std_strings: bool,
+    dialect: Dialect,
     run: OperatorRun,
 }
 
@@ -119,19 +122,19 @@ struct OperatorRun {
 }
 
 impl<'a> Lexer<'a> {
-    /// A lexer at the start of `sql`; `std_strings` is the server's `standard_conforming_strings`.
-    pub fn new(sql: &'a [u8], std_strings: bool) -> Lexer<'a> {
-        Lexer::at(sql, 0, std_strings)
+    /// A lexer at the start of `sql`, which the server reads in `dialect`.
+    pub fn new(sql: &'a [u8], dialect: impl Into<Dialect>) -> Lexer<'a> {
+        Lexer::at(sql, 0, dialect.into())
     }
 
     /// A lexer that begins at `pos`, which must be the start of a token.
-    pub(super) fn at(sql: &'a [u8], pos: usize, std_strings: bool) -> Lexer<'a> {
-        Lexer { sql, pos, std_strings, run: OperatorRun::default() }
+    pub(super) fn at(sql: &'a [u8], pos: usize, dialect: Dialect) -> Lexer<'a> {
+        Lexer { sql, pos, dialect, run: OperatorRun::default() }
     }
 
-    /// Whether plain strings end as in the SQL standard, without backslash escapes.
-    pub(super) fn std_strings(&self) -> bool {
-        self.std_strings
+    /// How the server reads the text.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// The text.
@@ -168,7 +171,7 @@ impl<'a> Lexer<'a> {
             Class::Letter => self.ident(),
             Class::Prefix => self.prefixed(first),
             Class::Digit => self.number(),
-            Class::Quote => self.string(1, !self.std_strings, Kind::String),
+            Class::Quote => self.string(1, !self.dialect.std_strings(), Kind::String),
             Class::DoubleQuote => self.quoted_ident(1, Kind::QuotedIdent),
             Class::Dollar => self.dollar(),
             Class::Operator => self.operator(first),
@@ -180,6 +183,9 @@ impl<'a> Lexer<'a> {
     }
 
     fn ident(&mut self) -> Kind {
+        if self.dialect.is_wide() {
+            return self.wide_ident();
+        }
         self.skip_while(is_ident);
         Kind::Ident
     }
@@ -190,7 +196,7 @@ impl<'a> Lexer<'a> {
             (b'e', b'\'', _) => self.string(2, true, Kind::EscapeString),
             (b'b', b'\'', _) => self.bit_string(Kind::BitString),
             (b'x', b'\'', _) => self.bit_string(Kind::HexString),
-            (b'n', b'\'', _) => self.string(2, !self.std_strings, Kind::NationalString),
+            (b'n', b'\'', _) => self.string(2, !self.dialect.std_strings(), Kind::NationalString),
             (b'u', b'&', b'\'') => self.string(3, false, Kind::UnicodeString),
             (b'u', b'&', b'"') => self.quoted_ident(3, Kind::UnicodeIdent),
             _ => self.ident(),
@@ -274,6 +280,9 @@ impl Lexer<'_> {
         if !escapes {
             return self.past_byte(b'\'');
         }
+        if self.dialect.is_wide() {
+            return self.past_wide_quote();
+        }
         while let Some(at) = memchr2(b'\'', b'\\', self.rest()) {
             self.pos += at + 1;
             if self.sql[self.pos - 1] == b'\'' {
@@ -330,7 +339,7 @@ impl Lexer<'_> {
             return Kind::Param;
         }
         if is_ident_start(self.peek(0)) {
-            self.skip_while(is_tag);
+            self.tag();
         }
         if self.peek(0) != b'$' {
             self.pos = start + 1;
@@ -338,6 +347,13 @@ impl Lexer<'_> {
         }
         self.pos += 1;
         self.dollar_string(start)
+    }
+
+    fn tag(&mut self) {
+        if self.dialect.is_wide() {
+            return self.wide_tag();
+        }
+        self.skip_while(is_tag);
     }
 
     /// From behind the opening delimiter, which begins at `start`, to the first equal one.
@@ -351,66 +367,6 @@ impl Lexer<'_> {
             self.pos += 1;
         }
         self.unterminated()
-    }
-}
-
-/// Numbers. What trails a number is another token here, as before PostgreSQL 15; since then an error.
-impl Lexer<'_> {
-    fn number(&mut self) -> Kind {
-        if self.peek(0) == b'0' && self.radix_integer() {
-            return Kind::Integer;
-        }
-        self.digits(is_digit);
-        match (self.peek(0), self.peek(1)) {
-            (b'.', next) if next != b'.' => self.fraction(),
-            _ if self.exponent() => Kind::Float,
-            _ => Kind::Integer,
-        }
-    }
-
-    /// The point, what follows it, and the exponent.
-    fn fraction(&mut self) -> Kind {
-        self.pos += 1;
-        if is_digit(self.peek(0)) {
-            self.digits(is_digit);
-        }
-        self.exponent();
-        Kind::Float
-    }
-
-    /// `e5`, `E+5`, `e-5`; anything less is not part of the number.
-    fn exponent(&mut self) -> bool {
-        let sign = usize::from(matches!(self.peek(1), b'+' | b'-'));
-        let found = self.peek(0) | 0x20 == b'e' && is_digit(self.peek(1 + sign));
-        if found {
-            self.pos += 1 + sign;
-            self.digits(is_digit);
-        }
-        found
-    }
-
-    /// `0x1F`, `0o17`, `0b01`, since PostgreSQL 16; at least one digit must follow.
-    fn radix_integer(&mut self) -> bool {
-        let digit: fn(u8) -> bool = match self.peek(1) | 0x20 {
-            b'x' => |byte| byte.is_ascii_hexdigit(),
-            b'o' => |byte| matches!(byte, b'0'..=b'7'),
-            b'b' => |byte| matches!(byte, b'0' | b'1'),
-            _ => return false,
-        };
-        let underscore = usize::from(self.peek(2) == b'_');
-        let found = digit(self.peek(2 + underscore));
-        if found {
-            self.pos += 2 + underscore;
-            self.digits(digit);
-        }
-        found
-    }
-
-    /// Digits with single underscores between them.
-    fn digits(&mut self, digit: fn(u8) -> bool) {
-        while digit(self.peek(0)) || (self.peek(0) == b'_' && digit(self.peek(1))) {
-            self.pos += 1;
-        }
     }
 }
 

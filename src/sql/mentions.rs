@@ -1,6 +1,7 @@
 //! Names that matter wherever they stand, and the code of functions.
 
 use super::cursor::Cursor;
+use super::dialect::Dialect;
 use super::effects::Effects;
 use super::lexer::{Kind, Lexer, Token};
 use super::set;
@@ -17,25 +18,31 @@ const ARGUMENT_TOKENS: usize = 64;
 /// languages the answer means nothing. The value of `standard_conforming_strings` when the function runs
 /// is not known here: where the code makes sense in both readings, both count.
 pub fn mentions_session_effects(function_source: &[u8]) -> Effects {
-    let effects = code_as_read(function_source, true);
-    match function_source.contains(&b'\\') && scans(function_source, false) {
-        true => effects | code_as_read(function_source, false),
+    code_effects(function_source, true.into())
+}
+
+/// The same for code whose bytes are those of `dialect`. Its strings are read in both ways.
+pub(super) fn code_effects(source: &[u8], dialect: Dialect) -> Effects {
+    let (standard, old) = (dialect.with_std_strings(true), dialect.with_std_strings(false));
+    let effects = code_as_read(source, standard);
+    match source.contains(&b'\\') && scans(source, old) {
+        true => effects | code_as_read(source, old),
         false => effects,
     }
 }
 
 /// Whether PostgreSQL's scanner takes the code: what it refuses never runs.
-fn scans(source: &[u8], std_strings: bool) -> bool {
-    Lexer::new(source, std_strings).all(|token| !matches!(token.kind, Kind::Unterminated | Kind::Other))
+fn scans(source: &[u8], dialect: Dialect) -> bool {
+    Lexer::new(source, dialect).all(|token| !matches!(token.kind, Kind::Unterminated | Kind::Other))
 }
 
-fn code_as_read(source: &[u8], std_strings: bool) -> Effects {
-    let mut lexer = Lexer::new(source, std_strings);
+fn code_as_read(source: &[u8], dialect: Dialect) -> Effects {
+    let mut lexer = Lexer::new(source, dialect);
     let mut before = [None; 2];
     let mut effects = Effects::EMPTY;
     while let Some(token) = lexer.next() {
         if token.kind != Kind::Comment {
-            effects |= token_effects(token, &before, &lexer) | code_effects(token, before[1], &lexer);
+            effects |= token_effects(token, &before, &lexer) | code_token_effects(token, before[1], &lexer);
             before = [before[1], Some(token)];
         }
     }
@@ -129,7 +136,7 @@ fn third_is_true(mut at: Cursor<'_>) -> bool {
 }
 
 /// What a token of a function's code may do that it could not do inside a plain statement.
-fn code_effects(token: Token, before: Option<Token>, lexer: &Lexer<'_>) -> Effects {
+fn code_token_effects(token: Token, before: Option<Token>, lexer: &Lexer<'_>) -> Effects {
     if token.kind != Kind::Ident {
         return Effects::EMPTY;
     }

@@ -13,6 +13,7 @@ mod bytes;
 mod calls;
 mod cursor;
 mod detail;
+mod dialect;
 mod effects;
 mod keywords;
 pub mod lexer;
@@ -31,6 +32,7 @@ mod tests;
 
 pub use calls::{Call, called_functions};
 pub use detail::{Detail, DiscardTarget, SetValue};
+pub use dialect::Dialect;
 pub use effects::Effects;
 pub use lexer::{Kind, Lexer, Token};
 pub use mentions::mentions_session_effects;

@@ -5,7 +5,7 @@ use super::detail::{Detail, Reading, SetValue};
 use super::effects::Effects;
 use super::keywords::is_reserved;
 use super::lexer::{Kind, Token};
-use super::text::{folded, quote_identifier, string_value, unquoted};
+use super::text::{quote_identifier, string_value, unquoted};
 use super::verb::Verb;
 
 /// Longest identifier that PostgreSQL does not truncate.
@@ -234,9 +234,9 @@ fn value(at: &mut Cursor<'_>, name: &[u8]) -> Option<Vec<u8>> {
 fn text(token: Token, at: &Cursor<'_>) -> Option<Vec<u8>> {
     let text = token.text(at.sql());
     match token.kind {
-        Kind::Ident => Some(folded(text)).filter(|word| is_value_word(word)),
+        Kind::Ident => Some(at.dialect().folded(text)).filter(|word| is_value_word(word)),
         Kind::QuotedIdent => unquoted(text).filter(|name| name.len() <= IDENT_MAX),
-        _ => string_value(token, at.sql(), at.std_strings()),
+        _ => string_value(token, at.sql(), at.dialect()),
     }
 }
 

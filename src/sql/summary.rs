@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::cursor::Cursor;
 use super::detail::{Detail, read};
+use super::dialect::Dialect;
 use super::effects::Effects;
 use super::lexer::{Kind, Lexer, Token};
 use super::mentions::token_effects;
@@ -34,12 +35,15 @@ pub struct Statement {
 
 /// Splits a text at its semicolons and says what each statement may do to the session.
 ///
-/// `std_strings` is the server's `standard_conforming_strings` at the time: PostgreSQL scans a text as
-/// a whole before it runs any of it. For text that PostgreSQL refuses the answer is only safe, not right.
-/// Any bytes are taken; see [`super::lexer`] for the client encodings in which they may deceive. Time is
+/// `dialect` is how the server reads at the time: PostgreSQL scans a text as a whole before it runs any of
+/// it. For text that PostgreSQL refuses the answer is only safe, not right. Any bytes are taken. Time is
 /// linear in the length of the text. Sources: PostgreSQL manual, section 4.1 and part VI, `gram.y`.
-pub fn summarize(sql: &[u8], std_strings: bool) -> Summary {
-    let mut splitter = Splitter::new(sql, std_strings);
+pub fn summarize(sql: &[u8], dialect: impl Into<Dialect>) -> Summary {
+    summary_of(sql, dialect.into())
+}
+
+fn summary_of(sql: &[u8], dialect: Dialect) -> Summary {
+    let mut splitter = Splitter::new(sql, dialect);
     while let Some(token) = splitter.lexer.next() {
         splitter.token(token);
     }
@@ -81,8 +85,8 @@ enum Object {
 }
 
 impl<'a> Splitter<'a> {
-    fn new(sql: &'a [u8], std_strings: bool) -> Splitter<'a> {
-        Splitter { lexer: Lexer::new(sql, std_strings), summary: Summary::default(), open: Open::default() }
+    fn new(sql: &'a [u8], dialect: Dialect) -> Splitter<'a> {
+        Splitter { lexer: Lexer::new(sql, dialect), summary: Summary::default(), open: Open::default() }
     }
 
     fn token(&mut self, token: Token) {
@@ -103,7 +107,7 @@ impl<'a> Splitter<'a> {
     fn close(&mut self) {
         let open = std::mem::take(&mut self.open);
         if !open.range.is_empty() {
-            let statement = open.statement(self.lexer.sql(), self.lexer.std_strings());
+            let statement = open.statement(self.lexer.sql(), self.lexer.dialect());
             self.summary.effects |= statement.effects;
             self.summary.statements.push(statement);
         }
@@ -192,13 +196,13 @@ impl Open {
         dotted || is_word(self.before[1], sql, b"as")
     }
 
-    fn statement(self, sql: &[u8], std_strings: bool) -> Statement {
+    fn statement(self, sql: &[u8], dialect: Dialect) -> Statement {
         let mut statement =
             Statement { range: self.range, verb: self.verb, effects: self.effects, detail: Detail::None };
         if self.words == 0 {
             statement.effects |= Effects::OPAQUE;
         } else if !self.verb.is_plain() {
-            statement.read(sql, std_strings);
+            statement.read(sql, dialect);
         }
         statement.add_hidden_temp(sql);
         statement
@@ -206,8 +210,8 @@ impl Open {
 }
 
 impl Statement {
-    fn read(&mut self, sql: &[u8], std_strings: bool) {
-        let reading = read(self.verb, Cursor::new(sql, self.range.clone(), std_strings));
+    fn read(&mut self, sql: &[u8], dialect: Dialect) {
+        let reading = read(self.verb, Cursor::new(sql, self.range.clone(), dialect));
         self.verb = reading.verb;
         self.effects |= reading.effects;
         self.detail = reading.detail;

@@ -1,12 +1,8 @@
 //! What identifier and string tokens stand for.
 
+use super::dialect::Dialect;
 use super::keywords::needs_quotes;
 use super::lexer::{Kind, Token};
-
-/// An unquoted identifier as PostgreSQL folds it.
-pub(super) fn folded(text: &[u8]) -> Vec<u8> {
-    text.to_ascii_lowercase()
-}
 
 /// A quoted identifier without its quotes; `None` for the empty one, which PostgreSQL refuses.
 pub(super) fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
@@ -32,11 +28,11 @@ pub(super) fn quote_identifier(name: &[u8]) -> Vec<u8> {
 
 /// The value of a string constant (`Sconst`); `None` where it takes more than the text to know it:
 /// `U&''` and `N''`, escapes outside ASCII, anything that is no string.
-pub(super) fn string_value(token: Token, sql: &[u8], std_strings: bool) -> Option<Vec<u8>> {
+pub(super) fn string_value(token: Token, sql: &[u8], dialect: Dialect) -> Option<Vec<u8>> {
     let text = token.text(sql);
     match token.kind {
-        Kind::String => quoted_value(text, !std_strings),
-        Kind::EscapeString => quoted_value(&text[1..], true),
+        Kind::String => quoted_value(text, !dialect.std_strings(), dialect),
+        Kind::EscapeString => quoted_value(&text[1..], true, dialect),
         Kind::DollarString => Some(dollar_body(text).to_vec()),
         _ => None,
     }
@@ -49,7 +45,7 @@ pub(super) fn dollar_body(text: &[u8]) -> &[u8] {
 }
 
 /// The value of `'...'`, with the parts of a continued string joined.
-fn quoted_value(text: &[u8], escapes: bool) -> Option<Vec<u8>> {
+fn quoted_value(text: &[u8], escapes: bool, dialect: Dialect) -> Option<Vec<u8>> {
     let mut value = Vec::with_capacity(text.len());
     let mut at = 1;
     while at < text.len() {
@@ -60,9 +56,10 @@ fn quoted_value(text: &[u8], escapes: bool) -> Option<Vec<u8>> {
             }
             b'\'' => at = continuation(text, at + 1),
             b'\\' if escapes => at += push_escape(&text[at..], &mut value)?,
-            byte => {
-                value.push(byte);
-                at += 1;
+            _ => {
+                let length = dialect.char_len(&text[at..]);
+                value.extend_from_slice(&text[at..at + length]);
+                at += length;
             }
         }
     }
@@ -81,7 +78,7 @@ fn continuation(text: &[u8], mut at: usize) -> usize {
     at + 1
 }
 
-/// Decodes the escape that `text` begins with; gives its length.
+/// Decodes the escape that `text` begins with; gives its length, that of the backslash alone before a longer character.
 fn push_escape(text: &[u8], value: &mut Vec<u8>) -> Option<usize> {
     let (byte, length) = match *text.get(1)? {
         b'b' => (8, 2),
@@ -93,6 +90,7 @@ fn push_escape(text: &[u8], value: &mut Vec<u8>) -> Option<usize> {
         b'0'..=b'7' => digits(&text[1..], 1, 3, 8)?,
         b'x' if text.get(2).is_some_and(u8::is_ascii_hexdigit) => digits(&text[2..], 2, 2, 16)?,
         b'u' | b'U' => return None,
+        0x80.. => return Some(1),
         other => (other, 2),
     };
     value.push(byte);

@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::detail::{Detail, Reading, execute, is_string, read as read_statement};
 use super::effects::Effects;
 use super::lexer::{Kind, Token};
-use super::mentions::mentions_session_effects;
+use super::mentions::code_effects;
 use super::text::string_value;
 use super::verb::Verb;
 use super::words::Word;
@@ -112,8 +112,8 @@ fn code(mut at: Cursor<'_>) -> Effects {
     let mut effects = Effects::EMPTY;
     while let Some(token) = at.next() {
         if is_string(token.kind) {
-            let body = string_value(token, at.sql(), at.std_strings());
-            effects |= body.map_or(Effects::OPAQUE, |body| mentions_session_effects(&body));
+            let body = string_value(token, at.sql(), at.dialect());
+            effects |= body.map_or(Effects::OPAQUE, |body| code_effects(&body, at.dialect()));
         }
     }
     effects

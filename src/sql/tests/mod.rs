@@ -2,6 +2,7 @@
 
 mod bodies;
 mod details;
+mod dialects;
 mod effects;
 mod lexing;
 mod noise;
