@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::replication::{self, Replication};
 use super::serve::{Handle, Session};
 use super::statement::fresh_id;
-use crate::catalog::SessionFunctions;
+use crate::catalog::Known;
 use crate::config::settings::PoolMode;
 use crate::pool::budget::Share;
 use crate::pool::connect::parameter;
@@ -131,7 +131,7 @@ fn session(
     pool: Rc<Pool>,
     mode: PoolMode,
     initial: Rc<State>,
-    functions: Rc<RefCell<SessionFunctions>>,
+    functions: Rc<Known>,
     out: Vec<u8>,
 ) -> Session {
     let mut session = Session {
@@ -150,6 +150,7 @@ fn session(
         state: initial.clone(),
         initial: initial.clone(),
         functions,
+        defining: None,
         listening: false,
         listens: None,
         std_strings: true,

@@ -205,15 +205,12 @@ impl Session {
     }
 
     fn bind_effects(&mut self, statement: &Rc<Statement>) {
-        let (Form::Parse(text) | Form::Sql(text)) = &statement.prepared.form;
-        let hidden = self.functions.borrow().effects_of(text, self.std_strings);
-        let effects = statement.effects.union(hidden);
-        if effects.is_empty() {
+        if self.note_statement(statement).is_empty() {
             return;
         }
-        self.note_effects(text, effects);
         if let Some(used) = &statement.uses {
             let used = used.clone();
+            self.note_statement(&used);
             self.bring_statement(&used.prepared, 0);
         }
         self.bound = statement.wipe.is_some().then(|| statement.clone());

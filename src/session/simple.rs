@@ -53,7 +53,7 @@ impl Session {
             // The server says what is wrong with it.
             return self.plain_query(whole, Commits::Nothing);
         };
-        let hidden = self.functions.borrow().effects_of(text, self.std_strings);
+        let hidden = self.hidden_effects(text);
         if hidden.is_empty()
             && let Some(verb) = sql::plain_verb(text)
         {
@@ -80,7 +80,7 @@ impl Session {
         let Some(server) = &mut self.server else { return Flow::Server };
         forget_unnamed(server, &mut self.unnamed);
         server.expect(Expect::client(Kind::Query).committing(Commits::ABlock));
-        self.after |= Effects::OPAQUE;
+        self.note_opaque();
         self.forward(frame, bytes)
     }
 
@@ -126,7 +126,9 @@ impl Session {
         self.after |= effects;
         if effects.intersects(Effects::SETTING.union(Effects::OPAQUE)) {
             self.touch_custom_names(text);
+            self.touch_hidden_names();
         }
+        self.note_definitions(text, effects);
         let alone = effects.contains(Effects::LISTEN) && self.listens_alone();
         self.listening |= alone || effects.contains(Effects::OPAQUE);
         if effects.contains(Effects::SEQUENCE) {
@@ -312,9 +314,7 @@ impl Session {
                 _ => continue,
             };
             let id = match &one.detail {
-                Detail::Prepare { .. } => {
-                    self.prepare_by_sql(name, &text[one.range.clone()], one.range.start, range)
-                }
+                Detail::Prepare { .. } => self.prepare_by_sql(name, (text, one), range),
                 _ => self.bring(name),
             };
             let Some(id) = id else { continue };
@@ -330,10 +330,10 @@ impl Session {
     fn prepare_by_sql(
         &mut self,
         name: &[u8],
-        text: &[u8],
-        start: usize,
+        (text, one): (&[u8], &sql::Statement),
         range: &std::ops::Range<usize>,
     ) -> Option<u64> {
+        let (text, start) = (&text[one.range.clone()], one.range.start);
         if self.names.contains_key(significant(name)) {
             // The server knows it under our name, and says 42P05.
             return self.bring(name);
@@ -344,7 +344,9 @@ impl Session {
         sql.extend_from_slice(&text[range.end - start..]);
         let prepared = Rc::new(Prepared { id, form: Form::Sql(sql.into()) });
         let commits = Commits::AtItsEnd;
-        let statement = Statement { prepared, effects: Effects::EMPTY, commits, wipe: None, uses: None };
+        // What it does when it runs, for the session that executes it.
+        let effects = one.effects.without(Effects::PREPARE);
+        let statement = Statement { prepared, effects, commits, wipe: None, uses: None };
         self.names.insert(significant(name).into(), Named { statement: Rc::new(statement), when: id });
         if let Some(server) = &mut self.server {
             server.prepared.insert(id, id);
@@ -355,6 +357,7 @@ impl Session {
     /// Makes sure that the session's server has the statement that the session calls `name`.
     fn bring(&mut self, name: &[u8]) -> Option<u64> {
         let named = self.names.get(significant(name))?.clone();
+        self.note_statement(&named.statement);
         self.bring_statement(&named.statement.prepared, named.when);
         Some(named.statement.prepared.id)
     }

@@ -6,6 +6,7 @@
 mod copy;
 mod extended;
 mod faults;
+mod hidden;
 mod listen;
 mod nodes;
 mod pools;
