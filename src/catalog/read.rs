@@ -222,6 +222,17 @@ mod tests {
     }
 
     #[test]
+    fn a_standard_body_comes_with_its_head() {
+        let head = "FUNCTION public.f() RETURNS text LANGUAGE sql SET work_mem TO '64kB' ";
+        let check = |body: &str| effects_of_code("sql", &format!("{head}{body}"));
+        assert_eq!(check("RETURN 1"), Effects::EMPTY);
+        assert_eq!(
+            check("BEGIN ATOMIC SELECT set_config('a.b'::text, 'x'::text, false); END"),
+            Effects::SETTING
+        );
+    }
+
+    #[test]
     fn code_that_defines_code() {
         let defines = |code| effects_of_code("plpgsql", code).contains(Effects::DDL | Effects::OPAQUE);
         assert!(defines("begin execute 'create function ' || name || '() ...'; end"));

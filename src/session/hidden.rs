@@ -13,10 +13,10 @@ use crate::runtime::read_again;
 use crate::sql::Effects;
 use crate::wire::frame::HEADER;
 
-/// The functions for large objects, which drivers call by number: those of PostgreSQL up to 18.
+/// PostgreSQL's functions for large objects, which drivers call by number.
 const LARGE_OBJECTS: &[u32] = &[
-    715, 764, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460,
-    6348,
+    715, 764, 765, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172, 3457, 3458, 3459,
+    3460,
 ];
 
 impl Session {

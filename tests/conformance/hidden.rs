@@ -7,7 +7,7 @@ use crate::harness::cluster::{Database, since};
 use crate::harness::message::Message;
 use crate::harness::proxy::{Proxy, ProxyOptions};
 use crate::harness::raw::Client;
-use crate::harness::{direct_only, eventually};
+use crate::harness::{big, direct_only, eventually};
 
 /// A function that leaves a setting behind; what is found by its name is another test's matter.
 const LEAVE: &str = "create function leave_it(v text default '77kB') returns boolean language plpgsql as \
@@ -201,7 +201,7 @@ fn defaults_and_constraints() {
              create table secret (i int); insert into secret values (1);
              alter table secret enable row level security;
              create policy p on secret using (leave_it());
-             create function with_default(text default set_config('work_mem', '77kB', false)) returns int language sql as $$ select 1 $$"
+             create function with_default(text default set_config('work_mem', '77kB', false)) returns int language plpgsql as $$ begin return 1; end $$"
         ),
         &[
             "insert into defaulted values (1)",
@@ -473,7 +473,40 @@ fn only_what_defines_code_is_read_again() {
     eventually("the names are read again", || connections(&cluster) == before + 1);
     client.run("create temp table of_session (i int); drop table of_session");
     client.run("create view v as select 1");
+    client.run("select f()");
+    client.run("reset work_mem");
     assert_eq!(client.value("select count(*) from v"), "1");
     client.run("create view w as select f()");
     eventually("they are again", || connections(&cluster) == before + 2);
+    if !since(14) {
+        return;
+    }
+    client.run("create function harmless() returns int return 1");
+    eventually("and again", || connections(&cluster) == before + 3);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    client.run("select harmless()");
+    client.run("table w");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert_eq!(connections(&cluster), before + 3);
+}
+
+/// It takes half a minute.
+#[test]
+fn defined_by_others_is_known_soon() {
+    if direct_only() || !big() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let proxy = Proxy::start(&cluster.url(APP, &database.name, "pool_size=1"));
+    let client = || Client::connect(&proxy.endpoint(), &database.login());
+    let (mut a, mut b) = (client(), client());
+    database.setup(&create("f"));
+    for _ in 0..32 {
+        a.run("select 1");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    a.run("select f()");
+    assert_eq!(b.value("show work_mem"), "4MB");
+    assert_eq!(a.value("show work_mem"), "77kB");
 }

@@ -1,4 +1,5 @@
 -- (oid, name, language, code) of every function whose code may change a session; wider than the judgement.
+-- A body in the SQL standard's form comes with its head, but for CREATE OR REPLACE, which it does not do.
 -- For `internal`: the names that PostgreSQL itself has for the same code. Of C: what is known to run SQL that it is given.
 SELECT p.oid, p.proname, l.lanname,
     CASE
@@ -6,7 +7,7 @@ SELECT p.oid, p.proname, l.lanname,
             SELECT pg_catalog.string_agg(pg_catalog.concat(b.proname, '()'), ' ') FROM pg_catalog.pg_proc b
             WHERE b.oid OPERATOR(pg_catalog.<) 16384 AND b.prolang OPERATOR(pg_catalog.=) p.prolang AND b.prosrc OPERATOR(pg_catalog.=) p.prosrc)
         WHEN pg_catalog.octet_length(p.prosrc) OPERATOR(pg_catalog.>) 200000 THEN 'execute'
-        WHEN p.prosrc OPERATOR(pg_catalog.=) '' THEN pg_catalog.pg_get_functiondef(p.oid)
+        WHEN p.prosrc OPERATOR(pg_catalog.=) '' THEN pg_catalog.substr(pg_catalog.pg_get_functiondef(p.oid), 19)
         ELSE p.prosrc
     END
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang
