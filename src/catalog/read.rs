@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(check("RETURN 1"), Effects::EMPTY);
         assert_eq!(
             check("BEGIN ATOMIC SELECT set_config('a.b'::text, 'x'::text, false); END"),
-            Effects::SETTING
+            Effects::SETTING | Effects::ROLE
         );
     }
 
