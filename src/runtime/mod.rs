@@ -1,10 +1,12 @@
 //! The only place that spawns threads and tasks: workers, acceptor, ticks.
 
 pub mod acceptor;
+mod definitions;
 pub mod files;
 pub mod peers;
 pub mod worker;
 
 mod report;
 
+pub(crate) use definitions::read_again;
 pub use worker::{Worker, WorkerLink};

@@ -12,9 +12,8 @@ use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 
 pub use super::report::{ClientReport, WorkerReport};
-use crate::catalog::{FUNCTIONS, SessionFunctions};
+use crate::catalog::{Definitions, Known};
 use crate::config::settings::{Host, Limits};
-use crate::pool::ask::ask;
 use crate::pool::budget::Budget;
 use crate::pool::listener::Listener;
 use crate::pool::state::States;
@@ -121,6 +120,8 @@ pub struct Shared {
     pub replication: Arc<Budget>,
     /// Servers of each pool, by (database, user).
     pub pools: std::sync::Mutex<HashMap<(String, String), Arc<Budget>>>,
+    /// Names that change sessions, by hosts and database.
+    pub definitions: std::sync::Mutex<HashMap<String, Arc<Definitions>>>,
     /// Counters of every pool of every worker.
     pub stats: std::sync::Mutex<Vec<Arc<PoolStats>>>,
 }
@@ -132,6 +133,7 @@ impl Shared {
             servers: Budget::new(limits.max_servers),
             replication: Budget::new(limits.max_replication),
             pools: Default::default(),
+            definitions: Default::default(),
             stats: Default::default(),
         })
     }
@@ -168,10 +170,11 @@ pub struct Worker {
     limits: RefCell<Arc<Limits>>,
     statements: RefCell<Statements>,
     scratch: Cell<Vec<u8>>,
-    pools: RefCell<HashMap<(String, String), Rc<Pool>>>,
+    pub(super) pools: RefCell<HashMap<(String, String), Rc<Pool>>>,
     listeners: RefCell<Listeners>,
     stats: RefCell<HashMap<(String, String), Arc<PoolStats>>>,
-    functions: RefCell<HashMap<String, Rc<RefCell<SessionFunctions>>>>,
+    /// What is known of each database's names, as clients name the database.
+    pub(super) functions: RefCell<HashMap<String, Rc<Known>>>,
     sessions: RefCell<Slab<Rc<Handle>>>,
     count: Arc<AtomicUsize>,
     draining: Cell<bool>,
@@ -261,6 +264,7 @@ impl Worker {
             loop {
                 let now = ticks.tick().await;
                 worker.pools.borrow().values().for_each(|pool| pool.tick(now.into_std()));
+                worker.read_what_is_old(now.into_std());
             }
         });
         while let Some(order) = inbox.recv().await {
@@ -430,18 +434,6 @@ impl Worker {
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The functions of a database that change the state of their caller's session: read once, before its first
-    /// session on this worker begins, and again after they were changed through pgweir.
-    pub(crate) async fn functions(&self, target: &Arc<Target>) -> Rc<RefCell<SessionFunctions>> {
-        let known = self.functions.borrow().get(&target.database).cloned();
-        if let Some(functions) = known {
-            return functions;
-        }
-        let functions = Rc::new(RefCell::new(SessionFunctions::default()));
-        load_functions(&functions, target).await;
-        self.functions.borrow_mut().entry(target.database.clone()).or_insert(functions).clone()
-    }
-
     /// Limits in force.
     pub fn limits(&self) -> Arc<Limits> {
         self.limits.borrow().clone()
@@ -464,14 +456,6 @@ impl Worker {
     pub fn put_scratch(&self, mut scratch: Vec<u8>) {
         scratch.truncate(SCRATCH);
         self.scratch.set(scratch);
-    }
-}
-
-/// Reads the functions anew. When the server does not answer, what was known stays.
-pub(crate) async fn load_functions(functions: &Rc<RefCell<SessionFunctions>>, target: &Arc<Target>) {
-    match ask(target, FUNCTIONS).await {
-        Ok(rows) => *functions.borrow_mut() = SessionFunctions::from_rows(&rows),
-        Err(error) => tracing::warn!(database = target.database, %error, "functions not read"),
     }
 }
 

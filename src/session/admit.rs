@@ -9,7 +9,7 @@ use super::reading;
 use super::replication::{self, Replication};
 use super::serve::{Handle, Session};
 use super::statement::fresh_id;
-use crate::catalog::SessionFunctions;
+use crate::catalog::Known;
 use crate::config::settings::PoolMode;
 use crate::pool::budget::Share;
 use crate::pool::connect::parameter;
@@ -134,7 +134,7 @@ fn session(
     pool: Rc<Pool>,
     mode: PoolMode,
     (initial, defaults): (Rc<State>, Reading),
-    functions: Rc<RefCell<SessionFunctions>>,
+    functions: Rc<Known>,
     out: Vec<u8>,
 ) -> Session {
     let mut session = Session {
@@ -153,6 +153,7 @@ fn session(
         state: initial.clone(),
         initial: initial.clone(),
         functions,
+        defining: None,
         listening: false,
         listens: None,
         dialect: reading::dialect(&defaults),

@@ -242,18 +242,14 @@ impl Session {
     }
 
     fn bind_effects(&mut self, statement: &Rc<Statement>) {
-        let (Form::Parse(text) | Form::Sql(text)) = &statement.prepared.form;
-        let hidden = self.functions.borrow().effects_of(text, self.dialect);
-        let effects = statement.effects.union(hidden);
-        if effects.is_empty() {
+        if self.note_statement(statement).is_empty() {
             return;
         }
-        self.note_effects(text, effects);
         if let Some(used) = &statement.uses {
             let used = used.clone();
             let read_otherwise = !Rc::ptr_eq(&self.as_read_now(&used), &used);
+            self.note_statement(&used);
             self.bring_statement(&used.prepared, 0);
-            self.note_use(&used);
             if let Some(server) = &mut self.server {
                 // Others must not find it prepared like this.
                 server.spoiled |= read_otherwise;

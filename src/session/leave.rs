@@ -36,7 +36,11 @@ impl Session {
         if at_work {
             let shared = server.shared.clone();
             drop(server);
-            tokio::task::spawn_local(async move { cancel(&shared).await });
+            let defining = self.defining.take();
+            tokio::task::spawn_local(async move {
+                cancel(&shared).await;
+                drop(defining);
+            });
             return;
         }
         let dirty = self.mode == PoolMode::Session || !self.pins.is_empty() || !self.after.is_empty();

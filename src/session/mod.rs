@@ -4,7 +4,7 @@
 //! [`entry`] asks of it; [`serve`] is the
 //! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs;
 //! [`relay`] brings the answers back; `outcome` says what is known when a server is lost; `listen` hears what
-//! others notify; [`probe`] asks the server what a transaction left behind; [`leave`] makes
+//! others notify; `hidden` knows what a text reaches without saying so; [`probe`] asks the server what a transaction left behind; [`leave`] makes
 //! the server fit for others when the client is gone. Connections of [`replication`] have a life of their own: a
 //! server of their own, and bytes.
 
@@ -24,6 +24,7 @@ pub mod upstream;
 
 mod count;
 mod extended;
+mod hidden;
 mod listen;
 mod outcome;
 mod sequences;

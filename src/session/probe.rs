@@ -36,9 +36,7 @@ impl Session {
     pub(super) fn ask_what_is_left(&mut self) {
         let after = std::mem::take(&mut self.after);
         let wanted = if self.pins.is_empty() { PROBED } else { PROBED.union(UNPINNING) };
-        if after.contains(Effects::DDL) {
-            self.read_functions_again();
-        }
+        self.definitions_changed();
         let channels = self.channels_may_have_changed(after);
         let marker = self.channels_marker();
         let Some(server) = &mut self.server else { return };
@@ -74,14 +72,6 @@ impl Session {
         if after.contains(Effects::DISCARD) {
             server.unnamed = 0;
         }
-    }
-
-    /// Definitions changed: functions may have.
-    fn read_functions_again(&self) {
-        let (functions, target) = (self.functions.clone(), self.pool.target());
-        tokio::task::spawn_local(
-            async move { crate::runtime::worker::load_functions(&functions, &target).await },
-        );
     }
 
     /// The probe was answered: this is the session's state, and the server's.
@@ -130,7 +120,7 @@ impl Session {
         }
     }
 
-    fn touch(&mut self, name: &[u8]) {
+    pub(super) fn touch(&mut self, name: &[u8]) {
         if self.dialect.is_wide() && !name.is_ascii() {
             // It may have been cut within a character.
             return;

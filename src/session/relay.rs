@@ -385,6 +385,7 @@ impl Session {
         if server.spoiled && server.tx == TxStatus::Idle && server.expects.is_empty() {
             *self.handle.server.borrow_mut() = None;
             self.server = None;
+            self.definitions_changed();
             return;
         }
         if server.tx == TxStatus::Idle && server.expects.is_empty() && !server.broken && !self.batch_open {

@@ -10,7 +10,7 @@ use super::listen::Listens;
 use super::outcome::Unsent;
 use super::replication::Replication;
 use super::statement::{Named, Statement};
-use crate::catalog::SessionFunctions;
+use crate::catalog::{Change, Known};
 use crate::config::settings::PoolMode;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
 use crate::pool::reading::Reading;
@@ -120,7 +120,9 @@ pub struct Session {
     pub(super) state: Rc<State>,
     /// What RESET goes back to: the state asked for at login.
     pub(super) initial: Rc<State>,
-    pub(super) functions: Rc<RefCell<SessionFunctions>>,
+    pub(super) functions: Rc<Known>,
+    /// Its transaction may change definitions.
+    pub(super) defining: Option<Change>,
     /// It may have listened: notifications are for it.
     pub(super) listening: bool,
     /// What it hears by the worker's listener.

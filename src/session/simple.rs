@@ -54,7 +54,7 @@ impl Session {
             // The server says what is wrong with it.
             return self.plain_query(whole, Commits::Nothing);
         };
-        let hidden = self.functions.borrow().effects_of(text, self.dialect);
+        let hidden = self.hidden_effects(text);
         if hidden.is_empty()
             && !self.dialect.is_wide()
             && let Some(verb) = sql::plain_verb(text)
@@ -82,7 +82,7 @@ impl Session {
         let Some(server) = &mut self.server else { return Flow::Server };
         forget_unnamed(server, &mut self.unnamed);
         server.expect(Expect::client(Kind::Query).committing(Commits::ABlock));
-        self.after |= Effects::OPAQUE;
+        self.note_opaque();
         self.forward(frame, bytes)
     }
 
@@ -135,7 +135,7 @@ impl Session {
     fn query_in_parts(&mut self, whole: &[u8], text: &[u8], end: usize) -> Flow {
         let (first, rest) = text.split_at(end);
         let mut summary = sql::summarize(first, self.dialect);
-        summary.effects |= self.functions.borrow().effects_of(first, self.dialect);
+        summary.effects |= self.hidden_effects(first);
         if let Some(flow) = self.listening_first(first, summary.effects) {
             return flow;
         }
@@ -158,7 +158,9 @@ impl Session {
         self.after |= effects;
         if effects.intersects(Effects::SETTING.union(Effects::OPAQUE)) {
             self.touch_custom_names(text);
+            self.touch_hidden_names();
         }
+        self.note_definitions(text, effects);
         let alone = effects.contains(Effects::LISTEN) && self.listens_alone();
         self.listening |= alone || effects.contains(Effects::OPAQUE);
         if effects.contains(Effects::SEQUENCE) {
@@ -401,19 +403,9 @@ impl Session {
     /// The statement that the session calls `name` is run by a command: it does what its text says.
     fn run_named(&mut self, name: &[u8]) -> Option<u64> {
         if let Some(named) = self.named(name) {
-            self.note_use(&named.statement);
+            self.note_statement(&named.statement);
         }
         self.bring(name)
-    }
-
-    /// A statement that was prepared before is run by a command.
-    pub(super) fn note_use(&mut self, used: &Statement) {
-        let (Form::Parse(text) | Form::Sql(text)) = &used.prepared.form;
-        let hidden = self.functions.borrow().effects_of(text, self.dialect);
-        let effects = used.effects.union(hidden);
-        if !effects.is_empty() {
-            self.note_effects(text, effects);
-        }
     }
 }
 

@@ -185,6 +185,7 @@ impl Session {
     fn function_call(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
         let Some(server) = &mut self.server else { return Flow::Server };
         server.expect(Expect::client(Kind::Function).committing(Commits::AtItsEnd));
+        self.note_function_call(bytes);
         self.forward(frame, bytes)
     }
 

@@ -5,7 +5,7 @@ use std::ops::{BitOr, BitOrAssign};
 
 /// A set of effects. Over-approximate: an effect that is absent cannot happen through what the text
 /// itself says; one that is present may. What a called function does inside is not known here: see
-/// [`super::called_functions`] and [`super::mentions_session_effects`].
+/// [`super::mentions_session_effects`], and `catalog` for what is called.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Effects(u32);
 

@@ -18,11 +18,6 @@ pub(super) fn needs_quotes(word: &[u8]) -> bool {
     is_in(COL_NAME, word) || !is_col_id(word)
 }
 
-/// Whether a folded unquoted identifier may be the name of a function called without a schema.
-pub(super) fn is_function_name(word: &[u8]) -> bool {
-    !is_in(RESERVED, word) && !is_in(COL_NAME, word)
-}
-
 /// The lists are sorted.
 fn is_in(words: &[&str], word: &[u8]) -> bool {
     words.binary_search_by(|candidate| candidate.as_bytes().cmp(word)).is_ok()

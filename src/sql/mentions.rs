@@ -14,7 +14,7 @@ const ARGUMENT_TOKENS: usize = 64;
 /// What the code of a function in SQL or PL/pgSQL (`pg_proc.prosrc`) may do to the session that calls it.
 ///
 /// As over-approximate as [`super::summarize`]; dynamic SQL (EXECUTE) gives [`Effects::OPAQUE`]. What
-/// the functions called from there do is not included: see [`super::called_functions`]. For code in other
+/// the functions called from there do is not included. For code in other
 /// languages the answer means nothing. The value of `standard_conforming_strings` when the function runs
 /// is not known here: where the code makes sense in both readings, both count.
 pub fn mentions_session_effects(function_source: &[u8]) -> Effects {

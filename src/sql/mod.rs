@@ -4,13 +4,11 @@
 //! - [`summarize`]: statements, their verbs and operands, and what they may do to the session.
 //! - [`plain_verb`]: the common case, at a third of the cost.
 //! - [`mentions_session_effects`]: the same for the code of a function.
-//! - [`called_functions`]: the functions a text calls by name.
 //!
 //! Absent on purpose: syntax trees, knowledge of objects, decoding of `U&` escapes. When in doubt the answer
 //! is more effects, up to [`Effects::OPAQUE`]. Imports nothing of ours.
 
 mod bytes;
-mod calls;
 mod cursor;
 mod detail;
 mod dialect;
@@ -30,7 +28,6 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use calls::{Call, called_functions};
 pub use detail::{Detail, DiscardTarget, SetValue};
 pub use dialect::Dialect;
 pub use effects::Effects;

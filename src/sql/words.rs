@@ -73,7 +73,7 @@ pub(super) fn mention(name: &[u8]) -> Effects {
         b"set_limit" => Effects::SETTING,
         // An UPDATE of this view sets; reading it is too rare to be told apart.
         b"pg_settings" => Effects::SETTING,
-        b"ts_stat" => Effects::OPAQUE,
+        b"ts_stat" | b"ts_rewrite" => Effects::OPAQUE,
         b"pg_listening_channels" => Effects::CHANNELS,
         _ => prefix_mention(name),
     }
@@ -109,6 +109,7 @@ const EXACT: &[&[u8]] = &[
     b"set_limit",
     b"pg_settings",
     b"ts_stat",
+    b"ts_rewrite",
     b"pg_listening_channels",
 ];
 

@@ -7,6 +7,7 @@ mod copy;
 mod encodings;
 mod extended;
 mod faults;
+mod hidden;
 mod listen;
 mod nodes;
 mod pools;

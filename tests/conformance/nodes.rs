@@ -202,7 +202,7 @@ fn a_long_cancel_key_and_a_negotiation_of_the_server() {
         peer.welcome(&key);
         // The proxy is killed at the end: a reset is as good as an end.
         while let Ok(Some(message)) = peer.read() {
-            if message.tag == b'Q' && message.body.starts_with(b"wait") {
+            if message.tag == b'Q' && message.body.starts_with(b"select wait") {
                 let waiting = hear.lock().map_err(|e| e.to_string())?;
                 let packet = waiting.recv_timeout(Duration::from_secs(10)).map_err(|e| e.to_string())?;
                 let expected = &msg::cancel_request(PID, &key)[4..];
@@ -217,7 +217,7 @@ fn a_long_cancel_key_and_a_negotiation_of_the_server() {
     });
     let proxy = Proxy::start(&server.url("pool_size=1&sslmode=disable"));
     let mut client = Client::connect(&proxy.endpoint(), &raw::Login::new(APP.0, APP.1, "app"));
-    client.send(&msg::query("wait"));
+    client.send(&msg::query("select wait"));
     std::thread::sleep(Duration::from_millis(300));
     raw::cancel(&proxy.endpoint(), client.pid, &client.key);
     let answers = client.until_ready();

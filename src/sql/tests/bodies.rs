@@ -1,7 +1,7 @@
-//! Code of functions, and the functions called.
+//! Code of functions.
 
 use super::effects::names;
-use crate::sql::{called_functions, mentions_session_effects};
+use crate::sql::mentions_session_effects;
 
 fn check(source: &str, expected: &str) {
     assert_eq!(names(mentions_session_effects(source.as_bytes())), expected, "{source}");
@@ -34,29 +34,4 @@ fn sql_and_plpgsql() {
     check(r"select '\'', pg_advisory_lock(1), '\''", "ADVISORY OPAQUE");
     check(r"select '\' || '\', pg_advisory_lock(1)", "ADVISORY");
     check(r"select '\', pg_advisory_lock(1), '\'", "ADVISORY");
-}
-
-fn calls(sql: &str) -> Vec<String> {
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let call = |schema: Option<Vec<u8>>, name| match schema {
-        Some(schema) => format!("{}.{}", text(schema), text(name)),
-        None => text(name),
-    };
-    called_functions(sql.as_bytes(), true).map(|found| call(found.schema, found.name)).collect()
-}
-
-#[test]
-fn functions_called() {
-    assert_eq!(calls("select 1"), [""; 0]);
-    assert_eq!(calls("select Now(), pg_catalog.\"F\" /* c */ (a), x.y.z(1)"), ["now", "pg_catalog.F", "y.z"]);
-    assert_eq!(calls("select a in (1), coalesce(a, left(b, 1)) where (a) and (b)"), ["left"]);
-    assert_eq!(calls("values (f(g(1)))"), ["f", "g"]);
-    assert_eq!(
-        calls("select 'f(1)', \"a\"\"b\"(1), s.left(1), s.values(1) -- g(1)"),
-        ["a\"b", "s.left", "s.values"]
-    );
-    assert_eq!(
-        calls("insert into t (a) select count(*) filter (where true) from u"),
-        ["t", "count", "filter"]
-    );
 }

@@ -1,0 +1,297 @@
+//! What is known of a database's names, shared by all workers, and whether it still holds.
+//!
+//! From the moment a text that may define code is sent until the names were read again behind it, nobody knows which names
+//! change sessions: every text counts as one that may.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::names::{Names, custom_settings};
+use crate::sql::{Dialect, Effects};
+
+/// How old what is known may become while there is traffic: others than pgweir change definitions too.
+const STALE: Duration = Duration::from_secs(30);
+/// How long after a reading that failed the next one begins.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The names of one database.
+#[derive(Debug)]
+pub struct Definitions {
+    /// Another number whenever something in `state` has changed.
+    stamp: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    names: Arc<Names>,
+    /// Changes under way.
+    open: usize,
+    /// Beginnings and ends of changes so far.
+    changes: u64,
+    /// Those of them that the names have in them.
+    read: u64,
+    reading: bool,
+    /// When the last reading began, and whether it went well.
+    last: Option<(Instant, bool)>,
+    /// What the catalogs looked like at the last reading.
+    mark: Option<String>,
+    /// Custom settings in the texts of changes that have not been read.
+    settings: Vec<Box<[u8]>>,
+}
+
+impl State {
+    fn is_certain(&self) -> bool {
+        self.open == 0 && self.read == self.changes
+    }
+}
+
+impl Definitions {
+    /// Nothing is known.
+    pub fn new() -> Arc<Definitions> {
+        let state = State {
+            names: Arc::default(),
+            open: 0,
+            changes: 1,
+            read: 0,
+            reading: false,
+            last: None,
+            mark: None,
+            settings: vec![],
+        };
+        Arc::new(Definitions { stamp: AtomicU64::new(1), state: Mutex::new(state) })
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        self.stamp.fetch_add(1, Ordering::Release);
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(self: &Arc<Definitions>, now: Instant, due: impl FnOnce(&State) -> bool) -> Option<Reading> {
+        let mut state = self.lock();
+        let failed = state.last.is_some_and(|(began, well)| !well && now.duration_since(began) < AGAIN);
+        if state.reading || failed || !due(&state) {
+            return None;
+        }
+        state.reading = true;
+        state.last = Some((now, false));
+        // The mark tells of what others have changed, not of everything that a change of ours may.
+        let mark = state.mark.clone().filter(|_| state.is_certain());
+        Some(Reading { definitions: self.clone(), covers: state.changes, mark })
+    }
+}
+
+/// A change of definitions that is under way; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Change {
+    definitions: Arc<Definitions>,
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        self.definitions.change(|state| {
+            state.open -= 1;
+            state.changes += 1;
+        });
+    }
+}
+
+/// The names are being read; dropped without a result, it failed.
+#[derive(Debug)]
+pub struct Reading {
+    definitions: Arc<Definitions>,
+    covers: u64,
+    /// What the catalogs looked like at the last reading, if names are certain while they look the same.
+    pub mark: Option<String>,
+}
+
+impl Reading {
+    /// These are the names; `None` if they are what they were.
+    pub fn done(self, names: Option<Names>, mark: Option<String>) {
+        self.definitions.change(|state| {
+            state.read = state.read.max(self.covers);
+            state.last = state.last.map(|(began, _)| (began, true));
+            state.mark = mark;
+            if let Some(names) = names {
+                state.names = Arc::new(names);
+            }
+            if state.is_certain() {
+                state.settings.clear();
+            }
+        });
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.definitions.lock().reading = false;
+    }
+}
+
+/// What a worker knows of a database's names: a copy, compared with the original by one number.
+#[derive(Debug)]
+pub struct Known {
+    definitions: Arc<Definitions>,
+    stamp: Cell<u64>,
+    /// No name changes a session, and that is certain.
+    plain: Cell<bool>,
+    certain: Cell<bool>,
+    names: RefCell<Arc<Names>>,
+    /// Somebody has asked since the last time that a reading may have been due.
+    used: Cell<bool>,
+}
+
+impl Known {
+    /// Nothing yet.
+    pub fn new(definitions: Arc<Definitions>) -> Rc<Known> {
+        Rc::new(Known {
+            definitions,
+            stamp: Cell::new(0),
+            plain: Cell::new(false),
+            certain: Cell::new(false),
+            names: RefCell::default(),
+            used: Cell::new(false),
+        })
+    }
+
+    /// What `text` may do to the session by what it reaches.
+    #[inline]
+    pub fn effects_of(&self, text: &[u8], dialect: Dialect) -> Effects {
+        self.used.set(true);
+        if self.plain.get() && self.stamp.get() == self.definitions.stamp.load(Ordering::Acquire) {
+            return Effects::EMPTY;
+        }
+        self.look(text, dialect)
+    }
+
+    #[cold]
+    fn look(&self, text: &[u8], dialect: Dialect) -> Effects {
+        self.refresh();
+        let hidden = if self.certain.get() { Effects::EMPTY } else { Effects::SETTING };
+        hidden | self.names.borrow().effects_of(text, dialect)
+    }
+
+    fn refresh(&self) {
+        let now = self.definitions.stamp.load(Ordering::Acquire);
+        if self.stamp.replace(now) == now {
+            return;
+        }
+        let state = self.definitions.lock();
+        self.certain.set(state.is_certain());
+        self.plain.set(state.is_certain() && state.names.is_empty());
+        *self.names.borrow_mut() = state.names.clone();
+    }
+
+    /// Custom settings that the code behind the names sets, as far as it names them.
+    pub fn settings(&self) -> Vec<Box<[u8]>> {
+        let mut settings = self.names.borrow().settings().to_vec();
+        if !self.certain.get() {
+            settings.extend_from_slice(&self.definitions.lock().settings);
+        }
+        settings
+    }
+
+    /// A change of definitions begins: its text is about to be sent.
+    pub fn change(&self, text: &[u8]) -> Change {
+        self.definitions.change(|state| {
+            state.open += 1;
+            state.changes += 1;
+            state.settings.extend(custom_settings(text));
+        });
+        Change { definitions: self.definitions.clone() }
+    }
+
+    /// Whether the names were never read.
+    pub fn is_new(&self) -> bool {
+        self.definitions.lock().last.is_none()
+    }
+
+    /// A reading, if what is known does not hold any more, no change is under way, and nobody reads already.
+    pub fn reading_wanted(&self) -> Option<Reading> {
+        if self.certain.get() && self.stamp.get() == self.definitions.stamp.load(Ordering::Acquire) {
+            return None;
+        }
+        self.definitions.start(Instant::now(), |state| state.open == 0 && !state.is_certain())
+    }
+
+    /// A reading, if the last was long ago and somebody has asked since.
+    pub fn reading_due(&self, now: Instant) -> Option<Reading> {
+        let old = |state: &State| state.last.is_some_and(|(began, _)| now.duration_since(began) >= STALE);
+        let reading = self.used.get().then(|| self.definitions.start(now, old)).flatten()?;
+        self.used.set(false);
+        Some(reading)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: &[u8] = b"select 1";
+
+    fn read(known: &Known, names: Names) {
+        known.reading_wanted().expect("a reading is wanted").done(Some(names), None);
+    }
+
+    #[test]
+    fn nothing_is_certain_before_it_was_read() {
+        let known = Known::new(Definitions::new());
+        assert_eq!(known.effects_of(PLAIN, true.into()), Effects::SETTING);
+        read(&known, Names::default());
+        assert_eq!(known.effects_of(PLAIN, true.into()), Effects::EMPTY);
+        assert!(known.reading_wanted().is_none());
+    }
+
+    #[test]
+    fn a_change_is_uncertain_until_it_was_read_behind_it() {
+        let definitions = Definitions::new();
+        let (known, other) = (Known::new(definitions.clone()), Known::new(definitions));
+        read(&known, Names::default());
+        assert_eq!(other.effects_of(PLAIN, true.into()), Effects::EMPTY);
+        let change =
+            known.change(b"create function f() returns text return set_config('my.own', 'x', false)");
+        assert_eq!(other.effects_of(PLAIN, true.into()), Effects::SETTING);
+        assert_eq!(other.settings(), [b"my.own"[..].into()]);
+        assert!(other.reading_wanted().is_none(), "what is under way cannot be read");
+        drop(change);
+        let first = other.reading_wanted().expect("the change has ended");
+        assert!(known.reading_wanted().is_none(), "one reads for all");
+        drop(known.change(b""));
+        first.done(Some(Names::everything()), None);
+        assert_eq!(known.effects_of(PLAIN, true.into()), Effects::SETTING);
+        read(&known, Names::default());
+        assert_eq!(other.effects_of(PLAIN, true.into()), Effects::EMPTY);
+        assert!(other.settings().is_empty());
+    }
+
+    #[test]
+    fn a_reading_that_failed_leaves_it_uncertain_and_comes_again_later() {
+        let known = Known::new(Definitions::new());
+        drop(known.reading_wanted());
+        assert_eq!(known.effects_of(PLAIN, true.into()), Effects::SETTING);
+        assert!(known.reading_wanted().is_none());
+        let later = Instant::now() + AGAIN;
+        assert!(known.definitions.start(later, |state| !state.is_certain()).is_some());
+    }
+
+    #[test]
+    fn what_is_old_is_read_again_while_there_is_traffic() {
+        let known = Known::new(Definitions::new());
+        read(&known, Names::default());
+        let later = Instant::now() + STALE;
+        assert!(known.reading_due(later).is_none(), "nobody has asked");
+        known.effects_of(PLAIN, true.into());
+        assert!(known.reading_due(Instant::now()).is_none(), "it is young");
+        known.reading_due(later).expect("it is due").done(None, None);
+        assert!(known.reading_due(later + STALE).is_none(), "nobody has asked since");
+    }
+}
