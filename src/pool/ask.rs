@@ -20,8 +20,7 @@ pub type Row = Vec<Option<String>>;
 /// As [`connect::connect`], or as the server answers.
 pub async fn ask(target: &Arc<Target>, sql: &str) -> Result<Vec<Row>, Fault> {
     let asking = async {
-        let mut connected = connect::connect(target).await?;
-        speak_utf8(&mut connected).await?;
+        let mut connected = open(target).await?;
         rows(&mut connected, sql).await
     };
     tokio::time::timeout(target.connect_timeout * 2, asking)
@@ -29,13 +28,18 @@ pub async fn ask(target: &Arc<Target>, sql: &str) -> Result<Vec<Row>, Fault> {
         .unwrap_or_else(|_| Err(Fault::error("08006", "the server did not answer in time")))
 }
 
-/// Whatever the login's default is, answers are read as UTF-8. From the two encodings left out there is no way to it.
-async fn speak_utf8(connected: &mut Connected) -> Result<(), Fault> {
+/// Connects to ask more than once. Whatever the login's default is, answers are in UTF-8, but from a database in one of the two
+/// encodings from which there is no way to it.
+///
+/// # Errors
+/// As [`connect::connect`].
+pub async fn open(target: &Arc<Target>) -> Result<Connected, Fault> {
+    let mut connected = connect::connect(target).await?;
     let reading = Reading::of(&connected.params);
     if !matches!(&*reading.encoding, b"utf8" | b"sqlascii" | b"muleinternal") {
-        rows(connected, "SET client_encoding = 'UTF8'").await?;
+        rows(&mut connected, "SET client_encoding = 'UTF8'").await?;
     }
-    Ok(())
+    Ok(connected)
 }
 
 /// Asks on a connection that is already there.

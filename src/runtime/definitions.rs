@@ -8,8 +8,8 @@ use super::Worker;
 use super::worker::Shared;
 use crate::catalog::{BODIES, CODE, Definitions, Known, MARK, Names, Reading, Search, USERS};
 use crate::pool::Target;
-use crate::pool::ask::rows;
-use crate::pool::connect::{self, Connected};
+use crate::pool::ask::{open, rows};
+use crate::pool::connect::Connected;
 use crate::wire::Fault;
 
 /// How long the server may take for all answers.
@@ -74,7 +74,7 @@ pub(crate) async fn read(reading: Reading, target: Arc<Target>) {
 
 /// The names, unless the catalogs look as they did, and what they look like.
 async fn ask(target: &Arc<Target>, known: Option<&str>) -> Result<(Option<Names>, Option<String>), Fault> {
-    let mut server = connect::connect(target).await?;
+    let mut server = open(target).await?;
     let mark = rows(&mut server, MARK).await?.into_iter().flatten().flatten().next();
     if mark.is_some() && mark.as_deref() == known {
         return Ok((None, mark));

@@ -469,25 +469,36 @@ fn only_what_defines_code_is_read_again() {
         client.run("drop table of_session");
     }
     assert_eq!(connections(&cluster), before);
+    // What is sent while they are read may be read behind once more.
+    let settled = |count: usize| {
+        let mut known = count;
+        eventually("nothing is read any more", || {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            std::mem::replace(&mut known, connections(&cluster)) == known
+        });
+        known
+    };
     client.run(&create("f"));
-    eventually("the names are read again", || connections(&cluster) == before + 1);
+    eventually("the names are read again", || connections(&cluster) > before);
+    let before = settled(before);
     client.run("create temp table of_session (i int); drop table of_session");
     client.run("create view v as select 1");
     client.run("select f()");
     client.run("reset work_mem");
     assert_eq!(client.value("select count(*) from v"), "1");
+    assert_eq!(settled(before), before);
     client.run("create view w as select f()");
-    eventually("they are again", || connections(&cluster) == before + 2);
+    eventually("they are again", || connections(&cluster) > before);
     if !since(14) {
         return;
     }
+    let before = settled(before);
     client.run("create function harmless() returns int return 1");
-    eventually("and again", || connections(&cluster) == before + 3);
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    eventually("and again", || connections(&cluster) > before);
+    let before = settled(before);
     client.run("select harmless()");
     client.run("table w");
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    assert_eq!(connections(&cluster), before + 3);
+    assert_eq!(settled(before), before);
 }
 
 /// It takes half a minute.
