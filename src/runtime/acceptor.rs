@@ -212,13 +212,14 @@ fn enter(entrance: &Arc<Entrance>, socket: Socket, peer: String) {
         return entrance.turn_away(socket, Fault::fatal("53300", text));
     };
     let entrance = entrance.clone();
-    tokio::spawn(async move {
+    // Boxed, because the task would be moved about, and it is large.
+    tokio::spawn(Box::pin(async move {
         let time = directory.settings.limits.login_timeout;
         let login = login::login(&directory, &entrance.clients, socket, peer);
         let outcome = tokio::time::timeout(time, login).await.unwrap_or(Outcome::Closed);
         drop(waiting);
         entrance.hand_over(outcome);
-    });
+    }));
 }
 
 impl Entrance {

@@ -274,7 +274,9 @@ impl Worker {
 
     fn obey(self: &Rc<Worker>, order: Order) {
         match order {
-            Order::Admit(admission) => drop(tokio::task::spawn_local(admit::admit(self.clone(), *admission))),
+            Order::Admit(admission) => {
+                tokio::task::spawn_local(Box::pin(admit::admit(self.clone(), admission)));
+            }
             Order::Cancel { pid, secret, unknown } => self.cancel(pid, &secret, unknown),
             Order::Report(answer) => drop(answer.send(self.report())),
             Order::Pools(order, database) => self.order_pools(order, database.as_deref()),

@@ -29,6 +29,8 @@ type Params = Vec<(Vec<u8>, Vec<u8>)>;
 /// What servers report once a state is applied: by database, user and settings.
 pub(crate) type Greetings = HashMap<(String, String, Settings), Rc<Params>>;
 
+/// Bytes that the end of a login takes, or more.
+const GREETING: usize = 512;
 /// Distinct start-up settings whose greetings are remembered.
 const MAX_GREETINGS: usize = 1024;
 
@@ -58,27 +60,35 @@ pub struct Admission {
 }
 
 /// Greets the client and serves it.
-pub(crate) async fn admit(worker: Rc<Worker>, admission: Admission) {
+pub(crate) async fn admit(worker: Rc<Worker>, admission: Box<Admission>) {
     if let Some(kind) = admission.replication {
-        return replication::admit(worker, admission, kind).await;
+        return Box::pin(replication::admit(worker, *admission, kind)).await;
     }
-    let Admission { socket, input, target, mode, settings, minor, pending, peer, share, .. } = admission;
-    let Ok(client) = socket.attach() else { return };
+    let Admission { mut socket, input, target, mode, settings, minor, pending, peer, share, .. } = *admission;
     let pool = worker.pool(target.clone());
     let greeted = greet(&worker, &pool, &target, settings).await;
     let functions = worker.functions(&target).await;
-    let (initial, params, defaults) = match greeted {
+    let (initial, told, defaults) = match greeted {
         Ok(greeted) => greeted,
-        Err(fault) => return refuse(client, pending, pool.stats(), fault).await,
+        Err(fault) => {
+            let Ok(client) = socket.attach() else { return };
+            return refuse(client, pending, pool.stats(), fault).await;
+        }
     };
-    let handle = worker.register(|pid| new_handle(pid, minor, &target, &params, peer));
+    let handle = worker.register(|pid| new_handle(pid, minor, &target, told.get(b"application_name"), peer));
     pool.stats().client_logins.add(1);
-    let out = greeting(pending, &handle, &params);
+    let mut out = greeting(pending, &handle, told.all());
+    let written = socket.write_now(&out);
+    pool.stats().sent.add(written as u64);
+    out.drain(..written);
+    out.shrink_to_fit();
+    let Ok(client) = socket.attach() else { return worker.unregister(&handle) };
     let mut session =
         session(worker.clone(), handle.clone(), client, pool, mode, (initial, defaults), functions, out);
     session.input = input;
     tokio::task::spawn_local(async move {
         session.run().await;
+        drop(session);
         worker.unregister(&handle);
         drop(share);
     });
@@ -95,10 +105,8 @@ pub(super) async fn refuse(mut client: Socket, pending: Vec<u8>, stats: &PoolSta
 }
 
 /// What others may know of a new session.
-pub(super) fn new_handle(pid: i32, minor: u16, target: &Target, params: &Params, peer: String) -> Handle {
-    let application = params.iter().rev().find(|(name, _)| name == b"application_name");
-    let application =
-        application.map_or(String::new(), |(_, value)| String::from_utf8_lossy(value).into_owned());
+pub(super) fn new_handle(pid: i32, minor: u16, target: &Target, application: &[u8], peer: String) -> Handle {
+    let application = String::from_utf8_lossy(application).into_owned();
     Handle {
         pid,
         secret: secret(minor),
@@ -117,10 +125,15 @@ pub(super) fn new_handle(pid: i32, minor: u16, target: &Target, params: &Params,
 }
 
 /// The end of a login that went well.
-pub(super) fn greeting(pending: Vec<u8>, handle: &Handle, params: &Params) -> Vec<u8> {
+pub(super) fn greeting<'a>(
+    pending: Vec<u8>,
+    handle: &Handle,
+    params: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Vec<u8> {
     let mut out = pending;
+    out.reserve(GREETING);
     emit::authentication(&mut out, 0, &[]);
-    params.iter().for_each(|(name, value)| emit::parameter_status(&mut out, name, value));
+    params.for_each(|(name, value)| emit::parameter_status(&mut out, name, value));
     emit::backend_key_data(&mut out, handle.pid, &handle.secret);
     emit::ready(&mut out, TxStatus::Idle);
     out
@@ -197,9 +210,9 @@ async fn greet(
     pool: &Rc<Pool>,
     target: &Target,
     asked: Vec<(Vec<u8>, Vec<u8>)>,
-) -> Result<(Rc<State>, Params, Reading), Fault> {
-    let mut params = welcome(pool).await?;
-    let defaults = Reading::of(&params);
+) -> Result<(Rc<State>, Told, Reading), Fault> {
+    let mut told = Told { welcome: welcome(pool).await?, changed: vec![] };
+    let defaults = Reading::of(&told.welcome);
     let mut settings = Settings::new();
     let mut plain = true;
     for (name, mut value) in asked {
@@ -208,14 +221,14 @@ async fn greet(
             value.retain(u8::is_ascii);
         }
         let reported = |(key, known): &(Vec<u8>, Vec<u8>)| key.eq_ignore_ascii_case(&name) && *known == value;
-        if params.iter().any(reported) {
+        if told.welcome.iter().any(reported) {
             continue;
         }
         plain &= is_plain_application_name(&name, &value);
         settings.insert(name.into(), value.into());
     }
     if let Some(application) = settings.get(&b"application_name"[..]).filter(|_| plain) {
-        set(&mut params, b"application_name", application);
+        told.set(b"application_name", application);
     }
     let state = worker.states.intern(settings);
     if !plain {
@@ -233,32 +246,47 @@ async fn greet(
                 changed
             }
         };
-        changed.iter().for_each(|(name, value)| set(&mut params, name, value));
+        changed.iter().for_each(|(name, value)| told.set(name, value));
     }
-    Ok((state, params, defaults))
+    Ok((state, told, defaults))
 }
 
 fn is_plain_application_name(name: &[u8], value: &[u8]) -> bool {
     name == b"application_name" && value.len() < 64 && value.iter().all(|byte| (b' '..=b'~').contains(byte))
 }
 
-fn set(params: &mut Params, name: &[u8], value: &[u8]) {
-    match params.iter_mut().find(|(key, _)| key == name) {
-        Some((_, known)) => *known = value.to_vec(),
-        None => params.push((name.to_vec(), value.to_vec())),
+/// What a client is told of the server: what the pool's servers report, but for what it has asked for.
+struct Told {
+    welcome: Rc<Params>,
+    changed: Params,
+}
+
+impl Told {
+    fn set(&mut self, name: &[u8], value: &[u8]) {
+        self.changed.retain(|(known, _)| known != name);
+        self.changed.push((name.to_vec(), value.to_vec()));
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let changed = |name: &[u8]| self.changed.iter().find(|(one, _)| one == name);
+        let known = self.welcome.iter().map(move |pair| changed(&pair.0).unwrap_or(pair));
+        let more = self.changed.iter().filter(|(name, _)| !self.welcome.iter().any(|(one, _)| one == name));
+        known.chain(more).map(|(name, value)| (name.as_slice(), value.as_slice()))
+    }
+
+    fn get(&self, name: &[u8]) -> &[u8] {
+        self.all().find(|(known, _)| *known == name).map_or(&[], |(_, value)| value)
     }
 }
 
 /// What the pool's servers report; the first client of a pool waits for the first server.
-async fn welcome(pool: &Rc<Pool>) -> Result<Params, Fault> {
+async fn welcome(pool: &Rc<Pool>) -> Result<Rc<Params>, Fault> {
     if let Some(welcome) = pool.welcome() {
-        return Ok(welcome.to_vec());
+        return Ok(welcome);
     }
     let server = wait(pool).await?;
     pool.give_back(server);
-    pool.welcome()
-        .map(|welcome| welcome.to_vec())
-        .ok_or_else(|| Fault::fatal("08006", "no server has logged in"))
+    pool.welcome().ok_or_else(|| Fault::fatal("08006", "no server has logged in"))
 }
 
 async fn wait(pool: &Rc<Pool>) -> Result<Box<Server>, Fault> {

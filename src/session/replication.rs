@@ -81,14 +81,17 @@ pub(super) async fn admit(worker: Rc<Worker>, admission: Admission, kind: Replic
         own: Default::default(),
         born: Instant::now(),
     };
+    let all = params.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
+    let application =
+        all.clone().rfind(|(name, _)| *name == b"application_name").map_or(&b""[..], |one| one.1);
     let handle = worker.register(|pid| Handle {
         replication: Some(kind),
         server: Some(Rc::new(shared)).into(),
-        ..admit::new_handle(pid, minor, &target, &params, peer)
+        ..admit::new_handle(pid, minor, &target, application, peer)
     });
     stats.client_logins.add(1);
     let asked = !input.is_empty();
-    let down = Pipe::holding(admit::greeting(pending, &handle, &params));
+    let down = Pipe::holding(admit::greeting(pending, &handle, all));
     let mut relay = Relay {
         worker: worker.clone(),
         handle: handle.clone(),

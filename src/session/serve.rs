@@ -168,7 +168,7 @@ pub struct Session {
 
 impl Session {
     /// Serves the client until it leaves, then cleans up behind it.
-    pub async fn run(mut self) {
+    pub async fn run(&mut self) {
         let end = std::future::poll_fn(|cx| self.poll(cx)).await;
         self.leave(end);
     }

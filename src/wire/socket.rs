@@ -4,7 +4,7 @@
 //! that an idle connection owns no buffer. A read shorter than the slice clears the readiness that
 //! tokio keeps, so that the next poll answers `Pending` without a system call.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -219,6 +219,17 @@ impl Socket {
 }
 
 impl Detached {
+    /// Writes what the system takes at once, without a reactor; gives how much. Nothing over TLS. An error shows again when the
+    /// socket is used next.
+    pub fn write_now(&mut self, bytes: &[u8]) -> usize {
+        let written = match self {
+            Detached::Tcp(stream) => stream.write(bytes),
+            Detached::Unix(stream) => stream.write(bytes),
+            Detached::Tls(..) => return 0,
+        };
+        written.unwrap_or(0)
+    }
+
     /// Puts the socket into the reactor of the calling thread.
     ///
     /// # Errors
