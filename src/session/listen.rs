@@ -246,7 +246,8 @@ impl Session {
     pub(super) fn listens_on_server(&self, effects: Effects) -> bool {
         let missing = |known: &Listens| !known.channels.is_empty() && known.set_up != SetUp::Before;
         effects.intersects(CHANNELS)
-            && !effects.contains(Effects::DISCARD)
+            // Behind a DISCARD in the same batch there is nothing left to set up.
+            && !effects.union(self.after).contains(Effects::DISCARD)
             && self.listens.as_deref().is_some_and(missing)
     }
 
@@ -400,10 +401,16 @@ impl Session {
         }
     }
 
-    /// UNLISTEN *, by DISCARD ALL.
+    /// UNLISTEN *, by DISCARD ALL. What stands behind it in the same batch may listen again: the probe tells.
     pub(super) fn listens_no_more(&mut self) {
-        if let Some(listens) = &mut self.listens {
-            listens.decide(Channels::new());
+        let in_cycle = self.server.is_some();
+        match &mut self.listens {
+            Some(listens) if in_cycle && !listens.announced.is_empty() => {
+                listens.channels.clear();
+                listens.set_up = SetUp::Before;
+            }
+            Some(listens) => listens.decide(Channels::new()),
+            None => {}
         }
     }
 

@@ -433,6 +433,29 @@ fn channels_in_pipelines() {
 }
 
 #[test]
+fn listening_again_behind_discard_all() {
+    let batch =
+        |texts: [&str; 3]| [&texts.map(|sql| msg::unnamed(sql, &[])).concat(), &msg::sync()[..]].concat();
+    case("59", "DISCARD ALL and LISTEN in one batch: the session needs no server of its own afterwards")
+        .pool("pool_size=1")
+        .steps([
+            A.sql("listen a"),
+            A.send([batch(["rollback", "discard all", "listen b"])]),
+            A.ready(),
+            B.sql("notify a, 'no'"),
+            B.sql("notify b, 'yes'"),
+            A.until(b'A'),
+            A.quiet(),
+        ])
+        .expect([
+            "A CommandComplete DISCARD ALL",
+            "B CommandComplete NOTIFY",
+            "A NotificationResponse b \"yes\"",
+        ])
+        .run();
+}
+
+#[test]
 fn copy_by_a_session_that_listens() {
     case("59", "COPY both ways, all sent at once, between notifications")
         .setup("create table t (i int)")
