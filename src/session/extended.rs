@@ -242,6 +242,7 @@ impl Session {
     }
 
     fn bind_effects(&mut self, statement: &Rc<Statement>) {
+        self.bound = None;
         if self.note_statement(statement).is_empty() {
             return;
         }

@@ -19,7 +19,7 @@ const MAX_TOUCHED: usize = 100;
 
 /// Rows `(name, value)`: settings of the session; `#reason` for what pins it.
 const PROBE: &[u8] = b"SELECT name, setting FROM pg_catalog.pg_settings \
- WHERE source OPERATOR(pg_catalog.=) 'session' AND name NOT LIKE 'transaction\\_%' \
+ WHERE source OPERATOR(pg_catalog.=) 'session' AND name OPERATOR(pg_catalog.!~~) 'transaction\\_%' \
  UNION ALL SELECT 'role', pg_catalog.current_setting('role') \
  WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' \
  UNION ALL SELECT '#temp', '' WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_class \
