@@ -2,6 +2,7 @@
 
 use memchr::memmem;
 
+use super::read::LASTING;
 use crate::sql::Effects;
 
 /// Words of the commands that make code.
@@ -12,14 +13,7 @@ const HOLDERS: &[&str] =
     &["view", "trigger", "rule", "domain", "operator", "policy", "cast", "default", "check"];
 
 /// What makes a definition one that others reach.
-const LASTING: Effects = Effects::SETTING
-    .union(Effects::ROLE)
-    .union(Effects::ADVISORY)
-    .union(Effects::HOLD)
-    .union(Effects::LISTEN)
-    .union(Effects::LOAD)
-    .union(Effects::SEQUENCE)
-    .union(Effects::OPAQUE);
+const REACHING: Effects = LASTING.without(Effects::TEMP).union(Effects::OPAQUE);
 
 /// Statements in which only what they call can define something, and that is in [`Effects::DDL`] then.
 const CALLERS: &[&[u8]] = &[
@@ -41,7 +35,7 @@ pub fn may_define(text: &[u8], effects: Effects) -> bool {
         return effects.contains(Effects::NO_TX) && first_word(text) == b"commit";
     }
     let text = text.to_ascii_lowercase();
-    let reaches = effects.intersects(LASTING) && !effects.contains(Effects::TEMP);
+    let reaches = effects.intersects(REACHING) && !effects.contains(Effects::TEMP);
     mentions(&text, CODE) || reaches && mentions(&text, &["create", "alter"])
 }
 

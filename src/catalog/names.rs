@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::sql::{Dialect, Effects, Kind, Lexer, Token};
+use crate::sql::{Dialect, Effects, Kind, Lexer, Token, unquoted};
 
 /// The longest name there is (`NAMEDATALEN`); what is longer is cut.
 const NAME: usize = 63;
@@ -115,7 +115,7 @@ impl Names {
     fn token(&self, token: Token, sql: &[u8]) -> Effects {
         match token.kind {
             Kind::Ident => self.folded(token.text(sql)),
-            Kind::QuotedIdent => self.quoted(&sql[token.start + 1..token.end - 1]),
+            Kind::QuotedIdent => self.quoted(token.text(sql)),
             Kind::Operator => self.operators.get(token.text(sql)).copied().unwrap_or_default(),
             // What it says is not known here.
             Kind::UnicodeIdent => Effects::SETTING,
@@ -132,16 +132,12 @@ impl Names {
     }
 
     fn quoted(&self, text: &[u8]) -> Effects {
-        if memchr::memchr(b'"', text).is_none() {
-            return self.word(text, &text[..text.len().min(NAME)]);
+        let inner = &text[1..text.len() - 1];
+        if memchr::memchr(b'"', inner).is_none() {
+            return self.word(inner, &inner[..inner.len().min(NAME)]);
         }
-        let mut name = text.to_vec();
-        let mut second = false;
-        name.retain(|byte| {
-            second = *byte == b'"' && !second;
-            *byte != b'"' || second
-        });
-        self.word(text, &name[..name.len().min(NAME)])
+        let name = unquoted(text).unwrap_or_default();
+        self.word(inner, &name[..name.len().min(NAME)])
     }
 
     fn word(&self, written: &[u8], name: &[u8]) -> Effects {

@@ -29,7 +29,7 @@ const ROUNDS: usize = 32;
 const FUNCTIONS: &str = "1255";
 
 /// Effects of a function's code that matter to its caller's session.
-const LASTING: Effects = Effects::SETTING
+pub(super) const LASTING: Effects = Effects::SETTING
     .union(Effects::ROLE)
     .union(Effects::TEMP)
     .union(Effects::ADVISORY)

@@ -169,8 +169,8 @@ impl Listener {
     }
 
     /// The `client_encoding` in which it hears.
-    pub fn encoding(&self) -> &Option<Box<[u8]>> {
-        &self.encoding
+    pub fn encoding(&self) -> Option<&[u8]> {
+        self.encoding.as_deref()
     }
 
     /// A mailbox for a session, to be given back by [`Listener::leave`].

@@ -12,8 +12,9 @@
 //!    mailbox hears them from now on, and the server forgets them before it is released.
 //!
 //! What a transaction notifies, its own session hears before the answer ends, as with PostgreSQL: the ReadyForQuery of
-//! a session that listens waits until the listener has caught up, and its next cycle waits for that. A LISTEN that the text does not show, in a function,
-//! pins the session to its server; so does every LISTEN while the listener cannot connect.
+//! a session that listens waits until the listener has caught up, and its next cycle waits for that. A LISTEN that
+//! the text does not show, in a function, pins the session to its server; so does every LISTEN while the listener
+//! cannot connect.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -279,14 +280,14 @@ impl Session {
     }
 
     fn listens(&mut self) -> &mut Listens {
-        let encoding = self.encoding();
+        let encoding = self.encoding().map(Into::into);
         let (worker, pool) = (&self.worker, &self.pool);
         self.listens.get_or_insert_with(|| Box::new(Listens::at(worker.listener(pool, encoding))))
     }
 
     /// The `client_encoding` that the session has asked for.
-    fn encoding(&self) -> Option<Box<[u8]>> {
-        self.state.settings().get(&b"client_encoding"[..]).cloned()
+    fn encoding(&self) -> Option<&[u8]> {
+        self.state.settings().get(&b"client_encoding"[..]).map(|name| &**name)
     }
 
     /// Has the server listen to what the session listens to. Where that may be so already, or may be rolled back, it
@@ -451,14 +452,17 @@ impl Session {
 
     /// Sends the session to the listener of the encoding that it has changed to, if it has.
     fn follows_encoding(&mut self) -> bool {
-        let encoding = self.encoding();
-        let Some(listens) = &mut self.listens else { return false };
-        let names = &listens.channels;
-        let stays = names.is_empty() || !names.iter().all(|name| name.is_ascii());
-        if stays || *listens.place.listener.encoding() == encoding {
+        let stays = |listens: &Listens| {
+            let names = &listens.channels;
+            let here = listens.place.listener.encoding() == self.encoding();
+            here || names.is_empty() || !names.iter().all(|name| name.is_ascii())
+        };
+        if self.listens.as_deref().is_none_or(stays) {
             return false;
         }
-        listens.move_to(self.worker.listener(&self.pool, encoding), self.pool.target());
+        let listener = self.worker.listener(&self.pool, self.encoding().map(Into::into));
+        let target = self.pool.target();
+        self.listens.iter_mut().for_each(|listens| listens.move_to(listener.clone(), target.clone()));
         true
     }
 

@@ -48,8 +48,7 @@ impl Session {
         sql.extend_from_slice(b" UNION ALL SELECT 'session_authorization', session_user WHERE session_user OPERATOR(pg_catalog.<>) ");
         quote_text(&mut sql, server.pool().target().server_user.as_bytes(), Some(b"utf8"));
         if let Some(marker) = marker {
-            let asked = " UNION ALL SELECT '#marker', '' WHERE pg_catalog.current_setting('_pgweir.channels', true) OPERATOR(pg_catalog.=) ";
-            sql.extend_from_slice(asked.as_bytes());
+            sql.extend_from_slice(b" UNION ALL SELECT '#marker', '' WHERE pg_catalog.current_setting('_pgweir.channels', true) OPERATOR(pg_catalog.=) ");
             sql.extend_from_slice(format!("'{marker}'").as_bytes());
         }
         let encoding = self.defaults.under(self.state.settings()).encoding;

@@ -96,60 +96,52 @@ impl Session {
     }
 
     fn query_with_effects(&mut self, whole: &[u8], text: &[u8], summary: &Summary) -> Flow {
-        if let Some(end) = self.ends_before_channels(summary) {
-            return self.query_in_parts(whole, text, end);
-        }
-        if let Some(flow) = self.answered_here(whole, text, summary) {
-            return flow;
-        }
+        let Some(end) = self.ends_before_channels(summary) else {
+            let here = self.answered_here(whole, text, summary);
+            return here.unwrap_or_else(|| self.ask_server(whole, (text, summary), summary.effects, None));
+        };
+        let (first, rest) = text.split_at(end);
+        let mut part = sql::summarize(first, self.dialect);
+        part.effects |= self.hidden_effects(first);
+        self.ask_server(whole, (first, &part), summary.effects, Some(message_behind(first, rest)))
+    }
+
+    /// Sends a text, unless effects of the `whole` are refused; `rest` is taken when it has gone well.
+    ///
+    /// There is a rest where a text ends a transaction before it turns to the session's channels: between the two, pgweir has
+    /// to act as if they were two texts.
+    fn ask_server(
+        &mut self,
+        whole: &[u8],
+        (text, summary): (&[u8], &Summary),
+        effects_of_whole: Effects,
+        rest: Option<Box<[u8]>>,
+    ) -> Flow {
         if let Some(flow) = self.listening_first(text, summary.effects) {
             return flow;
         }
         if self.server.is_none() {
             return Flow::Server;
         }
-        if let Some(fault) = self.refused_effects(summary.effects).or_else(|| self.taken_name(summary)) {
+        if let Some(fault) = self.refused_effects(effects_of_whole).or_else(|| self.taken_name(summary)) {
             self.pool.stats().error(&fault.sqlstate);
             self.send_blamed_query(&fault);
             return Flow::Taken(whole.len());
         }
         self.note_effects(text, summary.effects);
-        let note = self.note_of(summary);
-        match self.restoring(text, summary) {
-            Some(restoring) => self.send_query(text, summary, Some(restoring), Note::Followed(false)),
-            None => self.send_query(text, summary, None, note),
+        let mut note = self.note_of(summary);
+        let mut rewritten = self.rewrite(text, summary);
+        if let Some(restoring) = self.restoring(text, summary) {
+            (rewritten, note) = (Some(restoring), Note::Followed(false));
         }
-        Flow::Taken(whole.len())
-    }
-
-    fn send_query(&mut self, text: &[u8], summary: &Summary, instead: Option<Vec<u8>>, note: Note) {
-        let instead = instead.or_else(|| self.rewrite(text, summary));
-        let Some(server) = &mut self.server else { return };
+        if let Some(rest) = rest {
+            note = Note::Part(rest);
+            self.one_cycle_at_a_time();
+        }
+        let Some(server) = &mut self.server else { return Flow::Server };
         forget_unnamed(server, &mut self.unnamed);
-        emit::query(&mut server.out, instead.as_deref().unwrap_or(text));
+        emit::query(&mut server.out, rewritten.as_deref().unwrap_or(text));
         server.expect(Expect::noted(Kind::Query, note).committing(outcome::commits(text, summary)));
-    }
-
-    /// A text that ends a transaction before it turns to the session's channels: between the two, pgweir has to act as
-    /// if they were two texts. The rest is taken when the first part has gone well.
-    fn query_in_parts(&mut self, whole: &[u8], text: &[u8], end: usize) -> Flow {
-        let (first, rest) = text.split_at(end);
-        let mut summary = sql::summarize(first, self.dialect);
-        summary.effects |= self.hidden_effects(first);
-        if let Some(flow) = self.listening_first(first, summary.effects) {
-            return flow;
-        }
-        if self.server.is_none() {
-            return Flow::Server;
-        }
-        // Positions in errors stay what they are.
-        let characters = first.iter().filter(|byte| (**byte as i8) >= -64).count();
-        let rest = [&b" ".repeat(characters), rest].concat();
-        let mut message = vec![];
-        emit::query(&mut message, &rest);
-        self.note_effects(first, summary.effects);
-        self.send_query(first, &summary, None, Note::Part(message.into()));
-        self.one_cycle_at_a_time();
         Flow::Taken(whole.len())
     }
 
@@ -413,4 +405,12 @@ impl Session {
 pub(super) fn forget_unnamed(server: &mut Server, unnamed: &mut Option<Rc<Statement>>) {
     server.unnamed = 0;
     *unnamed = None;
+}
+
+/// The rest of a text as a message of its own, in which positions of errors are what they were in the whole.
+fn message_behind(first: &[u8], rest: &[u8]) -> Box<[u8]> {
+    let characters = first.iter().filter(|byte| (**byte as i8) >= -64).count();
+    let mut message = vec![];
+    emit::query(&mut message, &[&b" ".repeat(characters), rest].concat());
+    message.into()
 }

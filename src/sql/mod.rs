@@ -35,4 +35,5 @@ pub use lexer::{Kind, Lexer, Token};
 pub use mentions::mentions_session_effects;
 pub use plain::plain_verb;
 pub use summary::{Statement, Summary, summarize};
+pub use text::unquoted;
 pub use verb::Verb;

@@ -5,7 +5,7 @@ use super::keywords::needs_quotes;
 use super::lexer::{Kind, Token};
 
 /// A quoted identifier without its quotes; `None` for the empty one, which PostgreSQL refuses.
-pub(super) fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
+pub fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
     let inner = &text[1..text.len() - 1];
     let name = undoubled(inner, b'"');
     (!name.is_empty()).then_some(name)

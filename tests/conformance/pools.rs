@@ -174,6 +174,8 @@ fn pins_refused() {
         "create temp table t (i int)",
         "select pg_advisory_lock(1)",
         "declare c cursor with hold for select 1",
+        "create temp table t (i int); commit; listen ch",
+        "commit; listen ch; create temp table t (i int)",
     ] {
         assert_eq!(client.error(refused), "0A000", "{refused}");
     }
