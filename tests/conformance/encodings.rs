@@ -5,9 +5,9 @@
 
 use super::prelude::*;
 use crate::harness::cluster::Database;
-use crate::harness::direct_only;
 use crate::harness::proxy::Proxy;
 use crate::harness::raw::Client;
+use crate::harness::{direct_only, eventually};
 
 /// Encodings of clients only, each with a character that ends in a backslash.
 const BACKSLASHES: [(&str, &[u8]); 5] = [
@@ -178,9 +178,7 @@ fn defaults_that_change_while_sessions_are_there() {
         let mut superuser = Cluster::shared().superuser(&pool.database.name);
         let name = &pool.database.name;
         superuser.run(&format!("alter role app in database {name} set standard_conforming_strings = off"));
-        superuser.run(&format!(
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'app' and datname = '{name}'"
-        ));
+        end_servers(&mut superuser, name);
         for _ in 0..2 {
             simple(&mut client, TWO_READINGS);
             assert_eq!(client.value("select current_setting('role')"), "none", "it keeps what it was told");
@@ -206,18 +204,20 @@ fn defaults_that_change_under_servers() {
         let reload = |superuser: &mut Client, value: &str| {
             superuser.run(&format!("alter system set standard_conforming_strings = {value}"));
             superuser.run("select pg_reload_conf()");
-            wait_for(|| superuser.value("show standard_conforming_strings") == value);
+            eventually("the configuration is read", || {
+                superuser.value("show standard_conforming_strings") == value
+            });
         };
         let mut busy = pool.client();
         busy.run("begin");
         assert_eq!(busy.value("show standard_conforming_strings"), "on");
         reload(&mut superuser, "off");
-        wait_for(|| busy.value("show standard_conforming_strings") == "off");
+        eventually("it is reported", || busy.value("show standard_conforming_strings") == "off");
         busy.run("commit");
         simple(&mut busy, TWO_READINGS);
         check_role(pool, &mut busy, "a server in use");
         reload(&mut superuser, "on");
-        superuser.run("select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'app'");
+        end_servers(&mut superuser, &pool.database.name);
         let mut idle = pool.client();
         idle.run("select 1");
         reload(&mut superuser, "off");
@@ -226,14 +226,11 @@ fn defaults_that_change_under_servers() {
     });
 }
 
-fn wait_for(mut happened: impl FnMut() -> bool) {
-    for _ in 0..200 {
-        if happened() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(25));
-    }
-    panic!("it does not happen");
+/// Ends every server of a database, and waits until they are gone.
+fn end_servers(superuser: &mut Client, database: &str) {
+    let servers = format!("from pg_stat_activity where usename = 'app' and datname = '{database}'");
+    superuser.run(&format!("select pg_terminate_backend(pid) {servers}"));
+    eventually("the servers are gone", || superuser.value(&format!("select count(*) {servers}")) == "0");
 }
 
 #[test]
