@@ -123,7 +123,7 @@ fn states(has: &[(&str, &str)], wants: &[(&str, &str)]) {
         states.intern(pairs.collect::<Settings>())
     };
     let (has, wants) = (state(has), state(wants));
-    count(|| drop(black_box(difference(black_box(&has), black_box(&wants)))));
+    count(|| drop(black_box(difference(black_box(&has), black_box(&wants), false))));
 }
 
 fn query() {

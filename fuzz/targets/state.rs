@@ -28,13 +28,13 @@ fn check(has: Settings, wants: Settings) {
     let equal = has == wants;
     let from = states.intern(has.clone());
     let to = states.intern(wants.clone());
-    assert!(difference(&from, &from).is_none() && difference(&to, &to).is_none());
-    let Some(difference) = difference(&from, &to) else {
+    assert!(difference(&from, &from, false).is_none() && difference(&to, &to, false).is_none());
+    let Some(difference) = difference(&from, &to, false) else {
         return assert!(equal, "a difference is not seen");
     };
     assert!(!equal, "equal states are one object");
     for std_strings in [true, false] {
-        check_sql(&difference.sql, std_strings, &has, &wants);
+        check_sql(&[&difference.resets[..], &difference.sets].concat(), std_strings, &has, &wants);
     }
     let identity =
         |settings: &Settings| [&b"role"[..], b"session_authorization"].map(|n| settings.get(n).cloned());

@@ -13,7 +13,7 @@ pub type Row = Vec<Option<String>>;
 
 /// One row; see the file.
 pub const MARK: &str = include_str!("sql/mark.sql");
-/// `(oid, name, language, code)`; see the file.
+/// `(oid, name, language, code, path)`; see the file.
 pub const CODE: &str = include_str!("sql/code.sql");
 /// `(catalog, oid)`; see the file.
 pub const USERS: &str = include_str!("sql/users.sql");
@@ -36,7 +36,11 @@ pub(super) const LASTING: Effects = Effects::SETTING
     .union(Effects::HOLD)
     .union(Effects::LISTEN)
     .union(Effects::LOAD)
-    .union(Effects::SEQUENCE);
+    .union(Effects::SEQUENCE)
+    .union(Effects::RANDOM_SEED)
+    .union(Effects::PROCESS)
+    .union(Effects::UNNAMED)
+    .union(Effects::BOUND_NAME);
 
 /// The names found so far, and how to find more.
 #[derive(Debug, Default)]
@@ -55,15 +59,19 @@ impl Search {
     pub fn begin(code: &[Row], users: &[Row]) -> Search {
         let mut search = Search { overflow: code.len().max(users.len()) >= MOST, ..Search::default() };
         for row in code {
-            let [Some(oid), Some(name), Some(language), code] = row.as_slice() else { continue };
-            search.judge(oid, name, language, code.as_deref().unwrap_or_default());
+            let [Some(oid), Some(name), Some(language), code, path] = row.as_slice() else { continue };
+            let code = code.as_deref().unwrap_or_default();
+            let mut effects = effects_of_code(language, code);
+            if path.is_some() && mentions_session_effects(code.as_bytes()).contains(Effects::DDL) {
+                effects |= Effects::TEMP;
+            }
+            search.judge(oid, name, code, effects);
         }
         search.fresh.extend(users.iter().filter_map(pair));
         search
     }
 
-    fn judge(&mut self, oid: &str, name: &str, language: &str, code: &str) {
-        let effects = effects_of_code(language, code);
+    fn judge(&mut self, oid: &str, name: &str, code: &str, effects: Effects) {
         if effects.is_empty() {
             return;
         }
@@ -120,6 +128,10 @@ impl Search {
             |(_, body): &(String, String)| reads(body.as_bytes(), true) || reads(body.as_bytes(), false);
         let (new, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.bodies).into_iter().partition(found);
         self.bodies = rest;
+        // What they call may be given its name by them.
+        for (_, body) in &new {
+            self.names.add_settings(custom_settings(body.as_bytes()));
+        }
         self.fresh = new.into_iter().map(|(oid, _)| (FUNCTIONS.to_owned(), oid)).collect();
     }
 
@@ -161,15 +173,22 @@ mod tests {
         columns.iter().map(|column| Some((*column).to_owned())).collect()
     }
 
+    /// Without a search path of its own.
+    fn code(columns: [&str; 4]) -> Row {
+        let mut code = row(&columns);
+        code.push(None);
+        code
+    }
+
     #[test]
     fn callers_of_a_function_have_its_effects() {
         let search = Search::begin(
             &[
-                row(&["1", "lock_it", "sql", "select pg_advisory_lock(7)"]),
-                row(&["2", "tenant", "plpgsql", "begin perform set_config('app.tenant', $1, false); end"]),
-                row(&["3", "total", "sql", "select sum(i) from t"]),
-                row(&["4", "alias", "internal", "set_config()"]),
-                row(&["5", "other", "plperl", "return 1"]),
+                code(["1", "lock_it", "sql", "select pg_advisory_lock(7)"]),
+                code(["2", "tenant", "plpgsql", "begin perform set_config('app.tenant', $1, false); end"]),
+                code(["3", "total", "sql", "select sum(i) from t"]),
+                code(["4", "alias", "internal", "set_config()"]),
+                code(["5", "other", "plperl", "return 1"]),
             ],
             &[],
         );
@@ -184,10 +203,10 @@ mod tests {
 
     #[test]
     fn nothing_is_searched_for_where_nothing_was_found() {
-        let search = Search::begin(&[row(&["3", "total", "sql", "select sum(i) from t"])], &[]);
+        let search = Search::begin(&[code(["3", "total", "sql", "select sum(i) from t"])], &[]);
         assert!(!search.goes_on());
         assert!(search.names().is_some_and(|names| names.is_empty()));
-        let asks = Search::begin(&[row(&["3", "last", "sql", "select lastval()"])], &[]);
+        let asks = Search::begin(&[code(["3", "last", "sql", "select lastval()"])], &[]);
         assert!(!asks.goes_on());
         assert_eq!(
             asks.names().map(|names| names.effects_of(b"select last()", true)),
@@ -197,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_calls_it_is_found_until_nothing_is_new() {
-        let mut search = Search::begin(&[row(&["1", "f", "sql", "select pg_advisory_lock(7)"])], &[]);
+        let mut search = Search::begin(&[code(["1", "f", "sql", "select pg_advisory_lock(7)"])], &[]);
         search.bodies(vec![
             row(&["1", "select pg_advisory_lock(7)"]),
             row(&["2", "select * from V"]),
@@ -216,8 +235,20 @@ mod tests {
     }
 
     #[test]
+    fn temporary_by_the_path_of_the_function() {
+        let mut made = code(["1", "make", "sql", "create table t (i int)"]);
+        made[4] = Some("pg_temp".to_owned());
+        let mut reads = code(["2", "reads", "sql", "select 1 from t"]);
+        reads[4] = Some("pg_temp".to_owned());
+        let plain = code(["3", "plain", "sql", "create table t (i int)"]);
+        let names = Search::begin(&[made, reads, plain], &[]).names().expect("there are few");
+        assert!(names.effects_of(b"select make()", true).contains(Effects::TEMP));
+        assert!(names.effects_of(b"select reads(), plain()", true).is_empty());
+    }
+
+    #[test]
     fn too_many_are_told() {
-        let many = vec![row(&["1", "f", "sql", "select 1"]); MOST];
+        let many = vec![code(["1", "f", "sql", "select 1"]); MOST];
         assert!(Search::begin(&many, &[]).names().is_none());
     }
 
@@ -228,7 +259,7 @@ mod tests {
         assert_eq!(check("RETURN 1"), Effects::EMPTY);
         assert_eq!(
             check("BEGIN ATOMIC SELECT set_config('a.b'::text, 'x'::text, false); END"),
-            Effects::SETTING | Effects::ROLE
+            Effects::SETTING
         );
     }
 

@@ -58,16 +58,34 @@ pub enum Note {
     Part(Box<[u8]>),
     /// A plain `SET`, `RESET`: both sides have the new value when it succeeds.
     Set(Box<[u8]>, Option<Box<[u8]>>),
-    /// All prepared statements are gone when it succeeds.
-    DeallocateAll,
-    /// One prepared statement is gone when it succeeds: on the server, and for the session.
-    Deallocate(u64, Box<[u8]>),
+    /// Its text has names of prepared statements in it, which are others on the server.
+    Renamed(Box<Renamed>),
     /// Settings, statements, locks, temporary objects: all gone when it succeeds.
     DiscardAll,
     /// The server forgets what sequences gave to others.
     Sequences,
+    /// The server's settings go back to their defaults, before the session's are brought over.
+    Resetting,
     /// The rows tell the session's true state (settings, pins).
     Probe,
+}
+
+/// What it means that a text was sent with other names in it.
+#[derive(Debug, Default)]
+pub struct Renamed {
+    /// What it does to prepared statements, in order: each step is done when its own statement has ended well.
+    pub steps: VecDeque<Step>,
+    /// How far what is behind each name has moved, in characters: from this one of the text sent, this far back.
+    pub moved: Vec<(usize, isize)>,
+}
+
+/// A PREPARE or DEALLOCATE in a text.
+#[derive(Debug)]
+pub enum Step {
+    /// A statement is prepared under this number, which the session knows by this name.
+    Prepared(u64, Box<[u8]>),
+    /// Statements are gone; the session knows by this number which.
+    Dropped(u64),
 }
 
 /// What is not known when an answer is lost with its server.

@@ -42,6 +42,12 @@ pub struct OnServer {
     limit: usize,
 }
 
+impl Default for OnServer {
+    fn default() -> OnServer {
+        OnServer::new(1)
+    }
+}
+
 impl OnServer {
     /// Keeps at most `limit`, at least one.
     pub fn new(limit: usize) -> OnServer {
@@ -66,6 +72,25 @@ impl OnServer {
     /// Forgets `id`.
     pub fn remove(&mut self, id: u64) {
         self.known.pop(&id);
+    }
+
+    /// Takes out `id`, or all.
+    pub fn split_off(&mut self, id: Option<u64>) -> OnServer {
+        let mut taken = OnServer::new(self.limit);
+        match id {
+            Some(id) => drop(self.known.pop(&id).map(|when| taken.known.put(id, when))),
+            None => std::mem::swap(&mut taken.known, &mut self.known),
+        }
+        taken
+    }
+
+    /// Those that were taken out are still there, but where they were prepared anew since.
+    pub fn put_back(&mut self, taken: &OnServer) {
+        for (id, when) in taken.known.iter().rev() {
+            if !self.known.contains(id) {
+                self.known.put(*id, *when);
+            }
+        }
     }
 
     /// Forgets all.

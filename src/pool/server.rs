@@ -31,6 +31,8 @@ pub struct Server {
     pub shared: Rc<Shared>,
     /// Settings in force.
     pub state: Rc<State>,
+    /// Custom settings may be in force that `state` does not name.
+    pub murky: bool,
     /// How it reads texts when nothing is set.
     pub reading: Reading,
     /// How it reads them by its last report.
@@ -139,6 +141,7 @@ impl Server {
                 born: now,
             }),
             state,
+            murky: false,
             told: reading.clone(),
             reading,
             prepared: OnServer::new(pool.target().prepared_limit),

@@ -74,19 +74,28 @@ impl States {
 /// What must be run on a server to bring it from one state to another.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// One or more statements for a `Query` message.
-    pub sql: Vec<u8>,
+    /// What gives settings back: statements for a `Query` message, or nothing.
+    pub resets: Vec<u8>,
+    /// What sets others: a statement for the same message, or one behind it.
+    pub sets: Vec<u8>,
+    /// Whether they must be two messages: the transaction of the one begins under what was set, and the other could wait in it.
+    pub apart: bool,
     /// Whether it may fail although the values were accepted before, so that the client's statement must
     /// wait for its success.
     pub guarded: bool,
 }
 
-/// The difference between what a server has and what a session wants; `None` when they are equal.
-pub fn difference(has: &Rc<State>, wants: &Rc<State>) -> Option<Difference> {
-    if Rc::ptr_eq(has, wants) {
+/// The difference between what a server has and what a session wants; `None` when they are equal. A server that is `murky` may
+/// have more than it is known to have.
+pub fn difference(has: &Rc<State>, wants: &Rc<State>, murky: bool) -> Option<Difference> {
+    if Rc::ptr_eq(has, wants) && !murky {
         return None;
     }
     let mut writer = Writer::new(Encoding::Wanted(&wants.settings));
+    let gone_or_other =
+        |name: &[u8]| has.settings.get(name).filter(|value| wants.settings.get(name) != Some(*value));
+    writer.apart = DEFAULTS_OF_TRANSACTIONS.iter().any(|name| gone_or_other(name).is_some());
+    writer.guarded = murky || gone_or_other(b"statement_timeout").is_some_and(|value| is_short(value));
     // Identity is given back first and taken last: the settings between are applied with the rights of the login.
     let identity = IDENTITY.iter().any(|name| has.settings.get(*name) != wants.settings.get(*name));
     if identity {
@@ -94,16 +103,34 @@ pub fn difference(has: &Rc<State>, wants: &Rc<State>) -> Option<Difference> {
         writer.reset(b"session_authorization");
     }
     let plain = |name: &[u8]| !is_identity(name);
-    let gone = has.settings.keys().filter(|name| plain(name) && !wants.settings.contains_key(*name));
-    gone.for_each(|name| writer.reset(name));
-    let changed = wants.settings.iter().filter(|(name, value)| has.settings.get(*name) != Some(*value));
-    changed.filter(|(name, _)| plain(name)).for_each(|(name, value)| writer.set(name, value));
+    if murky {
+        writer.resets.extend_from_slice(b"RESET ALL;");
+        wants
+            .settings
+            .iter()
+            .filter(|(name, _)| plain(name))
+            .for_each(|(name, value)| writer.set(name, value));
+    } else {
+        writer.change(has, wants);
+    }
     if identity {
         for name in IDENTITY {
             wants.settings.get(name).into_iter().for_each(|value| writer.set(name, value));
         }
     }
     Some(writer.finish())
+}
+
+/// Settings that decide how a transaction begins: under them, one that only reads may wait for others to end.
+const DEFAULTS_OF_TRANSACTIONS: [&[u8]; 3] =
+    [b"default_transaction_deferrable", b"default_transaction_isolation", b"default_transaction_read_only"];
+
+/// Whether a timeout may strike while next to nothing is done.
+fn is_short(timeout: &[u8]) -> bool {
+    let digits = timeout.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, unit) = timeout.split_at(digits);
+    let long = number.len() > 3 || matches!(unit.trim_ascii(), b"s" | b"min" | b"h" | b"d");
+    !long && number.iter().any(|digit| *digit != b'0')
 }
 
 /// The statement that sets all of these, whose bytes are in `encoding`; `None` when there are none.
@@ -142,12 +169,22 @@ struct Writer<'a> {
     encoding: Encoding<'a>,
     resets: Vec<u8>,
     sets: Vec<u8>,
+    apart: bool,
     guarded: bool,
 }
 
 impl<'a> Writer<'a> {
     fn new(encoding: Encoding<'a>) -> Writer<'a> {
-        Writer { encoding, resets: vec![], sets: vec![], guarded: false }
+        Writer { encoding, resets: vec![], sets: vec![], apart: false, guarded: false }
+    }
+
+    /// All that differs, but for who the session is.
+    fn change(&mut self, has: &State, wants: &State) {
+        let plain = |name: &[u8]| !is_identity(name);
+        let gone = has.settings.keys().filter(|name| plain(name) && !wants.settings.contains_key(*name));
+        gone.for_each(|name| self.reset(name));
+        let changed = wants.settings.iter().filter(|(name, value)| has.settings.get(*name) != Some(*value));
+        changed.filter(|(name, _)| plain(name)).for_each(|(name, value)| self.set(name, value));
     }
 
     fn reset(&mut self, name: &[u8]) {
@@ -175,9 +212,8 @@ impl<'a> Writer<'a> {
         quote_text(&mut self.sets, text, self.encoding.name());
     }
 
-    fn finish(mut self) -> Difference {
-        self.resets.append(&mut self.sets);
-        Difference { sql: self.resets, guarded: self.guarded }
+    fn finish(self) -> Difference {
+        Difference { resets: self.resets, sets: self.sets, apart: self.apart, guarded: self.guarded }
     }
 }
 
@@ -287,15 +323,15 @@ mod tests {
         let one = state(&states, &[("a", "1"), ("b", "2")]);
         let two = state(&states, &[("b", "2"), ("a", "1")]);
         assert!(Rc::ptr_eq(&one, &two));
-        assert_eq!(difference(&one, &two), None);
+        assert_eq!(difference(&one, &two, false), None);
         assert!(Rc::ptr_eq(&state(&states, &[]), &states.base()));
     }
 
     #[track_caller]
     fn check(has: &[(&str, &str)], wants: &[(&str, &str)], sql: &str, guarded: bool) {
         let states = States::default();
-        let got = difference(&state(&states, has), &state(&states, wants)).unwrap();
-        assert_eq!(String::from_utf8_lossy(&got.sql), sql);
+        let got = difference(&state(&states, has), &state(&states, wants), false).unwrap();
+        assert_eq!(String::from_utf8_lossy(&[got.resets, got.sets].concat()), sql);
         assert_eq!(got.guarded, guarded);
     }
 
@@ -309,6 +345,28 @@ mod tests {
             r#"RESET "jit";SELECT pg_catalog.set_config(E'app.x',E'a''\\b',false),pg_catalog.set_config(E'work_mem',E'1MB',false)"#,
             true,
         );
+    }
+
+    #[test]
+    fn what_is_not_known_is_reset_too() {
+        let states = States::default();
+        let one = state(&states, &[("app.x", "1"), ("role", "a")]);
+        let got = difference(&one, &one, true).unwrap();
+        assert_eq!(got.resets, b"RESET ALL;");
+        let sets = "SELECT pg_catalog.set_config(E'app.x',E'1',false)";
+        assert_eq!(String::from_utf8_lossy(&got.sets), sets);
+        assert!(got.guarded);
+    }
+
+    #[test]
+    fn what_was_set_may_hold_up_what_gives_it_back() {
+        let states = States::default();
+        let got = |has: (&str, &str)| difference(&state(&states, &[has]), &states.base(), false).unwrap();
+        assert!(got(("default_transaction_deferrable", "on")).apart && !got(("work_mem", "1MB")).apart);
+        assert!(got(("statement_timeout", "1ms")).guarded && got(("statement_timeout", "900")).guarded);
+        for long in ["0", "1000", "2s", "1 min"] {
+            assert!(!got(("statement_timeout", long)).guarded, "{long}");
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(crate) type Greetings = HashMap<(String, String, Settings), Rc<Params>>;
 
 /// Bytes that the end of a login takes, or more.
 const GREETING: usize = 512;
+/// How often a server may be out of time while a session's first settings are brought to it.
+const MAX_TRIES: usize = 3;
 /// Distinct start-up settings whose greetings are remembered.
 const MAX_GREETINGS: usize = 1024;
 
@@ -175,7 +177,9 @@ fn session(
         names: HashMap::default(),
         unnamed: None,
         closed: vec![],
-        bound: None,
+        dropped: vec![],
+        portals: vec![],
+        one_by_one: false,
         held_begin: None,
         batch_open: false,
         unused: false,
@@ -185,6 +189,8 @@ fn session(
         settling: false,
         after: Effects::EMPTY,
         touched: vec![],
+        asked: None,
+        ask_failures: 0,
         pins: vec![],
         number: fresh_id(),
         last_server: 0,
@@ -299,13 +305,51 @@ async fn wait(pool: &Rc<Pool>) -> Result<Box<Server>, Fault> {
 
 /// Applies a state on a server of the pool; gives what the server reports to have changed.
 async fn apply(pool: &Rc<Pool>, state: &Rc<State>) -> Result<Params, Fault> {
+    for _ in 1..MAX_TRIES {
+        match apply_once(pool, state).await {
+            // By a timeout that another session has set.
+            Err(fault) if fault.sqlstate == "57014" => {}
+            applied => return applied,
+        }
+    }
+    apply_once(pool, state).await
+}
+
+async fn apply_once(pool: &Rc<Pool>, state: &Rc<State>) -> Result<Params, Fault> {
     let mut server = wait(pool).await?;
-    let Some(difference) = state::difference(&server.state, state) else {
+    let Some(difference) = state::difference(&server.state, state, server.murky) else {
         pool.give_back(server);
         return Ok(vec![]);
     };
+    let mut reported = vec![];
+    let parts = match difference.apart {
+        true => vec![difference.resets, difference.sets],
+        false => vec![[difference.resets, difference.sets].concat()],
+    };
+    for sql in parts {
+        let (params, failure) = run(&mut server, &sql).await?;
+        reported.extend(params);
+        if let Some(failure) = failure {
+            if !difference.apart {
+                // The statements failed as a whole: the server is as it was.
+                pool.give_back(server);
+            }
+            return Err(failure);
+        }
+    }
+    server.state = state.clone();
+    server.murky = false;
+    for (name, value) in &reported {
+        server.told.hear(name, value);
+    }
+    pool.give_back(server);
+    Ok(reported)
+}
+
+/// Runs a text; gives what the server reports to have changed, and its error.
+async fn run(server: &mut Server, sql: &[u8]) -> Result<(Params, Option<Fault>), Fault> {
     let mut out = vec![];
-    emit::query(&mut out, &difference.sql);
+    emit::query(&mut out, sql);
     let cut = |_| Fault::fatal("08006", "server closed the connection during login");
     server.socket.write_all(&out).await.map_err(cut)?;
     let (mut params, mut failure) = (vec![], None);
@@ -319,21 +363,10 @@ async fn apply(pool: &Rc<Pool>, state: &Rc<State>) -> Result<Params, Fault> {
         let mut body = vec![0; total - HEADER];
         server.socket.read_exact(&mut body).await.map_err(cut)?;
         match head[0] {
-            back::READY_FOR_QUERY => break,
+            back::READY_FOR_QUERY => return Ok((params, failure)),
             back::ERROR_RESPONSE => failure = Some(Fault::from_body(&body)),
             back::PARAMETER_STATUS => params.extend(parameter(&body)),
             _ => {}
         }
     }
-    if let Some(failure) = failure {
-        // The statements failed as a whole: the server is as it was.
-        pool.give_back(server);
-        return Err(failure);
-    }
-    server.state = state.clone();
-    for (name, value) in &params {
-        server.told.hear(name, value);
-    }
-    pool.give_back(server);
-    Ok(params)
 }

@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
+use super::custom::Given;
 use super::outcome;
+use super::prepare::foreign_name;
 use super::reading::{PERSONAL, depends_on_reading};
 use super::serve::Session;
-use super::statement::{Named, Statement, Wipe, fresh_id, significant};
+use super::statement::{Action, Named, Statement, fresh_id, significant};
 use super::upstream::{Flow, body};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
@@ -75,34 +77,30 @@ impl Session {
             return statement;
         }
         let summary = sql::summarize(text, self.dialect);
-        let wipe = Wipe::of(&summary);
+        let action = Action::of(&summary);
         let commits = outcome::commits(text, &summary);
         let reading = depends_on_reading(text).then(|| self.reading.clone());
-        if !summary.effects.intersects(PERSONAL) || wipe.is_some() {
-            let statement = Statement::parsed(tail, (summary.effects, commits), wipe, None, reading);
+        if !summary.effects.intersects(PERSONAL) || action.is_some() {
+            let statement = Statement::parsed(tail, (summary.effects, commits), action, None, reading);
             return self.worker.statements().insert(key, statement);
         }
         let uses = match summary.statements.as_slice() {
             [one] => match &one.detail {
                 Detail::Execute { name, .. } | Detail::Deallocate { name: Some(name), .. } => {
-                    self.names.get(significant(name)).map(|named| (named.statement.clone(), name.clone()))
+                    self.names.get(significant(name)).map(|named| named.statement.clone())
                 }
                 _ => None,
             },
             _ => None,
         };
-        if let Some(fault) = self.taken_name(&summary) {
+        if let Some(fault) = self.refused_names(&summary) {
             return failing(&fault);
         }
-        let wipe = match (&uses, summary.effects.contains(Effects::DEALLOCATE)) {
-            (Some((used, name)), true) => Some(Wipe::One(used.prepared.id, significant(name).into())),
-            _ => None,
-        };
-        let mut rewritten = self.rewrite(text, &summary).unwrap_or_else(|| text.to_vec());
+        let (mut rewritten, moved, action) = self.rewrite_alone(text, &summary);
         rewritten.push(0);
         rewritten.extend_from_slice(types);
-        let uses = uses.map(|(used, _)| used);
-        Statement::parsed(&rewritten, (summary.effects, commits), wipe, uses, reading)
+        let prepared = Rc::new(Prepared { id: fresh_id(), form: Form::Parse(rewritten.into()) });
+        Rc::new(Statement { prepared, effects: summary.effects, commits, action, moved, uses, reading })
     }
 
     /// A statement of which it is not known how the server reads it: it may do anything, and nobody else gets it.
@@ -220,13 +218,14 @@ impl Session {
         self.batch.commits =
             self.batch.commits.max(statement.as_ref().map_or(Commits::AtItsEnd, |known| known.commits));
         if let Some(statement) = &statement {
-            self.bind_effects(statement);
+            self.bind_effects(statement, rest);
         }
+        self.bind_portal(portal, statement.as_ref());
         let server_side = named.map(|named| {
             self.bring_statement(&named.statement.prepared, named.when);
             server_name(named.statement.prepared.id)
         });
-        let name = server_side.as_ref().map_or(name, |name| name.as_bytes());
+        let name = server_side.as_ref().map_or(foreign_name(name), |name| name.as_bytes());
         let Some(server) = &mut self.server else { return Flow::Server };
         let head = portal.len() + name.len() + 2;
         let length = (frame.total - HEADER - (there.len() - HEADER - rest.len()) + head + 4) as u32;
@@ -241,22 +240,22 @@ impl Session {
         Flow::Taken(there.len())
     }
 
-    fn bind_effects(&mut self, statement: &Rc<Statement>) {
-        self.bound = None;
-        if self.note_statement(statement).is_empty() {
+    fn bind_effects(&mut self, statement: &Rc<Statement>, values: &[u8]) {
+        if self.note_statement(statement, Given::Values(values)).is_empty() {
             return;
         }
         if let Some(used) = &statement.uses {
+            let (Form::Parse(text) | Form::Sql(text)) = &statement.prepared.form;
+            let text = text.clone();
             let used = used.clone();
             let read_otherwise = !Rc::ptr_eq(&self.as_read_now(&used), &used);
-            self.note_statement(&used);
+            self.note_statement(&used, Given::Text(&text));
             self.bring_statement(&used.prepared, 0);
             if let Some(server) = &mut self.server {
                 // Others must not find it prepared like this.
                 server.spoiled |= read_otherwise;
             }
         }
-        self.bound = statement.wipe.is_some().then(|| statement.clone());
     }
 
     /// Makes the server's unnamed statement the session's.
@@ -322,7 +321,10 @@ impl Session {
             return self.send(whole, Kind::DescribeStatement);
         }
         let Some(named) = self.named(name) else {
-            return self.send(whole, Kind::DescribeStatement);
+            let Some(server) = &mut self.server else { return Flow::Server };
+            emit::target(&mut server.out, front::DESCRIBE, b'S', foreign_name(name));
+            server.expect(Expect::client(Kind::DescribeStatement));
+            return Flow::Taken(whole.len());
         };
         let prepared = &named.statement.prepared;
         self.bring_statement(prepared, named.when);
@@ -353,13 +355,16 @@ impl Session {
             return Flow::Taken(whole.len());
         }
         let Some(server) = &mut self.server else { return Flow::Server };
-        if kind == b'S' {
+        self.batch_open = true;
+        self.batch.heavy |= kind != b'S';
+        if kind == b'S' && name.is_empty() {
             server.unnamed = 0;
             self.unnamed = None;
         }
-        self.batch_open = true;
-        self.batch.heavy |= kind != b'S';
-        self.send(whole, Kind::Close)
+        let name = if kind == b'S' { foreign_name(name) } else { name };
+        emit::target(&mut server.out, front::CLOSE, kind, name);
+        server.expect(Expect::client(Kind::Close));
+        Flow::Taken(whole.len())
     }
 
     pub(super) fn execute(&mut self, whole: &[u8]) -> Flow {
@@ -368,13 +373,8 @@ impl Session {
         }
         self.batch_open = true;
         self.batch.heavy = true;
-        let note = match self.bound.take().and_then(|statement| statement.wipe.clone()) {
-            Some(Wipe::Deallocate) => Note::DeallocateAll,
-            Some(Wipe::Discard) => Note::DiscardAll,
-            Some(Wipe::One(id, name)) => Note::Deallocate(id, name),
-            Some(Wipe::Refused(fault)) => Note::Blame(fault),
-            None => Note::None,
-        };
+        let portal = frame::cstr(body(whole)).map(|(portal, _)| portal);
+        let note = portal.map_or(Note::None, |portal| self.note_of_portal(portal));
         let Some(server) = &mut self.server else { return Flow::Server };
         server.out.extend_from_slice(whole);
         // What is not committed by the statement itself is by the Sync behind it.
@@ -442,9 +442,9 @@ pub(super) fn run_in_batch(server: &mut Server, text: &[u8], note: Note) {
 fn failing(fault: &Fault) -> Rc<Statement> {
     let form = Form::Parse(b"DEALLOCATE _pgweir_none\0\0\0"[..].into());
     let prepared = Rc::new(Prepared { id: fresh_id(), form });
-    let wipe = Some(Wipe::Refused(fault.frame().into()));
+    let action = Some(Action::Refused(fault.frame().into()));
     let (effects, commits) = (Effects::DEALLOCATE, Commits::Nothing);
-    Rc::new(Statement { prepared, effects, commits, wipe, uses: None, reading: None })
+    Rc::new(Statement { prepared, effects, commits, action, moved: vec![], uses: None, reading: None })
 }
 
 /// Whether a Parse is well formed behind its name. What is shared with others must be.
@@ -462,7 +462,7 @@ fn replace(server: &mut Server, id: u64) {
 }
 
 /// Counts a statement in; the least recently used one makes room.
-fn remember(server: &mut Server, id: u64, when: u64) {
+pub(super) fn remember(server: &mut Server, id: u64, when: u64) {
     if let Some(old) = server.prepared.insert(id, when) {
         emit::target(&mut server.out, front::CLOSE, b'S', server_name(old).as_bytes());
         server.expect(Expect::ours(Kind::Close, Note::Closing(old, 0)));

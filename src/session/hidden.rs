@@ -5,13 +5,14 @@
 
 use std::rc::Rc;
 
+use super::custom::Given;
 use super::serve::Session;
 use super::statement::Statement;
 use crate::catalog::may_define;
 use crate::pool::prepared::Form;
 use crate::runtime::read_again;
 use crate::sql::Effects;
-use crate::wire::frame::HEADER;
+use crate::wire::frame::{self, HEADER};
 
 /// PostgreSQL's functions for large objects, which drivers call by number.
 const LARGE_OBJECTS: &[u32] = &[
@@ -24,18 +25,21 @@ impl Session {
     #[inline]
     pub(super) fn hidden_effects(&self, text: &[u8]) -> Effects {
         let hidden = self.functions.effects_of(text, self.dialect);
-        if !hidden.is_empty() {
-            read_again(&self.functions, self.pool.target());
+        if hidden.is_empty() {
+            return hidden;
         }
-        hidden
+        read_again(&self.functions, self.pool.target());
+        hidden | Effects::HIDDEN
     }
 
     /// Remembers what a prepared statement may do now that it runs, and gives it.
-    pub(super) fn note_statement(&mut self, statement: &Rc<Statement>) -> Effects {
+    pub(super) fn note_statement(&mut self, statement: &Rc<Statement>, given: Given<'_>) -> Effects {
         let (Form::Parse(text) | Form::Sql(text)) = &statement.prepared.form;
+        // Behind the text of a Parse are its types.
+        let text = frame::cstr(text).map_or(&**text, |(text, _)| text);
         let effects = statement.effects.union(self.hidden_effects(text));
         if !effects.is_empty() {
-            self.note_effects(text, effects);
+            self.note_effects(text, effects, given);
         }
         effects
     }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::serve::{End, Handle, Session};
+use super::simple::OF_THE_PROCESS;
 use crate::config::settings::PoolMode;
 use crate::pool::connect::parameter;
 use crate::pool::reach;
@@ -30,7 +31,7 @@ impl Session {
         // A server that waits for the rest of a message would take the next session's bytes for it.
         let half_a_message = self.input_rest > 0 && !self.drop_rest;
         let at_work = half_a_message || !server.expects.is_empty() || server.copy_in;
-        if server.broken || self.pins.contains(&"load") {
+        if server.broken || server.spoiled || self.pins.iter().any(|pin| OF_THE_PROCESS.contains(pin)) {
             return drop(server);
         }
         if at_work {
@@ -77,6 +78,7 @@ async fn clean(mut server: Box<Server>, dirty: bool) {
         server.prepared.clear();
         server.unnamed = 0;
         server.sequences.clear();
+        server.murky = false;
         server.state = server.pool().base_state();
     }
     if server.told == server.reading.under(server.state.settings()) {

@@ -326,7 +326,7 @@ impl Session {
     }
 
     /// Whether a cycle that the client has ended is still to be answered.
-    fn cycle_under_way(&self) -> bool {
+    pub(super) fn cycle_under_way(&self) -> bool {
         let ends = |expect: &Expect| !expect.ours && expect.ends_with_ready();
         self.server.as_ref().is_some_and(|server| !server.copy_in && server.expects.iter().any(ends))
     }
@@ -385,14 +385,6 @@ impl Session {
             server.expect(Expect::ours(Kind::Query, Note::None));
         }
         hidden
-    }
-
-    /// Nobody knows what the transaction did: rather too much is heard than too little.
-    pub(super) fn listened_to_what(&mut self) {
-        if let Some(listens) = &mut self.listens {
-            let all = listens.all_and(&listens.announced);
-            listens.decide(all);
-        }
     }
 
     /// The client's message was answered by an error, and never sent.

@@ -23,11 +23,14 @@ pub mod statement;
 pub mod upstream;
 
 mod count;
+mod custom;
 mod extended;
 mod hidden;
 mod listen;
 mod outcome;
+mod prepare;
 mod sequences;
+mod settle;
 mod simple;
 
 pub use serve::{Handle, Session};

@@ -134,6 +134,7 @@ impl Session {
         for expect in server.expects.drain(..).rev() {
             match (expect.kind, expect.note) {
                 (Kind::ClosedHere, _) => self.names.extend(self.closed.pop()),
+                (_, Note::Renamed(renamed)) => self.undo_steps(renamed.steps),
                 (_, Note::Naming(_, name)) => drop(self.names.remove(&name)),
                 _ => {}
             }
@@ -145,7 +146,8 @@ impl Session {
         self.after = unsent.after;
         self.set_state(self.state.clone());
         self.listening = unsent.listening;
-        self.bound = None;
+        self.portals.clear();
+        self.one_by_one = false;
         (self.batch_open, self.batch) = (false, Default::default());
         (self.input_rest, self.drop_rest) = (0, false);
         (self.settling, self.unused, self.leaving) = (false, false, false);

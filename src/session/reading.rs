@@ -63,8 +63,13 @@ impl Session {
 
     /// The server reports a setting. What pgweir itself is setting is believed when all of it is there.
     pub(super) fn hear_setting(&mut self, message: &[u8]) {
+        let careful = self.asks_carefully();
         let Some(server) = &mut self.server else { return };
-        let settles = |front: &Expect| matches!(front.note, Note::Settling(_) | Note::Restoring(_));
+        let settles = |front: &Expect| match front.note {
+            Note::Settling(_) | Note::Restoring(_) | Note::Resetting => true,
+            Note::Probe => careful,
+            _ => false,
+        };
         let own = server.expects.front().is_some_and(settles);
         let setting = message.get(HEADER..).and_then(frame::cstr);
         let Some((name, Some((value, _)))) = setting.map(|(name, rest)| (name, frame::cstr(rest))) else {

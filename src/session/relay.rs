@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
 use super::outcome;
+use super::prepare::as_sent_by_client;
 use super::serve::{Batch, End, Session};
 use crate::config::settings::PoolMode;
 use crate::pool::Server;
@@ -157,8 +158,10 @@ impl Session {
         let Some(server) = &mut self.server else { return Verdict::Forward };
         let Some(front) = server.expects.front() else { return self.unasked(tag, whole) };
         let (kind, ours) = (front.kind, front.ours);
-        let (settling, in_parts) =
-            (matches!(front.note, Note::Settling(_)), matches!(front.note, Note::Part(_)));
+        let (in_parts, stepping) =
+            (matches!(front.note, Note::Part(_)), matches!(front.note, Note::Renamed(_)));
+        let unheard = matches!(front.note, Note::Settling(_) | Note::Resetting)
+            || matches!(front.note, Note::Probe) && self.asks_carefully();
         if let Some(verdict) = self.followed(tag, whole) {
             return verdict;
         }
@@ -176,10 +179,11 @@ impl Session {
             }
             back::ROW_DESCRIPTION | back::NO_DATA if is_describe(kind) => self.done(),
             back::COMMAND_COMPLETE | back::EMPTY_QUERY_RESPONSE if kind == Kind::Execute => self.done(),
+            back::COMMAND_COMPLETE if stepping => self.statement_ended(whole),
             back::COPY_IN_RESPONSE => self.copy_in_begins(),
             back::DATA_ROW if ours => server.captured.push(whole.to_vec()),
             back::NOTIFICATION_RESPONSE => return self.notification(whole),
-            back::PARAMETER_STATUS if settling => return Verdict::Swallow,
+            back::PARAMETER_STATUS if unheard => return Verdict::Swallow,
             back::PARAMETER_STATUS => return Verdict::Forward,
             _ => {}
         }
@@ -245,7 +249,11 @@ impl Session {
         let ours = server.expects.front().is_some_and(|front| front.ours);
         self.done();
         if !ours {
+            self.one_by_one &= self.cycle_under_way();
             self.count_cycle();
+        }
+        if self.server.as_ref().is_some_and(|server| server.tx == TxStatus::Idle) {
+            self.portals.clear();
         }
     }
 
@@ -256,29 +264,34 @@ impl Session {
         self.apply(expect.note);
     }
 
+    /// A statement of a text has ended that does something to the names of statements.
+    fn statement_ended(&mut self, whole: &[u8]) {
+        let tag = frame::cstr(&whole[HEADER..]).map_or(&b""[..], |(tag, _)| tag);
+        if !matches!(tag, b"PREPARE" | b"DEALLOCATE" | b"DEALLOCATE ALL") {
+            return;
+        }
+        let front = self.server.as_mut().and_then(|server| server.expects.front_mut());
+        let Some(Note::Renamed(renamed)) = front.map(|front| &mut front.note) else { return };
+        renamed.steps.pop_front().into_iter().for_each(|step| self.confirm(step));
+    }
+
     fn apply(&mut self, note: Note) {
         let Some(server) = &mut self.server else { return };
         match note {
-            Note::Settling(state) | Note::Restoring(state) => {
-                server.state = state;
-                self.settling = false;
-                self.believe_server();
+            Note::Settling(state) => {
+                server.murky = false;
+                self.settled(state);
             }
+            Note::Restoring(state) => self.settled(state),
             Note::Set(name, value) => {
                 let state = self.worker.states.intern(self.state.with(&name, value.as_deref()));
                 server.state = state.clone();
                 self.set_state(state);
             }
-            Note::DeallocateAll => {
-                server.prepared.clear();
-                self.names.clear();
-            }
-            Note::Deallocate(id, name) => {
-                server.prepared.remove(id);
-                self.names.remove(&name);
-            }
+            Note::Renamed(renamed) => renamed.steps.into_iter().for_each(|step| self.confirm(step)),
             Note::DiscardAll => {
                 server.prepared.clear();
+                server.murky = false;
                 server.unnamed = 0;
                 server.state = self.worker.states.base();
                 self.forget_everything();
@@ -308,9 +321,18 @@ impl Session {
         }
         match note {
             Note::Blame(fault) => Verdict::Replace(fault),
-            Note::Settling(_) | Note::Restoring(_) | Note::Sequences if !failed => {
+            Note::Settling(_) | Note::Restoring(_) | Note::Resetting | Note::Sequences if !failed => {
                 self.settling_failed(&Fault::from_body(fields));
                 Verdict::Swallow
+            }
+            Note::Probe => {
+                self.ask_failed(&Fault::from_body(fields));
+                Verdict::Swallow
+            }
+            Note::Renamed(renamed) => {
+                let own = as_sent_by_client(whole, &renamed);
+                self.undo_steps(renamed.steps);
+                own.map_or(Verdict::Forward, Verdict::Replace)
             }
             note => {
                 self.undo(note);
@@ -351,22 +373,9 @@ impl Session {
             }
             Note::Sequences => server.sequences.foreign = true,
             Note::Set(..) => self.after |= Effects::SETTING,
-            Note::Probe => {
-                // Cancelled, or out of time: what the session has there stays unknown, so nobody gets this server.
-                server.spoiled = true;
-                self.settling = false;
-                self.listened_to_what();
-            }
+            Note::Renamed(renamed) => self.undo_steps(renamed.steps),
             _ => {}
         }
-    }
-
-    /// The server does not take the session's settings: nothing may run without them.
-    fn settling_failed(&mut self, fault: &Fault) {
-        if let Some(server) = &mut self.server {
-            server.broken = true;
-        }
-        self.fatal(fault);
     }
 
     /// COPY FROM STDIN began: the server ignores Syncs that were sent before the data's end.
@@ -382,17 +391,10 @@ impl Session {
         self.end_light_batch();
         let Some(server) = &self.server else { return };
         server.shared.own.set(server.expects.front().is_some_and(|front| front.ours));
-        if server.spoiled && server.tx == TxStatus::Idle && server.expects.is_empty() {
-            *self.handle.server.borrow_mut() = None;
-            self.server = None;
-            self.definitions_changed();
-            return;
-        }
         if server.tx == TxStatus::Idle && server.expects.is_empty() && !server.broken && !self.batch_open {
-            if self.after.is_empty() {
-                return self.release_if_free();
+            if !self.after.is_empty() {
+                self.ask_what_is_left();
             }
-            self.ask_what_is_left();
             self.release_if_free();
         }
     }

@@ -20,14 +20,12 @@ impl Session {
         self.pool.asking.is_known().then_some(self.last_server)
     }
 
-    /// A server was leased.
-    pub(super) fn enter_server(&mut self) {
-        let Some(server) = &mut self.server else { return };
+    /// A server was leased. Gives whether it has to forget.
+    pub(super) fn enter_server(&mut self) -> bool {
+        let Some(server) = &mut self.server else { return false };
         let foreign = server.sequences.enter(self.number, self.last_server);
         self.last_server = server.sequences.server;
-        if foreign && self.pool.asking.is_watched() {
-            self.forget_sequences();
-        }
+        foreign && self.pool.asking.is_watched()
     }
 
     /// The statement about to be sent asks for what sequences gave to this session.
@@ -38,13 +36,12 @@ impl Session {
             self.forget_sequences();
         }
         let pinning = self.mode != PoolMode::Session && self.pool.target().pool.pins == PinPolicy::Pin;
-        if pinning && !self.has_begun() && asks_for_earlier(text) && !self.pins.contains(&"sequence") {
-            self.pins.push("sequence");
-            self.pool.stats().pinned("sequence");
+        if pinning && !self.has_begun() && asks_for_earlier(text) {
+            self.pin("sequence");
         }
     }
 
-    fn forget_sequences(&mut self) {
+    pub(super) fn forget_sequences(&mut self) {
         let Some(server) = &mut self.server else { return };
         server.sequences.foreign = false;
         if self.batch_open {

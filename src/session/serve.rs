@@ -1,13 +1,14 @@
 //! The driver of a session: small polls in a fixed order.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::listen::Listens;
 use super::outcome::Unsent;
+use super::prepare::{Dropped, Names};
+use super::probe::Asked;
 use super::replication::Replication;
 use super::statement::{Named, Statement};
 use crate::catalog::{Change, Known};
@@ -15,7 +16,7 @@ use crate::config::settings::PoolMode;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
 use crate::pool::reading::Reading;
 use crate::pool::server::{Clock, Shared};
-use crate::pool::state::{self, State};
+use crate::pool::state::State;
 use crate::pool::{Pool, Server, Ticket};
 use crate::runtime::Worker;
 use crate::sql::{Dialect, Effects};
@@ -133,12 +134,16 @@ pub struct Session {
     pub(super) reading: Rc<Reading>,
     /// The same, as it matters to the reader of a text.
     pub(super) dialect: Dialect,
-    pub(super) names: HashMap<Box<[u8]>, Named, foldhash::fast::RandomState>,
+    pub(super) names: Names,
     pub(super) unnamed: Option<Rc<Statement>>,
     /// Names closed in this batch, oldest first: they are back when the batch fails before their Close.
     pub(super) closed: Vec<(Box<[u8]>, Named)>,
-    /// The statement bound last, if it has effects that its Execute must note.
-    pub(super) bound: Option<Rc<Statement>>,
+    /// What DEALLOCATEs under way have taken away.
+    pub(super) dropped: Vec<Dropped>,
+    /// Portals whose Execute does something to the names of statements.
+    pub(super) portals: Vec<(Box<[u8]>, Rc<Statement>)>,
+    /// The client's next cycle waits until this one was answered.
+    pub(super) one_by_one: bool,
     pub(super) held_begin: Option<Box<[u8]>>,
     /// Extended messages were sent since the last Sync.
     pub(super) batch_open: bool,
@@ -154,8 +159,12 @@ pub struct Session {
     pub(super) settling: bool,
     /// What the transaction may have done to the session.
     pub(super) after: Effects,
-    /// Custom settings that the session's texts name.
+    /// Custom settings that texts have named since the last question for what they left behind.
     pub(super) touched: Vec<Box<[u8]>>,
+    /// That question is under way.
+    pub(super) asked: Option<Asked>,
+    /// How often in a row it has failed.
+    pub(super) ask_failures: u8,
     pub(super) pins: Pins,
     /// Names the session; never used twice in a process.
     pub(super) number: u64,
@@ -282,23 +291,14 @@ impl Session {
         *self.handle.server.borrow_mut() = Some(server.shared.clone());
         let server = self.server.insert(server);
         server.clock = Clock { lent: server.clock.lent, ..Clock::default() };
-        self.enter_server();
+        let forgets = self.enter_server();
         self.keep_reading();
-        self.settle(Note::Settling);
+        self.settle(forgets);
+        self.after |= self.makes_temporary_objects();
         let Some(server) = &mut self.server else { return };
         if let Some(begin) = self.held_begin.take() {
             emit::query(&mut server.out, &begin);
             server.expect(Expect::ours(Kind::Query, Note::None));
-        }
-    }
-
-    /// Brings the server in hand to the session's state.
-    pub(super) fn settle(&mut self, note: impl FnOnce(Rc<State>) -> Note) {
-        let Some(server) = &mut self.server else { return };
-        if let Some(difference) = state::difference(&server.state, &self.state) {
-            emit::query(&mut server.out, &difference.sql);
-            server.expect(Expect::ours(Kind::Query, note(self.state.clone())));
-            self.settling = difference.guarded;
         }
     }
 
@@ -353,7 +353,10 @@ impl Session {
 
     /// The client's next message must wait.
     pub(super) fn is_held_up(&self) -> bool {
-        self.ticket.is_some() || self.settling || self.waits_for_listener()
+        self.ticket.is_some()
+            || self.settling
+            || self.waits_for_listener()
+            || self.one_by_one && self.cycle_under_way()
     }
 
     fn keep(&mut self, mut input: Vec<u8>, taken: usize) {
@@ -448,10 +451,15 @@ impl Session {
             || self.batch_open
             || self.input_rest > 0
             || self.unused;
-        if kept || !server.is_clean() || !self.after.is_empty() {
+        if kept || !self.after.is_empty() {
             return;
         }
-        if let Some(server) = self.server.take() {
+        if server.spoiled && server.tx == TxStatus::Idle && server.expects.is_empty() {
+            *self.handle.server.borrow_mut() = None;
+            self.server = None;
+        } else if server.is_clean()
+            && let Some(server) = self.server.take()
+        {
             *self.handle.server.borrow_mut() = None;
             let pool = server.pool().clone();
             pool.give_back(server);

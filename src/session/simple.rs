@@ -2,15 +2,15 @@
 
 use std::rc::Rc;
 
+use super::custom::Given;
 use super::outcome;
-use super::reading::{PERSONAL, depends_on_reading};
+use super::prepare::characters;
 use super::serve::Session;
-use super::statement::{Named, Statement, Wipe, fresh_id, significant};
+use super::statement::Statement;
 use super::upstream::Flow;
 use crate::config::settings::{PinPolicy, PoolMode};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
-use crate::pool::prepared::{Form, Prepared, quoted_name};
 use crate::sql::{self, Detail, DiscardTarget, Effects, SetValue, Summary, Verb};
 use crate::wire::frame::{Frame, HEADER, TxStatus};
 use crate::wire::{Fault, emit};
@@ -31,7 +31,24 @@ pub(super) const UNPINNING: Effects =
     Effects::ADVISORY_UNLOCK.union(Effects::CLOSE).union(Effects::UNLISTEN).union(Effects::DDL);
 
 /// Effects that leave what cannot follow the session.
-const PINNING: Effects = Effects::TEMP.union(Effects::ADVISORY).union(Effects::HOLD).union(Effects::LOAD);
+const PINNING: Effects = Effects::TEMP
+    .union(Effects::ADVISORY)
+    .union(Effects::HOLD)
+    .union(Effects::LOAD)
+    .union(Effects::RANDOM_SEED)
+    .union(Effects::PROCESS)
+    .union(Effects::UNNAMED);
+
+/// Effects that pin a session as soon as they may happen, and why: no question finds out whether they have.
+const KEPT: &[(Effects, &str)] = &[
+    (Effects::LOAD, "load"),
+    (Effects::RANDOM_SEED, "random seed"),
+    (Effects::PROCESS, "server process"),
+    (Effects::UNNAMED, "setting"),
+];
+
+/// Why a server is closed behind the session that kept it: DISCARD ALL would not clean it.
+pub(super) const OF_THE_PROCESS: &[&str] = &["load", "random seed", "server process"];
 
 /// Effects that need more than to be remembered.
 const ACTIVE: Effects = Effects::BEGIN
@@ -123,14 +140,20 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
-        if let Some(fault) = self.refused_effects(effects_of_whole).or_else(|| self.taken_name(summary)) {
+        if let Some(fault) = self.refused_effects(effects_of_whole).or_else(|| self.refused_names(summary)) {
             self.pool.stats().error(&fault.sqlstate);
             self.send_blamed_query(&fault);
             return Flow::Taken(whole.len());
         }
-        self.note_effects(text, summary.effects);
+        self.note_effects(text, summary.effects, Given::Nothing);
         let mut note = self.note_of(summary);
-        let mut rewritten = self.rewrite(text, summary);
+        let mut rewritten = None;
+        if let Some((out, renamed)) = self.rewrite(text, summary) {
+            rewritten = Some(out);
+            if matches!(note, Note::None) {
+                note = Note::Renamed(Box::new(renamed));
+            }
+        }
         if let Some(restoring) = self.restoring(text, summary) {
             (rewritten, note) = (Some(restoring), Note::Followed(false));
         }
@@ -145,22 +168,25 @@ impl Session {
         Flow::Taken(whole.len())
     }
 
-    /// Remembers what must be asked of the server later.
-    pub(super) fn note_effects(&mut self, text: &[u8], effects: Effects) {
+    /// Remembers what must be asked of the server later. `given` is where names may be that the text takes from outside.
+    pub(super) fn note_effects(&mut self, text: &[u8], effects: Effects, given: Given<'_>) {
+        let effects = self.touch_names(text, effects, given);
         self.after |= effects;
-        if effects.intersects(Effects::SETTING.union(Effects::OPAQUE)) {
-            self.touch_custom_names(text);
-            self.touch_hidden_names();
-        }
         self.note_definitions(text, effects);
         let alone = effects.contains(Effects::LISTEN) && self.listens_alone();
         self.listening |= alone || effects.contains(Effects::OPAQUE);
         if effects.contains(Effects::SEQUENCE) {
             self.asks_sequences(text);
         }
-        if effects.contains(Effects::LOAD) && !self.pins.contains(&"load") {
-            self.pins.push("load");
-            self.pool.stats().pinned("load");
+        let kept = KEPT.iter().filter(|(effect, _)| effects.contains(*effect));
+        kept.for_each(|(_, reason)| self.pin(reason));
+    }
+
+    /// The session keeps its server.
+    pub(super) fn pin(&mut self, reason: &'static str) {
+        if !self.pins.contains(&reason) {
+            self.pins.push(reason);
+            self.pool.stats().pinned(reason);
         }
     }
 
@@ -178,19 +204,6 @@ impl Session {
                 "this statement leaves session state that cannot follow the session to another server",
             )
             .hint("set pins = \"pin\", or use pool_mode = \"session\" for this connection")
-        })
-    }
-
-    /// PREPARE of a name that the session has.
-    pub(super) fn taken_name(&self, summary: &Summary) -> Option<Fault> {
-        let [one] = summary.statements.as_slice() else { return None };
-        let Detail::Prepare { name, .. } = &one.detail else { return None };
-        let failed = self.tx_status() == TxStatus::Failed;
-        (!failed && self.names.contains_key(significant(name))).then(|| {
-            Fault::error(
-                "42P05",
-                format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(name)),
-            )
         })
     }
 
@@ -257,27 +270,25 @@ impl Session {
         self.listens_no_more();
         // What sequences gave to it is not its own any more.
         self.last_server = 0;
-        self.pins.retain(|pin| *pin == "load");
+        self.pins.retain(|pin| OF_THE_PROCESS.contains(pin));
         self.set_state(self.initial.clone());
     }
 
     fn note_of(&mut self, summary: &Summary) -> Note {
         let [one] = summary.statements.as_slice() else { return Note::None };
-        match (&one.detail, Wipe::of(summary)) {
-            (_, Some(Wipe::Discard)) => Note::DiscardAll,
-            (_, Some(Wipe::Deallocate)) => Note::DeallocateAll,
-            (Detail::Set { name, value, local: false }, _) if self.is_between_transactions() => match value {
+        match &one.detail {
+            Detail::Discard(DiscardTarget::All) => {
+                self.one_by_one = true;
+                Note::DiscardAll
+            }
+            Detail::Set { name, value, local: false } if self.is_between_transactions() => match value {
                 SetValue::Literal(value) => self.plain_set(name, Some(value)),
                 SetValue::Default => self.plain_set(name, None),
                 SetValue::Other => Note::None,
             },
-            (Detail::Reset { name: Some(name) }, _) if self.is_between_transactions() => {
+            Detail::Reset { name: Some(name) } if self.is_between_transactions() => {
                 self.plain_set(name, None)
             }
-            (Detail::Deallocate { name: Some(name), .. }, _) => match self.names.get(significant(name)) {
-                Some(named) => Note::Deallocate(named.statement.prepared.id, significant(name).into()),
-                None => Note::None,
-            },
             _ => Note::None,
         }
     }
@@ -305,6 +316,10 @@ impl Session {
         if name == b"session_authorization" || name.eq_ignore_ascii_case(b"datestyle") {
             return Note::None;
         }
+        if is_of_the_transaction(name) || self.after.intersects(Effects::RANDOM_SEED.union(Effects::UNNAMED))
+        {
+            return Note::None;
+        }
         if self.changes_reading(name, value) {
             // What stands behind it in the pipeline is misread: asked for, as in transactions and the extended protocol.
             return Note::None;
@@ -326,79 +341,12 @@ impl Session {
             && self.server.as_deref().is_none_or(idle)
             && !self.server.as_deref().is_some_and(|server| server.expects.iter().any(Expect::begins))
     }
+}
 
-    /// The text with the server's names of prepared statements in it; `None` when it names none that we know.
-    pub(super) fn rewrite(&mut self, text: &[u8], summary: &Summary) -> Option<Vec<u8>> {
-        let named = Effects::PREPARE.union(Effects::EXECUTE).union(Effects::DEALLOCATE);
-        if !summary.effects.intersects(named) {
-            return None;
-        }
-        let mut out = Vec::with_capacity(text.len() + 16);
-        let mut copied = 0;
-        for one in &summary.statements {
-            let (name, range) = match &one.detail {
-                Detail::Prepare { name, name_range } => (name, name_range),
-                Detail::Execute { name, name_range } => (name, name_range),
-                Detail::Deallocate { name: Some(name), name_range } => (name, name_range),
-                _ => continue,
-            };
-            let id = match &one.detail {
-                Detail::Prepare { .. } => self.prepare_by_sql(name, text, one, range),
-                Detail::Execute { .. } => self.run_named(name),
-                _ => self.bring(name),
-            };
-            let Some(id) = id else { continue };
-            out.extend_from_slice(&text[copied..range.start]);
-            out.extend_from_slice(quoted_name(id).as_bytes());
-            copied = range.end;
-        }
-        out.extend_from_slice(&text[copied..]);
-        Some(out)
-    }
-
-    /// `PREPARE name`: the name becomes the session's, under a fresh name on the server.
-    fn prepare_by_sql(
-        &mut self,
-        name: &[u8],
-        text: &[u8],
-        one: &sql::Statement,
-        range: &std::ops::Range<usize>,
-    ) -> Option<u64> {
-        if self.names.contains_key(significant(name)) {
-            // The server knows it under our name, and says 42P05.
-            return self.bring(name);
-        }
-        let id = fresh_id();
-        let mut sql = text[one.range.start..range.start].to_vec();
-        sql.extend_from_slice(quoted_name(id).as_bytes());
-        sql.extend_from_slice(&text[range.end..one.range.end]);
-        let reading = depends_on_reading(&sql).then(|| self.reading.clone());
-        let prepared = Rc::new(Prepared { id, form: Form::Sql(sql.into()) });
-        let commits = Commits::AtItsEnd;
-        // The command itself is not what EXECUTE does.
-        let effects = one.effects.without(PERSONAL);
-        let statement = Statement { prepared, effects, commits, wipe: None, uses: None, reading };
-        self.names.insert(significant(name).into(), Named { statement: Rc::new(statement), when: id });
-        if let Some(server) = &mut self.server {
-            server.prepared.insert(id, id);
-        }
-        Some(id)
-    }
-
-    /// Makes sure that the session's server has the statement that the session calls `name`.
-    fn bring(&mut self, name: &[u8]) -> Option<u64> {
-        let named = self.named(name)?;
-        self.bring_statement(&named.statement.prepared, named.when);
-        Some(named.statement.prepared.id)
-    }
-
-    /// The statement that the session calls `name` is run by a command: it does what its text says.
-    fn run_named(&mut self, name: &[u8]) -> Option<u64> {
-        if let Some(named) = self.named(name) {
-            self.note_statement(&named.statement);
-        }
-        self.bring(name)
-    }
+/// Whether a setting belongs to the transaction, whatever the SET says.
+fn is_of_the_transaction(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 3] = [b"transaction_isolation", b"transaction_read_only", b"transaction_deferrable"];
+    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// The unnamed statement does not survive a `Query`.
@@ -409,8 +357,7 @@ pub(super) fn forget_unnamed(server: &mut Server, unnamed: &mut Option<Rc<Statem
 
 /// The rest of a text as a message of its own, in which positions of errors are what they were in the whole.
 fn message_behind(first: &[u8], rest: &[u8]) -> Box<[u8]> {
-    let characters = first.iter().filter(|byte| (**byte as i8) >= -64).count();
     let mut message = vec![];
-    emit::query(&mut message, &[&b" ".repeat(characters), rest].concat());
+    emit::query(&mut message, &[&b" ".repeat(characters(first)), rest].concat());
     message.into()
 }

@@ -20,8 +20,10 @@ pub struct Statement {
     pub effects: Effects,
     /// What may be committed with it.
     pub commits: Commits,
-    /// What it does to prepared statements when it succeeds.
-    pub wipe: Option<Wipe>,
+    /// What it does to the session's prepared statements when it succeeds.
+    pub action: Option<Action>,
+    /// How far its text has moved behind names that are others on servers; see [`crate::pool::exchange::Renamed`].
+    pub moved: Vec<(usize, isize)>,
     /// The statement that it runs by `EXECUTE`.
     pub uses: Option<Rc<Statement>>,
     /// How its text was read, if that makes a difference.
@@ -33,12 +35,12 @@ impl Statement {
     pub fn parsed(
         tail: &[u8],
         (effects, commits): (Effects, Commits),
-        wipe: Option<Wipe>,
+        action: Option<Action>,
         uses: Option<Rc<Statement>>,
         reading: Option<Rc<Reading>>,
     ) -> Rc<Statement> {
         let prepared = Rc::new(Prepared { id: fresh_id(), form: Form::Parse(tail.into()) });
-        Rc::new(Statement { prepared, effects, commits, wipe, uses, reading })
+        Rc::new(Statement { prepared, effects, commits, action, moved: vec![], uses, reading })
     }
 }
 
@@ -57,26 +59,28 @@ pub fn significant(name: &[u8]) -> &[u8] {
     &name[..name.len().min(63)]
 }
 
-/// Statements that drop prepared statements.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wipe {
+/// What a statement does to the names of prepared statements.
+#[derive(Debug, Clone)]
+pub enum Action {
     /// DEALLOCATE ALL.
-    Deallocate,
+    DeallocateAll,
     /// DISCARD ALL.
-    Discard,
-    /// DEALLOCATE of one, by id and by the session's name for it.
-    One(u64, Box<[u8]>),
+    DiscardAll,
+    /// DEALLOCATE of one, by the session's name for it and by its number.
+    Deallocate(Box<[u8]>, u64),
+    /// PREPARE, by the session's name for the statement.
+    Prepare(Box<[u8]>, Rc<Statement>),
     /// None: it will fail, with this error in the client's words.
     Refused(Box<[u8]>),
 }
 
-impl Wipe {
-    /// What a single statement drops by its text alone.
-    pub fn of(summary: &Summary) -> Option<Wipe> {
+impl Action {
+    /// What a single statement does by its text alone, whosesoever it is.
+    pub fn of(summary: &Summary) -> Option<Action> {
         match summary.statements.as_slice() {
             [one] => match &one.detail {
-                Detail::Deallocate { name: None, .. } => Some(Wipe::Deallocate),
-                Detail::Discard(DiscardTarget::All) => Some(Wipe::Discard),
+                Detail::Deallocate { name: None, .. } => Some(Action::DeallocateAll),
+                Detail::Discard(DiscardTarget::All) => Some(Action::DiscardAll),
                 _ => None,
             },
             _ => None,

@@ -28,7 +28,7 @@ effects! {
     ROLE = 1;
     /// May change a setting until the end of the transaction: SET LOCAL, SET TRANSACTION, SET CONSTRAINTS.
     SET_LOCAL = 2;
-    /// May create something that belongs to the session: a temporary object, a temporary replication slot.
+    /// May create an object that belongs to the session.
     TEMP = 3;
     /// May take an advisory lock that outlives the transaction.
     ADVISORY = 4;
@@ -75,6 +75,16 @@ effects! {
     DDL = 24;
     /// Reads what the session listens to: `pg_listening_channels`.
     CHANNELS = 25;
+    /// May change a setting whose name the text does not show, for longer than the transaction.
+    UNNAMED = 26;
+    /// May change a setting for longer than the transaction whose name is a parameter of the statement
+    /// ([`super::setting_names`] says which), or is given to the code that it calls.
+    BOUND_NAME = 27;
+    /// May leave in the server process what nothing but its end removes: connections of dblink, a replication origin,
+    /// a slot of the session, a backup that has begun.
+    PROCESS = 28;
+    /// Reaches code that is not in the text and that may change settings. No text says so by itself: see `catalog`.
+    HIDDEN = 29;
 }
 
 impl Effects {

@@ -10,6 +10,7 @@
 
 mod bytes;
 mod cursor;
+mod custom;
 mod detail;
 mod dialect;
 mod effects;
@@ -28,6 +29,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use custom::{SettingNames, setting_names};
 pub use detail::{Detail, DiscardTarget, SetValue};
 pub use dialect::Dialect;
 pub use effects::Effects;

@@ -15,7 +15,12 @@ const IDENT_MAX: usize = 63;
 pub(super) fn set(mut at: Cursor<'_>) -> Reading {
     let local = scope(&mut at);
     match is_assignment(&at) {
-        true => finish(assignment(&mut at), local),
+        true => {
+            let assigned = assignment(&mut at);
+            // The server knows what name that is.
+            let unnamed = assigned.is_none() && !local && at.peek_kind() == Some(Kind::UnicodeIdent);
+            finish(assigned, local).with(if unnamed { Effects::UNNAMED } else { Effects::EMPTY })
+        }
         false => special(&mut at, local),
     }
 }
@@ -25,7 +30,7 @@ pub(super) fn reset(mut at: Cursor<'_>) -> Reading {
     let all = at.eat(b"all");
     let name = if all { None } else { setting_name(&mut at) };
     let role = match &name {
-        Some(name) => role_effect(name),
+        Some(name) => name_effect(name),
         None if all => Effects::EMPTY,
         None => Effects::ROLE,
     };
@@ -43,11 +48,14 @@ pub(super) fn show(mut at: Cursor<'_>) -> Detail {
     name.filter(|_| at.at_end()).map_or(Detail::None, |name| Detail::Show { name })
 }
 
-/// ROLE when the setting of this name is the role or the session user. Names of settings have no case.
-pub(super) fn role_effect(name: &[u8]) -> Effects {
-    match name.eq_ignore_ascii_case(b"role") || name.eq_ignore_ascii_case(b"session_authorization") {
-        true => Effects::ROLE,
-        false => Effects::EMPTY,
+/// What it takes for a setting of this name to be set that other settings do not. Names of settings have no case.
+pub(super) fn name_effect(name: &[u8]) -> Effects {
+    if is_in(&["role", "session_authorization"], name) {
+        Effects::ROLE
+    } else if is_in(&["seed"], name) {
+        Effects::RANDOM_SEED
+    } else {
+        Effects::EMPTY
     }
 }
 
@@ -84,7 +92,7 @@ fn finish(assigned: Assigned, local: bool) -> Reading {
     let Some((name, value)) = assigned else {
         return reading(scope | Effects::ROLE, Detail::None);
     };
-    reading(scope | role_effect(&name), Detail::Set { name, value, local })
+    reading(scope | name_effect(&name), Detail::Set { name, value, local })
 }
 
 fn reading(effects: Effects, detail: Detail) -> Reading {

@@ -95,7 +95,7 @@ impl<'a> Splitter<'a> {
             Kind::Semicolon if self.open.is_complete() => return self.close(),
             _ => self.open.extend(token),
         }
-        let effects = token_effects(token, &self.open.before, &self.lexer);
+        let effects = token_effects::<false>(token, &self.open.before, &self.lexer);
         self.open.effects |= effects;
         if token.kind == Kind::Ident {
             self.open.word(token, self.lexer.sql());

@@ -82,8 +82,12 @@ pub(super) fn mention(name: &[u8]) -> Effects {
 /// Names known by how they begin.
 fn prefix_mention(name: &[u8]) -> Effects {
     let starts = |prefix: &[u8]| name.starts_with(prefix);
-    if name == b"pg_temp" || starts(b"pg_temp_") || is_slot_creation(name) {
+    if name == b"pg_temp" || starts(b"pg_temp_") {
         Effects::TEMP
+    } else if starts(b"dblink_connect") || name == b"pg_replication_origin_session_setup" {
+        Effects::PROCESS | Effects::OPAQUE
+    } else if is_slot_creation(name) || matches!(name, b"pg_backup_start" | b"pg_start_backup") {
+        Effects::PROCESS
     } else if starts(b"pg_advisory_unlock") {
         Effects::ADVISORY_UNLOCK
     } else if starts(b"query_to_xml") || starts(b"dblink_") || starts(b"pg_replication_origin_") {

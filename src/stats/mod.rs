@@ -9,8 +9,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Why a session keeps its server between transactions.
-pub const PIN_REASONS: [&str; 6] =
-    ["temporary object", "advisory lock", "cursor with hold", "listen", "load", "sequence"];
+pub const PIN_REASONS: [&str; 10] = [
+    "temporary object",
+    "advisory lock",
+    "cursor with hold",
+    "listen",
+    "sequence",
+    "setting",
+    "prepared statement",
+    "load",
+    "random seed",
+    "server process",
+];
 
 /// Classes of SQLSTATE in which pgweir itself makes errors; all others are counted as the last.
 pub const ERROR_CLASSES: [&str; 12] =
@@ -187,7 +197,7 @@ mod tests {
         let mut twice = once;
         twice.add(&once);
         assert_eq!((twice.transactions, twice.query_time), (4, 6000));
-        assert_eq!((twice.pins[4], twice.errors[7], twice.errors[11]), (2, 2, 2));
+        assert_eq!((twice.pins[7], twice.errors[7], twice.errors[11]), (2, 2, 2));
         assert_eq!(twice.since(&once), once);
     }
 }

@@ -8,6 +8,7 @@ mod encodings;
 mod extended;
 mod faults;
 mod hidden;
+mod leaks;
 mod listen;
 mod nodes;
 mod pools;

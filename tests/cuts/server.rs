@@ -135,10 +135,12 @@ fn read_until(peer: &mut Peer, tag: u8) -> Result<Option<Message>, String> {
     Ok(None)
 }
 
-/// Whether it is the question for functions that change settings, or what a server is told when it changes hands.
+/// Whether it is a question for functions that change settings, or for what a call has left behind, or what a server is told when
+/// it changes hands.
 fn is_own(message: &Message) -> bool {
-    message.body.windows(7).any(|window| window == b"pg_proc")
-        || message.body.starts_with(b"DISCARD SEQUENCES")
+    let mentions = |name: &[u8]| message.body.windows(name.len()).any(|window| window == name);
+    let told = [&b"DISCARD SEQUENCES"[..], b"RESET ALL"].iter().any(|text| message.body.starts_with(text));
+    told || mentions(b"pg_proc") || mentions(b"pg_settings")
 }
 
 /// Every cut of an answer gives the client the same messages.

@@ -1,6 +1,6 @@
 //! What statements may do to the session.
 
-use crate::sql::{Effects, summarize};
+use crate::sql::{Effects, mentions_session_effects, setting_names, summarize};
 
 /// The names of the effects, as `Debug` writes them.
 pub(super) fn names(effects: Effects) -> String {
@@ -43,7 +43,7 @@ fn settings() {
     check("reset session authorization", "SETTING ROLE");
     check("reset all", "SETTING");
     check("reset x", "SETTING");
-    check("set U&\"x\" = 1", "SETTING ROLE OPAQUE");
+    check("set U&\"x\" = 1", "SETTING ROLE OPAQUE UNNAMED");
     check("set search_path = pg_temp, public", "SETTING TEMP");
     check("set search_path = 'PG_TEMP'", "SETTING TEMP");
     check("alter system set x = 1", "NO_TX DDL");
@@ -62,9 +62,12 @@ fn set_config() {
     check("select set_config('a', 'b', is_local => true)", "SETTING");
     check("select set_config($1, 'b', true)", "ROLE SET_LOCAL");
     check("select set_config('role', 'b', true)", "ROLE SET_LOCAL");
-    check("select set_config('ro' || 'le', 'b', false)", "SETTING ROLE");
+    check("select set_config('ro' || 'le', 'b', false)", "SETTING ROLE UNNAMED");
     check("select set_config(E'role', 'b', false)", "SETTING ROLE");
-    check("select set_config(name, setting, false) from pg_settings", "SETTING ROLE");
+    check("select set_config(E'r\\x6fle', 'b', false)", "SETTING ROLE");
+    check("select set_config($$a.b$$, 'b', false)", "SETTING");
+    check("select set_config(U&'a.b', 'b', false)", "SETTING ROLE UNNAMED");
+    check("select set_config(name, setting, false) from pg_settings", "SETTING ROLE UNNAMED");
     check("select f(set_config('a', 'b'), 1, true)", "SETTING");
     check("select set_config('a', 'b', array[1,2], true)", "SETTING");
     check("select set_config('search_path', 'pg_temp', false)", "SETTING TEMP");
@@ -89,7 +92,9 @@ fn temporary_objects() {
     check("select 1 into local temporary table t", "TEMP DDL");
     check("select 1 into t", "DDL");
     check("explain analyze create temp table t as select 1", "TEMP DDL");
-    check("select pg_create_logical_replication_slot('a', 'b', true)", "TEMP");
+    check("select pg_create_logical_replication_slot('a', 'b', true)", "PROCESS");
+    check("select dblink_connect('c', '')", "OPAQUE PROCESS");
+    check("select pg_backup_start('x'), pg_start_backup('x')", "PROCESS");
 }
 
 #[test]
@@ -196,4 +201,60 @@ fn sets() {
     assert_eq!(both.without(Effects::ROLE), Effects::SETTING);
     assert_eq!(format!("{both:?}"), "Effects(SETTING ROLE)");
     assert_eq!(Effects::default(), Effects::EMPTY);
+}
+
+#[test]
+fn names_of_settings() {
+    let check = |sql: &str, known: &[&str], bound: &[u16]| {
+        let names = setting_names(sql.as_bytes(), true);
+        let as_text: Vec<_> = names.known.iter().map(|name| String::from_utf8_lossy(name)).collect();
+        assert_eq!(
+            (as_text, names.bound),
+            (known.iter().map(|name| (*name).into()).collect(), bound.to_vec()),
+            "{sql}"
+        );
+    };
+    check("set App.X.y = 1; set local \"a b\".c to 'v'; set role x", &["app.x.y", "a b.c", "role"], &[]);
+    check("select set_config('a.b', $1, false), pg_catalog.\"set_config\"($12, 'x', false)", &["a.b"], &[12]);
+    check(
+        "select set_config('a.' || x, 'v', false), 'set_config(''a'', ''b'', false)', t.set_config",
+        &[],
+        &[],
+    );
+    check("prepare p as select set_config($1, $2, false)", &[], &[1]);
+}
+
+#[test]
+fn settings_without_a_name() {
+    check("select set_config($1, 'b', false)", "SETTING ROLE BOUND_NAME");
+    check("select set_config($1::text, 'b', false)", "SETTING ROLE BOUND_NAME");
+    check("select set_config('a.b'::text, 'b', false)", "SETTING");
+    check("select set_config($1::text || 'x', 'b', false)", "SETTING ROLE UNNAMED");
+    check("select set_config($1::varchar(3), 'b', false)", "SETTING ROLE UNNAMED");
+    check("set seed = 0.5", "SETTING RANDOM_SEED");
+    check("select set_config('seed', '0.5', true)", "SET_LOCAL RANDOM_SEED");
+    let code = |code: &str| names(mentions_session_effects(code.as_bytes()));
+    assert_eq!(code("select set_config($1, $2, false)"), "SETTING ROLE BOUND_NAME");
+    assert_eq!(code("select set_config(name, 'b', false)"), "SETTING ROLE BOUND_NAME");
+    assert_eq!(code("select set_config('a.' || name, 'b', false)"), "SETTING ROLE UNNAMED");
+    assert_eq!(code("select set_config('a.b', $2, false)"), "SETTING");
+    let executes = |text: &str| code(&format!("begin execute {text}; end")).contains("UNNAMED");
+    for text in [
+        "format('set %I = %L', a, b)",
+        "'SET app.' || a || ' = 1'",
+        "'set '|| a || '= 1'",
+        "'select set_config(' || quote_literal(a) || ', 1, false)'",
+        "$x$select set_config($1, '', false)$x$ using a",
+    ] {
+        assert!(executes(text), "{text}");
+    }
+    for text in [
+        "format('update %I set a = 1', t)",
+        "format('set app.tenant = %L', a)",
+        "'set local ' || a || ' = 1'",
+        "'select 1'",
+    ] {
+        assert!(!executes(text), "{text}");
+    }
+    assert_eq!(code("begin raise notice 'set of what'; end"), "");
 }

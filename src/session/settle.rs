@@ -1,0 +1,80 @@
+//! The session's settings are brought to the server that it has.
+
+use std::rc::Rc;
+
+use super::serve::Session;
+use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::state::{self, Difference, State};
+use crate::sql::Effects;
+use crate::wire::{Fault, emit};
+
+impl Session {
+    /// Brings a server that comes from other hands to the session's state. If it is to forget what it knows of sequences, then under
+    /// nobody's settings.
+    pub(super) fn settle(&mut self, forgets: bool) {
+        let Some(server) = &mut self.server else { return };
+        let difference = state::difference(&server.state, &self.state, server.murky);
+        let Some(Difference { mut resets, sets, apart, guarded }) = difference else {
+            return if forgets {
+                self.forget_sequences()
+            };
+        };
+        let settling = Note::Settling(self.state.clone());
+        if !resets.is_empty() && !sets.is_empty() && (forgets || apart) {
+            emit::query(&mut server.out, &std::mem::take(&mut resets));
+            server.expect(Expect::ours(Kind::Query, Note::Resetting));
+        }
+        let last = !resets.is_empty();
+        if forgets && !last {
+            self.forget_sequences();
+        }
+        self.change_state(&[resets, sets].concat(), settling);
+        if forgets && last {
+            self.forget_sequences();
+        }
+        self.settling = guarded;
+    }
+
+    /// Puts the session's settings back in force on the server that it has.
+    pub(super) fn restore(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        if let Some(difference) = state::difference(&server.state, &self.state, false) {
+            let note = Note::Restoring(self.state.clone());
+            self.change_state(&[difference.resets, difference.sets].concat(), note);
+            self.settling = difference.guarded;
+        }
+    }
+
+    fn change_state(&mut self, sql: &[u8], note: Note) {
+        let Some(server) = &mut self.server else { return };
+        emit::query(&mut server.out, sql);
+        server.expect(Expect::ours(Kind::Query, note));
+    }
+
+    /// The server has the session's settings.
+    pub(super) fn settled(&mut self, state: Rc<State>) {
+        self.server.iter_mut().for_each(|server| server.state = state.clone());
+        self.settling = false;
+        self.believe_server();
+    }
+
+    /// The server does not take the session's settings: nothing may run without them. A server that was out of time, which
+    /// others have set, is no loss: another one is asked, if nothing was sent.
+    pub(super) fn settling_failed(&mut self, fault: &Fault) {
+        if fault.sqlstate == "57014" && self.settling && self.unsent.is_some() {
+            self.take_back();
+            return;
+        }
+        if let Some(server) = &mut self.server {
+            server.broken = true;
+        }
+        self.fatal(fault);
+    }
+
+    /// Effects of whatever the session runs: under a search path with the temporary schema, any code may make objects there.
+    pub(super) fn makes_temporary_objects(&self) -> Effects {
+        let path = self.state.settings().get(&b"search_path"[..]);
+        let names_it = |path: &[u8]| path.windows(7).any(|part| part.eq_ignore_ascii_case(b"pg_temp"));
+        if path.is_some_and(|path| names_it(path)) { Effects::TEMP } else { Effects::EMPTY }
+    }
+}
