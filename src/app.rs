@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use crate::admin::{self, Admin, Demand};
 use crate::auth::scram::MockSecret;
 use crate::cli::RunArgs;
-use crate::cli::check::Node;
+use crate::cli::check::{Node, Trial};
 use crate::config::settings::{Host, TargetSessionAttrs};
 use crate::config::{self, Loaded, Settings, Sources};
 use crate::pool::budget::Budget;
@@ -31,11 +31,11 @@ use crate::wire::Fault;
 
 /// Runs the proxy until it is told to stop.
 pub fn start(arguments: RunArgs, loaded: Loaded) -> ExitCode {
-    log(&loaded.settings);
+    let set_level = log(&loaded.settings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
     let result = runtime
         .context("cannot start")
-        .and_then(|runtime| runtime.block_on(run(&arguments, loaded.settings)));
+        .and_then(|runtime| runtime.block_on(run(&arguments, loaded.settings, set_level)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -45,22 +45,36 @@ pub fn start(arguments: RunArgs, loaded: Loaded) -> ExitCode {
     }
 }
 
-fn log(settings: &Settings) {
+/// Begins to log; gives what changes the level.
+fn log(settings: &Settings) -> SetLevel {
     let filter = tracing_subscriber::EnvFilter::new(&settings.log.level);
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
-    let _ = if settings.log.json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour);
+    if settings.log.json {
+        let builder = builder.json().with_env_filter(filter).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = builder.try_init();
+        Box::new(move |level| drop(handle.reload(level)))
+    } else {
+        let builder = builder.with_target(false).with_env_filter(filter).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = builder.try_init();
+        Box::new(move |level| drop(handle.reload(level)))
+    }
 }
 
-async fn run(arguments: &RunArgs, settings: Settings) -> anyhow::Result<()> {
+async fn run(arguments: &RunArgs, settings: Settings, set_level: SetLevel) -> anyhow::Result<()> {
     files::raise_limit(&settings.limits);
-    let mut app = App::build(arguments, settings)?;
+    let mut app = App::build(arguments, settings, set_level)?;
     app.open(arguments.reuse_port)?;
     app.until_stopped().await
 }
 
+/// Changes how much is logged.
+type SetLevel = Box<dyn Fn(tracing_subscriber::EnvFilter)>;
+
 struct App {
+    set_level: SetLevel,
     entrance: Arc<Entrance>,
     sources: Sources,
     threads: Vec<JoinHandle<()>>,
@@ -71,7 +85,7 @@ struct App {
 }
 
 impl App {
-    fn build(arguments: &RunArgs, settings: Settings) -> anyhow::Result<App> {
+    fn build(arguments: &RunArgs, settings: Settings, set_level: SetLevel) -> anyhow::Result<App> {
         let limits = Arc::new(settings.limits.clone());
         let shared = Shared::new(&limits);
         let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
@@ -100,7 +114,16 @@ impl App {
         let (demand, demands) = mpsc::unbounded_channel();
         let admin = Admin::new(entrance.clone(), shared.clone(), demand);
         tokio::spawn(admin::console::serve(admin.clone(), clients));
-        Ok(App { entrance, sources: arguments.sources(), threads, doors: vec![], shared, admin, demands })
+        Ok(App {
+            set_level,
+            entrance,
+            sources: arguments.sources(),
+            threads,
+            doors: vec![],
+            shared,
+            admin,
+            demands,
+        })
     }
 
     fn open(&mut self, reuse_port: bool) -> anyhow::Result<()> {
@@ -169,12 +192,18 @@ impl App {
         Ok(())
     }
 
-    /// Reads the settings again. What is wrong is logged and told, and nothing changes.
-    fn reload(&self) -> Result<(), Vec<String>> {
-        let settings = config::load(&self.sources).map_err(|errors| {
+    /// Reads the settings again; gives what can be changed by a restart only, and is not what it should be. What is wrong is
+    /// logged and told, and nothing changes.
+    fn reload(&self) -> Result<Vec<String>, Vec<String>> {
+        let mut settings = config::load(&self.sources).map_err(|errors| {
             errors.iter().for_each(|error| tracing::error!(%error, "settings not reloaded"));
             errors.iter().map(ToString::to_string).collect::<Vec<_>>()
         })?;
+        let waiting = config::keep_until_restart(&mut settings, &self.entrance.directory().settings);
+        let waiting: Vec<_> =
+            waiting.iter().map(|key| format!("`{key}` is changed by a restart only")).collect();
+        waiting.iter().for_each(|text| tracing::warn!("{text}"));
+        (self.set_level)(tracing_subscriber::EnvFilter::new(&settings.log.level));
         let random = |_| vec!["no randomness".to_owned()];
         let mock = MockSecret::random().map_err(random)?;
         let directory = Directory::new(settings, mock).map_err(|error| {
@@ -192,7 +221,7 @@ impl App {
             worker.send(Order::Reload(limits.clone(), targets.clone()));
         }
         tracing::info!("settings reloaded");
-        Ok(())
+        Ok(waiting)
     }
 
     /// Ends every session now.
@@ -253,26 +282,54 @@ impl App {
     }
 }
 
-/// Logs in to a node of a database and says what it is, whatever `target_session_attrs` asks for.
-///
-/// # Errors
-/// What went wrong, and whose fault it is.
-pub async fn probe(settings: &Settings, name: &str, host: &Host) -> Result<Node, Fault> {
-    let internal = |error: &dyn std::fmt::Display| Fault::error("XX000", error.to_string());
-    let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
-    let database = settings.databases.get(name).ok_or_else(unknown)?;
-    let user = database.probe_user.clone().ok_or_else(|| Fault::error("28000", "no user to log in as"))?;
-    let name = if name == "*" { "postgres" } else { name };
-    let mut alone = settings.clone();
-    let mut single = database.clone();
-    single.hosts = vec![host.clone()];
-    single.target = TargetSessionAttrs::Any;
-    alone.databases.insert(name.to_owned(), single);
-    let mock = MockSecret::random().map_err(|error| internal(&error))?;
-    let directory = Directory::new(alone, mock).map_err(|error| internal(&error))?;
-    let target = directory.target(name, &user).ok_or_else(unknown)?;
-    let mut connected = connect::connect(&target).await?;
-    let version = connected.param("server_version").map(String::from_utf8_lossy).unwrap_or_default();
-    let version = format!("PostgreSQL {version}");
-    Ok(Node { version, role: role::of(&mut connected).await? })
+/// What `pgweir check` tries: the real servers.
+pub struct Servers {
+    settings: Settings,
+}
+
+impl Servers {
+    /// Those of the settings.
+    pub fn of(settings: Settings) -> Servers {
+        Servers { settings }
+    }
+
+    /// Logins to one host of a database, whatever `target_session_attrs` asks for.
+    fn directory(&self, name: &str, hosts: Vec<Host>) -> Result<Directory, Fault> {
+        let internal = |error: &dyn std::fmt::Display| Fault::error("XX000", error.to_string());
+        let mut settings = self.settings.clone();
+        let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
+        let mut single = settings.databases.get(name).ok_or_else(unknown)?.clone();
+        (single.hosts, single.target) = (hosts, TargetSessionAttrs::Any);
+        settings.databases.insert(on_server(name).to_owned(), single);
+        let mock = MockSecret::random().map_err(|error| internal(&error))?;
+        Directory::new(settings, mock).map_err(|error| internal(&error))
+    }
+}
+
+/// A database to try the fallback with.
+fn on_server(name: &str) -> &str {
+    if name == "*" { "postgres" } else { name }
+}
+
+impl Trial for Servers {
+    async fn node(&self, name: &str, host: &Host) -> Result<Node, Fault> {
+        let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
+        let database = self.settings.databases.get(name).ok_or_else(unknown)?;
+        let user =
+            database.probe_user.clone().ok_or_else(|| Fault::error("28000", "no user to log in as"))?;
+        let directory = self.directory(name, vec![host.clone()])?;
+        let target = directory.target(on_server(name), &user).ok_or_else(unknown)?;
+        let mut connected = connect::connect(&target).await?;
+        let version = connected.param("server_version").map(String::from_utf8_lossy).unwrap_or_default();
+        let version = format!("PostgreSQL {version}");
+        Ok(Node { version, role: role::of(&mut connected).await? })
+    }
+
+    async fn lookup(&self, name: &str) -> Option<Result<(), Fault>> {
+        let hosts = self.settings.databases.get(name)?.hosts.clone();
+        match self.directory(name, hosts) {
+            Ok(directory) => directory.try_lookup(on_server(name)).await,
+            Err(fault) => Some(Err(fault)),
+        }
+    }
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    pgweir::cli::main(pgweir::app::start, pgweir::app::probe)
+    pgweir::cli::main(pgweir::app::start, pgweir::app::Servers::of)
 }

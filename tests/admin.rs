@@ -245,6 +245,23 @@ fn admin_pause_holds_clients_until_resume() {
 }
 
 #[test]
+fn admin_pause_before_there_is_a_pool() {
+    let Some(scene) = Scene::new("pool_size=2") else { return };
+    let mut console = scene.console(APP);
+    let name = scene.database.name.clone();
+    let paused = |console: &mut Client| row(&show(console, "DATABASES"), "name", &name)["paused"].clone();
+    console.run("PAUSE");
+    assert_eq!(paused(&mut console), "1");
+    assert_eq!(row(&show(&mut console, "STATE"), "key", "paused")["value"], "yes");
+    console.run(&format!("RESUME \"{name}\""));
+    assert_eq!(paused(&mut console), "0");
+    // A pool that comes later is not paused either.
+    assert_eq!(scene.client().value("select 1"), "1");
+    console.run("RESUME");
+    assert_eq!(row(&show(&mut console, "STATE"), "key", "paused")["value"], "no");
+}
+
+#[test]
 fn admin_kills_and_disables() {
     let Some(scene) = Scene::new("pool_size=2") else { return };
     let mut console = scene.console(APP);
@@ -313,6 +330,29 @@ fn admin_reload_is_all_or_nothing() {
     scene.proxy.set_config(&format!("{good}\n[limits]\nmax_clients = 7\n"));
     console.run("reload");
     assert_eq!(limit(&mut console), "7");
+}
+
+#[test]
+fn admin_reload_tells_what_waits_for_a_restart() {
+    let Some(scene) = Scene::new("pool_size=2") else { return };
+    let mut console = scene.console(APP);
+    let good = scene.proxy.config();
+    assert!(!scene.proxy.log().contains("DEBUG"));
+    scene
+        .proxy
+        .set_config(&format!("workers = 3\nunix_socket_dir = \"/tmp\"\n{good}\n[log]\nlevel = \"debug\"\n"));
+    let answers = console.simple("RELOAD");
+    let notices: Vec<_> = answers.iter().filter(|message| message.tag == b'N').collect();
+    let told: Vec<_> = notices.iter().filter_map(|notice| notice.field(b'M')).collect();
+    assert_eq!(
+        told,
+        ["`unix_socket_dir` is changed by a restart only", "`workers` is changed by a restart only"]
+    );
+    assert!(scene.proxy.log().contains("`workers` is changed by a restart only"));
+    let config = show(&mut console, "CONFIG");
+    assert_ne!(row(&config, "key", "workers")["value"], "3", "what is in force is shown");
+    drop(scene.client());
+    eventually("more is logged", || scene.proxy.log().contains("DEBUG"));
 }
 
 #[test]

@@ -152,3 +152,61 @@ fn no_node_is_what_is_asked_for() {
     let what_to_do = format!("FILE:3:{column}: correct `target_session_attrs`, or name more hosts");
     refuses(&with_url(&url), "it asks for a standby, and no host is one", &what_to_do);
 }
+
+#[test]
+fn users_that_are_looked_up() {
+    let cluster = Cluster::shared();
+    let superuser = cluster.url(crate::harness::cluster::SUPERUSER, "postgres", "pool_size=1");
+    let file = |query: &str| {
+        let user = crate::harness::cluster::SUPERUSER.0;
+        format!(
+            "http = \"off\"\n[databases.shop]\nurl = \"{superuser}\"\n[auth]\nauth_query = \"{query}\"\nauth_user = \"{user}\"\n"
+        )
+    };
+    let well = check(&file("select usename, passwd from pg_shadow where usename = $1"));
+    let text = well.success();
+    assert!(text.contains("database shop: auth_query as postgres: ok"), "{text}");
+    let correct = "FILE:5:";
+    refuses(
+        &file("select usename, passwort from pg_shadow where usename = $1"),
+        "\"passwort\" does not exist",
+        correct,
+    );
+    refuses(&file("select usename from pg_shadow where usename = $1"), "it gives one column", correct);
+    refuses(&file("select 'a', 'b' where $1 = 'nobody'"), "it does not find `postgres`", correct);
+}
+
+#[test]
+fn pass_through_that_cannot_work_is_told() {
+    let output = check(
+        &with_url(&Cluster::shared().url(APP, "postgres", "pool_size=1"))
+            .replace("http = \"off\"\n", "http = \"off\"\nauth = { auth_user = \"app\" }\n"),
+    );
+    let text = output.success();
+    assert!(text.contains("app may not read pg_authid: only the users above can log in"), "{text}");
+}
+
+#[test]
+fn every_line_of_the_rules_that_is_wrong() {
+    let folder = Folder::new();
+    let rules = folder.0.join("hba.conf");
+    std::fs::write(&rules, "local all all trust\nhost all all 127.0.0.1 md5\nhost all all all frobnicate\n")
+        .expect("a file can be written");
+    let text = with_url(&Cluster::shared().url(APP, "postgres", "pool_size=1"));
+    let output = check(&format!("{text}[auth]\nhba_file = \"{}\"\n", rules.display()));
+    assert!(!output.ok);
+    for line in [2, 3] {
+        let place = format!("{}:{line}", rules.display());
+        assert!(output.stdout.contains(&place), "no {place} in\n{}", output.stdout);
+    }
+    assert!(!output.stdout.contains("\nnodes\n"), "{}", output.stdout);
+}
+
+#[test]
+fn users_of_the_console_who_are_not_there() {
+    let text = with_url(&Cluster::shared().url(APP, "postgres", "pool_size=1"));
+    let output = check(&format!("{text}[admin]\nadmin_users = [\"app\", \"root\"]\n"));
+    let text = output.success();
+    assert!(text.contains("  root: warning: named in `admin_users`") && text.contains("(FILE:5:"), "{text}");
+    assert!(!text.contains("  app: warning"), "{text}");
+}

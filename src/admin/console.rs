@@ -166,7 +166,9 @@ impl Console {
             }
             command if self.may_command => {
                 tracing::info!(user = self.user, ?command, "console");
-                let tag = orders::obey(&self.admin, command).await?;
+                let mut told = vec![];
+                let tag = orders::obey(&self.admin, command, &mut told).await?;
+                told.into_iter().for_each(|text| Fault::warning("01000", text).emit(&mut self.out));
                 emit::command_complete(&mut self.out, tag);
                 Ok(())
             }

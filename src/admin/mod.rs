@@ -13,12 +13,13 @@ mod show;
 mod snapshot;
 mod table;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::runtime::acceptor::Entrance;
+use crate::runtime::paused::Paused;
 use crate::runtime::worker::Shared;
 use averages::Averages;
 pub use snapshot::Snapshot;
@@ -26,8 +27,8 @@ pub use snapshot::Snapshot;
 /// What only the process as a whole can do.
 #[derive(Debug)]
 pub enum Demand {
-    /// Read the settings again; what is wrong with them is answered.
-    Reload(oneshot::Sender<Result<(), Vec<String>>>),
+    /// Read the settings again. The answer: what waits for a restart, or what is wrong with them.
+    Reload(oneshot::Sender<Result<Vec<String>, Vec<String>>>),
     /// End.
     Stop {
         /// Let transactions end first.
@@ -42,6 +43,7 @@ pub struct Admin {
     demands: mpsc::UnboundedSender<Demand>,
     started: (SystemTime, Instant),
     averages: Averages,
+    paused: Mutex<Paused>,
 }
 
 impl Admin {
@@ -52,9 +54,15 @@ impl Admin {
         demands: mpsc::UnboundedSender<Demand>,
     ) -> Arc<Admin> {
         let started = (SystemTime::now(), Instant::now());
-        let admin = Arc::new(Admin { entrance, shared, demands, started, averages: Averages::new() });
+        let averages = Averages::new();
+        let paused = Mutex::default();
+        let admin = Arc::new(Admin { entrance, shared, demands, started, averages, paused });
         tokio::spawn(averages::keep(admin.clone()));
         admin
+    }
+
+    fn paused(&self) -> MutexGuard<'_, Paused> {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything as it is now.

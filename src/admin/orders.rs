@@ -12,11 +12,11 @@ use crate::wire::Fault;
 /// How often it is looked whether servers have come to rest.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Carries out a command that changes something; gives its tag.
+/// Carries out a command that changes something; gives its tag. What the user should know goes to `told`.
 ///
 /// # Errors
 /// What the command names does not exist, or did not come to rest in time.
-pub async fn obey(admin: &Admin, command: Command) -> Result<&'static str, Fault> {
+pub async fn obey(admin: &Admin, command: Command, told: &mut Vec<String>) -> Result<&'static str, Fault> {
     match command {
         Command::Pause(database) => pause(admin, database).await.map(|()| "PAUSE"),
         Command::Resume(database) => order(admin, PoolOrder::Resume, database).map(|()| "RESUME"),
@@ -32,7 +32,10 @@ pub async fn obey(admin: &Admin, command: Command) -> Result<&'static str, Fault
             admin.entrance.set_disabled(&database, disabled);
             Ok(if disabled { "DISABLE" } else { "ENABLE" })
         }
-        Command::Reload => reload(admin).await.map(|()| "RELOAD"),
+        Command::Reload => {
+            *told = reload(admin).await?;
+            Ok("RELOAD")
+        }
         Command::Shutdown(wait) => {
             let _ = admin.demands.send(Demand::Stop { wait });
             Ok("SHUTDOWN")
@@ -53,6 +56,7 @@ fn known(admin: &Admin, database: Option<&str>) -> Result<(), Fault> {
 
 fn order(admin: &Admin, order: PoolOrder, database: Option<String>) -> Result<(), Fault> {
     known(admin, database.as_deref())?;
+    admin.paused().note(order, database.as_deref());
     tracing::info!(?order, database = database.as_deref().unwrap_or("(all)"), "ordered on the console");
     admin.entrance.workers.iter().for_each(|worker| worker.send(Order::Pools(order, database.clone())));
     Ok(())
@@ -83,11 +87,11 @@ async fn kill_client(admin: &Admin, id: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn reload(admin: &Admin) -> Result<(), Fault> {
+async fn reload(admin: &Admin) -> Result<Vec<String>, Fault> {
     let (answer, outcome) = oneshot::channel();
     let _ = admin.demands.send(Demand::Reload(answer));
     match outcome.await {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(waiting)) => Ok(waiting),
         Ok(Err(errors)) => {
             Err(Fault::error("F0000", "the settings are wrong; nothing was changed")
                 .detail(errors.join("\n")))

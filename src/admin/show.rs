@@ -39,7 +39,7 @@ const SHOWS: &[Show] = &[
     ("LISTS", |_, all| lists(all)),
     ("CONFIG", |_, all| config::config(&all.directory.settings)),
     ("MEM", |_, all| memory(all)),
-    ("STATE", |_, all| state(all)),
+    ("STATE", |admin, _| state(admin)),
 ];
 
 /// Commands other than SHOW, for the help.
@@ -242,7 +242,7 @@ fn databases(admin: &Admin, all: &Snapshot) -> Table {
     let row = |name: &String| {
         let database = all.directory.database(name)?;
         let (hosts, ports): (Vec<_>, Vec<_>) = database.hosts.iter().map(place).unzip();
-        let paused = all.pools.iter().any(|((known, _), pool)| known == name && pool.report.paused);
+        let paused = admin.paused().holds(name);
         let pool = &database.pool;
         Some(row![
             name,
@@ -327,8 +327,8 @@ fn memory(all: &Snapshot) -> Table {
     Table::new("name size# used# free# memtotal#").with([row!["process", memory, 1u64, 0u64, memory]])
 }
 
-fn state(all: &Snapshot) -> Table {
-    let paused = !all.pools.is_empty() && all.pools.values().all(|pool| pool.report.paused);
+fn state(admin: &Admin) -> Table {
+    let paused = admin.paused().is_all();
     let word = |yes: bool| if yes { "yes" } else { "no" };
     let rows = [("active", !paused), ("paused", paused), ("suspended", false)];
     Table::new("key value").with(rows.map(|(key, yes)| row![key, word(yes)]))

@@ -60,7 +60,10 @@ pub enum AuthFailure {
     #[error("the user has an expired password")]
     Expired,
     /// The secret is of a kind from which this method can prove nothing (md5 for SCRAM, SCRAM for md5).
-    #[error("the user's stored secret cannot be used with this authentication method")]
+    #[error(
+        "the user's stored secret cannot be used with this authentication method; from an md5 secret SCRAM proves nothing, \
+         and no login to the server is learnt: set the password anew, or name it in [users]"
+    )]
     UnfitSecret,
     /// The client sent an empty password, which PostgreSQL never accepts.
     #[error("the client sent an empty password")]

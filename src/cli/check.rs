@@ -9,6 +9,7 @@ use crate::config::settings::{
 };
 use crate::config::{Loaded, Settings};
 use crate::pool::role::{Role, Suits};
+use crate::session::entry::Entry;
 use crate::wire::Fault;
 
 /// A node that answered.
@@ -20,16 +21,27 @@ pub struct Node {
     pub role: Role,
 }
 
-/// Prints what will run, then tries each node with `probe`. True: all answered, and each database has a node that
-/// is what it asks for.
-///
-/// `probe` logs in to a host of the database of that name, as the database's `probe_user`.
-pub async fn run(
-    loaded: &Loaded,
-    probe: impl AsyncFn(&str, &Host) -> Result<Node, Fault>,
-    out: &mut impl Write,
-) -> io::Result<bool> {
+/// What can be tried, one at a time.
+pub trait Trial {
+    /// Logs in to a host of the database of that name, as the database's `probe_user`.
+    fn node(&self, database: &str, host: &Host) -> impl Future<Output = Result<Node, Fault>>;
+
+    /// Looks up a user of a database at its server, as for a login; `None` when nobody is ever looked up.
+    fn lookup(&self, database: &str) -> impl Future<Output = Option<Result<(), Fault>>>;
+}
+
+/// Prints what will run and what is wrong with the files for clients, then tries each node, and whether users can be looked
+/// up. True: all is well, and each database has a node that is what it asks for.
+pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> io::Result<bool> {
     summary(loaded, out)?;
+    let problems = Entry::problems(&loaded.settings);
+    if !problems.is_empty() {
+        writeln!(out, "files")?;
+        for problem in problems {
+            writeln!(out, "  error: {problem}")?;
+        }
+        return Ok(false);
+    }
     writeln!(out, "nodes")?;
     let mut tried = BTreeSet::new();
     let mut well = true;
@@ -45,7 +57,7 @@ pub async fn run(
                 continue;
             }
             write!(out, "  {}, database {name}: ", show_host(host))?;
-            match probe(name, host).await {
+            match trial.node(name, host).await {
                 Ok(node) => {
                     writeln!(out, "ok: {}, {}", node.version, show_role(node.role))?;
                     roles.push(node.role);
@@ -57,8 +69,46 @@ pub async fn run(
             }
         }
         well &= suits_some(loaded, name, database, &roles, out)?;
+        if !roles.is_empty() {
+            well &= looks_up(loaded, name, trial.lookup(name).await, out)?;
+        }
     }
     Ok(well)
+}
+
+/// Says whether users can be looked up at a server that answered.
+fn looks_up(
+    loaded: &Loaded,
+    name: &str,
+    found: Option<Result<(), Fault>>,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let auth = &loaded.settings.auth;
+    let asker = auth.auth_user.as_deref().unwrap_or_default();
+    match (found, &auth.auth_query) {
+        (None, _) => Ok(true),
+        (Some(Ok(())), Some(_)) => {
+            writeln!(out, "  database {name}: auth_query as {asker}: ok")?;
+            Ok(true)
+        }
+        (Some(Ok(())), None) => Ok(true),
+        (Some(Err(fault)), Some(_)) => {
+            let origin = loaded.origins.of("auth.auth_query");
+            writeln!(out, "  database {name}: auth_query as {asker}: error: {fault}")?;
+            writeln!(
+                out,
+                "    {origin}: correct `auth_query`, or `auth_user`, so that it gives a name and a verifier for $1"
+            )?;
+            Ok(false)
+        }
+        (Some(Err(_)), None) => {
+            writeln!(
+                out,
+                "  database {name}: {asker} may not read pg_authid: only the users above can log in, nobody else by pass-through"
+            )?;
+            Ok(true)
+        }
+    }
 }
 
 /// Whether one of the nodes that answered is what the database asks for; says so where none is.
@@ -120,6 +170,16 @@ fn summary(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
         about.extend(user.pool_size.map(|size| format!("{size} servers")));
         about.extend(user.max_clients.map(|clients| format!("at most {clients} clients")));
         writeln!(out, "  {name}: {} ({origin})", about.join(", "))?;
+    }
+    let admin = &settings.admin;
+    for (key, names) in [("admin_users", &admin.admin_users), ("stats_users", &admin.stats_users)] {
+        let origin = loaded.origins.of(&format!("admin.{key}"));
+        for name in names.iter().filter(|name| !settings.users.contains_key(*name)) {
+            writeln!(
+                out,
+                "  {name}: warning: named in `{key}`, and has no password for the console; add it to [users] ({origin})"
+            )?;
+        }
     }
     Ok(())
 }
@@ -228,13 +288,26 @@ mod tests {
         Node { version: "PostgreSQL 15.3".to_owned(), role }
     }
 
+    /// Nodes that answer as it says; looking up a user ends like this.
+    struct Said<F>(F, Option<Result<(), Fault>>);
+
+    impl<F: AsyncFn(&str, &Host) -> Result<Node, Fault>> Trial for Said<F> {
+        async fn node(&self, database: &str, host: &Host) -> Result<Node, Fault> {
+            (self.0)(database, host).await
+        }
+
+        async fn lookup(&self, _: &str) -> Option<Result<(), Fault>> {
+            self.1.clone()
+        }
+    }
+
     /// What is printed for a URL, when the nodes answer as `probe` says.
     async fn printed(url: &str, probe: impl AsyncFn(&str, &Host) -> Result<Node, Fault>) -> (bool, String) {
         let sources = Sources { url: Some(url.to_owned()), ..Sources::default() };
         let mut loaded = load_with_origins(&sources).expect("a good URL");
         loaded.settings.workers = 1;
         let mut out = vec![];
-        let well = run(&loaded, probe, &mut out).await.expect("written");
+        let well = run(&loaded, &Said(probe, None), &mut out).await.expect("written");
         (well, String::from_utf8(out).expect("text"))
     }
 

@@ -10,9 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::settings::Host;
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
-use crate::wire::Fault;
 
 /// A proxy for PostgreSQL: pooled connections that applications cannot tell from PostgreSQL.
 #[derive(Debug, Parser)]
@@ -86,11 +84,10 @@ impl std::fmt::Debug for RunArgs {
     }
 }
 
-/// Does what the command line says. `start` runs the proxy until it stops; `probe` logs in to a node of a database
-/// and says what it is, or what went wrong.
-pub fn main(
+/// Does what the command line says. `start` runs the proxy until it stops; `trial` is what settings can be tried with.
+pub fn main<T: check::Trial>(
     start: impl FnOnce(RunArgs, Loaded) -> ExitCode,
-    probe: impl AsyncFn(&Settings, &str, &Host) -> Result<check::Node, Fault>,
+    trial: impl FnOnce(Settings) -> T,
 ) -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => match config::load_with_origins(&arguments.sources()) {
@@ -98,7 +95,7 @@ pub fn main(
             Err(errors) => refuse(&errors),
         },
         Command::Check(arguments) => match config::load_with_origins(&arguments.sources()) {
-            Ok(loaded) => check(&loaded, probe),
+            Ok(loaded) => check(&loaded, &trial(loaded.settings.clone())),
             Err(errors) => refuse(&errors),
         },
         Command::Demo(arguments) => run_demo(arguments, start),
@@ -152,10 +149,7 @@ fn refuse(errors: &[ConfigError]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn check(
-    loaded: &Loaded,
-    probe: impl AsyncFn(&Settings, &str, &Host) -> Result<check::Node, Fault>,
-) -> ExitCode {
+fn check(loaded: &Loaded, trial: &impl check::Trial) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -163,9 +157,7 @@ fn check(
             return ExitCode::FAILURE;
         }
     };
-    let settings = &loaded.settings;
-    let probe = async |database: &str, host: &Host| probe(settings, database, host).await;
-    match runtime.block_on(check::run(loaded, probe, &mut std::io::stdout())) {
+    match runtime.block_on(check::run(loaded, trial, &mut std::io::stdout())) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

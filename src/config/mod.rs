@@ -51,6 +51,21 @@ pub fn load(sources: &Sources) -> Result<Settings, Vec<ConfigError>> {
     load_with_origins(sources).map(|loaded| loaded.settings)
 }
 
+/// Puts settings back in `new` that a process which runs with `old` cannot change; gives their keys.
+pub fn keep_until_restart(new: &mut Settings, old: &Settings) -> Vec<&'static str> {
+    let mut kept = vec![];
+    let mut keep = |key, changed: bool| kept.extend(changed.then_some(key));
+    keep("listen", new.listen != old.listen);
+    keep("unix_socket_dir", new.unix_socket_dir != old.unix_socket_dir);
+    keep("http", new.http_listen != old.http_listen);
+    keep("workers", new.workers != old.workers);
+    keep("log.format", new.log.json != old.log.json);
+    new.listen.clone_from(&old.listen);
+    new.unix_socket_dir.clone_from(&old.unix_socket_dir);
+    (new.http_listen, new.workers, new.log.json) = (old.http_listen, old.workers, old.log.json);
+    kept
+}
+
 /// As [`load`], and says where each setting was written.
 pub fn load_with_origins(sources: &Sources) -> Result<Loaded, Vec<ConfigError>> {
     load_in(sources, &|name| std::env::var(name).ok())

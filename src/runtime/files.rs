@@ -17,11 +17,13 @@ pub fn raise_limit(limits: &Limits) {
     }
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let needed = (limits.max_clients + limits.max_servers) as u64 + OTHERS;
-    if needed > allowed {
-        tracing::warn!(
-            allowed,
-            needed,
-            "max_clients and max_servers do not fit into the number of files that this process may open; raise its limit (ulimit -Hn, LimitNOFILE)"
-        );
+    let text = "max_clients and max_servers do not fit into the number of files that this process may open; raise its limit (ulimit -Hn, LimitNOFILE)";
+    let defaults = Limits::default();
+    let by_default = (limits.max_clients, limits.max_servers) == (defaults.max_clients, defaults.max_servers);
+    if needed > allowed && by_default {
+        // Nobody has asked for so many.
+        tracing::info!(allowed, needed, "{text}");
+    } else if needed > allowed {
+        tracing::warn!(allowed, needed, "{text}");
     }
 }

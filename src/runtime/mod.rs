@@ -3,6 +3,7 @@
 pub mod acceptor;
 mod definitions;
 pub mod files;
+pub mod paused;
 pub mod peers;
 pub mod worker;
 

@@ -1,7 +1,7 @@
 //! A data-plane thread: its pools, its sessions, and the orders it takes from outside.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 
+use super::paused::Paused;
 pub use super::report::{ClientReport, WorkerReport};
 use crate::catalog::{Definitions, Known};
 use crate::config::settings::{Host, Limits};
@@ -181,29 +182,6 @@ pub struct Worker {
     paused: RefCell<Paused>,
     /// What servers report after start-up settings were applied, by pool and state.
     pub(crate) greetings: RefCell<admit::Greetings>,
-}
-
-/// Databases that are paused, for pools that come later.
-#[derive(Debug, Default)]
-struct Paused {
-    all: bool,
-    databases: HashSet<String>,
-}
-
-impl Paused {
-    fn note(&mut self, order: PoolOrder, database: Option<&str>) {
-        match (order, database) {
-            (PoolOrder::Pause, None) => self.all = true,
-            (PoolOrder::Pause, Some(name)) => drop(self.databases.insert(name.to_owned())),
-            (PoolOrder::Resume, None) => *self = Paused::default(),
-            (PoolOrder::Resume, Some(name)) => drop(self.databases.remove(name)),
-            (PoolOrder::Reconnect, _) => {}
-        }
-    }
-
-    fn holds(&self, database: &str) -> bool {
-        self.all || self.databases.contains(database)
-    }
 }
 
 fn held(server: &crate::pool::server::Shared) -> (i32, Host, Duration) {

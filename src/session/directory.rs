@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::{BadEntry, Entry};
 use crate::auth::scram::{MockSecret, RandomFailed};
@@ -20,6 +20,8 @@ use crate::wire::pem::BadFile;
 
 /// Connections kept for asking who users are.
 const MAX_ASKERS: usize = 8;
+/// How often what is wrong for everybody is logged.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// Users of whom it is kept whether they may log in.
 const MAX_KEPT: usize = 10_000;
 
@@ -39,6 +41,8 @@ pub struct Directory {
     targets: Mutex<HashMap<(String, String), Arc<Target>>>,
     /// That the server's users cannot be looked up was logged.
     blindness_told: AtomicBool,
+    /// When it was logged last that `auth_query` fails.
+    bad_query_told: Mutex<Option<Instant>>,
 }
 
 /// Settings that cannot be made ready.
@@ -86,6 +90,7 @@ impl Directory {
             asker: Default::default(),
             targets: Mutex::default(),
             blindness_told: AtomicBool::new(false),
+            bad_query_told: Mutex::default(),
         })
     }
 
@@ -145,24 +150,66 @@ impl Directory {
             return Ok(Identity::unknown(user));
         };
         let Some(target) = self.target(database, asker) else { return Ok(Identity::unknown(user)) };
-        let name = literal(user);
-        let sql = match &auth.auth_query {
-            Some(query) => query.replace("$1", &name),
-            None => format!(
-                "SELECT rolname, rolpassword, rolcanlogin, pg_catalog.date_part('epoch', rolvaliduntil) \
-                 FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) {name}"
-            ),
-        };
-        let rows = self.ask(&target, &sql).await;
+        let rows = self.ask(&target, &self.lookup(user)).await;
         let rows = match rows {
             // Not allowed to look: nobody is known beyond the settings.
             Err(fault) if fault.sqlstate == "42501" => {
                 self.tell_blindness(asker);
                 vec![]
             }
+            // What the server says of the query is the operator's business, not that of somebody who has proven nothing yet.
+            Err(fault) if auth.auth_query.is_some() && !fault.sqlstate.starts_with("08") => {
+                self.tell_bad_query(database, &fault);
+                return Err(Fault::fatal("28000", "users cannot be looked up at this time"));
+            }
             rows => rows?,
         };
+        if let (Some(row), Some(_)) = (rows.first(), &auth.auth_query)
+            && row.len() < 2
+        {
+            let fault =
+                Fault::error("42601", "auth_query gives one column; it must give a name and a verifier");
+            self.tell_bad_query(database, &fault);
+            return Err(Fault::fatal("28000", "users cannot be looked up at this time"));
+        }
         Ok(rows.first().and_then(|row| known(user, row)).unwrap_or_else(|| Identity::unknown(user)))
+    }
+
+    /// Says from time to time that `auth_query` does not work.
+    fn tell_bad_query(&self, database: &str, fault: &Fault) {
+        let mut told = lock(&self.bad_query_told);
+        if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
+            *told = Some(Instant::now());
+            tracing::error!(database, error = %fault, "auth_query failed, so nobody but the users of the settings can log in");
+        }
+    }
+
+    /// Looks its own user up, as a login does for others; `None` when nobody is ever looked up.
+    ///
+    /// # Errors
+    /// Why users of `database` cannot be looked up.
+    pub async fn try_lookup(&self, database: &str) -> Option<Result<(), Fault>> {
+        let auth = &self.settings.auth;
+        let asker = auth.auth_user.clone().filter(|_| auth.pass_through || auth.auth_query.is_some())?;
+        let target = self.target(database, &asker)?;
+        let found = self.ask(&target, &self.lookup(&asker)).await;
+        Some(found.and_then(|rows| match rows.first().map(Vec::len) {
+            Some(2..) => Ok(()),
+            Some(_) => Err(Fault::error("42601", "it gives one column; it must give a name and a verifier")),
+            None => Err(Fault::error("28000", format!("it does not find `{asker}`, whom it is run as"))),
+        }))
+    }
+
+    /// The query for what the server knows of a user.
+    fn lookup(&self, user: &str) -> String {
+        let name = literal(user);
+        match &self.settings.auth.auth_query {
+            Some(query) => query.replace("$1", &name),
+            None => format!(
+                "SELECT rolname, rolpassword, rolcanlogin, pg_catalog.date_part('epoch', rolvaliduntil) \
+                 FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) {name}"
+            ),
+        }
     }
 
     /// Says once why nobody but the users of the settings can log in.

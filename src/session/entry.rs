@@ -75,6 +75,17 @@ impl Entry {
         })
     }
 
+    /// Everything that is wrong with the files that the settings name for clients.
+    pub fn problems(settings: &Settings) -> Vec<BadEntry> {
+        let sources = Sources { read: &|path| std::fs::read_to_string(path), interfaces: &[] };
+        let hba = settings.auth.hba_file.iter().flat_map(|file| Rules::problems(file, &sources));
+        let mut problems: Vec<BadEntry> = hba.map(BadEntry::Rule).collect();
+        if problems.is_empty() {
+            problems.extend(Entry::load(settings).err());
+        }
+        problems
+    }
+
     /// For TLS with a client; `None`: it is not spoken.
     pub fn tls(&self) -> Option<Arc<ServerConfig>> {
         self.tls.as_ref().map(|tls| tls.config.clone())

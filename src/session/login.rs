@@ -247,6 +247,9 @@ impl Login<'_> {
     async fn scram(&mut self, identity: &Identity) -> Result<(Vec<u8>, Option<Credential>), Ended> {
         let known = identity::scram_verifier_for(identity, &self.directory.mock, SystemTime::now());
         let known = known.map_err(|_| Fault::fatal("XX000", "no randomness"))?;
+        if let Some(reason) = &known.mock_reason {
+            tracing::info!(user = identity.name, %reason, "this login will fail");
+        }
         let server_key = known.verifier.server_key;
         let binding = self.directory.entry.binding(&self.socket);
         let exchange = ServerExchange::new(known.verifier, known.mock_reason.is_some(), binding);

@@ -816,3 +816,37 @@ fn server_down() {
     assert_eq!(error.field(b'S').as_deref(), Some("FATAL"));
     assert!(error.sqlstate().starts_with("08") || error.sqlstate().starts_with("57"), "{error}");
 }
+
+/// What is wrong with `auth_query` is the operator's to know, not that of somebody who has proven nothing.
+#[test]
+fn users_by_a_query() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let start = |query: &str| {
+        let auth = format!("[auth]\nauth_query = \"{query}\"\nauth_user = \"{}\"\n", SUPERUSER.0);
+        let url = cluster.url(SUPERUSER, &database.name, "pool_size=2");
+        Proxy::start_with(&ProxyOptions::url(&url).config(&auth))
+    };
+    let proxy = start("select usename, passwd from pg_shadow where usename = $1");
+    let mut client = Client::connect(&proxy.endpoint(), &database.login());
+    assert_eq!(client.value("select current_user"), APP.0);
+    for (query, logged) in [
+        ("select usename, passwort from pg_shadow where usename = $1", "passwort"),
+        ("select usename from pg_shadow where usename = $1", "one column"),
+    ] {
+        let proxy = start(query);
+        for _ in 0..3 {
+            let mut client = Client::dial(&proxy.endpoint()).expect("a connection");
+            let answers = client.login(&database.login()).expect("an answer");
+            let error = answers.iter().find(|message| message.tag == b'E').expect("an error");
+            assert_eq!(error.sqlstate(), "28000");
+            assert_eq!(error.field(b'M').as_deref(), Some("users cannot be looked up at this time"));
+        }
+        let log = proxy.log();
+        assert_eq!(log.matches("auth_query failed").count(), 1, "{log}");
+        assert!(log.contains(logged), "{log}");
+    }
+}

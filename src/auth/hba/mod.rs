@@ -219,6 +219,16 @@ impl Rules {
         Ok(Self { rules: rules.collect::<Result<_, _>>()? })
     }
 
+    /// Everything that is wrong with a file in `pg_hba.conf` format; in how its lines are put together, only what comes first.
+    pub fn problems(path: &Path, sources: &Sources<'_>) -> Vec<FileError> {
+        match lines::read_lines(path, sources) {
+            Ok(lines) if !lines.is_empty() => {
+                lines.iter().filter_map(|line| parse::rule(line, sources.interfaces).err()).collect()
+            }
+            _ => Self::read(path, sources).err().into_iter().collect(),
+        }
+    }
+
     /// Rules for when there is no file: `method` for everybody, replication too, from everywhere.
     /// [`Method::Cert`] is asked over TLS only and [`Method::Peer`] on unix sockets only; elsewhere no rule matches then.
     #[must_use]

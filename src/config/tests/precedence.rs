@@ -218,3 +218,28 @@ fn origins_say_where() {
     check(&line, "databases.shop.pool_size", "URL, character 31");
     check(&line, "users.app", "URL");
 }
+
+/// What a running process keeps is what the reference says takes a restart.
+#[test]
+fn what_takes_a_restart() {
+    let sections = super::super::keys::sections();
+    let path = |section: &super::super::keys::Section, key: &str| match section.name {
+        "" => key.to_owned(),
+        name => format!("{name}.{key}"),
+    };
+    let documented: Vec<String> = sections
+        .iter()
+        .flat_map(|section| section.keys.iter().map(move |key| (section, key)))
+        .filter(|(_, key)| key.effect == super::super::keys::Effect::Restart)
+        .map(|(section, key)| path(section, key.name))
+        .collect();
+    let load = |text: &str| loaded(text, &with_url("postgres://db/shop"));
+    let old = load("");
+    let other = "listen = [\"127.0.0.1:1\"]\nunix_socket_dir = \"/tmp\"\nhttp = \"off\"\nworkers = 3\n[log]\nformat = \"json\"\nlevel = \"debug\"\n";
+    let mut new = load(other);
+    assert_eq!(super::super::keep_until_restart(&mut new, &old), documented);
+    assert_eq!(new.log.level, "debug");
+    new.log.level.clone_from(&old.log.level);
+    assert_eq!(new, old);
+    assert!(super::super::keep_until_restart(&mut new, &old).is_empty());
+}
