@@ -5,7 +5,6 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -77,7 +76,6 @@ struct App {
     set_level: SetLevel,
     entrance: Arc<Entrance>,
     sources: Sources,
-    threads: Vec<JoinHandle<()>>,
     doors: Vec<AbortHandle>,
     shared: Arc<Shared>,
     admin: Arc<Admin>,
@@ -91,7 +89,8 @@ impl App {
         let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
             .map(|index| worker::start(index, shared.clone(), limits.clone()))
             .collect();
-        let (workers, threads): (Vec<_>, Vec<_>) =
+        // Their threads end with the process.
+        let (workers, _threads): (Vec<_>, Vec<_>) =
             started.context("cannot start a worker")?.into_iter().unzip();
         let mock = MockSecret::random().context("no randomness")?;
         let directory = Directory::new(settings, mock)?;
@@ -114,16 +113,7 @@ impl App {
         let (demand, demands) = mpsc::unbounded_channel();
         let admin = Admin::new(entrance.clone(), shared.clone(), demand);
         tokio::spawn(admin::console::serve(admin.clone(), clients));
-        Ok(App {
-            set_level,
-            entrance,
-            sources: arguments.sources(),
-            threads,
-            doors: vec![],
-            shared,
-            admin,
-            demands,
-        })
+        Ok(App { set_level, entrance, sources: arguments.sources(), doors: vec![], shared, admin, demands })
     }
 
     fn open(&mut self, reuse_port: bool) -> anyhow::Result<()> {
@@ -188,8 +178,7 @@ impl App {
                 },
             }
         }
-        self.drain(&mut interrupt).await;
-        Ok(())
+        self.drain(&mut interrupt).await
     }
 
     /// Reads the settings again; gives what can be changed by a restart only, and is not what it should be. What is wrong is
@@ -225,7 +214,7 @@ impl App {
     }
 
     /// Ends every session now.
-    async fn stop(self) -> anyhow::Result<()> {
+    async fn stop(&self) -> anyhow::Result<()> {
         self.entrance.draining.store(true, Ordering::Relaxed);
         self.entrance.workers.iter().for_each(|worker| worker.send(Order::Kill(KillOrder::All)));
         let until = Instant::now() + Duration::from_secs(1);
@@ -241,7 +230,7 @@ impl App {
     }
 
     /// Lets transactions end, for as long as the settings say or until interrupted once more.
-    async fn drain(self, interrupt: &mut tokio::signal::unix::Signal) {
+    async fn drain(&self, interrupt: &mut tokio::signal::unix::Signal) -> anyhow::Result<()> {
         let patience = self.entrance.directory().settings.limits.drain_timeout;
         let until = Instant::now() + patience;
         let mut gently = self.leave_the_door();
@@ -259,8 +248,8 @@ impl App {
                 self.order(|| Order::Drain);
             }
         }
-        let _ = self.threads.len();
-        tracing::info!("stopped");
+        // Whoever is left is told.
+        self.stop().await
     }
 
     /// Stops accepting if another process accepts on the same sockets; says whether one does.

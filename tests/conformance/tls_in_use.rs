@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::prelude::*;
 use super::tls::{Secured, app};
 use crate::harness::command::Folder;
-use crate::harness::direct_only;
 use crate::harness::message::Message;
 use crate::harness::proxy::{Proxy, ProxyOptions};
 use crate::harness::raw::{Client, cancel};
+use crate::harness::{direct_only, eventually};
 
 /// Longer than every buffer on the way.
 const LONG: usize = 20_000_000;
@@ -54,6 +54,35 @@ fn cancel_over_tls() {
     assert_eq!(error.as_deref(), Some("57014"));
     assert!(since.elapsed() < Duration::from_secs(10));
     assert_eq!(client.value("select 'still here'"), "still here");
+}
+
+/// When the patience of a graceful stop is over, who is still in a transaction is told.
+#[test]
+fn a_stop_that_waits_no_longer() {
+    if direct_only() {
+        return;
+    }
+    let secured = Secured::start("");
+    let folder = Folder::new();
+    let mut proxy = secured.proxy(&folder, APP, "sslmode=require&pool_size=4", "prefer");
+    proxy.set_config(&format!("{}\n[limits]\ndrain_timeout = \"500ms\"\n", proxy.config()));
+    proxy.signal("HUP");
+    eventually("the settings are reloaded", || proxy.log().contains("settings reloaded"));
+    let mut clients =
+        [secured.dial(&proxy.endpoint()), Client::dial(&proxy.endpoint()).expect("a connection")];
+    for client in &mut clients {
+        client.login(&app()).expect("a login");
+        client.run("begin");
+        client.run("select 1");
+    }
+    clients[1].send(&msg::query("select pg_sleep(30)"));
+    proxy.signal("TERM");
+    for client in &mut clients {
+        let end = client.until(b'E').expect("the reason");
+        assert_eq!(end.last().map(Message::sqlstate).as_deref(), Some("57P01"), "{end:?}");
+        assert_eq!(client.read(), Ok(None), "and the end");
+    }
+    assert!(proxy.ended(Duration::from_secs(10)).success());
 }
 
 #[test]
