@@ -106,6 +106,7 @@ impl App {
             workers,
             stats: DoorStats::default(),
             draining: AtomicBool::new(false),
+            beating: AtomicBool::new(false),
             disabled: Mutex::default(),
             console,
         };

@@ -82,7 +82,7 @@ fn all(records: &Records) -> Vec<Target> {
             measured,
             AtMost(4.0),
         ));
-        // Two of the kernel's ticks in five seconds: what rounding alone may show.
+        // What a timer four times a second takes.
         let measured = records.median(&case, "cpu %", Pgweir);
         targets.push(target(format!("CPU with {clients} idle clients, % of a core"), measured, AtMost(0.4)));
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::peers::Peers;
@@ -26,6 +26,8 @@ use crate::wire::{Fault, Socket};
 /// Connections that the kernel holds for us before they are accepted.
 const BACKLOG: i32 = 4096;
 
+/// See [`Entrance::beat`]. Shorter than any time that a login is given.
+const BEAT: Duration = Duration::from_millis(250);
 /// How long a client that is turned away may take to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Clients that are being told why they may not come in; one more is closed without a word.
@@ -47,6 +49,8 @@ pub struct Entrance {
     pub stats: DoorStats,
     /// The process ends: it is no longer ready.
     pub draining: AtomicBool,
+    /// There is a timer due before those of logins.
+    pub beating: AtomicBool,
     /// Databases that take no new clients.
     pub disabled: Mutex<HashSet<String>>,
     /// Other processes at the same address, if it may be shared.
@@ -94,6 +98,8 @@ pub fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
+    // Accepted sockets inherit it.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -106,6 +112,7 @@ pub fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
 pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
     let listener = std::net::TcpListener::from(socket);
     listener.set_nonblocking(true)?;
+    SockRef::from(&listener).set_tcp_nodelay(true)?;
     TcpListener::from_std(listener)
 }
 
@@ -160,7 +167,6 @@ pub async fn accept_tcp(entrance: Arc<Entrance>, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let _ = stream.set_nodelay(true);
                 enter(&entrance, Socket::Tcp(stream), peer.to_string());
             }
             Err(error) => rest_after(&error).await,
@@ -211,6 +217,7 @@ fn enter(entrance: &Arc<Entrance>, socket: Socket, peer: String) {
         let text = format!("too many logins under way (max_unauthenticated = {limit})");
         return entrance.turn_away(socket, Fault::fatal("53300", text));
     };
+    entrance.beat();
     let entrance = entrance.clone();
     // Boxed, because the task would be moved about, and it is large.
     tokio::spawn(Box::pin(async move {
@@ -223,6 +230,21 @@ fn enter(entrance: &Arc<Entrance>, socket: Socket, peer: String) {
 }
 
 impl Entrance {
+    /// Keeps a timer that is due before those of logins for as long as there are any: to set a timer that is due before
+    /// all others costs a system call and a turn of the reactor.
+    fn beat(self: &Arc<Self>) {
+        if self.beating.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let entrance = self.clone();
+        tokio::spawn(async move {
+            while entrance.unauthenticated.used() > 0 {
+                tokio::time::sleep(BEAT).await;
+            }
+            entrance.beating.store(false, Ordering::Relaxed);
+        });
+    }
+
     /// Tells a client why it may not come in. What it has sent is read first and while it leaves: a socket that is
     /// closed with something unread takes back what was said last, and libpq shows no error that answers an
     /// SSLRequest. A cancel is no newcomer.
@@ -295,4 +317,18 @@ async fn refuse_disabled(admission: Admission) {
     let text = format!("database \"{}\" is disabled", admission.target.database);
     Fault::fatal("57P03", text).hint("ENABLE it on the console").emit(&mut out);
     let _ = socket.write_all(&out).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_sockets_send_at_once() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), false).expect("it binds");
+        let address = listener.local_addr().expect("an address");
+        let _client = tokio::net::TcpStream::connect(address).await.expect("it connects");
+        let (accepted, _) = listener.accept().await.expect("it accepts");
+        assert!(accepted.nodelay().expect("an option"));
+    }
 }

@@ -211,6 +211,10 @@ impl Session {
         progress |= self.poll_ticket(cx);
         progress |= self.poll_listening(cx);
         let answered = self.poll_server(cx)?;
+        if self.end.is_some() {
+            // Nothing that the client may still say is heard.
+            return Ok(true);
+        }
         progress |= self.poll_client(cx)?;
         // The common end of a transaction: nothing is left that another round could move.
         Ok(progress || answered && !self.waits_for_client_only())
