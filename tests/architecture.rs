@@ -1,7 +1,13 @@
 //! The house keeps its shape: who may import whom, a head on every file, no file too long.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use pgweir::config::{self, Sources, keys};
+use pgweir::stats::PIN_REASONS;
+
+use crate::harness::command::Folder;
 
 /// The longest a file may be without its tests.
 const LINES: usize = 500;
@@ -54,6 +60,67 @@ fn imports_are_found() {
     assert_eq!(found, ["wire", "pool", "sql", "stats", "plan", "cache"]);
     assert_eq!(forbidden_imports("wire/frame.rs", "use crate::wire::Tag;\nuse crate::pool::Pool;").len(), 1);
     assert_eq!(forbidden_imports("control/probe.rs", "use crate::pool::Pool;").len(), 0);
+}
+
+#[test]
+fn every_pin_reason_is_in_the_guide() {
+    let page = guide("pins.md");
+    let missing: Vec<&str> =
+        PIN_REASONS.into_iter().filter(|reason| !page.contains(&format!("| `{reason}` |"))).collect();
+    assert!(missing.is_empty(), "docs/guide/pins.md has no line for {missing:?}");
+}
+
+#[test]
+fn the_guide_from_pgbouncer_names_keys_that_exist() {
+    let mut known = HashSet::new();
+    for section in keys::sections() {
+        known.extend(section.keys.iter().map(|key| format!("{}.{}", section.name, key.name)));
+        if section.name == "pool" {
+            // These may stand in a database too.
+            known.extend(section.keys.iter().map(|key| format!("databases.NAME.{}", key.name)));
+        }
+    }
+    let page = guide("from-pgbouncer.md");
+    let named = dotted(&page);
+    assert!(named.len() > 50, "keys are not found: {named:?}");
+    let unknown: Vec<&str> = named.into_iter().filter(|name| !known.contains(*name)).collect();
+    assert!(unknown.is_empty(), "docs/guide/from-pgbouncer.md names keys that do not exist: {unknown:?}");
+}
+
+#[test]
+fn the_example_of_the_guide_from_pgbouncer_is_right() {
+    let page = guide("from-pgbouncer.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let folder = Folder::new();
+    let path = folder.0.join("pgweir.toml");
+    fs::write(&path, example.expect("there is an example")).expect("a file can be written");
+    let settings = config::load(&Sources { file: Some(path), ..Sources::default() });
+    let settings = settings.unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert_eq!(settings.databases.keys().collect::<Vec<_>>(), ["*", "reports", "shop"]);
+}
+
+#[test]
+fn keys_in_a_text_are_found() {
+    let text =
+        "| `a.b_c` | `x` of `pgweir.toml`, `users.NAME.d`, `e.f = 1` |\n```\n`g.h`\n```\n`md5...` and `i.j`";
+    assert_eq!(dotted(text), ["a.b_c", "users.NAME.d", "i.j"]);
+}
+
+/// A page of the guide.
+fn guide(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What is written as code, outside of examples, and has a dot between its words, as a key has; files have another ending.
+fn dotted(page: &str) -> Vec<&str> {
+    let is_word =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_file =
+        |name: &str| [".ini", ".toml", ".txt", ".md", ".conf"].iter().any(|end| name.ends_with(end));
+    let texts = page.split("```").step_by(2);
+    let spans = texts.flat_map(|text| text.split('`').skip(1).step_by(2));
+    spans.filter(|span| span.contains('.') && span.split('.').all(is_word) && !is_file(span)).collect()
 }
 
 /// Imports of a file that its module may not have.

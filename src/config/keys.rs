@@ -303,12 +303,12 @@ table! {
     /// Its name on the server, when that is another.
     database: TEXT = none e.g. "shop", Reload, |database| database.database;
     /// A user who may log in to pgweir with `password`, and as whom pgweir itself logs in to this database.
-    user: TEXT = none e.g. "app", Reload, |database| database.user;
+    user: TEXT = none e.g. "report", Reload, |database| database.user;
     /// The password of `user`.
-    password: SECRET = none e.g. "env:SHOP_PASSWORD", Reload, |database| database.password;
+    password: SECRET = none e.g. "report-secret", Reload, |database| database.password;
     /// The user (as `user` here, or in `[users]`) as whom servers are logged in to, whoever the client is.
     /// Not set: as the client's user.
-    server_user: TEXT = none e.g. "app", Reload, |database| database.server_user;
+    server_user: TEXT = none e.g. "report", Reload, |database| database.server_user;
     /// Which of the hosts to take: `any`, `read-write`, `read-only`, `primary`, `standby`, `prefer-standby`.
     target_session_attrs: TARGET = "any", Reload, |database| database.target;
     /// TLS towards the server: `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`.
@@ -335,7 +335,7 @@ table! {
     /// A user who may log in to pgweir.
     USER: User = "users.NAME";
     /// A plain password, `md5...`, or a SCRAM verifier (`SCRAM-SHA-256$...`). Not set: no login by password.
-    password: SECRET = none e.g. "env:REPORT_PASSWORD", Reload, |user| user.password;
+    password: SECRET = none e.g. "monitoring-secret", Reload, |user| user.password;
     /// Overrides the database's `pool_mode`.
     pool_mode: POOL_MODE = none e.g. "session", Reload, |user| user.pool_mode;
     /// Overrides the database's `pool_size`.

@@ -12,9 +12,23 @@ const VALUES: [&str; 4] = [
     "is in the file); \"plain:...\" is the text after the colon, for one that begins like these.",
 ];
 
+/// Sections of the sample that stand for `[databases.NAME]` and `[users.NAME]`: the key before which one begins, its
+/// name, and what is said of it.
+const INSTANCES: [(&str, &str, &str, &str); 3] = [
+    ("databases.NAME", "url", "databases.shop", "One way: a `url` says everything."),
+    (
+        "databases.NAME",
+        "hosts",
+        "databases.reports",
+        "The other way: a key for each thing. Another database here.",
+    ),
+    ("users.NAME", "password", "users.monitoring", ""),
+];
+
 /// The sample `pgweir.toml`: every setting with its default, commented out.
 ///
-/// A line that begins with `#` and no space is a setting; taking that `#` away gives the same settings.
+/// A line that begins with `#` and no space is a setting; taking that `#` away gives the same settings. Lines that begin with
+/// `#` and three blanks are databases and users; with these the settings are others, and still right.
 pub fn sample_toml() -> String {
     let mut text = String::from(
         "# pgweir.toml: every setting, with its default. `pgweir check --config pgweir.toml` tries a file.\n\
@@ -32,15 +46,17 @@ pub fn sample_toml() -> String {
 
 fn sample_section(text: &mut String, section: &Section) {
     // A database or user that is taken in would change the settings, so these are only described.
-    let prefix = if section.name.contains('.') { "#   " } else { "#" };
+    let described = section.name.contains('.');
+    let prefix = if described { "#   " } else { "#" };
     text.push('\n');
     for line in section.about {
         push_line(text, "# ", line.trim());
     }
-    if !section.name.is_empty() {
+    if !section.name.is_empty() && !described {
         push_line(text, prefix, &format!("[{}]", section.name));
     }
     for key in &section.keys {
+        sample_instance(text, prefix, section.name, key.name);
         text.push('\n');
         for line in key.doc {
             push_line(text, "# ", line.trim());
@@ -48,11 +64,25 @@ fn sample_section(text: &mut String, section: &Section) {
         if key.effect == Effect::Restart {
             text.push_str("# (restart)\n");
         }
-        if let (Some(_), false) = (key.default(), key.example.is_empty()) {
+        // A file that does not exist is an error, so none is named in what may be taken in.
+        let value = if key.kind == "path" { "\"\"" } else { key.example };
+        let value = key.default().unwrap_or(value);
+        if !key.example.is_empty() && key.example != value {
             push_line(text, "# ", &format!("Example: {} = {}", key.name, key.example));
         }
-        push_line(text, prefix, &format!("{} = {}", key.name, key.default().unwrap_or(key.example)));
+        push_line(text, prefix, &format!("{} = {value}", key.name));
     }
+}
+
+fn sample_instance(text: &mut String, prefix: &str, section: &str, key: &str) {
+    let found = INSTANCES.iter().find(|(of, before, ..)| (*of, *before) == (section, key));
+    let Some((_, _, name, about)) = found else { return };
+    // Without words of its own it follows what is said of the section.
+    if !about.is_empty() {
+        text.push('\n');
+        push_line(text, "# ", about);
+    }
+    push_line(text, prefix, &format!("[{name}]"));
 }
 
 fn push_line(text: &mut String, prefix: &str, line: &str) {

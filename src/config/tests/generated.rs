@@ -36,6 +36,23 @@ fn the_sample_says_the_defaults() {
 }
 
 #[test]
+fn the_sample_is_right_when_all_of_it_is_taken_in() {
+    let uncommented: Vec<_> = reference::sample_toml()
+        .lines()
+        .map(|line| match line.strip_prefix("#   ").or_else(|| line.strip_prefix('#')) {
+            Some(setting) if !setting.starts_with(' ') => setting.to_owned(),
+            _ => line.to_owned(),
+        })
+        .collect();
+    let settings = load_file(&uncommented.join("\n")).expect("the sample is right").settings;
+    assert_eq!(settings.databases.keys().collect::<Vec<_>>(), ["reports", "shop"]);
+    assert_eq!(settings.users.keys().collect::<Vec<_>>(), ["app", "monitoring", "report"]);
+    let known: usize = keys::sections().iter().map(|section| section.keys.len()).sum();
+    let set = uncommented.iter().filter(|line| !line.starts_with('#') && line.contains(" = ")).count();
+    assert_eq!(set, known, "every key is in the sample");
+}
+
+#[test]
 fn what_is_shown_of_databases_and_users_can_be_written() {
     for section in keys::sections() {
         for key in section.keys {
