@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::admin::{self, Admin, Demand};
+use crate::admin::{self, Admin, Demand, Wait};
 use crate::auth::scram::MockSecret;
 use crate::cli::RunArgs;
 use crate::cli::check::{Node, Trial};
@@ -23,7 +23,7 @@ use crate::pool::{connect, role};
 use crate::runtime::acceptor::{self, Entrance, UnixDoor};
 use crate::runtime::files;
 use crate::runtime::peers::{self, Peers};
-use crate::runtime::worker::{self, KillOrder, Order, Shared};
+use crate::runtime::worker::{self, KillOrder, Order, PoolOrder, Shared};
 use crate::session::directory::Directory;
 use crate::stats::DoorStats;
 use crate::wire::Fault;
@@ -68,6 +68,9 @@ async fn run(arguments: &RunArgs, settings: Settings, set_level: SetLevel) -> an
     app.open(arguments.reuse_port)?;
     app.until_stopped().await
 }
+
+/// How often it is looked whether clients have gone.
+const STEP: Duration = Duration::from_millis(20);
 
 /// Changes how much is logged.
 type SetLevel = Box<dyn Fn(tracing_subscriber::EnvFilter)>;
@@ -167,19 +170,42 @@ impl App {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut quit = signal(SignalKind::quit())?;
+        let mut pause = signal(SignalKind::user_defined1())?;
+        let mut resume = signal(SignalKind::user_defined2())?;
+        let mut clients_first = false;
         loop {
             tokio::select! {
                 _ = hangup.recv() => drop(self.reload()),
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
+                _ = quit.recv() => return self.stop().await,
+                _ = pause.recv() => self.admin.order_all(PoolOrder::Pause),
+                _ = resume.recv() => self.admin.order_all(PoolOrder::Resume),
                 Some(demand) = self.demands.recv() => match demand {
                     Demand::Reload(answer) => drop(answer.send(self.reload())),
-                    Demand::Stop { wait: true } => break,
-                    Demand::Stop { wait: false } => return self.stop().await,
+                    Demand::Stop(Wait::Servers) => break,
+                    Demand::Stop(Wait::Clients) => clients_first = true,
+                    Demand::Stop(Wait::No) => return self.stop().await,
                 },
             }
+            if clients_first {
+                break;
+            }
         }
-        self.drain(&mut interrupt).await
+        let demands = std::mem::replace(&mut self.demands, mpsc::unbounded_channel().1);
+        let mut hurry = Hurry { signals: [interrupt, terminate, quit], demands };
+        if clients_first {
+            self.entrance.draining.store(true, Ordering::Relaxed);
+            tracing::info!("stopping: waiting for clients to leave");
+            while self.entrance.clients.used() > 0 {
+                tokio::select! {
+                    () = tokio::time::sleep(STEP) => {}
+                    () = hurry.asked() => break,
+                }
+            }
+        }
+        self.drain(&mut hurry).await
     }
 
     /// Reads the settings again; gives what can be changed by a restart only, and is not what it should be. What is wrong is
@@ -196,10 +222,11 @@ impl App {
         (self.set_level)(tracing_subscriber::EnvFilter::new(&settings.log.level));
         let random = |_| vec!["no randomness".to_owned()];
         let mock = MockSecret::random().map_err(random)?;
-        let directory = Directory::new(settings, mock).map_err(|error| {
+        let mut directory = Directory::new(settings, mock).map_err(|error| {
             tracing::error!(%error, "settings not reloaded");
             vec![error.to_string()]
         })?;
+        directory.inherit(&self.entrance.directory());
         let limits = Arc::new(directory.settings.limits.clone());
         self.entrance.clients.set_limit(limits.max_clients);
         self.entrance.unauthenticated.set_limit(limits.max_unauthenticated);
@@ -231,7 +258,7 @@ impl App {
     }
 
     /// Lets transactions end, for as long as the settings say or until interrupted once more.
-    async fn drain(&self, interrupt: &mut tokio::signal::unix::Signal) -> anyhow::Result<()> {
+    async fn drain(&self, hurry: &mut Hurry) -> anyhow::Result<()> {
         let patience = self.entrance.directory().settings.limits.drain_timeout;
         let until = Instant::now() + patience;
         let mut gently = self.leave_the_door();
@@ -241,8 +268,8 @@ impl App {
         tracing::info!(?patience, gently, "stopping: waiting for transactions to end");
         while self.busy(taken_over) && Instant::now() < until {
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(20)) => {}
-                _ = interrupt.recv() => break,
+                () = tokio::time::sleep(STEP) => {}
+                () = hurry.asked() => break,
             }
             if gently && Instant::now() + patience / 2 >= until {
                 gently = false;
@@ -269,6 +296,31 @@ impl App {
     fn busy(&self, taken_over: bool) -> bool {
         let logins = self.entrance.clients.used() + self.entrance.unauthenticated.used();
         self.sessions() > 0 || taken_over && logins > 0
+    }
+}
+
+/// Whoever asks a process that is stopping for more.
+struct Hurry {
+    signals: [Signal; 3],
+    demands: mpsc::UnboundedReceiver<Demand>,
+}
+
+impl Hurry {
+    /// Returns when it is to stop at once: at another signal, or a SHUTDOWN on the console.
+    async fn asked(&mut self) {
+        let [interrupt, terminate, quit] = &mut self.signals;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => return,
+                _ = terminate.recv() => return,
+                _ = quit.recv() => return,
+                Some(demand) = self.demands.recv() => match demand {
+                    Demand::Reload(answer) => drop(answer.send(Err(vec!["pgweir is stopping".to_owned()]))),
+                    Demand::Stop(Wait::No) => return,
+                    Demand::Stop(_) => {}
+                },
+            }
+        }
     }
 }
 

@@ -356,6 +356,150 @@ fn admin_reload_tells_what_waits_for_a_restart() {
 }
 
 #[test]
+fn admin_config_shows_every_setting() {
+    let Some(scene) = Scene::new("pool_size=2") else { return };
+    let shown: Vec<String> =
+        show(&mut scene.console(APP), "CONFIG").iter().map(|row| row["key"].clone()).collect();
+    for section in pgweir::config::keys::sections() {
+        for key in section.keys.iter().filter(|_| !section.name.contains('.')) {
+            let path = if section.name.is_empty() {
+                key.name.to_owned()
+            } else {
+                format!("{}.{}", section.name, key.name)
+            };
+            assert!(shown.contains(&path), "{path} is not shown");
+        }
+    }
+}
+
+/// A reload that changes nothing of where servers are leaves them, and what was learned of users, as they are.
+#[test]
+fn admin_reload_keeps_servers_and_keys() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let superuser = crate::harness::cluster::SUPERUSER;
+    let proxy = Proxy::start(&cluster.url(superuser, &database.name, "pool_size=2"));
+    // Proven by pass-through: the keys for its servers are its own.
+    let mut client = Client::connect(&proxy.endpoint(), &database.login());
+    let server = client.value("select pg_backend_pid()");
+    for _ in 0..2 {
+        proxy.signal("HUP");
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(client.value("select pg_backend_pid()"), server, "the server is the same");
+    }
+    // A server that is made after a reload is logged in to with the keys that were learned before.
+    let mut admin = cluster.superuser(&database.name);
+    admin.run(&format!("select pg_terminate_backend({server})"));
+    eventually("the server is gone", || {
+        admin.value(&format!("select count(*) from pg_stat_activity where pid = {server}")) == "0"
+    });
+    assert_ne!(client.value("select pg_backend_pid()"), server);
+}
+
+#[test]
+fn admin_no_more_clients_of_a_user_than_allowed() {
+    let Some(scene) = Scene::new("pool_size=2") else { return };
+    let good = scene.proxy.config();
+    let mut first = scene.client();
+    let limited = |most: usize| {
+        let users = format!("[users.{}]\nmax_clients = {most}\n", APP.0);
+        scene.proxy.set_config(&format!("{good}\n{users}"));
+        scene.console(APP2);
+        scene.proxy.signal("HUP");
+        std::thread::sleep(Duration::from_millis(300));
+    };
+    limited(2);
+    let second = scene.client();
+    let refused = || {
+        let mut third = Client::dial(&scene.proxy.endpoint()).expect("it connects");
+        let answers = third.login(&scene.database.login()).expect("an answer");
+        answers.iter().find(|message| message.tag == b'E').map(Message::sqlstate)
+    };
+    assert_eq!(refused().as_deref(), Some("53300"), "two are in, one of them from before");
+    drop(second);
+    eventually("there is room again", || refused().is_none());
+    limited(1);
+    assert_eq!(refused().as_deref(), Some("53300"));
+    assert_eq!(first.value("select 1"), "1", "who is in stays");
+}
+
+#[test]
+fn admin_idle_clients_are_ended() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let start = |limits: &str| {
+        let options = ProxyOptions::url(&cluster.url(APP, &database.name, "pool_size=4"));
+        Proxy::start_with(&options.config(&format!("[limits]\n{limits}\n")))
+    };
+    let ends = |client: &mut Client, sqlstate: &str| {
+        let end = client.until(b'E').expect("the reason");
+        assert_eq!(end.last().map(Message::sqlstate).as_deref(), Some(sqlstate));
+        assert_eq!(client.read(), Ok(None));
+    };
+    let proxy = start("client_idle_timeout = \"600ms\"");
+    let connect = |proxy: &Proxy| Client::connect(&proxy.endpoint(), &database.login());
+    let (mut idle, mut works, mut in_transaction) = (connect(&proxy), connect(&proxy), connect(&proxy));
+    in_transaction.run("begin");
+    in_transaction.run("select 1");
+    // What runs for longer is no idleness, and from its end on it counts anew.
+    let began = std::time::Instant::now();
+    assert_eq!(works.value("select 'done' from pg_sleep(1.5)"), "done");
+    ends(&mut idle, "57P05");
+    ends(&mut works, "57P05");
+    assert!(began.elapsed() >= Duration::from_millis(2000), "{:?}", began.elapsed());
+    in_transaction.run("commit");
+    ends(&mut in_transaction, "57P05");
+    let proxy = start("idle_in_transaction_timeout = \"600ms\"");
+    let (mut idle, mut in_transaction) = (connect(&proxy), connect(&proxy));
+    in_transaction.run("begin");
+    in_transaction.run("create table t (i int)");
+    ends(&mut in_transaction, "25P03");
+    assert_eq!(idle.value("select count(*) from pg_class where relname = 't'"), "0", "it is rolled back");
+}
+
+#[test]
+fn admin_waits_for_clients_to_leave() {
+    let Some(mut scene) = Scene::new("pool_size=2") else { return };
+    let mut client = scene.client();
+    client.run("select 1");
+    let mut console = scene.console(APP);
+    console.run("SHUTDOWN WAIT_FOR_CLIENTS");
+    let mut late = Client::dial(&scene.proxy.endpoint()).expect("it still listens");
+    let answer = late.login(&scene.database.login()).expect("an answer in time");
+    assert_eq!(answer.last().map(Message::sqlstate).as_deref(), Some("57P03"), "{answer:?}");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(client.value("select 'idle ones stay'"), "idle ones stay");
+    assert_eq!(fault(&console.simple("RELOAD")).sqlstate(), "F0000");
+    drop(client);
+    assert!(scene.proxy.ended(Duration::from_secs(10)).success());
+}
+
+#[test]
+fn admin_signals() {
+    let Some(mut scene) = Scene::new("pool_size=2") else { return };
+    let mut console = scene.console(APP);
+    let paused = |console: &mut Client| row(&show(console, "STATE"), "key", "paused")["value"] == "yes";
+    scene.proxy.signal("USR1");
+    eventually("it is paused", || paused(&mut console));
+    scene.proxy.signal("USR2");
+    eventually("it goes on", || !paused(&mut console));
+    let mut client = scene.client();
+    client.run("begin");
+    client.run("select 1");
+    scene.proxy.signal("TERM");
+    eventually("it waits", || scene.proxy.log().contains("stopping: waiting for transactions"));
+    scene.proxy.signal("TERM");
+    assert_eq!(client.until(b'E').expect("why").last().map(Message::sqlstate).as_deref(), Some("57P01"));
+    assert!(scene.proxy.ended(Duration::from_secs(5)).success());
+}
+
+#[test]
 fn admin_metrics_parse_line_by_line() {
     let Some(scene) = Scene::new("pool_size=2") else { return };
     traffic(&mut scene.client());

@@ -1,5 +1,6 @@
 //! The console's language: words, a few of them commands, names in quotes where they need them.
 
+use super::Wait;
 use crate::wire::Fault;
 
 /// A statement of the console.
@@ -24,7 +25,7 @@ pub enum Command {
     /// RELOAD.
     Reload,
     /// SHUTDOWN; whether it waits for transactions to end.
-    Shutdown(bool),
+    Shutdown(Wait),
     /// BEGIN, COMMIT or ROLLBACK, which drivers send by themselves: the tag to answer, and whether a block is open.
     Block(&'static str, bool),
 }
@@ -63,8 +64,9 @@ fn command(words: &[Word]) -> Result<Command, Fault> {
         "ENABLE" => Command::Disable(needed()?, false),
         "RELOAD" => Command::Reload,
         "SHUTDOWN" => match keyword(1).as_deref() {
-            None => Command::Shutdown(false),
-            Some("WAIT_FOR_SERVERS" | "WAIT_FOR_CLIENTS") => Command::Shutdown(true),
+            None => Command::Shutdown(Wait::No),
+            Some("WAIT_FOR_SERVERS") => Command::Shutdown(Wait::Servers),
+            Some("WAIT_FOR_CLIENTS") => Command::Shutdown(Wait::Clients),
             Some(other) => return Err(syntax(format!("SHUTDOWN {other} is not a command"))),
         },
         "BEGIN" => Command::Block("BEGIN", true),
@@ -155,7 +157,7 @@ mod tests {
         assert_eq!(one("pause"), Command::Pause(None));
         assert_eq!(one("Pause MyDb;"), Command::Pause(Some("MyDb".into())));
         assert_eq!(one("RESUME \"a \"\"b\"\";\";"), Command::Resume(Some("a \"b\";".into())));
-        assert_eq!(one("shutdown wait_for_servers"), Command::Shutdown(true));
+        assert_eq!(one("shutdown wait_for_servers"), Command::Shutdown(Wait::Servers));
         assert_eq!(one("begin"), Command::Block("BEGIN", true));
     }
 

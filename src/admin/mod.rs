@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::runtime::acceptor::Entrance;
 use crate::runtime::paused::Paused;
-use crate::runtime::worker::Shared;
+use crate::runtime::worker::{PoolOrder, Shared};
 use averages::Averages;
 pub use snapshot::Snapshot;
 
@@ -30,10 +30,18 @@ pub enum Demand {
     /// Read the settings again. The answer: what waits for a restart, or what is wrong with them.
     Reload(oneshot::Sender<Result<Vec<String>, Vec<String>>>),
     /// End.
-    Stop {
-        /// Let transactions end first.
-        wait: bool,
-    },
+    Stop(Wait),
+}
+
+/// What is waited for before the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing.
+    No,
+    /// The ends of transactions.
+    Servers,
+    /// That clients leave of themselves, and nobody new comes in.
+    Clients,
 }
 
 /// What console and HTTP stand on.
@@ -59,6 +67,11 @@ impl Admin {
         let admin = Arc::new(Admin { entrance, shared, demands, started, averages, paused });
         tokio::spawn(averages::keep(admin.clone()));
         admin
+    }
+
+    /// Gives an order to all pools.
+    pub fn order_all(&self, order: PoolOrder) {
+        orders::give(self, order, None);
     }
 
     fn paused(&self) -> MutexGuard<'_, Paused> {

@@ -37,7 +37,7 @@ pub async fn obey(admin: &Admin, command: Command, told: &mut Vec<String>) -> Re
             Ok("RELOAD")
         }
         Command::Shutdown(wait) => {
-            let _ = admin.demands.send(Demand::Stop { wait });
+            let _ = admin.demands.send(Demand::Stop(wait));
             Ok("SHUTDOWN")
         }
         Command::Show(_) | Command::Block(..) => Ok("SHOW"),
@@ -56,10 +56,15 @@ fn known(admin: &Admin, database: Option<&str>) -> Result<(), Fault> {
 
 fn order(admin: &Admin, order: PoolOrder, database: Option<String>) -> Result<(), Fault> {
     known(admin, database.as_deref())?;
-    admin.paused().note(order, database.as_deref());
-    tracing::info!(?order, database = database.as_deref().unwrap_or("(all)"), "ordered on the console");
-    admin.entrance.workers.iter().for_each(|worker| worker.send(Order::Pools(order, database.clone())));
+    give(admin, order, database);
     Ok(())
+}
+
+/// Gives an order to the pools of a database, or to all.
+pub(super) fn give(admin: &Admin, order: PoolOrder, database: Option<String>) {
+    admin.paused().note(order, database.as_deref());
+    tracing::info!(?order, database = database.as_deref().unwrap_or("(all)"), "pools were ordered");
+    admin.entrance.workers.iter().for_each(|worker| worker.send(Order::Pools(order, database.clone())));
 }
 
 /// Lends no more servers, and returns when those that were lent have come back and are closed.

@@ -218,7 +218,7 @@ fn show_auth(settings: &Settings) -> String {
     };
     if auth.auth_query.is_some() {
         text.push_str("; users not below by auth_query");
-    } else if auth.pass_through {
+    } else if auth.pass_through && auth.auth_user.is_some() {
         text.push_str("; users not below are proven against the server");
     }
     text

@@ -26,6 +26,7 @@ const SYSTEM: [&str; 3] =
 /// TLS towards the servers of a database, files read and checked.
 #[derive(Debug)]
 pub struct Connector {
+    settings: ServerTls,
     mode: SslMode,
     direct: bool,
     config: Option<Arc<ClientConfig>>,
@@ -49,7 +50,12 @@ impl Connector {
     /// With the file and what is wrong with it.
     pub fn load(tls: &ServerTls) -> Result<Connector, BadFile> {
         let config = if tls.mode == SslMode::Disable { None } else { Some(Arc::new(config(tls)?)) };
-        Ok(Connector { mode: tls.mode, direct: tls.direct, config })
+        Ok(Connector { settings: tls.clone(), mode: tls.mode, direct: tls.direct, config })
+    }
+
+    /// Whether it was made of the same settings; the files that they name may have changed.
+    pub fn is_like(&self, other: &Connector) -> bool {
+        self.settings == other.settings
     }
 
     /// What to try, in order. A unix socket never has TLS.

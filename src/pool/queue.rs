@@ -416,11 +416,14 @@ impl Pool {
         drop(idle);
     }
 
-    /// New settings; servers made with other ones are replaced when they are given back.
+    /// New settings; servers that would be others now are replaced when they are given back.
     pub fn retarget(self: &Rc<Pool>, target: Arc<Target>) {
         self.budgets[0].set_limit(target.pool.size);
+        let same = target.makes_the_same(&self.target());
         *self.target.borrow_mut() = target;
-        self.reconnect();
+        if !same {
+            self.reconnect();
+        }
     }
 
     /// Closes idle servers and refuses those in line; leased servers are closed when given back.

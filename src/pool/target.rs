@@ -96,6 +96,32 @@ impl Target {
         self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether servers that were made for `other` are what it would make itself.
+    pub fn makes_the_same(&self, other: &Target) -> bool {
+        self.hosts == other.hosts
+            && self.server_database == other.server_database
+            && self.server_user == other.server_user
+            && self.options == other.options
+            && self.attrs == other.attrs
+            && self.prepared_limit == other.prepared_limit
+            && self.tls.is_like(&other.tls)
+    }
+
+    /// Takes over what the one before it has learned of the same secret.
+    pub fn inherit(&self, before: &Target) {
+        if self.server_user != before.server_user {
+            return;
+        }
+        match (self.credential(), before.credential()) {
+            (Credential::None, keys @ Credential::Keys { .. }) => self.set_credential(keys),
+            (
+                Credential::Password { password: now, .. },
+                Credential::Password { password, derived: Some(keys) },
+            ) if now == password => self.remember(keys),
+            _ => {}
+        }
+    }
+
     /// Replaces it, after a client proved itself with a newer secret.
     pub fn set_credential(&self, credential: Credential) {
         *self.credential.lock().unwrap_or_else(PoisonError::into_inner) = credential;

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
@@ -243,6 +243,7 @@ impl Worker {
                 let now = ticks.tick().await;
                 worker.pools.borrow().values().for_each(|pool| pool.tick(now.into_std()));
                 worker.read_what_is_old(now.into_std());
+                worker.look_for_idle(now.into_std());
             }
         });
         while let Some(order) = inbox.recv().await {
@@ -303,6 +304,27 @@ impl Worker {
         let session = self.sessions.borrow().get(slot)?.clone();
         let same = aws_lc_rs::constant_time::verify_slices_are_equal(&session.secret, secret).is_ok();
         (session.pid == pid && same).then_some(session)
+    }
+
+    /// Sessions whose clients have been quiet for as long as the settings allow are asked to end, if they are idle.
+    fn look_for_idle(&self, now: Instant) {
+        let limits = self.limits();
+        let allowed = [limits.client_idle_timeout, limits.idle_in_transaction_timeout];
+        let Some(shortest) = allowed.into_iter().flatten().min() else { return };
+        for (_, session) in self.sessions.borrow().iter() {
+            if session.stirred.replace(false) {
+                session.quiet_since.set(now);
+            }
+            let quiet = now.saturating_duration_since(session.quiet_since.get());
+            // Without a server it is in no transaction.
+            let in_none = session.server.borrow().is_none();
+            let free = in_none && limits.client_idle_timeout.is_none_or(|limit| quiet < limit);
+            let passed_over = free || session.replication.is_some() || session.request.get().is_some();
+            if quiet >= shortest && !passed_over {
+                session.request.set(Some(Request::Quiet(quiet)));
+                session.waker.borrow().wake_by_ref();
+            }
+        }
     }
 
     fn ask(&self, which: impl Fn(&Handle) -> bool, request: Request) {

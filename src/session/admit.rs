@@ -58,7 +58,7 @@ pub struct Admission {
     /// The client's address.
     pub peer: String,
     /// Its place among `max_clients`.
-    pub share: Share,
+    pub shares: (Share, Option<Share>),
 }
 
 /// Greets the client and serves it.
@@ -66,7 +66,8 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Box<Admission>) {
     if let Some(kind) = admission.replication {
         return Box::pin(replication::admit(worker, *admission, kind)).await;
     }
-    let Admission { mut socket, input, target, mode, settings, minor, pending, peer, share, .. } = *admission;
+    let Admission { mut socket, input, target, mode, settings, minor, pending, peer, shares, .. } =
+        *admission;
     let pool = worker.pool(target.clone());
     let greeted = greet(&worker, &pool, &target, settings).await;
     let functions = worker.functions(&target).await;
@@ -92,7 +93,7 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Box<Admission>) {
         session.run().await;
         drop(session);
         worker.unregister(&handle);
-        drop(share);
+        drop(shares);
     });
 }
 
@@ -122,6 +123,8 @@ pub(super) fn new_handle(pid: i32, minor: u16, target: &Target, application: &[u
         waiting: Default::default(),
         request: Default::default(),
         heard: true.into(),
+        stirred: true.into(),
+        quiet_since: std::time::Instant::now().into(),
         waker: RefCell::new(std::task::Waker::noop().clone()),
     }
 }

@@ -9,9 +9,10 @@ use super::entry::{BadEntry, Entry};
 use crate::auth::scram::{MockSecret, RandomFailed};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::Settings;
-use crate::config::settings::{Database, PoolMode};
+use crate::config::settings::{Database, PoolMode, User};
 use crate::pool::Target;
 use crate::pool::ask::{Row, literal, rows};
+use crate::pool::budget::{Budget, Share};
 use crate::pool::connect::{self, Connected};
 use crate::pool::encrypt::Connector;
 use crate::pool::target::{Credential, Hidden};
@@ -38,6 +39,10 @@ pub struct Directory {
     may_log_in: Mutex<HashMap<(String, String), bool>>,
     asker: tokio::sync::Mutex<HashMap<(String, String), Connected>>,
     connectors: HashMap<String, Arc<Connector>>,
+    /// Clients of the users of the settings.
+    clients: HashMap<String, Arc<Budget>>,
+    /// Where users are looked up, by database.
+    lookups: Mutex<HashMap<String, Arc<Target>>>,
     targets: Mutex<HashMap<(String, String), Arc<Target>>>,
     /// That the server's users cannot be looked up was logged.
     blindness_told: AtomicBool,
@@ -80,7 +85,10 @@ impl Directory {
             identity.prepare()?;
             identities.insert(name.clone(), Arc::new(identity));
         }
+        let clients = settings.users.iter().map(|(name, user)| (name.clone(), Budget::new(limit(user))));
         Ok(Directory {
+            clients: clients.collect(),
+            lookups: Mutex::default(),
             settings,
             mock,
             entry,
@@ -92,6 +100,29 @@ impl Directory {
             blindness_told: AtomicBool::new(false),
             bad_query_told: Mutex::default(),
         })
+    }
+
+    /// Goes on counting the clients that came in under `before`.
+    pub fn inherit(&mut self, before: &Directory) {
+        for (name, clients) in &mut self.clients {
+            if let Some(known) = before.clients.get(name) {
+                known.set_limit(clients.limit());
+                *clients = known.clone();
+            }
+        }
+    }
+
+    /// Counts a client of `user`, if the settings know that user; it counts until what is given is dropped.
+    ///
+    /// # Errors
+    /// FATAL 53300 when there are as many as the settings allow.
+    pub fn count_client(&self, user: &str) -> Result<Option<Share>, Fault> {
+        let Some(clients) = self.clients.get(user) else { return Ok(None) };
+        let full = || Fault::fatal("53300", format!("too many connections for role \"{user}\""));
+        clients
+            .take()
+            .map(Some)
+            .ok_or_else(|| full().hint(format!("users.{user}.max_clients is {}", clients.limit())))
     }
 
     /// The settings of the database that a client names.
@@ -149,7 +180,7 @@ impl Directory {
         else {
             return Ok(Identity::unknown(user));
         };
-        let Some(target) = self.target(database, asker) else { return Ok(Identity::unknown(user)) };
+        let Some(target) = self.lookup_target(database, asker) else { return Ok(Identity::unknown(user)) };
         let rows = self.ask(&target, &self.lookup(user)).await;
         let rows = match rows {
             // Not allowed to look: nobody is known beyond the settings.
@@ -191,7 +222,7 @@ impl Directory {
     pub async fn try_lookup(&self, database: &str) -> Option<Result<(), Fault>> {
         let auth = &self.settings.auth;
         let asker = auth.auth_user.clone().filter(|_| auth.pass_through || auth.auth_query.is_some())?;
-        let target = self.target(database, &asker)?;
+        let target = self.lookup_target(database, &asker)?;
         let found = self.ask(&target, &self.lookup(&asker)).await;
         Some(found.and_then(|rows| match rows.first().map(Vec::len) {
             Some(2..) => Ok(()),
@@ -251,14 +282,29 @@ impl Directory {
         if let Some(target) = targets.get(&key) {
             return Some(target.clone());
         }
-        let target = Arc::new(self.make_target(database, user)?);
+        let target = Arc::new(self.make_target(database, user, None)?);
         targets.insert(key, target.clone());
         Some(target)
     }
 
-    fn make_target(&self, database: &str, user: &str) -> Option<Target> {
+    /// Where `asker` itself looks users up, whoever the servers of the database's clients are logged in as.
+    fn lookup_target(&self, database: &str, asker: &str) -> Option<Arc<Target>> {
+        let mut lookups = lock(&self.lookups);
+        if let Some(target) = lookups.get(database) {
+            return Some(target.clone());
+        }
+        let target = Arc::new(self.make_target(database, asker, Some(asker))?);
+        if lookups.len() >= MAX_KEPT {
+            lookups.clear();
+        }
+        lookups.insert(database.to_owned(), target.clone());
+        Some(target)
+    }
+
+    /// `server_user`: in the place of the one of the settings.
+    fn make_target(&self, database: &str, user: &str, server_user: Option<&str>) -> Option<Target> {
         let settings = self.database(database)?;
-        let server_user = settings.server_user.clone().unwrap_or_else(|| user.to_owned());
+        let server_user = server_user.or(settings.server_user.as_deref()).unwrap_or(user).to_owned();
         let known = self.settings.users.get(&server_user);
         let secret = known.and_then(|user| user.password.as_ref());
         let credential = match secret.and_then(|secret| StoredSecret::parse(&secret.0).ok().flatten()) {
@@ -311,9 +357,19 @@ impl Directory {
 
     /// Targets in use, for a reload.
     pub fn targets_like(&self, known: &Directory) -> Vec<Arc<Target>> {
-        let keys: Vec<_> = lock(&known.targets).keys().cloned().collect();
-        keys.iter().filter_map(|(database, user)| self.target(database, user)).collect()
+        let before: Vec<_> = lock(&known.targets).values().cloned().collect();
+        let same = |before: &Arc<Target>| {
+            let target = self.target(&before.database, &before.user)?;
+            target.inherit(before);
+            Some(target)
+        };
+        before.iter().filter_map(same).collect()
     }
+}
+
+/// How many clients a user may have.
+fn limit(user: &User) -> usize {
+    user.max_clients.unwrap_or(usize::MAX)
 }
 
 fn known(user: &str, row: &[Option<String>]) -> Option<Identity> {

@@ -16,7 +16,7 @@ use crate::auth::{Identity, StoredSecret};
 use crate::config::settings::PoolMode;
 
 use crate::pool::Target;
-use crate::pool::budget::Budget;
+use crate::pool::budget::{Budget, Share};
 use crate::pool::target::Credential;
 use crate::wire::frame::{self, Frame, HEADER, front};
 use crate::wire::startup::{self, Request, Startup};
@@ -162,14 +162,15 @@ impl Login<'_> {
         let target = self.directory.target(&asked.database, &asked.user);
         let (pending, key) = self.prove(&asked).await?;
         let checked = self.after_proof(&asked, target).await;
-        if checked.is_err() {
+        if let Err(fault) = &checked {
+            tracing::info!(user = asked.user, database = asked.database, error = %fault, "login refused");
             // As PostgreSQL has it: the proof was good, and what follows is told after saying so.
             let mut out = pending;
             emit::authentication(&mut out, 0, &[]);
             self.socket.write_all(&out).await?;
             return Err(Ended::Refused(checked.err().unwrap_or_else(malformed)));
         }
-        let (target, mode) = checked?;
+        let (target, mode, of_user) = checked?;
         key.into_iter().for_each(|key| learn(&target, key));
         let minor = startup.spoken_minor();
         let (settings, replication) = (asked.settings, asked.replication);
@@ -184,7 +185,7 @@ impl Login<'_> {
             minor,
             pending,
             peer,
-            share,
+            shares: (share, of_user),
         })))
     }
 
@@ -193,7 +194,7 @@ impl Login<'_> {
         &self,
         asked: &Asked,
         target: Option<Arc<Target>>,
-    ) -> Result<(Arc<Target>, PoolMode), Fault> {
+    ) -> Result<(Arc<Target>, PoolMode, Option<Share>), Fault> {
         if !self.directory.may_log_in(&asked.database, &asked.user) {
             return Err(Fault::fatal("28000", format!("role \"{}\" is not permitted to log in", asked.user)));
         }
@@ -203,7 +204,7 @@ impl Login<'_> {
             return Err(fault.clone());
         }
         let mode = self.directory.mode(&target, asked.pool_mode.as_deref())?;
-        Ok((target, mode))
+        Ok((target, mode, self.directory.count_client(&asked.user)?))
     }
 
     async fn console(&mut self, asked: &Asked) -> Result<Proven, Ended> {

@@ -27,6 +27,7 @@ mod custom;
 mod extended;
 mod hidden;
 mod listen;
+mod obey;
 mod outcome;
 mod prepare;
 mod sequences;

@@ -63,7 +63,7 @@ impl Replication {
 
 /// Logs in to a server for the client, greets it, and relays until one of the two leaves.
 pub(super) async fn admit(worker: Rc<Worker>, admission: Admission, kind: Replication) {
-    let Admission { socket, input, target, settings, minor, pending, peer, share, .. } = admission;
+    let Admission { socket, input, target, settings, minor, pending, peer, shares: counted, .. } = admission;
     let Ok(client) = socket.attach() else { return };
     let stats = worker.stats(&target);
     let (connected, shares) = match open(&worker, &target, settings, kind).await {
@@ -108,7 +108,7 @@ pub(super) async fn admit(worker: Rc<Worker>, admission: Admission, kind: Replic
     // Unread bytes would make the system throw away what the client was told last.
     relay.client.take_early_bytes();
     worker.unregister(&handle);
-    drop((relay, shares, share));
+    drop((relay, shares, counted));
 }
 
 /// A server for this client, and its places among the servers and the replication connections.
@@ -175,7 +175,7 @@ impl Relay {
                 return Poll::Ready(Ok(()));
             }
             Some(Request::Drain) => self.draining = true,
-            Some(Request::Cancel) | None => {}
+            Some(Request::Cancel | Request::Quiet(_)) | None => {}
         }
         if self.draining && !self.down.over && self.heads.may_end_here() {
             self.say_goodbye();

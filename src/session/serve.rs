@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::listen::Listens;
 use super::outcome::Unsent;
@@ -57,6 +58,10 @@ pub struct Handle {
     pub request: Cell<Option<Request>>,
     /// The client has said something since it was last asked.
     pub heard: Cell<bool>,
+    /// The same, for who counts how long it has been quiet.
+    pub stirred: Cell<bool>,
+    /// Since when it has been, about.
+    pub quiet_since: Cell<std::time::Instant>,
     /// Wakes it up after `request` was set.
     pub waker: RefCell<std::task::Waker>,
 }
@@ -70,6 +75,8 @@ pub enum Request {
     Drain,
     /// End now.
     Kill,
+    /// End if the settings do not allow to be idle for so long.
+    Quiet(Duration),
 }
 
 /// How a session ended.
@@ -243,38 +250,6 @@ impl Session {
         Ok(written > 0)
     }
 
-    fn obey(&mut self) -> bool {
-        match self.handle.request.get() {
-            Some(Request::Cancel) if self.ticket.is_some() => {
-                self.handle.request.set(None);
-                self.refused(Fault::error("57014", "canceling statement due to user request"));
-                true
-            }
-            Some(Request::Cancel) => {
-                self.handle.request.set(None);
-                false
-            }
-            Some(Request::Kill) => self.admin_shutdown(),
-            Some(Request::Drain) if self.at_rest() => self.admin_shutdown(),
-            _ => false,
-        }
-    }
-
-    fn at_rest(&self) -> bool {
-        let idle = |server: &Server| server.tx == TxStatus::Idle && server.expects.is_empty();
-        self.ticket.is_none()
-            && !self.waits_for_listener()
-            && self.held_begin.is_none()
-            && self.input.is_empty()
-            && self.server.as_deref().is_none_or(idle)
-    }
-
-    fn admin_shutdown(&mut self) -> bool {
-        self.handle.request.set(None);
-        self.fatal(&Fault::fatal("57P01", "terminating connection due to administrator command"));
-        true
-    }
-
     fn poll_ticket(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(ticket) = &self.ticket else { return false };
         let Poll::Ready(result) = ticket.poll(cx) else { return false };
@@ -374,6 +349,7 @@ impl Session {
         let poll = self.client.poll_read(cx, &mut scratch);
         if let Poll::Ready(Ok(n)) = poll {
             self.handle.heard.set(true);
+            self.handle.stirred.set(true);
             self.pool.stats().received.add(n as u64);
         }
         let Poll::Ready(read) = poll else {

@@ -850,3 +850,28 @@ fn users_by_a_query() {
         assert!(log.contains(logged), "{log}");
     }
 }
+
+/// Users are looked up as `auth_user`, whoever the servers are logged in as.
+#[test]
+fn users_by_a_query_behind_one_server_user() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let settings = format!(
+        "[databases.\"{0}\"]\nurl = \"{1}\"\nserver_user = \"{2}\"\n[users.{2}]\npassword = \"plain:{3}\"\n[users.{4}]\npassword = \"plain:{5}\"\n\
+         [auth]\nauth_query = \"select usename, passwd from pg_shadow where usename = $1\"\nauth_user = \"{4}\"\n",
+        database.name,
+        cluster.url(SUPERUSER, &database.name, "pool_size=2").split('?').next().unwrap_or_default(),
+        APP2.0,
+        APP2.1,
+        SUPERUSER.0,
+        SUPERUSER.1,
+    );
+    let settings =
+        settings.replace(&format!("[users.{}]\npassword = \"plain:{}\"\n", SUPERUSER.0, SUPERUSER.1), "");
+    let proxy = Proxy::start_with(&ProxyOptions::default().config(&settings));
+    let mut client = Client::connect(&proxy.endpoint(), &database.login());
+    assert_eq!(client.value("select current_user"), APP2.0);
+}

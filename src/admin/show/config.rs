@@ -1,5 +1,6 @@
 //! SHOW CONFIG: settings in force, never a secret.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::table::{Table, row};
@@ -72,6 +73,10 @@ fn limits(settings: &Settings) -> Vec<Value> {
     .into()
 }
 
+fn path(file: &Option<PathBuf>) -> String {
+    file.as_ref().map_or(String::new(), |file| file.display().to_string())
+}
+
 fn others(settings: &Settings) -> Vec<Value> {
     let method = match settings.auth.method {
         AuthMethod::Trust => "trust",
@@ -88,7 +93,14 @@ fn others(settings: &Settings) -> Vec<Value> {
     let mut values = vec![
         ("auth", "method", method.to_owned()),
         ("auth", "pass_through", settings.auth.pass_through.to_string()),
-        ("client_tls", "mode", tls.to_owned()),
+        ("auth", "hba_file", path(&settings.auth.hba_file)),
+        ("auth", "ident_file", path(&settings.auth.ident_file)),
+        ("auth", "auth_query", settings.auth.auth_query.clone().unwrap_or_default()),
+        ("auth", "auth_user", settings.auth.auth_user.clone().unwrap_or_default()),
+        ("tls", "mode", tls.to_owned()),
+        ("tls", "cert_file", path(&settings.client_tls.cert_file)),
+        ("tls", "key_file", path(&settings.client_tls.key_file)),
+        ("tls", "ca_file", path(&settings.client_tls.ca_file)),
         ("admin", "admin_users", settings.admin.admin_users.join(",")),
         ("admin", "stats_users", settings.admin.stats_users.join(",")),
         ("log", "format", if settings.log.json { "json" } else { "text" }.to_owned()),
