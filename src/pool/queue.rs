@@ -411,17 +411,15 @@ impl Pool {
         self.generation.set(self.generation.get() + 1);
         let mut inner = self.inner.borrow_mut();
         inner.old = inner.live;
-        let idle = std::mem::take(&mut inner.idle);
+        let _idle = std::mem::take(&mut inner.idle);
         drop(inner);
-        drop(idle);
     }
 
     /// New settings; servers that would be others now are replaced when they are given back.
     pub fn retarget(self: &Rc<Pool>, target: Arc<Target>) {
         self.budgets[0].set_limit(target.pool.size);
-        let same = target.makes_the_same(&self.target());
-        *self.target.borrow_mut() = target;
-        if !same {
+        let before = self.target.replace(target);
+        if !before.makes_the_same(&self.target()) {
             self.reconnect();
         }
     }
