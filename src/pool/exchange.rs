@@ -43,8 +43,12 @@ pub enum Note {
     Naming(Rc<Prepared>, Box<[u8]>),
     /// A statement is being closed on the server: it is still there when that fails, prepared at that tick.
     Closing(u64, u64),
-    /// The unnamed statement is being replaced: it is unknown when that fails.
+    /// The client's unnamed statement is being replaced.
     Unnamed,
+    /// The session's unnamed statement is being prepared on the server: it is unknown which one that has when that fails.
+    BringingUnnamed,
+    /// A statement is being prepared on the server ahead of a text that runs it: when that fails, the error of the text is this one.
+    Bringing(Rc<Prepared>),
     /// The answer is an error, and this is how the client knows it.
     Blame(Box<[u8]>),
     /// The session's settings are being brought over; the server is in this state afterwards.
@@ -54,14 +58,14 @@ pub enum Note {
     /// A statement of ours follows the client's in the same Query: its rows and its end are not for the client.
     /// True once the client's own has ended.
     Followed(bool),
-    /// When it succeeds, this message of the client's follows it, as a part of the same.
-    Part(Box<[u8]>),
+    /// When it succeeds, this message of the client's follows it, as a part of the same. What its own names mean is said as well.
+    Part(Box<[u8]>, Box<Renamed>),
     /// A plain `SET`, `RESET`: both sides have the new value when it succeeds.
     Set(Box<[u8]>, Option<Box<[u8]>>),
     /// Its text has names of prepared statements in it, which are others on the server.
     Renamed(Box<Renamed>),
-    /// Settings, statements, locks, temporary objects: all gone when it succeeds.
-    DiscardAll,
+    /// Settings, statements, locks, temporary objects: all gone when it succeeds. The step is that of the statements.
+    DiscardAll(Step),
     /// The server forgets what sequences gave to others.
     Sequences,
     /// The server's settings go back to their defaults, before the session's are brought over.
@@ -71,21 +75,25 @@ pub enum Note {
 }
 
 /// What it means that a text was sent with other names in it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Renamed {
     /// What it does to prepared statements, in order: each step is done when its own statement has ended well.
     pub steps: VecDeque<Step>,
     /// How far what is behind each name has moved, in characters: from this one of the text sent, this far back.
     pub moved: Vec<(usize, isize)>,
+    /// Names on the server, and what the client calls them.
+    pub names: Vec<(String, Box<[u8]>)>,
 }
 
 /// A PREPARE or DEALLOCATE in a text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Step {
     /// A statement is prepared under this number, which the session knows by this name.
     Prepared(u64, Box<[u8]>),
     /// Statements are gone; the session knows by this number which.
     Dropped(u64),
+    /// Nothing that the session knows of.
+    Nothing,
 }
 
 /// What is not known when an answer is lost with its server.

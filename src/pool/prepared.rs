@@ -20,7 +20,12 @@ pub struct Prepared {
     pub id: u64,
     /// How to prepare it.
     pub form: Form,
+    /// How far, in characters, positions in its errors are behind those in the client's text.
+    pub moved: isize,
 }
+
+/// The number of a statement that does nothing. A server has it where a name must be one that is there already.
+pub const DUMMY: u64 = 0;
 
 /// What names of prepared statements on servers begin with.
 pub const NAME_PREFIX: &str = "_pgweir_";
@@ -63,10 +68,14 @@ impl OnServer {
         self.known.get(&id).copied()
     }
 
-    /// Adds `id`, prepared at the tick `when`; gives the one that must be closed to stay within the limit.
-    pub fn insert(&mut self, id: u64, when: u64) -> Option<u64> {
+    /// Adds `id`, prepared at the tick `when`.
+    pub fn insert(&mut self, id: u64, when: u64) {
         self.known.put(id, when);
-        if self.known.len() > self.limit { self.known.pop_lru().map(|(old, _)| old) } else { None }
+    }
+
+    /// One that must be closed to stay within the limit, if there is one too many; it is forgotten.
+    pub fn surplus(&mut self) -> Option<u64> {
+        if self.known.len() > self.limit { self.known.pop_lru().map(|(id, _)| id) } else { None }
     }
 
     /// Forgets `id`.
@@ -121,10 +130,12 @@ mod tests {
     #[test]
     fn the_least_recently_used_goes_first() {
         let mut on_server = OnServer::new(2);
-        assert_eq!(on_server.insert(1, 10), None);
-        assert_eq!(on_server.insert(2, 20), None);
+        on_server.insert(1, 10);
+        on_server.insert(2, 20);
+        assert_eq!(on_server.surplus(), None);
         assert_eq!(on_server.touch(1), Some(10));
-        assert_eq!(on_server.insert(3, 30), Some(2));
+        on_server.insert(3, 30);
+        assert_eq!((on_server.surplus(), on_server.surplus()), (Some(2), None));
         assert_eq!(on_server.touch(2), None);
         assert_eq!(on_server.len(), 2);
     }

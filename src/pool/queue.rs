@@ -201,7 +201,7 @@ impl Pool {
     /// too many.
     pub fn give_back(&self, mut server: Box<Server>) {
         let now = server.clock.answered.take().unwrap_or_else(Instant::now);
-        if !server.is_clean() || self.is_stale(&server, now) {
+        if !server.is_clean() || self.is_stale(&server, now) || self.inner.borrow().paused {
             return drop(server);
         }
         // The kernel may have told of its end, or of something said, together with the last answer.

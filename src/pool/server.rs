@@ -20,6 +20,9 @@ use crate::config::settings::Host;
 use crate::wire::Socket;
 use crate::wire::frame::{Frame, HEADER, TxStatus, back};
 
+/// Of an unnamed statement: there may be one, and nobody knows which.
+pub const UNKNOWN: u64 = u64::MAX;
+
 /// A server: its socket, and what is known of the process at the other end.
 ///
 /// Owned by the pool while idle, by a session while leased. Dropping it closes the connection and tells the pool.
@@ -39,7 +42,7 @@ pub struct Server {
     pub told: Reading,
     /// Named statements that are prepared.
     pub prepared: OnServer,
-    /// The unnamed statement, if it is one that we know; 0: none or unknown.
+    /// The unnamed statement, if it is one that we know; 0: there is none; [`UNKNOWN`]: there may be one.
     pub unnamed: u64,
     /// Whose values of sequences it may remember.
     pub sequences: Memory,
@@ -61,6 +64,8 @@ pub struct Server {
     pub copy_in: bool,
     /// After an error it skips what it is sent up to a Sync, which it has not been sent yet.
     pub skips: bool,
+    /// Why a statement could not be brought that the client's text runs, and how far the position in it has moved.
+    pub blame: Option<(Box<[u8]>, isize)>,
     /// Rows of a probe.
     pub captured: Vec<Vec<u8>>,
     /// Something happened after which it cannot be used again.
@@ -156,6 +161,7 @@ impl Server {
             version,
             copy_in: false,
             skips: false,
+            blame: None,
             captured: vec![],
             broken: false,
             spoiled: false,

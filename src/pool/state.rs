@@ -169,13 +169,14 @@ struct Writer<'a> {
     encoding: Encoding<'a>,
     resets: Vec<u8>,
     sets: Vec<u8>,
+    count: usize,
     apart: bool,
     guarded: bool,
 }
 
 impl<'a> Writer<'a> {
     fn new(encoding: Encoding<'a>) -> Writer<'a> {
-        Writer { encoding, resets: vec![], sets: vec![], apart: false, guarded: false }
+        Writer { encoding, resets: vec![], sets: vec![], count: 0, apart: false, guarded: false }
     }
 
     /// All that differs, but for who the session is.
@@ -196,7 +197,13 @@ impl<'a> Writer<'a> {
 
     fn set(&mut self, name: &[u8], value: &[u8]) {
         self.guarded |= !cannot_fail(name);
-        self.sets.extend_from_slice(if self.sets.is_empty() { b"SELECT " } else { b"," });
+        // PostgreSQL takes 1664 columns.
+        self.sets.extend_from_slice(match self.count {
+            0 => b"SELECT ",
+            count if count % 1000 == 0 => b";SELECT ",
+            _ => b",",
+        });
+        self.count += 1;
         self.sets.extend_from_slice(b"pg_catalog.set_config(");
         self.text(name);
         self.sets.push(b',');

@@ -4,7 +4,7 @@
 //! function that sets, is a guess. Where a setting may be made whose name nobody has seen, the session keeps its server.
 
 use super::serve::Session;
-use crate::sql::{Effects, setting_names};
+use crate::sql::{Effects, execute_argument, setting_names};
 
 /// Names that texts say may be more than those they only mention.
 const MAX_KNOWN: usize = 1000;
@@ -46,8 +46,9 @@ impl Session {
             all &= names.bound.iter().all(|number| match given {
                 // It is prepared, not run.
                 Given::Nothing => true,
-                // An expression there may put a name together.
-                Given::Text(text) => memchr::memmem::find(text, b"||").is_none(),
+                Given::Text(text) => {
+                    execute_argument(text, *number, self.dialect).is_some_and(|name| self.touch(&name))
+                }
                 Given::Values(bind) => parameter(bind, *number).is_some_and(|name| self.touch(name)),
             });
         }
@@ -68,7 +69,8 @@ impl Session {
             let start = rest[..dot].iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1);
             let end =
                 rest[dot..].iter().position(|byte| !is_in_name(*byte)).map_or(rest.len(), |at| dot + at);
-            let name = &rest[start..end];
+            // `$$a.b$$` is a string.
+            let name = trim_dollars(&rest[start..end]);
             rest = &rest[end..];
             let catalog = name.starts_with(b"pg_catalog.") || name.starts_with(b"information_schema.");
             let parts = name.split(|byte| *byte == b'.');
@@ -95,6 +97,12 @@ impl Session {
         }
         true
     }
+}
+
+fn trim_dollars(name: &[u8]) -> &[u8] {
+    let start = name.iter().position(|byte| *byte != b'$').unwrap_or(name.len());
+    let end = name.iter().rposition(|byte| *byte != b'$').map_or(start, |last| last + 1);
+    &name[start..end]
 }
 
 fn is_name(byte: u8) -> bool {

@@ -3,17 +3,14 @@
 use std::rc::Rc;
 
 use super::custom::Given;
-use super::outcome;
 use super::prepare::foreign_name;
-use super::reading::{PERSONAL, depends_on_reading};
 use super::serve::Session;
 use super::statement::{Action, Named, Statement, fresh_id, significant};
 use super::upstream::{Flow, body};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
 use crate::pool::prepared::{Form, Prepared, server_name};
-use crate::pool::reading::Reading;
-use crate::sql::{self, Detail, Effects};
+use crate::pool::server::UNKNOWN;
 use crate::wire::frame::{self, Frame, HEADER, back, front};
 use crate::wire::{Fault, emit};
 
@@ -40,6 +37,9 @@ impl Session {
         let Some((name, tail)) = frame::cstr(body(whole)).filter(|(_, tail)| is_text_and_types(tail)) else {
             return self.malformed(frame, bytes, Kind::Parse);
         };
+        if !name.is_empty() && self.is_contested(name, true) {
+            return Flow::Later;
+        }
         let statement = self.intern(tail);
         if !self.batch_open && self.listens_on_server(statement.effects) {
             self.set_up_channels();
@@ -65,85 +65,6 @@ impl Session {
         self.forward(frame, bytes)
     }
 
-    /// The one object for this text, with names of prepared statements in it replaced by the server's.
-    pub(super) fn intern(&mut self, tail: &[u8]) -> Rc<Statement> {
-        let (text, types) = frame::cstr(tail).unwrap_or((tail, b""));
-        if self.is_reading_uncertain() && depends_on_reading(text) {
-            return self.unshared(text, tail);
-        }
-        let key = self.statement_key(text, tail);
-        let key = key.as_deref().unwrap_or(tail);
-        if let Some(statement) = self.worker.statements().get(key) {
-            return statement;
-        }
-        let summary = sql::summarize(text, self.dialect);
-        let action = Action::of(&summary);
-        let commits = outcome::commits(text, &summary);
-        let reading = depends_on_reading(text).then(|| self.reading.clone());
-        if !summary.effects.intersects(PERSONAL) || action.is_some() {
-            let statement = Statement::parsed(tail, (summary.effects, commits), action, None, reading);
-            return self.worker.statements().insert(key, statement);
-        }
-        let uses = match summary.statements.as_slice() {
-            [one] => match &one.detail {
-                Detail::Execute { name, .. } | Detail::Deallocate { name: Some(name), .. } => {
-                    self.names.get(significant(name)).map(|named| named.statement.clone())
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        if let Some(fault) = self.refused_names(&summary) {
-            return failing(&fault);
-        }
-        let (mut rewritten, moved, action) = self.rewrite_alone(text, &summary);
-        rewritten.push(0);
-        rewritten.extend_from_slice(types);
-        let prepared = Rc::new(Prepared { id: fresh_id(), form: Form::Parse(rewritten.into()) });
-        Rc::new(Statement { prepared, effects: summary.effects, commits, action, moved, uses, reading })
-    }
-
-    /// A statement of which it is not known how the server reads it: it may do anything, and nobody else gets it.
-    fn unshared(&mut self, text: &[u8], tail: &[u8]) -> Rc<Statement> {
-        let summary = sql::summarize(text, self.dialect);
-        let effects = summary.effects.without(PERSONAL) | Effects::OPAQUE;
-        let commits = outcome::commits(text, &summary);
-        let unknown = Reading { encoding: b"?"[..].into(), ..Reading::default() };
-        Statement::parsed(tail, (effects, commits), None, None, Some(Rc::new(unknown)))
-    }
-
-    /// The same text under another search path may mean other tables, and is another statement then; the same bytes may be
-    /// another text.
-    fn statement_key(&self, text: &[u8], tail: &[u8]) -> Option<Vec<u8>> {
-        let path = self.state.settings().get(&b"search_path"[..]);
-        let read_otherwise = !self.reading.is_ordinary() && depends_on_reading(text);
-        if path.is_none() && !read_otherwise {
-            return None;
-        }
-        let mut key = tail.to_vec();
-        if read_otherwise {
-            key.extend_from_slice(&[0xfe, u8::from(self.reading.std_strings)]);
-            key.extend_from_slice(&self.reading.encoding);
-        }
-        if let Some(path) = path {
-            key.push(0xff);
-            key.extend_from_slice(path);
-        }
-        Some(key)
-    }
-
-    /// The session's statement of this name, as its text is read now.
-    pub(super) fn named(&mut self, name: &[u8]) -> Option<Named> {
-        let named = self.names.get(significant(name))?.clone();
-        let statement = self.as_read_now(&named.statement);
-        if Rc::ptr_eq(&statement, &named.statement) {
-            return Some(named);
-        }
-        let named = Named { statement, when: fresh_id() };
-        self.names.insert(significant(name).into(), named.clone());
-        Some(named)
-    }
-
     fn parse_unnamed(&mut self, statement: Rc<Statement>) {
         let Some(server) = &mut self.server else { return };
         if let Form::Parse(tail) = &statement.prepared.form {
@@ -151,7 +72,7 @@ impl Session {
         }
         server.unnamed = statement.prepared.id;
         server.expect(Expect::noted(Kind::Parse, Note::Unnamed));
-        self.unnamed = Some(statement);
+        self.replaced.push_back(self.unnamed.replace(statement));
     }
 
     fn parse_named(&mut self, name: &[u8], statement: Rc<Statement>) {
@@ -178,7 +99,7 @@ impl Session {
     fn fail_parse(&mut self, fault: &Fault) {
         let Some(server) = &mut self.server else { return };
         emit::parse(&mut server.out, b"", b"refused by pgweir\0\0\0");
-        server.unnamed = 0;
+        server.unnamed = UNKNOWN;
         server.expect(Expect::noted(Kind::Parse, Note::Blame(fault.frame().into())));
     }
 
@@ -192,6 +113,10 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
+        if !name.is_empty() && self.is_contested(name, false) {
+            return Flow::Later;
+        }
+        self.mean_what_is_meant_now(name);
         let named = if name.is_empty() { None } else { self.named(name) };
         if name.is_empty()
             && let Some(unnamed) = self.unnamed.clone()
@@ -240,9 +165,33 @@ impl Session {
         Flow::Taken(there.len())
     }
 
+    /// A statement with a name of another in it is parsed anew if that means something else by now.
+    fn mean_what_is_meant_now(&mut self, name: &[u8]) {
+        let statement = match name {
+            b"" => self.unnamed.clone(),
+            name => self.names.get(significant(name)).map(|named| named.statement.clone()),
+        };
+        let Some((tail, mention)) = statement.as_ref().and_then(|statement| statement.original.as_ref())
+        else {
+            return;
+        };
+        if self.is_still(mention) {
+            return;
+        }
+        let statement = self.intern(tail);
+        if name.is_empty() {
+            self.unnamed = Some(statement);
+        } else {
+            self.names.insert(significant(name).into(), Named { statement, when: fresh_id() });
+        }
+    }
+
     fn bind_effects(&mut self, statement: &Rc<Statement>, values: &[u8]) {
         if self.note_statement(statement, Given::Values(values)).is_empty() {
             return;
+        }
+        if let Some(Action::Deallocate(_, id)) = &statement.action {
+            self.bring_dummy(*id);
         }
         if let Some(used) = &statement.uses {
             let (Form::Parse(text) | Form::Sql(text)) = &statement.prepared.form;
@@ -265,7 +214,7 @@ impl Session {
             Some(statement) if server.unnamed != statement.prepared.id => {
                 if let Form::Parse(tail) = &statement.prepared.form {
                     emit::parse(&mut server.out, b"", tail);
-                    server.expect(Expect::ours(Kind::Parse, Note::Unnamed));
+                    server.expect(Expect::ours(Kind::Parse, Note::BringingUnnamed));
                     server.unnamed = statement.prepared.id;
                 }
             }
@@ -320,6 +269,9 @@ impl Session {
             self.bring_unnamed();
             return self.send(whole, Kind::DescribeStatement);
         }
+        if self.is_contested(name, false) {
+            return Flow::Later;
+        }
         let Some(named) = self.named(name) else {
             let Some(server) = &mut self.server else { return Flow::Server };
             emit::target(&mut server.out, front::DESCRIBE, b'S', foreign_name(name));
@@ -339,6 +291,9 @@ impl Session {
             let frame = Frame { tag: front::CLOSE, total: whole.len() };
             return self.malformed(frame, whole, Kind::Close);
         };
+        if kind == b'S' && !name.is_empty() && self.is_contested(name, false) {
+            return Flow::Later;
+        }
         if kind == b'S' && !name.is_empty() && self.names.contains_key(significant(name)) {
             let removed = self.names.remove_entry(significant(name));
             if self.server.is_some() {
@@ -403,7 +358,7 @@ impl Session {
     }
 }
 
-fn send_parse(server: &mut Server, prepared: &Prepared) {
+pub(super) fn send_parse(server: &mut Server, prepared: &Prepared) {
     if let Form::Parse(tail) = &prepared.form {
         emit::parse(&mut server.out, server_name(prepared.id).as_bytes(), tail);
     }
@@ -438,15 +393,6 @@ pub(super) fn run_in_batch(server: &mut Server, text: &[u8], note: Note) {
     }
 }
 
-/// A statement that is fine to parse and describe, and fails when it is run, with this error in the client's words.
-fn failing(fault: &Fault) -> Rc<Statement> {
-    let form = Form::Parse(b"DEALLOCATE _pgweir_none\0\0\0"[..].into());
-    let prepared = Rc::new(Prepared { id: fresh_id(), form });
-    let action = Some(Action::Refused(fault.frame().into()));
-    let (effects, commits) = (Effects::DEALLOCATE, Commits::Nothing);
-    Rc::new(Statement { prepared, effects, commits, action, moved: vec![], uses: None, reading: None })
-}
-
 /// Whether a Parse is well formed behind its name. What is shared with others must be.
 fn is_text_and_types(tail: &[u8]) -> bool {
     let types = frame::cstr(tail).and_then(|(_, types)| types.split_first_chunk::<2>());
@@ -454,16 +400,22 @@ fn is_text_and_types(tail: &[u8]) -> bool {
 }
 
 /// Closes the server's copy, if it has one.
-fn replace(server: &mut Server, id: u64) {
+pub(super) fn replace(server: &mut Server, id: u64) {
     let Some(when) = server.prepared.touch(id) else { return };
     server.prepared.remove(id);
     emit::target(&mut server.out, front::CLOSE, b'S', server_name(id).as_bytes());
     server.expect(Expect::ours(Kind::Close, Note::Closing(id, when)));
 }
 
-/// Counts a statement in; the least recently used one makes room.
-pub(super) fn remember(server: &mut Server, id: u64, when: u64) {
-    if let Some(old) = server.prepared.insert(id, when) {
+/// Counts a statement in; the least recently used ones make room.
+fn remember(server: &mut Server, id: u64, when: u64) {
+    server.prepared.insert(id, when);
+    close_surplus(server);
+}
+
+/// Closes statements that are too many, behind whatever was sent.
+pub(super) fn close_surplus(server: &mut Server) {
+    while let Some(old) = server.prepared.surplus() {
         emit::target(&mut server.out, front::CLOSE, b'S', server_name(old).as_bytes());
         server.expect(Expect::ours(Kind::Close, Note::Closing(old, 0)));
     }

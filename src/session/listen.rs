@@ -235,6 +235,10 @@ impl Session {
         let ends = Effects::COMMIT.union(Effects::ROLLBACK);
         let at = summary.statements.iter().position(|one| one.effects.intersects(ends))?;
         let (first, rest) = summary.statements.split_at(at + 1);
+        if rest.iter().any(|one| one.effects.contains(Effects::DISCARD)) {
+            // Which is refused behind other statements, and would not be alone.
+            return None;
+        }
         rest.iter().any(|one| one.effects.intersects(CHANNELS)).then(|| first[at].range.end)
     }
 

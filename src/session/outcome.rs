@@ -134,7 +134,8 @@ impl Session {
         for expect in server.expects.drain(..).rev() {
             match (expect.kind, expect.note) {
                 (Kind::ClosedHere, _) => self.names.extend(self.closed.pop()),
-                (_, Note::Renamed(renamed)) => self.undo_steps(renamed.steps),
+                (_, Note::Renamed(renamed) | Note::Part(_, renamed)) => self.undo_steps(renamed.steps),
+                (_, Note::DiscardAll(step)) => self.undo_steps([step].into()),
                 (_, Note::Naming(_, name)) => drop(self.names.remove(&name)),
                 _ => {}
             }
@@ -142,6 +143,7 @@ impl Session {
         drop(server);
         self.held_begin = unsent.held_begin;
         self.unnamed = unsent.unnamed;
+        self.replaced.clear();
         self.pins.truncate(unsent.pins);
         self.after = unsent.after;
         self.set_state(self.state.clone());

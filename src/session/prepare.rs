@@ -8,14 +8,15 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::custom::Given;
-use super::extended::remember;
+use super::extended::{replace, send_parse};
 use super::reading::{PERSONAL, depends_on_reading};
 use super::serve::Session;
 use super::statement::{Action, Named, Statement, fresh_id, significant};
-use crate::pool::exchange::{Commits, Note, Renamed, Step};
-use crate::pool::prepared::{Form, NAME_PREFIX, OnServer, Prepared, quoted_name};
-use crate::sql::{self, Detail, Effects, Summary};
-use crate::wire::frame::{self, HEADER, TxStatus, back};
+use crate::pool::Server;
+use crate::pool::exchange::{Commits, Expect, Kind, Note, Renamed, Step};
+use crate::pool::prepared::{DUMMY, Form, NAME_PREFIX, OnServer, Prepared, quoted_name};
+use crate::sql::{self, Detail, Effects, Summary, Verb};
+use crate::wire::frame::{self, HEADER, TxStatus, back, front};
 use crate::wire::{Fault, emit};
 
 /// A name on servers that nothing is ever prepared under.
@@ -33,33 +34,45 @@ pub(super) struct Dropped {
 
 /// What becomes of the name in a statement.
 struct Translated {
-    /// Where it stands in the text; nothing is to be changed there without it.
-    range: Option<Range<usize>>,
+    /// Where it stands in the text, and what it is there; nothing is to be changed without it.
+    place: Option<(Range<usize>, Box<[u8]>)>,
     name: String,
     action: Option<Action>,
 }
+
+/// What a statement's name meant when it was parsed: the session's statement of that number, or none.
+pub type Mention = (Box<[u8]>, Option<u64>);
 
 /// A text that is copied with other names in it.
 struct Rewriting<'a> {
     text: &'a [u8],
     copied: usize,
     out: Vec<u8>,
-    moved: Vec<(usize, isize)>,
+    /// How many characters of UTF-8 that are.
+    characters: usize,
+    renamed: Renamed,
 }
 
-impl Rewriting<'_> {
-    fn replace(&mut self, by: &Translated) {
-        let Some(range) = &by.range else { return };
-        self.out.extend_from_slice(&self.text[self.copied..range.start]);
-        self.out.extend_from_slice(by.name.as_bytes());
-        self.copied = range.end;
-        let longer = by.name.len() as isize - characters(&self.text[range.clone()]) as isize;
-        self.moved.push((characters(&self.out), longer));
+impl<'a> Rewriting<'a> {
+    fn of(text: &'a [u8]) -> Rewriting<'a> {
+        Rewriting { text, copied: 0, out: vec![], characters: 0, renamed: Renamed::default() }
     }
 
-    fn finish(mut self) -> (Vec<u8>, Vec<(usize, isize)>) {
+    fn replace(&mut self, by: &Translated) {
+        let Some((range, client)) = &by.place else { return };
+        let between = &self.text[self.copied..range.start];
+        self.out.extend_from_slice(between);
+        self.out.extend_from_slice(by.name.as_bytes());
+        self.copied = range.end;
+        self.characters += characters(between) + by.name.len();
+        let longer = by.name.len() as isize - characters(&self.text[range.clone()]) as isize;
+        self.renamed.moved.push((self.characters, longer));
+        self.renamed.names.push((by.name.clone(), client.clone()));
+    }
+
+    fn finish(mut self) -> (Vec<u8>, Renamed) {
         self.out.extend_from_slice(&self.text[self.copied..]);
-        (self.out, self.moved)
+        (self.out, self.renamed)
     }
 }
 
@@ -68,26 +81,52 @@ pub(super) fn characters(text: &[u8]) -> usize {
     text.iter().filter(|byte| (**byte as i8) >= -64).count()
 }
 
-/// An error message of the server's for a text that was sent with other names, as it is for the client's own text: the position,
-/// which counts characters from 1, is another. `None` when it has none.
+/// An error message of the server's for a text that was sent with other names, as it is for the client's own text: its position,
+/// which counts characters from 1, and names in it. `None` when it is the same.
 pub(super) fn as_sent_by_client(error: &[u8], renamed: &Renamed) -> Option<Box<[u8]>> {
-    let fields: Vec<(u8, &[u8])> = frame::fields(error.get(HEADER..)?).collect();
-    let position = fields.iter().find(|(code, _)| *code == b'P')?.1;
-    let found: usize = std::str::from_utf8(position).ok()?.parse().ok()?;
-    let before = renamed.moved.iter().filter(|(from, _)| found > *from);
-    let own = found.checked_add_signed(-before.map(|(_, by)| *by).sum::<isize>())?;
+    let mut fields: Vec<(u8, Vec<u8>)> =
+        frame::fields(error.get(HEADER..)?).map(|(code, value)| (code, value.to_vec())).collect();
+    let before = fields.clone();
+    for (code, value) in &mut fields {
+        match code {
+            b'P' => {
+                let found: usize = std::str::from_utf8(value).ok()?.parse().ok()?;
+                let moved = renamed.moved.iter().filter(|(from, _)| found > *from).map(|(_, by)| *by);
+                *value = found.checked_add_signed(-moved.sum::<isize>())?.to_string().into_bytes();
+            }
+            b'M' => {
+                for (ours, client) in &renamed.names {
+                    if let Some(at) = memchr::memmem::find(value, ours.as_bytes()) {
+                        let quoted = [b"\"", &client[..], b"\""].concat();
+                        value.splice(at..at + ours.len(), quoted);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    (fields != before).then(|| error_of(&fields))
+}
+
+/// What a client is told in the place of an error that only says that a statement is not on the server: why it is not.
+pub(super) fn instead(error: &[u8], why: Option<(Box<[u8]>, isize)>) -> Option<Box<[u8]>> {
+    let (why, moved) = why?;
+    let follows = |(code, value): (u8, &[u8])| code == b'C' && matches!(value, b"26000" | b"25P02");
+    frame::fields(error.get(HEADER..)?).any(follows).then_some(())?;
+    let renamed = Renamed { moved: vec![(0, moved)], ..Renamed::default() };
+    as_sent_by_client(&why, &renamed).or(Some(why))
+}
+
+fn error_of(fields: &[(u8, Vec<u8>)]) -> Box<[u8]> {
     let mut out = vec![];
     emit::frame(&mut out, back::ERROR_RESPONSE, |out| {
         for (code, value) in fields {
-            out.push(code);
-            emit::cstr(
-                out,
-                if code == b'P' { own.to_string().into_bytes() } else { value.to_vec() }.as_slice(),
-            );
+            out.push(*code);
+            emit::cstr(out, value);
         }
         out.push(0);
     });
-    Some(out.into())
+    out.into()
 }
 
 impl Session {
@@ -118,15 +157,18 @@ impl Session {
         if !summary.effects.intersects(PERSONAL) {
             return None;
         }
-        let mut text = Rewriting { text, copied: 0, out: vec![], moved: vec![] };
+        let mut rewriting = Rewriting::of(text);
         let mut steps = VecDeque::new();
         for one in &summary.statements {
-            let Some(translated) = self.translate(one, text.text) else { continue };
-            text.replace(&translated);
-            steps.extend(translated.action.map(|action| self.act(action)));
+            let translated = self.translate(one, text);
+            translated.iter().for_each(|translated| rewriting.replace(translated));
+            if matches!(one.verb, Verb::Prepare | Verb::Deallocate) {
+                let action = translated.and_then(|translated| translated.action);
+                steps.push_back(action.map_or(Step::Nothing, |action| self.act(action)));
+            }
         }
-        let (out, moved) = text.finish();
-        Some((out, Renamed { steps, moved }))
+        let (out, renamed) = rewriting.finish();
+        Some((out, Renamed { steps, ..renamed }))
     }
 
     /// The only statement of a text, to be prepared itself: what it does to names is done when it is executed.
@@ -134,15 +176,57 @@ impl Session {
         &mut self,
         text: &[u8],
         summary: &Summary,
-    ) -> (Vec<u8>, Vec<(usize, isize)>, Option<Action>) {
-        let mut text = Rewriting { text, copied: 0, out: vec![], moved: vec![] };
+    ) -> (Vec<u8>, Renamed, Option<Action>) {
+        let mut rewriting = Rewriting::of(text);
         let translated = match summary.statements.as_slice() {
-            [one] => self.translate(one, text.text),
+            [one] => self.translate(one, text),
             _ => None,
         };
-        translated.iter().for_each(|translated| text.replace(translated));
-        let (out, moved) = text.finish();
-        (out, moved, translated.and_then(|translated| translated.action))
+        translated.iter().for_each(|translated| rewriting.replace(translated));
+        let (out, renamed) = rewriting.finish();
+        (out, renamed, translated.and_then(|translated| translated.action))
+    }
+
+    /// What the only statement of a text names.
+    pub(super) fn mention(&self, summary: &Summary) -> Option<Mention> {
+        let [one] = summary.statements.as_slice() else { return None };
+        let name = significant(name_in(&one.detail)?);
+        Some((name.into(), self.number_of(name)))
+    }
+
+    /// Whether a name still means what it did.
+    pub(super) fn is_still(&self, (name, meant): &Mention) -> bool {
+        self.number_of(name) == *meant
+    }
+
+    fn number_of(&self, name: &[u8]) -> Option<u64> {
+        self.names.get(name).map(|named| named.statement.prepared.id)
+    }
+
+    /// Whether what a name means depends on a cycle that is not answered yet. If so, the message has to wait for that.
+    pub(super) fn is_contested(&mut self, name: &[u8], creates: bool) -> bool {
+        let name = significant(name);
+        if self.batch_open || !self.cycle_under_way() {
+            return false;
+        }
+        let contested = match self.names.contains_key(name) {
+            true => creates && self.server.as_ref().is_some_and(|server| names_now(server, name)),
+            false => {
+                self.closed.iter().any(|(closed, _)| **closed == *name)
+                    || self.dropped.iter().any(|dropped| dropped.names.contains_key(name))
+            }
+        };
+        self.one_by_one |= contested;
+        contested
+    }
+
+    /// The same for all names in a text.
+    pub(super) fn names_are_contested(&mut self, summary: &Summary) -> bool {
+        summary.effects.intersects(PERSONAL)
+            && summary.statements.iter().any(|one| {
+                let creates = one.verb == Verb::Prepare;
+                name_in(&one.detail).is_some_and(|name| self.is_contested(name, creates))
+            })
     }
 
     fn translate(&mut self, one: &sql::Statement, text: &[u8]) -> Option<Translated> {
@@ -151,31 +235,31 @@ impl Session {
                 return Some(self.prepare_by_sql(name, text, one, name_range));
             }
             Detail::Deallocate { name: None, .. } => {
-                return Some(Translated {
-                    range: None,
-                    name: String::new(),
-                    action: Some(Action::DeallocateAll),
-                });
+                let action = Some(Action::DeallocateAll);
+                return Some(Translated { place: None, name: String::new(), action });
             }
             Detail::Execute { name, name_range } => (name, name_range),
             Detail::Deallocate { name: Some(name), name_range } => (name, name_range),
             _ => return None,
         };
-        let range = Some(range.clone());
+        let place = Some((range.clone(), name.as_slice().into()));
         let Some(named) = self.named(name) else {
             // Names of ours are nobody's to use.
             let ours = name.starts_with(NAME_PREFIX.as_bytes());
-            return ours.then(|| Translated { range, name: format!("\"{NOBODYS}\""), action: None });
+            return ours.then(|| Translated { place, name: format!("\"{NOBODYS}\""), action: None });
         };
-        let id = named.statement.prepared.id;
-        let drops = matches!(one.detail, Detail::Deallocate { .. });
-        if !drops {
+        let prepared = named.statement.prepared.clone();
+        if !matches!(one.detail, Detail::Deallocate { .. }) {
             // It is run: it does what its text says.
             self.note_statement(&named.statement, Given::Text(&text[one.range.clone()]));
+            self.bring_for_text(&prepared, named.when);
+            return Some(Translated { place, name: quoted_name(prepared.id), action: None });
         }
-        self.bring_statement(&named.statement.prepared, named.when);
-        let action = drops.then(|| Action::Deallocate(significant(name).into(), id));
-        Some(Translated { range, name: quoted_name(id), action })
+        // The statement on the server may be others' too: what is dropped there is one that was made for it.
+        let id = fresh_id();
+        self.bring_dummy(id);
+        let action = Some(Action::Deallocate(significant(name).into(), id));
+        Some(Translated { place, name: quoted_name(id), action })
     }
 
     /// `PREPARE name`: the name becomes the session's, under a fresh name on the server.
@@ -186,32 +270,63 @@ impl Session {
         one: &sql::Statement,
         range: &Range<usize>,
     ) -> Translated {
-        let there = Some(range.clone());
-        if let Some(named) = self.named(name) {
-            // The server knows it under our name, and says 42P05.
-            self.bring_statement(&named.statement.prepared, named.when);
-            return Translated { range: there, name: quoted_name(named.statement.prepared.id), action: None };
+        let place = Some((range.clone(), name.into()));
+        if self.names.contains_key(significant(name)) {
+            // The server has this one, and says 42P05.
+            self.bring_dummy(DUMMY);
+            return Translated { place, name: quoted_name(DUMMY), action: None };
         }
         let id = fresh_id();
         let mut sql = text[one.range.start..range.start].to_vec();
         sql.extend_from_slice(quoted_name(id).as_bytes());
         sql.extend_from_slice(&text[range.end..one.range.end]);
         let reading = depends_on_reading(&sql).then(|| self.reading.clone());
-        let prepared = Rc::new(Prepared { id, form: Form::Sql(sql.into()) });
+        let moved = quoted_name(id).len() as isize - characters(&text[range.clone()]) as isize;
+        let prepared = Rc::new(Prepared { id, form: Form::Sql(sql.into()), moved });
         // The command itself is not what EXECUTE does.
         let effects = one.effects.without(PERSONAL);
-        let commits = Commits::AtItsEnd;
-        let statement = Rc::new(Statement {
-            prepared,
-            effects,
-            commits,
-            action: None,
-            moved: vec![],
-            uses: None,
-            reading,
-        });
-        let action = Some(Action::Prepare(significant(name).into(), statement));
-        Translated { range: there, name: quoted_name(id), action }
+        let statement = Statement { effects, reading, ..Statement::of(prepared, Commits::AtItsEnd) };
+        let action = Some(Action::Prepare(significant(name).into(), Rc::new(statement)));
+        Translated { place, name: quoted_name(id), action }
+    }
+
+    /// Prepares a statement for a text that runs it. Where that fails the text is run all the same, and says why it could not
+    /// run the statement.
+    fn bring_for_text(&mut self, prepared: &Rc<Prepared>, when: u64) {
+        let batch_open = self.batch_open;
+        let Some(server) = &mut self.server else { return };
+        if server.prepared.touch(prepared.id).is_some_and(|prepared| prepared >= when) {
+            return;
+        }
+        if batch_open || server.tx == TxStatus::Failed {
+            // It would end the batch; or nothing can be prepared, nor run.
+            return;
+        }
+        replace(server, prepared.id);
+        match &prepared.form {
+            Form::Parse(_) => {
+                send_parse(server, prepared);
+                server.expect(Expect::ours(Kind::Parse, Note::Bringing(prepared.clone())));
+                emit::empty(&mut server.out, front::SYNC);
+                server.expect(Expect::ours(Kind::Sync, Note::None));
+            }
+            Form::Sql(text) => {
+                emit::query(&mut server.out, text);
+                server.expect(Expect::ours(Kind::Query, Note::Bringing(prepared.clone())));
+            }
+        }
+        server.prepared.insert(prepared.id, fresh_id());
+    }
+
+    /// The server has a statement of this number, which does nothing. To prepare an empty text cannot fail.
+    pub(super) fn bring_dummy(&mut self, id: u64) {
+        let Some(server) = &mut self.server else { return };
+        if server.prepared.touch(id).is_none() {
+            let dummy = Rc::new(Prepared { id, form: Form::Parse(b"\0\0\0"[..].into()), moved: 0 });
+            send_parse(server, &dummy);
+            server.prepared.insert(id, u64::MAX);
+            server.expect(Expect::ours(Kind::Parse, Note::Preparing(dummy)));
+        }
     }
 
     /// Does to names what a statement that is being sent will do, for as long as it is not known to have failed.
@@ -221,7 +336,7 @@ impl Session {
             Action::Prepare(name, statement) => {
                 let id = statement.prepared.id;
                 self.names.insert(name.clone(), Named { statement, when: id });
-                self.server.iter_mut().for_each(|server| remember(server, id, id));
+                self.server.iter_mut().for_each(|server| server.prepared.insert(id, id));
                 Step::Prepared(id, name)
             }
             Action::Deallocate(name, id) => {
@@ -252,6 +367,7 @@ impl Session {
             match step {
                 Step::Prepared(id, name) => self.undo_prepare(id, &name),
                 Step::Dropped(token) => self.bring_back(token),
+                Step::Nothing => {}
             }
         }
     }
@@ -279,21 +395,40 @@ impl Session {
         let steps = match statement.action.clone() {
             Some(Action::DiscardAll) => {
                 self.one_by_one = true;
-                return Note::DiscardAll;
+                return Note::DiscardAll(self.act(Action::DiscardAll));
             }
             Some(Action::Refused(fault)) => return Note::Blame(fault),
             action => action.map(|action| self.act(action)).into_iter().collect(),
         };
-        Note::Renamed(Box::new(Renamed { steps, moved: statement.moved.clone() }))
+        Note::Renamed(Box::new(Renamed { steps, ..statement.renamed.clone() }))
     }
 
     /// A statement is bound to a portal, in the place of what was.
     pub(super) fn bind_portal(&mut self, portal: &[u8], statement: Option<&Rc<Statement>>) {
         self.portals.retain(|(name, _)| **name != *portal);
-        let noted = |statement: &&Rc<Statement>| statement.action.is_some() || !statement.moved.is_empty();
+        let noted =
+            |statement: &&Rc<Statement>| statement.action.is_some() || !statement.renamed.moved.is_empty();
         if let Some(statement) = statement.filter(noted) {
             self.portals.push((portal.into(), statement.clone()));
         }
+    }
+}
+
+/// Whether an answer is still to come on which it depends that the session has a statement of this name.
+fn names_now(server: &Server, name: &[u8]) -> bool {
+    let is_it = |step: &Step| matches!(step, Step::Prepared(_, named) if **named == *name);
+    server.expects.iter().any(|expect| match &expect.note {
+        Note::Naming(_, named) => **named == *name,
+        Note::Renamed(renamed) | Note::Part(_, renamed) => renamed.steps.iter().any(is_it),
+        _ => false,
+    })
+}
+
+fn name_in(detail: &Detail) -> Option<&[u8]> {
+    match detail {
+        Detail::Prepare { name, .. } | Detail::Execute { name, .. } => Some(name),
+        Detail::Deallocate { name: Some(name), .. } => Some(name),
+        _ => None,
     }
 }
 

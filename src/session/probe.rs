@@ -67,7 +67,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Custom settings may have been made that nobody has named.
     fn is_murky(&self) -> bool {
-        self.effects.contains(Effects::OPAQUE)
+        self.effects.intersects(Effects::OPAQUE.union(Effects::BOUND_NAME).union(Effects::UNNAMED))
             || self.effects.contains(Effects::HIDDEN.union(Effects::SETTING))
     }
 }
@@ -99,6 +99,7 @@ impl Session {
         let channels = self.channels_may_have_changed(effects);
         let Some(server) = &self.server else { return };
         if !effects.intersects(wanted) && !channels {
+            self.means_unknown = false;
             return;
         }
         let statements = effects.intersects(Effects::OPAQUE.union(Effects::HIDDEN));
@@ -141,14 +142,13 @@ impl Session {
             self.state.settings().keys().filter(|name| name.contains(&b'.')).chain(&asked.names).collect();
         custom.sort_unstable();
         custom.dedup();
-        for name in custom {
-            sql.extend_from_slice(b" UNION ALL SELECT ");
-            quote_text(&mut sql, name, Some(&encoding));
-            sql.extend_from_slice(b", pg_catalog.current_setting(");
-            quote_text(&mut sql, name, Some(&encoding));
-            sql.extend_from_slice(b", true) WHERE pg_catalog.current_setting(");
-            quote_text(&mut sql, name, Some(&encoding));
-            sql.extend_from_slice(b", true) OPERATOR(pg_catalog.<>) ''");
+        if !custom.is_empty() {
+            sql.extend_from_slice(b" UNION ALL SELECT name, pg_catalog.current_setting(name, true) FROM pg_catalog.unnest(ARRAY[");
+            for (at, name) in custom.into_iter().enumerate() {
+                sql.extend_from_slice(if at > 0 { b"," } else { b"" });
+                quote_text(&mut sql, name, Some(&encoding));
+            }
+            sql.extend_from_slice(b"]::pg_catalog.text[]) AS name WHERE pg_catalog.current_setting(name, true) OPERATOR(pg_catalog.<>) ''");
         }
         if asked.carefully {
             for name in PUT_ASIDE {
@@ -165,7 +165,7 @@ impl Session {
         let rows = std::mem::take(&mut server.captured);
         let Found { mut settings, pins, channels, marked, ours, immovable } =
             self.read_answer(&rows, asked.carefully);
-        self.ask_failures = 0;
+        (self.ask_failures, self.means_unknown) = (0, false);
         let Some(server) = &mut self.server else { return };
         // What a text has made or dropped behind our back nobody can tell.
         server.spoiled |= asked.statements.is_some_and(|known| known != ours);

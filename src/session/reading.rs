@@ -35,6 +35,7 @@ impl Session {
     /// Changes the session's settings as known here.
     pub(super) fn set_state(&mut self, state: Rc<State>) {
         self.state = state;
+        self.mean_by_settings();
         self.read_as(self.defaults.under(self.state.settings()));
     }
 
@@ -116,11 +117,16 @@ impl Session {
     /// The statement as its text is read now: another one if it was parsed when it was read in another way. Servers are
     /// never made to prepare one statement in two readings.
     pub(super) fn as_read_now(&mut self, statement: &Rc<Statement>) -> Rc<Statement> {
-        let Some(reading) = &statement.reading else { return statement.clone() };
-        if **reading == *self.reading && !self.is_reading_uncertain() {
+        let read_otherwise = statement
+            .reading
+            .as_ref()
+            .is_some_and(|reading| **reading != *self.reading || self.is_reading_uncertain());
+        let means_otherwise = statement.meaning.as_ref().is_some_and(|meaning| **meaning != *self.meaning);
+        if read_otherwise {
+            self.after |= Effects::OPAQUE;
+        } else if !means_otherwise {
             return statement.clone();
         }
-        self.after |= Effects::OPAQUE;
         match &statement.prepared.form {
             Form::Parse(tail) if !statement.effects.intersects(PERSONAL) => self.intern(tail),
             _ => statement.clone(),

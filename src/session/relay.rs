@@ -5,17 +5,15 @@ use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
 use super::outcome;
-use super::prepare::as_sent_by_client;
 use super::serve::{Batch, End, Session};
 use crate::config::settings::PoolMode;
 use crate::pool::Server;
 use crate::pool::exchange::{Expect, Kind, Note};
-use crate::sql::Effects;
 use crate::wire::frame::{self, BadFrame, Frame, HEADER, READY, TxStatus, back, front};
 use crate::wire::{Fault, emit};
 
 /// What becomes of a message.
-enum Verdict {
+pub(super) enum Verdict {
     Forward,
     Swallow,
     /// The client reads this instead.
@@ -159,7 +157,7 @@ impl Session {
         let Some(front) = server.expects.front() else { return self.unasked(tag, whole) };
         let (kind, ours) = (front.kind, front.ours);
         let (in_parts, stepping) =
-            (matches!(front.note, Note::Part(_)), matches!(front.note, Note::Renamed(_)));
+            (matches!(front.note, Note::Part(..)), matches!(front.note, Note::Renamed(_) | Note::Part(..)));
         let unheard = matches!(front.note, Note::Settling(_) | Note::Resetting)
             || matches!(front.note, Note::Probe) && self.asks_carefully();
         if let Some(verdict) = self.followed(tag, whole) {
@@ -238,7 +236,7 @@ impl Session {
     }
 
     /// Why the server ends is not for a client that has sent it nothing: another server will be asked.
-    fn farewell(&self) -> Verdict {
+    pub(super) fn farewell(&self) -> Verdict {
         if self.unsent.is_some() { Verdict::Swallow } else { Verdict::Forward }
     }
 
@@ -249,6 +247,7 @@ impl Session {
         let ours = server.expects.front().is_some_and(|front| front.ours);
         self.done();
         if !ours {
+            self.server.iter_mut().for_each(|server| server.blame = None);
             self.one_by_one &= self.cycle_under_way();
             self.count_cycle();
         }
@@ -271,7 +270,9 @@ impl Session {
             return;
         }
         let front = self.server.as_mut().and_then(|server| server.expects.front_mut());
-        let Some(Note::Renamed(renamed)) = front.map(|front| &mut front.note) else { return };
+        let Some(Note::Renamed(renamed) | Note::Part(_, renamed)) = front.map(|front| &mut front.note) else {
+            return;
+        };
         renamed.steps.pop_front().into_iter().for_each(|step| self.confirm(step));
     }
 
@@ -286,94 +287,23 @@ impl Session {
             Note::Set(name, value) => {
                 let state = self.worker.states.intern(self.state.with(&name, value.as_deref()));
                 server.state = state.clone();
+                self.means_unknown = false;
                 self.set_state(state);
             }
             Note::Renamed(renamed) => renamed.steps.into_iter().for_each(|step| self.confirm(step)),
-            Note::DiscardAll => {
-                server.prepared.clear();
+            Note::DiscardAll(step) => {
                 server.murky = false;
                 server.unnamed = 0;
                 server.state = self.worker.states.base();
-                self.forget_everything();
+                self.confirm(step);
+                self.forget_settings();
             }
             Note::Probe => self.probed(),
-            Note::Part(rest) => drop(self.input.splice(..0, rest)),
-            _ => {}
-        }
-    }
-
-    fn error(&mut self, whole: &[u8]) -> Verdict {
-        let Some(server) = &mut self.server else { return Verdict::Forward };
-        let fields = &whole[HEADER..];
-        server.copy_in = false;
-        if frame::fields(fields).any(|(code, value)| code == b'V' && matches!(value, b"FATAL" | b"PANIC")) {
-            server.broken = true;
-            return self.farewell();
-        }
-        let Some(front) = server.expects.front_mut() else { return Verdict::Forward };
-        let (ours, note) = (front.ours, std::mem::take(&mut front.note));
-        let whole_cycle = front.ends_with_ready();
-        let kind = front.kind;
-        let failed = server.tx == TxStatus::Failed;
-        if !whole_cycle {
-            self.count_exchange(kind, ours);
-            self.skip_to_sync();
-        }
-        match note {
-            Note::Blame(fault) => Verdict::Replace(fault),
-            Note::Settling(_) | Note::Restoring(_) | Note::Resetting | Note::Sequences if !failed => {
-                self.settling_failed(&Fault::from_body(fields));
-                Verdict::Swallow
+            Note::Unnamed => drop(self.replaced.pop_front()),
+            Note::Part(rest, renamed) => {
+                renamed.steps.into_iter().for_each(|step| self.confirm(step));
+                drop(self.input.splice(..0, rest));
             }
-            Note::Probe => {
-                self.ask_failed(&Fault::from_body(fields));
-                Verdict::Swallow
-            }
-            Note::Renamed(renamed) => {
-                let own = as_sent_by_client(whole, &renamed);
-                self.undo_steps(renamed.steps);
-                own.map_or(Verdict::Forward, Verdict::Replace)
-            }
-            note => {
-                self.undo(note);
-                // What we put in failed in the place of the client's message: the client learns of it.
-                if ours && whole_cycle { Verdict::Swallow } else { Verdict::Forward }
-            }
-        }
-    }
-
-    /// After an error the server skips everything up to Sync; what the client sends before that need not go there.
-    fn skip_to_sync(&mut self) {
-        let Some(server) = &mut self.server else { return };
-        let sync = server.expects.iter().position(|expect| expect.kind == Kind::Sync);
-        server.skips = sync.is_none();
-        self.batch.failed |= server.skips;
-        let skipped: Vec<Expect> = server.expects.drain(..sync.unwrap_or(server.expects.len())).collect();
-        for expect in skipped.into_iter().rev() {
-            match (expect.kind, self.closed.len()) {
-                (Kind::ClosedHere, 1..) => self.names.extend(self.closed.pop()),
-                _ => self.undo(expect.note),
-            }
-        }
-    }
-
-    /// What was expected to succeed did not.
-    fn undo(&mut self, note: Note) {
-        let Some(server) = &mut self.server else { return };
-        match note {
-            Note::Preparing(prepared) => server.prepared.remove(prepared.id),
-            Note::Naming(prepared, name) => {
-                server.prepared.remove(prepared.id);
-                self.names.remove(&name);
-            }
-            Note::Closing(id, when) => drop(server.prepared.insert(id, when)),
-            Note::Unnamed => {
-                server.unnamed = 0;
-                self.unnamed = None;
-            }
-            Note::Sequences => server.sequences.foreign = true,
-            Note::Set(..) => self.after |= Effects::SETTING,
-            Note::Renamed(renamed) => self.undo_steps(renamed.steps),
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 //! The driver of a session: small polls in a fixed order.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -139,10 +140,16 @@ pub struct Session {
     pub(super) defaults: Reading,
     /// How the session's texts are read now.
     pub(super) reading: Rc<Reading>,
-    /// The same, as it matters to the reader of a text.
+    /// The settings that decide what strings in texts mean.
+    pub(super) meaning: Rc<[u8]>,
+    /// What is under way may have changed what texts mean.
+    pub(super) means_unknown: bool,
+    /// The reading, as it matters to the reader of a text.
     pub(super) dialect: Dialect,
     pub(super) names: Names,
     pub(super) unnamed: Option<Rc<Statement>>,
+    /// Unnamed statements that are being replaced, oldest first: for the case that the message is skipped.
+    pub(super) replaced: VecDeque<Option<Rc<Statement>>>,
     /// Names closed in this batch, oldest first: they are back when the batch fails before their Close.
     pub(super) closed: Vec<(Box<[u8]>, Named)>,
     /// What DEALLOCATEs under way have taken away.

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use super::custom::Given;
+use super::extended::close_surplus;
 use super::outcome;
 use super::prepare::characters;
 use super::serve::Session;
-use super::statement::Statement;
+use super::statement::{Action, Statement};
 use super::upstream::Flow;
 use crate::config::settings::{PinPolicy, PoolMode};
 use crate::pool::Server;
@@ -140,6 +141,10 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
+        if self.names_are_contested(summary) {
+            return Flow::Later;
+        }
+        self.server.iter_mut().for_each(|server| close_surplus(server));
         if let Some(fault) = self.refused_effects(effects_of_whole).or_else(|| self.refused_names(summary)) {
             self.pool.stats().error(&fault.sqlstate);
             self.send_blamed_query(&fault);
@@ -158,7 +163,8 @@ impl Session {
             (rewritten, note) = (Some(restoring), Note::Followed(false));
         }
         if let Some(rest) = rest {
-            note = Note::Part(rest);
+            let renamed = if let Note::Renamed(renamed) = note { renamed } else { Box::default() };
+            note = Note::Part(rest, renamed);
             self.one_cycle_at_a_time();
         }
         let Some(server) = &mut self.server else { return Flow::Server };
@@ -173,6 +179,7 @@ impl Session {
         let effects = self.touch_names(text, effects, given);
         self.after |= effects;
         self.note_definitions(text, effects);
+        self.note_meaning(text, effects);
         let alone = effects.contains(Effects::LISTEN) && self.listens_alone();
         self.listening |= alone || effects.contains(Effects::OPAQUE);
         if effects.contains(Effects::SEQUENCE) {
@@ -263,8 +270,13 @@ impl Session {
     }
 
     /// DISCARD ALL, as far as it concerns this side.
-    pub(super) fn forget_everything(&mut self) {
+    fn forget_everything(&mut self) {
         self.names.clear();
+        self.forget_settings();
+    }
+
+    /// The same without the names of prepared statements.
+    pub(super) fn forget_settings(&mut self) {
         self.unnamed = None;
         self.touched.clear();
         self.listens_no_more();
@@ -279,7 +291,7 @@ impl Session {
         match &one.detail {
             Detail::Discard(DiscardTarget::All) => {
                 self.one_by_one = true;
-                Note::DiscardAll
+                Note::DiscardAll(self.act(Action::DiscardAll))
             }
             Detail::Set { name, value, local: false } if self.is_between_transactions() => match value {
                 SetValue::Literal(value) => self.plain_set(name, Some(value)),

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use lru::LruCache;
 
-use crate::pool::exchange::Commits;
+use super::prepare::Mention;
+use crate::pool::exchange::{Commits, Renamed};
 use crate::pool::prepared::{Form, Prepared};
 use crate::pool::reading::Reading;
 use crate::sql::{Detail, DiscardTarget, Effects, Summary};
@@ -22,25 +23,37 @@ pub struct Statement {
     pub commits: Commits,
     /// What it does to the session's prepared statements when it succeeds.
     pub action: Option<Action>,
-    /// How far its text has moved behind names that are others on servers; see [`crate::pool::exchange::Renamed`].
-    pub moved: Vec<(usize, isize)>,
+    /// What it means that its text has other names in it.
+    pub renamed: Renamed,
+    /// The Parse message behind its name as the client sent it, and the name in it, if that is a session's own.
+    pub original: Option<(Box<[u8]>, Mention)>,
     /// The statement that it runs by `EXECUTE`.
     pub uses: Option<Rc<Statement>>,
     /// How its text was read, if that makes a difference.
     pub reading: Option<Rc<Reading>>,
+    /// Settings under which its strings were read, if it has any.
+    pub meaning: Option<Rc<[u8]>>,
 }
 
 impl Statement {
+    /// One that does nothing to the session.
+    pub fn of(prepared: Rc<Prepared>, commits: Commits) -> Statement {
+        Statement {
+            prepared,
+            commits,
+            effects: Effects::EMPTY,
+            action: None,
+            renamed: Renamed::default(),
+            original: None,
+            uses: None,
+            reading: None,
+            meaning: None,
+        }
+    }
+
     /// A new one: `tail` is a Parse message behind its name.
-    pub fn parsed(
-        tail: &[u8],
-        (effects, commits): (Effects, Commits),
-        action: Option<Action>,
-        uses: Option<Rc<Statement>>,
-        reading: Option<Rc<Reading>>,
-    ) -> Rc<Statement> {
-        let prepared = Rc::new(Prepared { id: fresh_id(), form: Form::Parse(tail.into()) });
-        Rc::new(Statement { prepared, effects, commits, action, moved: vec![], uses, reading })
+    pub fn parsed(tail: &[u8], commits: Commits) -> Statement {
+        Statement::of(Rc::new(Prepared { id: fresh_id(), form: Form::Parse(tail.into()), moved: 0 }), commits)
     }
 }
 

@@ -107,7 +107,12 @@ impl Session {
             front::SYNC => whole.map_or(Flow::More, |whole| self.sync(whole)),
             front::QUERY => {
                 self.spoil_by_query_in_batch();
-                self.query(frame, bytes)
+                let flow = self.query(frame, bytes);
+                if matches!(flow, Flow::Taken(_)) {
+                    // It has ended the batch, if there was one.
+                    (self.batch_open, self.batch) = (false, Default::default());
+                }
+                flow
             }
             front::PARSE => self.parse(frame, bytes),
             front::BIND => self.bind(frame, bytes),

@@ -1,12 +1,13 @@
 //! Which settings a text changes, by name.
 
 use super::cursor::Cursor;
-use super::detail::Detail;
+use super::detail::{Detail, is_string};
 use super::dialect::Dialect;
 use super::lexer::{Kind, Lexer, Token};
 use super::mentions::{bound_name, literal_name};
 use super::summary::summarize;
-use super::words::Word;
+use super::text::string_value;
+use super::words::{Word, is_word};
 
 /// The settings that a text names.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,34 @@ pub fn setting_names(sql: &[u8], dialect: impl Into<Dialect>) -> SettingNames {
         }
     }
     names
+}
+
+/// The argument of this number, from 1, in the EXECUTE of a statement, if it is a string and nothing else.
+pub fn execute_argument(sql: &[u8], number: u16, dialect: impl Into<Dialect>) -> Option<Vec<u8>> {
+    let mut lexer = Lexer::new(sql, dialect);
+    lexer.find(|token| is_word(Some(*token), sql, b"execute"))?;
+    let mut at = Cursor::from_lexer(lexer);
+    at.name()?;
+    let (mut depth, mut commas) = (0_usize, 1);
+    let mut begins = at.eat_kind(Kind::LeftParen);
+    while begins || !at.at_end() {
+        if begins && commas == number {
+            let token = at.next().filter(|token| is_string(token.kind))?;
+            let cast = at.eat_kind(Kind::Typecast);
+            let whole =
+                (!cast || at.eat(b"text")) && matches!(at.peek_kind(), Some(Kind::Comma | Kind::RightParen));
+            return string_value(token, sql, at.dialect()).filter(|_| whole);
+        }
+        let kind = at.next()?.kind;
+        begins = kind == Kind::Comma && depth == 0;
+        match kind {
+            Kind::LeftParen | Kind::LeftBracket => depth += 1,
+            Kind::RightParen | Kind::RightBracket => depth = depth.checked_sub(1)?,
+            Kind::Comma if depth == 0 => commas += 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 fn is_set_config(token: Token, sql: &[u8]) -> bool {

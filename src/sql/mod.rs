@@ -29,7 +29,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use custom::{SettingNames, setting_names};
+pub use custom::{SettingNames, execute_argument, setting_names};
 pub use detail::{Detail, DiscardTarget, SetValue};
 pub use dialect::Dialect;
 pub use effects::Effects;

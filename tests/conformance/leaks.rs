@@ -81,6 +81,14 @@ fn custom_settings_whose_names_are_in_the_text() {
             "prepare p as select set_config($1, $2, false); execute p('app.by_execute', 'secret')",
             "app.by_execute",
         ),
+        (
+            "prepare q as select set_config($1, 'secret', false); execute q($$app.in_dollars$$)",
+            "app.in_dollars",
+        ),
+        (
+            "prepare r as select set_config($1, 'secret', false); explain analyze execute r(E'app\\x2eescaped')",
+            "app.escaped",
+        ),
         (crowd.as_str(), "app.late"),
     ] {
         check_setting(text, name, false, |client| client.run(text));
@@ -114,6 +122,23 @@ fn custom_settings_whose_names_are_put_together() {
     ] {
         check_setting(text, name, true, |client| client.run(text));
     }
+    for argument in [
+        "concat('app.', 'by_argument')",
+        "format('app.%s', 'by_argument')",
+        "replace('app-by_argument', '-', '.')",
+        "reverse('tnemugra_yb.ppa')",
+        "'app.by'\n'_argument' || ''",
+        "U&'app\\002eby_argument'",
+        "('app.by_argument')",
+    ] {
+        for text in ["execute s(?)", "explain analyze execute s(?)", "select 1; execute s(?); select 2"] {
+            let text = text.replace('?', argument);
+            check_setting(&text, "app.by_argument", true, |client| {
+                client.run("prepare s(text) as select set_config($1, 'secret', false)");
+                client.run(&text);
+            });
+        }
+    }
     check_setting("in a function", "app.in_a_function", true, |client| {
         client.run("create function tenant(k text) returns text language sql as $$ select set_config('app.' || k, 'secret', false) $$");
         // Until the catalogs are read again, nobody knows what it does.
@@ -146,6 +171,20 @@ fn custom_settings_whose_names_nobody_sees() {
             );
             assert_eq!(client.value("show work_mem"), "77kB");
         }
+    });
+}
+
+#[test]
+fn thousands_of_custom_settings() {
+    with_pool("pool_size=2", |pool| {
+        let (mut client, mut other) = (pool.client(), pool.client());
+        for thousand in 0..12 {
+            let sets: Vec<String> = (0..900).map(|n| format!("set app.n{thousand}_{n} = 'x';")).collect();
+            client.run(&format!("begin; {} commit", sets.concat()));
+        }
+        assert_eq!(client.value("show app.n0_0") + &client.value("show app.n11_899"), "xx");
+        assert_eq!(other.value("select coalesce(current_setting('app.n11_899', true), '')"), "");
+        assert_eq!(client.value("show app.n0_0"), "x");
     });
 }
 

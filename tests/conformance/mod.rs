@@ -10,6 +10,7 @@ mod faults;
 mod hidden;
 mod leaks;
 mod listen;
+mod names;
 mod nodes;
 mod pools;
 mod replication;

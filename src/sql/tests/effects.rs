@@ -1,6 +1,6 @@
 //! What statements may do to the session.
 
-use crate::sql::{Effects, mentions_session_effects, setting_names, summarize};
+use crate::sql::{Effects, execute_argument, mentions_session_effects, setting_names, summarize};
 
 /// The names of the effects, as `Debug` writes them.
 pub(super) fn names(effects: Effects) -> String {
@@ -257,4 +257,24 @@ fn settings_without_a_name() {
         assert!(!executes(text), "{text}");
     }
     assert_eq!(code("begin raise notice 'set of what'; end"), "");
+}
+
+#[test]
+fn arguments_of_execute() {
+    let check = |sql: &str, number: u16, expected: Option<&str>| {
+        let got = execute_argument(sql.as_bytes(), number, true);
+        assert_eq!(got.as_deref(), expected.map(str::as_bytes), "{sql}");
+    };
+    check("execute p('a.b', 'x')", 1, Some("a.b"));
+    check("EXPLAIN (analyze) execute \"P\" (f(1, 2), $$a.b$$::text , 3)", 2, Some("a.b"));
+    check("create table t as execute p(E'a\\x2eb')", 1, Some("a.b"));
+    check("execute p('a.' || 'b')", 1, None);
+    check("execute p(concat('a.', 'b'))", 1, None);
+    check("execute p(('a.b'))", 1, None);
+    check("execute p('a.b'::varchar(2))", 1, None);
+    check("execute p(U&'a.b')", 1, None);
+    check("execute p('a.b')", 2, None);
+    check("execute p", 1, None);
+    check("execute p('a.b'", 1, None);
+    check("select 1", 1, None);
 }

@@ -1,0 +1,106 @@
+//! Errors of the server: what they say is the client's, what they mean for what was expected is found out here.
+
+use super::prepare::{as_sent_by_client, instead};
+use super::relay::Verdict;
+use super::serve::Session;
+use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::server::UNKNOWN;
+use crate::sql::Effects;
+use crate::wire::Fault;
+use crate::wire::frame::{self, HEADER, TxStatus};
+
+impl Session {
+    /// The server answers with an error.
+    pub(super) fn error(&mut self, whole: &[u8]) -> Verdict {
+        let Some(server) = &mut self.server else { return Verdict::Forward };
+        let fields = &whole[HEADER..];
+        server.copy_in = false;
+        if frame::fields(fields).any(|(code, value)| code == b'V' && matches!(value, b"FATAL" | b"PANIC")) {
+            server.broken = true;
+            return self.farewell();
+        }
+        let Some(front) = server.expects.front_mut() else { return Verdict::Forward };
+        let (ours, note) = (front.ours, std::mem::take(&mut front.note));
+        let whole_cycle = front.ends_with_ready();
+        let kind = front.kind;
+        let failed = server.tx == TxStatus::Failed;
+        if !whole_cycle {
+            self.count_exchange(kind, ours);
+            self.skip_to_sync();
+        }
+        match note {
+            Note::Blame(fault) => Verdict::Replace(fault),
+            Note::Settling(_) | Note::Restoring(_) | Note::Resetting | Note::Sequences if !failed => {
+                self.settling_failed(&Fault::from_body(fields));
+                Verdict::Swallow
+            }
+            Note::Probe => {
+                self.ask_failed(&Fault::from_body(fields));
+                Verdict::Swallow
+            }
+            Note::Renamed(renamed) | Note::Part(_, renamed) => {
+                let blame = self.server.as_mut().and_then(|server| server.blame.take());
+                let own = instead(whole, blame).or_else(|| as_sent_by_client(whole, &renamed));
+                self.undo_steps(renamed.steps);
+                own.map_or(Verdict::Forward, Verdict::Replace)
+            }
+            Note::Unnamed => {
+                self.undo(Note::BringingUnnamed);
+                (self.unnamed, _) = (None, self.replaced.pop_front());
+                Verdict::Forward
+            }
+            Note::Bringing(prepared) => {
+                let moved = prepared.moved;
+                self.undo(Note::Preparing(prepared));
+                self.server.iter_mut().for_each(|server| server.blame = Some((whole.into(), moved)));
+                Verdict::Swallow
+            }
+            note => {
+                self.undo(note);
+                // What we put in failed in the place of the client's message: the client learns of it.
+                if ours && whole_cycle { Verdict::Swallow } else { Verdict::Forward }
+            }
+        }
+    }
+
+    /// After an error the server skips everything up to Sync; what the client sends before that need not go there.
+    fn skip_to_sync(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        let sync = server.expects.iter().position(|expect| expect.kind == Kind::Sync);
+        server.skips = sync.is_none();
+        // A Query among what is skipped leaves it.
+        server.unnamed = UNKNOWN;
+        self.batch.failed |= server.skips;
+        let skipped: Vec<Expect> = server.expects.drain(..sync.unwrap_or(server.expects.len())).collect();
+        for expect in skipped.into_iter().rev() {
+            match (expect.kind, self.closed.len()) {
+                (Kind::ClosedHere, 1..) => self.names.extend(self.closed.pop()),
+                _ => self.undo(expect.note),
+            }
+        }
+    }
+
+    /// What was expected to succeed did not.
+    fn undo(&mut self, note: Note) {
+        let Some(server) = &mut self.server else { return };
+        match note {
+            Note::Preparing(prepared) | Note::Bringing(prepared) => server.prepared.remove(prepared.id),
+            Note::Naming(prepared, name) => {
+                server.prepared.remove(prepared.id);
+                self.names.remove(&name);
+            }
+            Note::Closing(id, when) => server.prepared.insert(id, when),
+            Note::BringingUnnamed => server.unnamed = UNKNOWN,
+            // It was skipped: what was there still is.
+            Note::Unnamed => {
+                server.unnamed = UNKNOWN;
+                self.unnamed = self.replaced.pop_back().flatten();
+            }
+            Note::Sequences => server.sequences.foreign = true,
+            Note::Set(..) => self.after |= Effects::SETTING,
+            Note::Renamed(renamed) | Note::Part(_, renamed) => self.undo_steps(renamed.steps),
+            Note::DiscardAll(step) => self.undo_steps([step].into()),
+            _ => {}
+        }
+    }
+}
