@@ -1,8 +1,11 @@
 //! Errors of the server: what they say is the client's, what they mean for what was expected is found out here.
 
+use std::rc::Rc;
+
 use super::prepare::{as_sent_by_client, instead};
 use super::relay::Verdict;
 use super::serve::Session;
+use super::statement::Statement;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::server::UNKNOWN;
 use crate::sql::Effects;
@@ -46,7 +49,8 @@ impl Session {
             }
             Note::Unnamed => {
                 self.undo(Note::BringingUnnamed);
-                (self.unnamed, _) = (None, self.replaced.pop_front());
+                self.replaced.pop_front();
+                self.unnamed_is(None);
                 Verdict::Forward
             }
             Note::Bringing(prepared) => {
@@ -72,12 +76,29 @@ impl Session {
         server.unnamed = UNKNOWN;
         self.batch.failed |= server.skips;
         let skipped: Vec<Expect> = server.expects.drain(..sync.unwrap_or(server.expects.len())).collect();
+        let replacing = skipped.iter().filter(|expect| matches!(expect.note, Note::Unnamed)).count();
+        self.keep_unnamed(replacing);
+        // Batches behind this one may have closed names as well.
+        let closing = skipped.iter().filter(|expect| expect.kind == Kind::ClosedHere).count();
+        let mut closed: Vec<_> = self.closed.drain(..closing.min(self.closed.len())).collect();
         for expect in skipped.into_iter().rev() {
-            match (expect.kind, self.closed.len()) {
-                (Kind::ClosedHere, 1..) => self.names.extend(self.closed.pop()),
+            match expect.kind {
+                Kind::ClosedHere => self.names.extend(closed.pop()),
                 _ => self.undo(expect.note),
             }
         }
+    }
+
+    /// So many messages that would have replaced the unnamed statement were skipped: what they found is there still, and is what
+    /// the next one replaces.
+    fn keep_unnamed(&mut self, skipped: usize) {
+        let Some(kept) = self.replaced.drain(..skipped.min(self.replaced.len())).next() else { return };
+        self.unnamed_is(kept);
+    }
+
+    /// What the oldest message under way that replaces the unnamed statement finds, or what there is if there is none.
+    fn unnamed_is(&mut self, statement: Option<Rc<Statement>>) {
+        *self.replaced.front_mut().unwrap_or(&mut self.unnamed) = statement;
     }
 
     /// What was expected to succeed did not.
@@ -90,12 +111,7 @@ impl Session {
                 self.names.remove(&name);
             }
             Note::Closing(id, when) => server.prepared.insert(id, when),
-            Note::BringingUnnamed => server.unnamed = UNKNOWN,
-            // It was skipped: what was there still is.
-            Note::Unnamed => {
-                server.unnamed = UNKNOWN;
-                self.unnamed = self.replaced.pop_back().flatten();
-            }
+            Note::BringingUnnamed | Note::Unnamed => server.unnamed = UNKNOWN,
             Note::Sequences => server.sequences.foreign = true,
             Note::Set(..) => self.after |= Effects::SETTING,
             Note::Renamed(renamed) | Note::Part(_, renamed) => self.undo_steps(renamed.steps),
