@@ -3,7 +3,8 @@
 .PHONY: help run test test-versions fuzz fuzz-merge instructions bench check format check-format lint doc setup clean
 
 help:
-	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database'
+	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database;'
+	@echo '                   ARGS="--listen 127.0.0.1:6442" for another port'
 	@echo 'make test          every test, on real PostgreSQL servers in temporary folders; then test-versions'
 	@echo 'make test-versions   the conformance cases on other versions of PostgreSQL; VERSIONS="13 16", TESTS=all'
 	@echo 'make fuzz          look for bytes that break something; SECONDS for each target (60), TARGETS'
@@ -15,7 +16,8 @@ help:
 run:
 	@scripts/setup.sh run
 	cargo build --release --locked
-	@if [ -n "$$DATABASE_URL" ]; then exec target/release/pgweir run "$$DATABASE_URL"; else exec target/release/pgweir demo; fi
+	@pgweir="$${CARGO_TARGET_DIR:-target}/release/pgweir"; \
+	if [ -n "$$DATABASE_URL" ]; then exec "$$pgweir" run $(ARGS) "$$DATABASE_URL"; else exec "$$pgweir" demo $(ARGS); fi
 
 test:
 	@scripts/setup.sh test

@@ -131,7 +131,9 @@ impl App {
                 Some(socket) => (acceptor::adopt(socket), "taken over"),
                 None => (acceptor::bind(*address, reuse_port), "listening"),
             };
-            let listener = listener.with_context(|| format!("cannot listen on {name}"))?;
+            let listener = listener.with_context(|| {
+                format!("cannot listen on {name} (choose another with --listen or `listen`)")
+            })?;
             tracing::info!(address = name, "{how}");
             self.offer(name, &listener)?;
             let task = tokio::spawn(acceptor::accept_tcp(self.entrance.clone(), listener));
@@ -145,7 +147,9 @@ impl App {
                 Some(socket) => acceptor::adopt_unix(socket),
                 None => acceptor::bind_unix(&path),
             };
-            let listener = listener.with_context(|| format!("cannot listen on {name}"))?;
+            let listener = listener.with_context(|| {
+                format!("cannot listen on {name} (choose another with --listen or `listen`)")
+            })?;
             self.offer(name, &listener)?;
             let door = UnixDoor::new(listener, path, peers.clone());
             let task = tokio::spawn(acceptor::accept_unix(self.entrance.clone(), door));

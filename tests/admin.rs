@@ -475,7 +475,7 @@ fn admin_waits_for_clients_to_leave() {
     assert_eq!(answer.last().map(Message::sqlstate).as_deref(), Some("57P03"), "{answer:?}");
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(client.value("select 'idle ones stay'"), "idle ones stay");
-    assert_eq!(fault(&console.simple("RELOAD")).sqlstate(), "F0000");
+    assert_eq!(fault(&console.simple("RELOAD")).sqlstate(), "57P03");
     drop(client);
     assert!(scene.proxy.ended(Duration::from_secs(10)).success());
 }

@@ -210,3 +210,35 @@ fn users_of_the_console_who_are_not_there() {
     assert!(text.contains("  root: warning: named in `admin_users`") && text.contains("(FILE:5:"), "{text}");
     assert!(!text.contains("  app: warning"), "{text}");
 }
+
+#[test]
+fn secrets_that_cannot_work() {
+    let text = with_url(&Cluster::shared().url(APP, "postgres", "pool_size=1"));
+    let output = check(&format!("{text}[users.x]\npassword = \"SCRAM-SHA-256$4096:...\"\n"));
+    assert!(!output.ok && output.stderr.contains("FILE:5:"), "{}", output.stderr);
+    assert!(output.stderr.contains("begins like a SCRAM verifier, and is none"), "{}", output.stderr);
+    let md5 = format!("{text}[users.x]\npassword = \"md5{}\"\n", "0".repeat(32));
+    assert!(check(&md5).success().contains("warning: an md5 verifier proves nothing by SCRAM"));
+}
+
+#[test]
+fn every_database_is_tried() {
+    let port = Cluster::shared().port;
+    let (user, password) = APP;
+    let hosts = format!("hosts = [\"127.0.0.1:{port}\"]\ndatabase = \"postgres\"\n");
+    let users = format!("[users.{user}]\npassword = \"plain:{password}\"\n");
+    let text =
+        format!("http = \"off\"\n[databases.a]\n{hosts}[databases.b]\n{hosts}sslmode = \"require\"\n{users}");
+    let output = check(&text);
+    assert!(!output.ok);
+    assert!(output.stdout.contains("database a: ok: PostgreSQL"), "{}", output.stdout);
+    assert!(output.stdout.contains("database b: error: "), "{}", output.stdout);
+    refuses(
+        &text.replace(
+            "database = \"postgres\"\nsslmode = \"require\"",
+            "options = \"-c statement_timeut=1\"\ndatabase = \"postgres\"",
+        ),
+        "statement_timeut",
+        "FILE:7:",
+    );
+}

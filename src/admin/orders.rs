@@ -1,5 +1,6 @@
 //! What the console's commands do: orders to all workers, and waiting until they are carried out.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -97,6 +98,9 @@ async fn reload(admin: &Admin) -> Result<Vec<String>, Fault> {
     let _ = admin.demands.send(Demand::Reload(answer));
     match outcome.await {
         Ok(Ok(waiting)) => Ok(waiting),
+        Ok(Err(errors)) if admin.entrance.draining.load(Ordering::Relaxed) => {
+            Err(Fault::error("57P03", errors.join("\n")))
+        }
         Ok(Err(errors)) => {
             Err(Fault::error("F0000", "the settings are wrong; nothing was changed")
                 .detail(errors.join("\n")))

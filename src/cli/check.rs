@@ -42,9 +42,16 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
         }
         return Ok(false);
     }
+    let mut well = true;
+    if nobody_can_log_in(&loaded.settings) {
+        writeln!(
+            out,
+            "  error: nobody can log in: add [users], or `auth_user` to [auth] for those whom the server knows"
+        )?;
+        well = false;
+    }
     writeln!(out, "nodes")?;
     let mut tried = BTreeSet::new();
-    let mut well = true;
     for (name, database) in probe_order(&loaded.settings) {
         let mut roles = vec![];
         for host in &database.hosts {
@@ -53,7 +60,10 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
             }
             if database.probe_user.is_none() {
                 let shown = show_host(host);
-                writeln!(out, "  {shown}: not tried: `{name}` has no user of its own to log in as")?;
+                writeln!(
+                    out,
+                    "  {shown}: not tried: nobody is known to log in to `{name}` as; add `user` and `password`"
+                )?;
                 continue;
             }
             write!(out, "  {}, database {name}: ", show_host(host))?;
@@ -74,6 +84,13 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
         }
     }
     Ok(well)
+}
+
+/// Whether every client has to prove who it is, and nobody is known who could.
+fn nobody_can_log_in(settings: &Settings) -> bool {
+    let auth = &settings.auth;
+    let proves = auth.hba_file.is_none() && !matches!(auth.method, AuthMethod::Trust | AuthMethod::Cert);
+    proves && auth.auth_user.is_none() && settings.users.values().all(|user| user.password.is_none())
 }
 
 /// Says whether users can be looked up at a server that answered.
@@ -143,7 +160,9 @@ fn is_new<'a>(tried: &mut Tried<'a>, name: &'a str, database: &'a Database, host
     if on_server == "*" && tried.iter().any(|(other, other_user, _)| *other == host && *other_user == user) {
         return false;
     }
-    tried.insert((host, user, on_server))
+    // The same node may be reached in other ways.
+    tried.insert((host, user, on_server));
+    true
 }
 
 fn summary(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
@@ -170,6 +189,14 @@ fn summary(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
         about.extend(user.pool_size.map(|size| format!("{size} servers")));
         about.extend(user.max_clients.map(|clients| format!("at most {clients} clients")));
         writeln!(out, "  {name}: {} ({origin})", about.join(", "))?;
+        let md5 =
+            user.password.as_ref().is_some_and(|secret| secret.0.starts_with("md5") && secret.0.len() == 35);
+        if md5 && settings.auth.hba_file.is_none() && settings.auth.method == AuthMethod::ScramSha256 {
+            writeln!(
+                out,
+                "    warning: an md5 verifier proves nothing by SCRAM; set `method = \"md5\"` in [auth], or give the password itself"
+            )?;
+        }
     }
     let admin = &settings.admin;
     for (key, names) in [("admin_users", &admin.admin_users), ("stats_users", &admin.stats_users)] {
@@ -370,7 +397,7 @@ nodes
     async fn a_database_without_a_user_is_not_tried() {
         let (well, text) =
             printed("postgres://db/shop", async |_, _| Err(Fault::error("08001", "tried"))).await;
-        assert!(well);
-        assert!(text.contains("db:5432: not tried: `shop` has no user of its own to log in as\n"), "{text}");
+        assert!(!well && text.contains("error: nobody can log in: add [users]"), "{text}");
+        assert!(text.contains("db:5432: not tried: nobody is known to log in to `shop` as"), "{text}");
     }
 }

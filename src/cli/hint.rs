@@ -42,6 +42,7 @@ fn advice(host: &Host, user: &str, fault: &Fault) -> (Key, String) {
         code if code.starts_with("28") => (Key::User, format!("correct the user `{user}` or its password")),
         "3D000" => of("database", "correct the name of the database"),
         "42501" => of("user", "grant CONNECT on the database to this user, or name another one"),
+        "42704" | "22023" => of("options", "correct the setting in `options`"),
         "53300" | "53400" => of("pool_size", "raise max_connections of the server, or lower `pool_size`"),
         "57P03" => of("hosts", "the server is starting or stopping; try again, or see its log"),
         _ if says(&["does not speak TLS"]) => {

@@ -292,7 +292,9 @@ fn duration(given: &Given) -> Reading<Duration> {
 
 fn not_zero(duration: Duration) -> Reading<Duration> {
     match duration.is_zero() {
-        true => because("is zero, but must be longer"),
+        true => because(
+            "is zero, but must be longer; write \"never\" where there is to be no limit, if the key takes that",
+        ),
         false => Ok(duration),
     }
 }

@@ -8,6 +8,7 @@ use super::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PinPolicy, PoolMode, Secret, Settings, SslMode,
 };
 use super::written::Written;
+use crate::auth::StoredSecret;
 
 /// What only the written form shows.
 pub fn as_written(written: &mut Written) {
@@ -42,6 +43,7 @@ pub fn as_used(written: &mut Written) {
     files(settings, &mut problems);
     client_tls(settings, &mut problems);
     auth(settings, &mut problems);
+    secrets(settings, &mut problems);
     for (name, database) in &settings.databases {
         identities(settings, name, database, &mut problems);
         pool(settings, name, database, &mut problems);
@@ -178,6 +180,17 @@ fn auth(settings: &Settings, problems: &mut Problems<'_>) {
         && let Err(reason) = can_log_in(settings, user, false)
     {
         problems.at(&["auth.auth_user"], format!("`auth_user` {reason}"));
+    }
+}
+
+/// What looks like a verifier must be one.
+fn secrets(settings: &Settings, problems: &mut Problems<'_>) {
+    for (name, user) in &settings.users {
+        let broken = user.password.as_ref().is_some_and(|secret| StoredSecret::parse(&secret.0).is_err());
+        if broken {
+            let path = format!("users.{name}.password");
+            problems.at(&[&path, &format!("users.{name}")], "this begins like a SCRAM verifier, and is none; copy it whole from pg_authid.rolpassword, or give the password itself");
+        }
     }
 }
 

@@ -149,6 +149,16 @@ impl Written {
         }
         self.settings.databases =
             databases.into_iter().map(|(name, database)| (name, database.used())).collect();
+        let settings = &self.settings;
+        let plain = |user: &User| {
+            let no_plain = |text: &str| text.starts_with("md5") || text.starts_with("SCRAM-SHA-256$");
+            user.password.as_ref().is_some_and(|secret| !no_plain(&secret.0))
+        };
+        let known = settings.users.iter().find(|(_, user)| plain(user)).map(|(name, _)| name.clone());
+        let known = settings.auth.auth_user.clone().or(known);
+        for database in self.settings.databases.values_mut() {
+            database.probe_user = database.probe_user.take().or_else(|| known.clone());
+        }
     }
 
     fn add_user(&mut self, name: &str, database: &WrittenDatabase) {

@@ -293,7 +293,8 @@ impl Session {
     pub(super) fn refused(&mut self, fault: Fault) {
         self.ticket = None;
         self.handle.waiting.set(false);
-        if fault.severity == Severity::Fatal {
+        // A client that believes in a transaction that never began must not go on as if in one.
+        if fault.severity == Severity::Fatal || self.held_begin.is_some() {
             return self.fatal(&fault);
         }
         self.pool.stats().error(&fault.sqlstate);

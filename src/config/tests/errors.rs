@@ -125,7 +125,10 @@ fn units() {
         "login_timeout = \"1w\"",
         "17: `login_timeout` has the unit `w`; the units are us, ms, s, m or min, h, d",
     );
-    one("login_timeout = \"0s\"", "17: `login_timeout` is zero, but must be longer");
+    one(
+        "login_timeout = \"0s\"",
+        "17: `login_timeout` is zero, but must be longer; write \"never\" where there is to be no limit, if the key takes that",
+    );
     one("login_timeout = \"366d\"", "17: `login_timeout` is \"366d\", but the longest possible is \"365d\"");
     one(
         "login_timeout = \"never\"",
@@ -231,7 +234,7 @@ fn contradictions_of_databases() {
         &["f.toml:3:1: `server_user` is `app`, who is not known here; add [users.app] with a password"],
     );
     check_more(
-        "server_user = \"app\"\n[users.app]\npassword = \"SCRAM-SHA-256$4096:sekret\"\n",
+        "server_user = \"app\"\n[users.app]\npassword = \"SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2E=$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n",
         &[
             "f.toml:3:1: `server_user` is `app`, of whom only a SCRAM verifier is known, which logs in nobody; give the \
            password",
