@@ -37,7 +37,7 @@ impl Session {
         let Some((name, tail)) = frame::cstr(body(whole)).filter(|(_, tail)| is_text_and_types(tail)) else {
             return self.malformed(frame, bytes, Kind::Parse);
         };
-        if !name.is_empty() && self.is_contested(name, true) {
+        if !name.is_empty() && self.is_contested(name) {
             return Flow::Later;
         }
         let statement = self.intern(tail);
@@ -91,7 +91,7 @@ impl Session {
         replace(server, statement.prepared.id);
         send_parse(server, &statement.prepared);
         server.expect(Expect::noted(Kind::Parse, note));
-        remember(server, statement.prepared.id, when);
+        server.prepared.insert(statement.prepared.id, when);
     }
 
     /// Has the server fail at this point of the batch, so that it skips to Sync and its transaction fails, and tells
@@ -113,7 +113,7 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
-        if !name.is_empty() && self.is_contested(name, false) {
+        if !name.is_empty() && self.is_contested(name) {
             return Flow::Later;
         }
         self.mean_what_is_meant_now(name);
@@ -249,7 +249,22 @@ impl Session {
                 server.expect(Expect::ours(Kind::Query, Note::Preparing(prepared.clone())));
             }
         }
-        remember(server, prepared.id, fresh_id());
+        server.prepared.insert(prepared.id, fresh_id());
+    }
+
+    /// Closes the least recently used of the statements that are too many on the server, in a cycle of its own between two of the
+    /// client's: what stands in one of those may be skipped.
+    pub(super) fn close_surplus(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        let before = server.expects.len();
+        while let Some(old) = server.prepared.surplus() {
+            emit::target(&mut server.out, front::CLOSE, b'S', server_name(old).as_bytes());
+            server.expect(Expect::ours(Kind::Close, Note::Closing(old, 0)));
+        }
+        if server.expects.len() > before {
+            emit::empty(&mut server.out, front::SYNC);
+            server.expect(Expect::ours(Kind::Sync, Note::None));
+        }
     }
 
     pub(super) fn describe(&mut self, whole: &[u8]) -> Flow {
@@ -265,11 +280,20 @@ impl Session {
             self.batch.heavy = true;
             return self.send(whole, Kind::DescribePortal);
         }
+        let unnamed = self.unnamed.as_ref().and_then(|statement| statement.uses.clone());
+        let uses = match self.names.get(significant(name)) {
+            _ if name.is_empty() => unnamed,
+            named => named.and_then(|named| named.statement.uses.clone()),
+        };
+        if let Some(used) = uses {
+            // What it describes is the statement that it runs.
+            self.bring_statement(&used.prepared, 0);
+        }
         if name.is_empty() {
             self.bring_unnamed();
             return self.send(whole, Kind::DescribeStatement);
         }
-        if self.is_contested(name, false) {
+        if self.is_contested(name) {
             return Flow::Later;
         }
         let Some(named) = self.named(name) else {
@@ -291,7 +315,7 @@ impl Session {
             let frame = Frame { tag: front::CLOSE, total: whole.len() };
             return self.malformed(frame, whole, Kind::Close);
         };
-        if kind == b'S' && !name.is_empty() && self.is_contested(name, false) {
+        if kind == b'S' && !name.is_empty() && self.is_contested(name) {
             return Flow::Later;
         }
         if kind == b'S' && !name.is_empty() && self.names.contains_key(significant(name)) {
@@ -405,20 +429,6 @@ pub(super) fn replace(server: &mut Server, id: u64) {
     server.prepared.remove(id);
     emit::target(&mut server.out, front::CLOSE, b'S', server_name(id).as_bytes());
     server.expect(Expect::ours(Kind::Close, Note::Closing(id, when)));
-}
-
-/// Counts a statement in; the least recently used ones make room.
-fn remember(server: &mut Server, id: u64, when: u64) {
-    server.prepared.insert(id, when);
-    close_surplus(server);
-}
-
-/// Closes statements that are too many, behind whatever was sent.
-pub(super) fn close_surplus(server: &mut Server) {
-    while let Some(old) = server.prepared.surplus() {
-        emit::target(&mut server.out, front::CLOSE, b'S', server_name(old).as_bytes());
-        server.expect(Expect::ours(Kind::Close, Note::Closing(old, 0)));
-    }
 }
 
 /// Kind and name of a Describe or Close.

@@ -6,7 +6,8 @@ use super::prepare::{as_sent_by_client, instead};
 use super::relay::Verdict;
 use super::serve::Session;
 use super::statement::Statement;
-use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::exchange::{Expect, Kind, Note, Renamed};
+use crate::pool::prepared::{NAME_PREFIX, quoted_name};
 use crate::pool::server::UNKNOWN;
 use crate::sql::Effects;
 use crate::wire::Fault;
@@ -62,9 +63,22 @@ impl Session {
             note => {
                 self.undo(note);
                 // What we put in failed in the place of the client's message: the client learns of it.
-                if ours && whole_cycle { Verdict::Swallow } else { Verdict::Forward }
+                if ours && whole_cycle { Verdict::Swallow } else { self.in_client_words(whole) }
             }
         }
+    }
+
+    /// The same with the client's name of a prepared statement in the place of ours.
+    fn in_client_words(&self, whole: &[u8]) -> Verdict {
+        let Some(at) = memchr::memmem::find(whole, NAME_PREFIX.as_bytes()) else { return Verdict::Forward };
+        let digits = whole[at + NAME_PREFIX.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+        let number =
+            digits.fold(0_u64, |number, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')));
+        let named = self.names.iter().find(|(_, named)| named.statement.prepared.id == number);
+        let Some((name, _)) = named else { return Verdict::Forward };
+        let names = vec![(quoted_name(number), name.clone())];
+        as_sent_by_client(whole, &Renamed { names, ..Renamed::default() })
+            .map_or(Verdict::Forward, Verdict::Replace)
     }
 
     /// After an error the server skips everything up to Sync; what the client sends before that need not go there.
@@ -108,7 +122,11 @@ impl Session {
             Note::Preparing(prepared) | Note::Bringing(prepared) => server.prepared.remove(prepared.id),
             Note::Naming(prepared, name) => {
                 server.prepared.remove(prepared.id);
-                self.names.remove(&name);
+                let still =
+                    self.names.get(&name).is_some_and(|named| named.statement.prepared.id == prepared.id);
+                if still {
+                    self.names.remove(&name);
+                }
             }
             Note::Closing(id, when) => server.prepared.insert(id, when),
             Note::BringingUnnamed | Note::Unnamed => server.unnamed = UNKNOWN,

@@ -229,7 +229,10 @@ impl Session {
 
     /// Where in the text a statement ends a transaction before another one needs the session's channels as they are then.
     pub(super) fn ends_before_channels(&self, summary: &Summary) -> Option<usize> {
-        if self.mode == PoolMode::Session || !summary.effects.intersects(CHANNELS) {
+        // In a transaction that has failed nothing can be prepared that is run behind its end.
+        let running = if self.tx_status() == TxStatus::Idle { Effects::EMPTY } else { Effects::EXECUTE };
+        let awaited = CHANNELS.union(running);
+        if self.mode == PoolMode::Session || !summary.effects.intersects(awaited) {
             return None;
         }
         let ends = Effects::COMMIT.union(Effects::ROLLBACK);
@@ -239,7 +242,7 @@ impl Session {
             // Which is refused behind other statements, and would not be alone.
             return None;
         }
-        rest.iter().any(|one| one.effects.intersects(CHANNELS)).then(|| first[at].range.end)
+        rest.iter().any(|one| one.effects.intersects(awaited)).then(|| first[at].range.end)
     }
 
     /// The client's next cycle waits until this one was answered.

@@ -204,14 +204,12 @@ impl Session {
     }
 
     /// Whether what a name means depends on a cycle that is not answered yet. If so, the message has to wait for that.
-    pub(super) fn is_contested(&mut self, name: &[u8], creates: bool) -> bool {
+    pub(super) fn is_contested(&mut self, name: &[u8]) -> bool {
         let name = significant(name);
-        if self.batch_open || !self.cycle_under_way() {
-            return false;
-        }
-        let contested = match self.names.contains_key(name) {
-            true => creates && self.server.as_ref().is_some_and(|server| names_now(server, name)),
-            false => {
+        let Some(server) = self.server.as_ref().filter(|_| self.cycle_under_way()) else { return false };
+        let contested = match self.names.get(name) {
+            Some(named) => is_unconfirmed(server, name, named.statement.prepared.id),
+            None => {
                 self.closed.iter().any(|(closed, _)| **closed == *name)
                     || self.dropped.iter().any(|dropped| dropped.names.contains_key(name))
             }
@@ -223,10 +221,10 @@ impl Session {
     /// The same for all names in a text.
     pub(super) fn names_are_contested(&mut self, summary: &Summary) -> bool {
         summary.effects.intersects(PERSONAL)
-            && summary.statements.iter().any(|one| {
-                let creates = one.verb == Verb::Prepare;
-                name_in(&one.detail).is_some_and(|name| self.is_contested(name, creates))
-            })
+            && summary
+                .statements
+                .iter()
+                .any(|one| name_in(&one.detail).is_some_and(|name| self.is_contested(name)))
     }
 
     fn translate(&mut self, one: &sql::Statement, text: &[u8]) -> Option<Translated> {
@@ -414,11 +412,16 @@ impl Session {
     }
 }
 
-/// Whether an answer is still to come on which it depends that the session has a statement of this name.
-fn names_now(server: &Server, name: &[u8]) -> bool {
+/// Whether an answer of a cycle that has been sent is still to come on which it depends that there is a statement of this name, or
+/// that the server has it.
+fn is_unconfirmed(server: &Server, name: &[u8], id: u64) -> bool {
     let is_it = |step: &Step| matches!(step, Step::Prepared(_, named) if **named == *name);
-    server.expects.iter().any(|expect| match &expect.note {
-        Note::Naming(_, named) => **named == *name,
+    let ended = server.expects.iter().rposition(|expect| !expect.ours && expect.ends_with_ready());
+    let mut sent = server.expects.iter().take(ended.map_or(0, |last| last + 1));
+    sent.any(|expect| match &expect.note {
+        Note::Naming(prepared, named) => prepared.id == id || **named == *name,
+        Note::Preparing(prepared) | Note::Bringing(prepared) => prepared.id == id,
+        Note::Closing(closed, _) => *closed == id,
         Note::Renamed(renamed) | Note::Part(_, renamed) => renamed.steps.iter().any(is_it),
         _ => false,
     })

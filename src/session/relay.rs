@@ -321,7 +321,13 @@ impl Session {
         self.end_light_batch();
         let Some(server) = &self.server else { return };
         server.shared.own.set(server.expects.front().is_some_and(|front| front.ours));
-        if server.tx == TxStatus::Idle && server.expects.is_empty() && !server.broken && !self.batch_open {
+        if server.skips || !server.expects.is_empty() || server.broken || self.batch_open {
+            // While it skips to Sync it would skip what is ours as well.
+            return;
+        }
+        self.close_surplus();
+        let Some(server) = &self.server else { return };
+        if server.tx == TxStatus::Idle && server.expects.is_empty() {
             if !self.after.is_empty() {
                 self.ask_what_is_left();
             }
@@ -335,7 +341,12 @@ impl Session {
     fn end_light_batch(&mut self) {
         let Some(server) = &mut self.server else { return };
         let light = self.batch_open && self.batch == Batch { flushed: true, ..Batch::default() };
-        if !light || server.tx != TxStatus::Idle || !server.expects.is_empty() || server.broken {
+        if !light
+            || server.skips
+            || server.tx != TxStatus::Idle
+            || !server.expects.is_empty()
+            || server.broken
+        {
             return;
         }
         emit::empty(&mut server.out, front::SYNC);

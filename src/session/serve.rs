@@ -442,7 +442,7 @@ impl Session {
         if kept || !self.after.is_empty() {
             return;
         }
-        if server.spoiled && server.tx == TxStatus::Idle && server.expects.is_empty() {
+        if server.spoiled && server.tx == TxStatus::Idle && server.expects.is_empty() && !server.skips {
             *self.handle.server.borrow_mut() = None;
             self.server = None;
         } else if server.is_clean()

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use super::custom::Given;
-use super::extended::close_surplus;
 use super::outcome;
 use super::prepare::characters;
 use super::serve::Session;
@@ -144,7 +143,6 @@ impl Session {
         if self.names_are_contested(summary) {
             return Flow::Later;
         }
-        self.server.iter_mut().for_each(|server| close_surplus(server));
         if let Some(fault) = self.refused_effects(effects_of_whole).or_else(|| self.refused_names(summary)) {
             self.pool.stats().error(&fault.sqlstate);
             self.send_blamed_query(&fault);

@@ -445,3 +445,142 @@ fn batches_behind_one_that_fails() {
         ])
         .run();
 }
+
+/// A Query that is skipped with the rest of its batch ends nothing: what follows is Sync.
+#[test]
+fn a_query_skipped_behind_an_error() {
+    for bad in [
+        msg::bind("", "nosuch", &[]),
+        msg::parse("", "selekt"),
+        [msg::parse("", "select 1/0"), msg::bind("", "", &[]), msg::execute("", 0)].concat(),
+        [msg::unnamed("set work_mem = '77kB'", &[]), msg::describe_statement("nosuch")].concat(),
+    ] {
+        case("36", "an error, a Query, and Sync later")
+            .steps([
+                A.send([bad, msg::query("select 4")]),
+                A.until(b'E'),
+                A.quiet(),
+                A.send([msg::sync()]),
+                A.ready(),
+                A.sql("show work_mem"),
+                B.sql("select 'not waiting'"),
+                A.sql("select 5"),
+            ])
+            .expect(["ErrorResponse", "A DataRow (4MB)", "B DataRow (not waiting)", "A DataRow (5)"])
+            .run();
+    }
+}
+
+/// A statement whose Parse was skipped is not there, though others have the same text.
+#[test]
+fn what_was_skipped_is_not_run() {
+    case("36", "a batch that runs what a failing batch before it has parsed")
+        .setup("create table ii (i int)")
+        .steps([
+            A.send([msg::parse("n0", "insert into ii values (1)"), msg::sync()]),
+            A.ready(),
+            A.send([
+                msg::parse("", "selekt"),
+                msg::parse("n1", "insert into ii values (1)"),
+                msg::sync(),
+                run("n1"),
+                run("n0"),
+            ]),
+            A.ready_times(3),
+            A.sql("select count(*) from ii"),
+            A.sql("prepare b as select 4"),
+            A.send([
+                msg::parse("", "selekt"),
+                msg::close_statement("b"),
+                msg::parse("b", "select 9"),
+                msg::sync(),
+                msg::close_statement("b"),
+                msg::sync(),
+            ]),
+            A.ready_times(2),
+            A.sql("execute b"),
+            A.send([
+                msg::bind("", "nosuch", &[]),
+                msg::parse("a", "select 'phantom'"),
+                msg::sync(),
+                msg::close_statement("a"),
+                msg::parse("a", "select 'a'"),
+                msg::sync(),
+            ]),
+            A.ready_times(2),
+            A.send([run("a")]),
+            A.ready(),
+        ])
+        .expect(["42601", "26000", "INSERT 0 1", "DataRow (1)", "42601", "26000", "DataRow (a)"])
+        .run();
+}
+
+#[test]
+fn a_full_server_and_a_pipeline_that_fails() {
+    crowded(|connect| {
+        let (mut client, mut other) = (connect(), connect());
+        for (name, text) in [("t", "select 'T'"), ("u", "select 'U'")] {
+            client.send(&[msg::parse(name, text), msg::sync()].concat());
+            client.until_ready();
+        }
+        for round in 0..3 {
+            let names = [0, 1, 2].map(|n| format!("x{round}{n}"));
+            let parses: Vec<u8> = names.iter().flat_map(|name| msg::parse(name, "select 'X'")).collect();
+            client.send(&[msg::execute("", 0), parses, msg::sync(), run("t")].concat());
+            client.until_ready();
+            let answers = client.until_ready();
+            assert!(
+                answers.iter().any(|message| message.tag == b'D' && message.value() == "T"),
+                "{answers:?}"
+            );
+            assert_eq!(rows(&mut client, &run("u")), ["U"]);
+            let name = format!("o{round}");
+            for text in ["select 'T'", "select 'U'", "select 'X'"] {
+                let bytes =
+                    [msg::parse(&name, text), run(&name), msg::close_statement(&name), msg::sync()].concat();
+                other.send(&bytes);
+                let answers = [other.until_ready(), other.until_ready()].concat();
+                assert!(answers.iter().all(|message| message.tag != b'E'), "{text}: {answers:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn run_behind_the_end_of_a_failed_transaction() {
+    for (prepare, text) in [
+        (true, "rollback; execute z"),
+        (false, "rollback; execute z"),
+        (true, "commit; begin; execute z; commit"),
+    ] {
+        let made = match prepare {
+            true => A.query("prepare z as select 2"),
+            false => A.send([msg::parse("z", "select 2"), msg::sync()]),
+        };
+        case("34", text)
+            .steps([made, A.ready()])
+            .steps(discards(B))
+            .steps([A.sql("begin"), A.sql("select 1/0"), A.sql(text), A.sql("select 3")])
+            .expect(["22012", "A DataRow (2)", "A DataRow (3)"])
+            .run();
+    }
+}
+
+#[test]
+fn what_an_execute_describes() {
+    case("34", "Describe of a statement that is an EXECUTE")
+        .steps([
+            A.sql("prepare b as select 5 as x"),
+            A.send([msg::parse("u", "execute b"), msg::sync()]),
+            A.ready(),
+        ])
+        .steps(discards(B))
+        .steps([
+            A.send([msg::describe_statement("u"), msg::sync()]),
+            A.ready(),
+            A.send([msg::parse("v", "select $1::int"), msg::bind("", "v", &[]), msg::sync()]),
+            A.ready(),
+        ])
+        .expect(["A RowDescription (x", "08P01"])
+        .run();
+}
