@@ -37,7 +37,7 @@ impl Session {
         let Some((name, tail)) = frame::cstr(body(whole)).filter(|(_, tail)| is_text_and_types(tail)) else {
             return self.malformed(frame, bytes, Kind::Parse);
         };
-        if !name.is_empty() && self.is_contested(name) {
+        if !name.is_empty() && self.is_contested(name) || self.mentions_contested_names(tail) {
             return Flow::Later;
         }
         let statement = self.intern(tail);

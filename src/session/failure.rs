@@ -122,11 +122,7 @@ impl Session {
             Note::Preparing(prepared) | Note::Bringing(prepared) => server.prepared.remove(prepared.id),
             Note::Naming(prepared, name) => {
                 server.prepared.remove(prepared.id);
-                let still =
-                    self.names.get(&name).is_some_and(|named| named.statement.prepared.id == prepared.id);
-                if still {
-                    self.names.remove(&name);
-                }
+                self.forget_name(&name, prepared.id);
             }
             Note::Closing(id, when) => server.prepared.insert(id, when),
             Note::BringingUnnamed | Note::Unnamed => server.unnamed = UNKNOWN,

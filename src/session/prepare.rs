@@ -227,6 +227,18 @@ impl Session {
                 .any(|one| name_in(&one.detail).is_some_and(|name| self.is_contested(name)))
     }
 
+    /// The same for the text of a Parse.
+    pub(super) fn mentions_contested_names(&mut self, tail: &[u8]) -> bool {
+        if !self.cycle_under_way() {
+            return false;
+        }
+        let text = frame::cstr(tail).map_or(tail, |(text, _)| text);
+        // PREPARE, EXECUTE, EXPLAIN EXECUTE, DEALLOCATE, CREATE TABLE AS EXECUTE; or a comment before them.
+        let first = text.trim_ascii_start().first().map(u8::to_ascii_lowercase);
+        let may = first.is_some_and(|first| b"pedc/-".contains(&first));
+        may && self.names_are_contested(&sql::summarize(text, self.dialect))
+    }
+
     fn translate(&mut self, one: &sql::Statement, text: &[u8]) -> Option<Translated> {
         let (name, range) = match &one.detail {
             Detail::Prepare { name, name_range } => {
@@ -371,10 +383,21 @@ impl Session {
     }
 
     fn undo_prepare(&mut self, id: u64, name: &[u8]) {
-        if self.names.get(name).is_some_and(|named| named.statement.prepared.id == id) {
+        self.forget_name(name, id);
+        self.server.iter_mut().for_each(|server| server.prepared.remove(id));
+    }
+
+    /// The statement of this number was never prepared: the name is not its name, and was not when later messages dropped it.
+    pub(super) fn forget_name(&mut self, name: &[u8], id: u64) {
+        let is_it = |named: &Named| named.statement.prepared.id == id;
+        if self.names.get(name).is_some_and(is_it) {
             self.names.remove(name);
         }
-        self.server.iter_mut().for_each(|server| server.prepared.remove(id));
+        for dropped in &mut self.dropped {
+            if dropped.names.get(name).is_some_and(is_it) {
+                dropped.names.remove(name);
+            }
+        }
     }
 
     fn bring_back(&mut self, token: u64) {

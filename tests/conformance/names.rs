@@ -510,6 +510,22 @@ fn what_was_skipped_is_not_run() {
             A.ready_times(2),
             A.send([run("a")]),
             A.ready(),
+            A.send([
+                msg::bind("", "nosuch", &[]),
+                msg::parse("f", "select 'phantom'"),
+                msg::parse("", "deallocate f"),
+                msg::sync(),
+                run(""),
+            ]),
+            A.ready_times(2),
+            A.sql("prepare f as select 'f'"),
+            A.send([
+                msg::query("execute nosuch; prepare g as select 7"),
+                msg::unnamed("prepare g as select 8", &[]),
+                msg::sync(),
+            ]),
+            A.ready_times(2),
+            A.sql("execute g"),
         ])
         .expect(["42601", "26000", "INSERT 0 1", "DataRow (1)", "42601", "26000", "DataRow (a)"])
         .run();
