@@ -4,7 +4,7 @@
 //! function that sets, is a guess. Where a setting may be made whose name nobody has seen, the session keeps its server.
 
 use super::serve::Session;
-use crate::sql::{Effects, execute_argument, setting_names};
+use crate::sql::{Effects, SettingNames, execute_argument};
 
 /// Names that texts say may be more than those they only mention.
 const MAX_KNOWN: usize = 1000;
@@ -13,7 +13,8 @@ const MAX_GUESSED: usize = 100;
 const MAX_NAME: usize = 256;
 
 /// Effects of texts in which names of settings are looked for.
-const NAMING: Effects = Effects::SETTING
+pub(super) const NAMING: Effects = Effects::SETTING
+    .union(Effects::SET_LOCAL)
     .union(Effects::OPAQUE)
     .union(Effects::HIDDEN)
     .union(Effects::UNNAMED)
@@ -36,11 +37,17 @@ pub(super) enum Given<'a> {
 impl Session {
     /// Remembers the custom settings that a text may change, to ask for them; gives the effects as they are with the names
     /// known.
-    pub(super) fn touch_names(&mut self, text: &[u8], effects: Effects, given: Given<'_>) -> Effects {
-        if !effects.intersects(NAMING) {
+    pub(super) fn touch_names(
+        &mut self,
+        text: &[u8],
+        names: &SettingNames,
+        effects: Effects,
+        given: Given<'_>,
+    ) -> Effects {
+        if !effects.intersects(NAMING.without(Effects::SET_LOCAL)) {
+            // Nothing outlives the transaction.
             return effects;
         }
-        let names = setting_names(text, self.dialect);
         let mut all = names.known.iter().all(|name| self.touch(name));
         if effects.contains(Effects::BOUND_NAME) {
             all &= names.bound.iter().all(|number| match given {
@@ -73,8 +80,8 @@ impl Session {
             let name = trim_dollars(&rest[start..end]);
             rest = &rest[end..];
             let catalog = name.starts_with(b"pg_catalog.") || name.starts_with(b"information_schema.");
-            let parts = name.split(|byte| *byte == b'.');
-            let named = parts.clone().all(|part| part.first().is_some_and(|first| !first.is_ascii_digit()));
+            let mut parts = name.split(|byte| *byte == b'.');
+            let named = parts.all(|part| part.first().is_some_and(|first| !first.is_ascii_digit()));
             // A longer character may have been cut.
             let clear = !self.dialect.is_wide() || name.is_ascii();
             if named && clear && !catalog && self.touched.len() < MAX_GUESSED {

@@ -116,7 +116,6 @@ impl Session {
         if !name.is_empty() && self.is_contested(name) {
             return Flow::Later;
         }
-        self.mean_what_is_meant_now(name);
         let named = if name.is_empty() { None } else { self.named(name) };
         if name.is_empty()
             && let Some(unnamed) = self.unnamed.clone()
@@ -163,27 +162,6 @@ impl Session {
         self.input_rest = frame.total - there.len();
         self.drop_rest = false;
         Flow::Taken(there.len())
-    }
-
-    /// A statement with a name of another in it is parsed anew if that means something else by now.
-    fn mean_what_is_meant_now(&mut self, name: &[u8]) {
-        let statement = match name {
-            b"" => self.unnamed.clone(),
-            name => self.names.get(significant(name)).map(|named| named.statement.clone()),
-        };
-        let Some((tail, mention)) = statement.as_ref().and_then(|statement| statement.original.as_ref())
-        else {
-            return;
-        };
-        if self.is_still(mention) {
-            return;
-        }
-        let statement = self.intern(tail);
-        if name.is_empty() {
-            self.unnamed = Some(statement);
-        } else {
-            self.names.insert(significant(name).into(), Named { statement, when: fresh_id() });
-        }
     }
 
     fn bind_effects(&mut self, statement: &Rc<Statement>, values: &[u8]) {

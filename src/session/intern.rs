@@ -9,7 +9,7 @@ use super::statement::{Action, Named, Statement, fresh_id, significant};
 use crate::pool::exchange::Commits;
 use crate::pool::prepared::{Form, Prepared};
 use crate::pool::reading::Reading;
-use crate::sql::{self, Detail, Effects, Summary, setting_names};
+use crate::sql::{self, Detail, Effects, Summary};
 use crate::wire::{Fault, frame};
 
 /// Settings that decide what names and operators in a text mean.
@@ -147,13 +147,13 @@ impl Session {
         }
     }
 
-    /// What a text about to be sent may do to the settings that decide what texts mean: not known before it has ended.
-    pub(super) fn note_meaning(&mut self, text: &[u8], effects: Effects) {
+    /// What a text about to be sent, which changes the settings of these names, may do to those that decide what texts mean: not known
+    /// before it has ended.
+    pub(super) fn note_meaning(&mut self, names: &[Vec<u8>], effects: Effects) {
         const CODE: Effects = Effects::OPAQUE.union(Effects::UNNAMED).union(Effects::BOUND_NAME);
         if !effects.intersects(CODE.union(Effects::SETTING).union(Effects::SET_LOCAL)) {
             return;
         }
-        let names = setting_names(text, self.dialect).known;
         let decides =
             |name: &Vec<u8>| OF_STRINGS.iter().chain(OF_NAMES).any(|known| known.eq_ignore_ascii_case(name));
         let hidden = effects.contains(Effects::HIDDEN.union(Effects::SETTING));

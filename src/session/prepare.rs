@@ -341,7 +341,6 @@ impl Session {
 
     /// Does to names what a statement that is being sent will do, for as long as it is not known to have failed.
     pub(super) fn act(&mut self, action: Action) -> Step {
-        let token = fresh_id();
         match action {
             Action::Prepare(name, statement) => {
                 let id = statement.prepared.id;
@@ -351,17 +350,22 @@ impl Session {
             }
             Action::Deallocate(name, id) => {
                 let names = self.names.remove_entry(&name).into_iter().collect();
-                let on_server = self.server.as_mut().map(|server| server.prepared.split_off(Some(id)));
-                self.dropped.push(Dropped { token, names, on_server: on_server.unwrap_or_default() });
-                Step::Dropped(token)
+                self.drop_names(names, Some(id))
             }
-            Action::DeallocateAll | Action::DiscardAll | Action::Refused(_) => {
+            Action::DeallocateAll | Action::DiscardAll => {
                 let names = std::mem::take(&mut self.names);
-                let on_server = self.server.as_mut().map(|server| server.prepared.split_off(None));
-                self.dropped.push(Dropped { token, names, on_server: on_server.unwrap_or_default() });
-                Step::Dropped(token)
+                self.drop_names(names, None)
             }
+            Action::Refused(_) => Step::Nothing,
         }
+    }
+
+    /// Keeps what a statement takes away: these names, and the statement `id` of the server, or all that it has.
+    fn drop_names(&mut self, names: Names, id: Option<u64>) -> Step {
+        let token = fresh_id();
+        let on_server = self.server.as_mut().map(|server| server.prepared.split_off(id));
+        self.dropped.push(Dropped { token, names, on_server: on_server.unwrap_or_default() });
+        Step::Dropped(token)
     }
 
     /// It has happened.

@@ -114,9 +114,14 @@ impl Session {
         self.after.intersects(CHANGING) && under_way()
     }
 
-    /// The statement as its text is read now: another one if it was parsed when it was read in another way. Servers are
-    /// never made to prepare one statement in two readings.
+    /// The statement as its text is read now: another one if it was parsed when it was read in another way, or when a name of a
+    /// statement in it meant another one. Servers are never made to prepare one statement in two readings.
     pub(super) fn as_read_now(&mut self, statement: &Rc<Statement>) -> Rc<Statement> {
+        if let Some((tail, mention)) = &statement.original
+            && !self.is_still(mention)
+        {
+            return self.intern(tail);
+        }
         let read_otherwise = statement
             .reading
             .as_ref()

@@ -15,21 +15,21 @@ impl Session {
         let Some(server) = &mut self.server else { return };
         let difference = state::difference(&server.state, &self.state, server.murky);
         let Some(Difference { mut resets, sets, apart, guarded }) = difference else {
-            return if forgets {
-                self.forget_sequences()
-            };
+            if forgets {
+                self.forget_sequences();
+            }
+            return;
         };
         let settling = Note::Settling(self.state.clone());
         if !resets.is_empty() && !sets.is_empty() && (forgets || apart) {
-            emit::query(&mut server.out, &std::mem::take(&mut resets));
-            server.expect(Expect::ours(Kind::Query, Note::Resetting));
+            self.change_state(&std::mem::take(&mut resets), Note::Resetting);
         }
-        let last = !resets.is_empty();
-        if forgets && !last {
+        let resets_only = !resets.is_empty();
+        if forgets && !resets_only {
             self.forget_sequences();
         }
         self.change_state(&[resets, sets].concat(), settling);
-        if forgets && last {
+        if forgets && resets_only {
             self.forget_sequences();
         }
         self.settling = guarded;

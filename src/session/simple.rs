@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::custom::Given;
+use super::custom::{Given, NAMING};
 use super::outcome;
 use super::prepare::characters;
 use super::serve::Session;
@@ -11,7 +11,9 @@ use super::upstream::Flow;
 use crate::config::settings::{PinPolicy, PoolMode};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
-use crate::sql::{self, Detail, DiscardTarget, Effects, SetValue, Summary, Verb};
+use crate::sql::{
+    self, Detail, DiscardTarget, Effects, SetValue, SettingNames, Summary, Verb, setting_names,
+};
 use crate::wire::frame::{Frame, HEADER, TxStatus};
 use crate::wire::{Fault, emit};
 
@@ -174,10 +176,14 @@ impl Session {
 
     /// Remembers what must be asked of the server later. `given` is where names may be that the text takes from outside.
     pub(super) fn note_effects(&mut self, text: &[u8], effects: Effects, given: Given<'_>) {
-        let effects = self.touch_names(text, effects, given);
+        let names = match effects.intersects(NAMING) {
+            true => setting_names(text, self.dialect),
+            false => SettingNames::default(),
+        };
+        let effects = self.touch_names(text, &names, effects, given);
         self.after |= effects;
         self.note_definitions(text, effects);
-        self.note_meaning(text, effects);
+        self.note_meaning(&names.known, effects);
         let alone = effects.contains(Effects::LISTEN) && self.listens_alone();
         self.listening |= alone || effects.contains(Effects::OPAQUE);
         if effects.contains(Effects::SEQUENCE) {
