@@ -102,14 +102,9 @@ pub fn difference(has: &Rc<State>, wants: &Rc<State>, murky: bool) -> Option<Dif
         writer.reset(b"role");
         writer.reset(b"session_authorization");
     }
-    let plain = |name: &[u8]| !is_identity(name);
     if murky {
         writer.resets.extend_from_slice(b"RESET ALL;");
-        wants
-            .settings
-            .iter()
-            .filter(|(name, _)| plain(name))
-            .for_each(|(name, value)| writer.set(name, value));
+        writer.change(&State { settings: Settings::new() }, wants);
     } else {
         writer.change(has, wants);
     }

@@ -26,7 +26,7 @@ use crate::wire::{Fault, Socket};
 /// Connections that the kernel holds for us before they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// See [`Entrance::beat`]. Shorter than any time that a login is given.
+/// See [`Entrance::beat`]: shorter than the time that logins are given, if it is to save anything.
 const BEAT: Duration = Duration::from_millis(250);
 /// How long a client that is turned away may take to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
