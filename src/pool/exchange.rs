@@ -43,6 +43,8 @@ pub enum Note {
     Naming(Rc<Prepared>, Box<[u8]>),
     /// A statement is being closed on the server: it is still there when that fails, prepared at that tick.
     Closing(u64, u64),
+    /// A statement is described.
+    Describing(Box<Describing>),
     /// The client's unnamed statement is being replaced.
     Unnamed,
     /// The session's unnamed statement is being prepared on the server: it is unknown which one that has when that fails.
@@ -72,6 +74,30 @@ pub enum Note {
     Resetting,
     /// The rows tell the session's true state (settings, pins).
     Probe,
+}
+
+/// A prepared statement whose description is on its way.
+#[derive(Debug)]
+pub struct Describing {
+    /// The statement.
+    pub prepared: Rc<Prepared>,
+    /// The tick at which the server's copy was prepared.
+    pub when: u64,
+    /// Whether it is the server's unnamed one.
+    pub unnamed: bool,
+    /// Whom the description is for.
+    pub of: Of,
+    /// Types of its parameters, once they are there.
+    pub parameters: Box<[u8]>,
+}
+
+/// Whom a description is for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Of {
+    /// For the client: of its statement of this name, which it prepared at this tick.
+    Client(Box<[u8]>, u64),
+    /// For pgweir, which wants to know whether it is what the client was told.
+    Ours,
 }
 
 /// What it means that a text was sent with other names in it.

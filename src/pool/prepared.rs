@@ -1,8 +1,13 @@
 //! Prepared statements: one identity for equal statements of any session, and what a server has of them.
 
+use std::cell::OnceCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 
 use lru::LruCache;
+
+use crate::wire::frame::{self, HEADER};
 
 /// How a statement is brought to a server.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +27,66 @@ pub struct Prepared {
     pub form: Form,
     /// How far, in characters, positions in its errors are behind those in the client's text.
     pub moved: isize,
+    /// As which it was described first: mostly all have the same.
+    first_shape: OnceCell<Rc<Shape>>,
+}
+
+impl Prepared {
+    /// A statement of that number.
+    pub fn new(id: u64, form: Form, moved: isize) -> Prepared {
+        Prepared { id, form, moved, first_shape: OnceCell::new() }
+    }
+
+    /// The one object for a shape that it was described as.
+    pub fn shared(&self, shape: Shape) -> Rc<Shape> {
+        let first = self.first_shape.get();
+        match first {
+            Some(first) if **first == shape => first.clone(),
+            Some(_) => Rc::new(shape),
+            None => self.first_shape.get_or_init(|| Rc::new(shape)).clone(),
+        }
+    }
+}
+
+/// What a server says of a statement: its parameters and its rows.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Types of the parameters, as a Parse message gives them: how many, and the number of each. Empty: they were not told.
+    pub parameters: Box<[u8]>,
+    rows: u64,
+}
+
+impl Shape {
+    /// `parameters` is the body of a ParameterDescription, if there is one, `rows` the message RowDescription or NoData. Of columns
+    /// count name, type and its modifier: what PostgreSQL compares when it plans a statement anew.
+    pub fn of(parameters: Box<[u8]>, rows: &[u8]) -> Shape {
+        let mut hasher = DefaultHasher::new();
+        let mut rest = rows.get(HEADER + 2..).unwrap_or_default();
+        rows.get(..HEADER + 2).hash(&mut hasher);
+        // Behind the name: table (4), column (2), type (4), length (2), modifier (4), format (2).
+        while let Some((name, (column, behind))) =
+            frame::cstr(rest).and_then(|(name, behind)| Some((name, behind.split_first_chunk::<18>()?)))
+        {
+            (name, &column[6..16]).hash(&mut hasher);
+            rest = behind;
+        }
+        rest.hash(&mut hasher);
+        Shape { parameters, rows: hasher.finish() }
+    }
+
+    /// Whether it is all that a client was `told`.
+    pub fn is_as(&self, told: &Shape) -> bool {
+        self.rows == told.rows && (told.parameters.is_empty() || self.parameters == told.parameters)
+    }
+}
+
+/// What a server has of a statement.
+#[derive(Debug, Clone)]
+pub struct Copy {
+    /// The tick at which it was prepared.
+    pub when: u64,
+    /// What the server has described it as since.
+    pub shape: Option<Rc<Shape>>,
 }
 
 /// The number of a statement that does nothing. A server has it where a name must be one that is there already.
@@ -43,7 +108,7 @@ pub fn quoted_name(id: u64) -> String {
 /// The statements that one server has, least recently used first out.
 #[derive(Debug)]
 pub struct OnServer {
-    known: LruCache<u64, u64, foldhash::fast::RandomState>,
+    known: LruCache<u64, Copy, foldhash::fast::RandomState>,
     limit: usize,
 }
 
@@ -65,12 +130,24 @@ impl OnServer {
     /// When `id` was prepared, if it is there; it is then the most recently used.
     #[inline]
     pub fn touch(&mut self, id: u64) -> Option<u64> {
-        self.known.get(&id).copied()
+        self.known.get(&id).map(|copy| copy.when)
+    }
+
+    /// What is known of `id`, if it is there.
+    pub fn copy(&self, id: u64) -> Option<&Copy> {
+        self.known.peek(&id)
+    }
+
+    /// It is `shape` that the server describes the copy of `id` as that was prepared at that tick.
+    pub fn describe(&mut self, id: u64, when: u64, shape: &Rc<Shape>) {
+        if let Some(copy) = self.known.peek_mut(&id).filter(|copy| copy.when == when) {
+            copy.shape = Some(shape.clone());
+        }
     }
 
     /// Adds `id`, prepared at the tick `when`.
     pub fn insert(&mut self, id: u64, when: u64) {
-        self.known.put(id, when);
+        self.known.put(id, Copy { when, shape: None });
     }
 
     /// One that must be closed to stay within the limit, if there is one too many; it is forgotten.
@@ -87,7 +164,7 @@ impl OnServer {
     pub fn split_off(&mut self, id: Option<u64>) -> OnServer {
         let mut taken = OnServer::new(self.limit);
         match id {
-            Some(id) => drop(self.known.pop(&id).map(|when| taken.known.put(id, when))),
+            Some(id) => drop(self.known.pop(&id).map(|copy| taken.known.put(id, copy))),
             None => std::mem::swap(&mut taken.known, &mut self.known),
         }
         taken
@@ -95,9 +172,9 @@ impl OnServer {
 
     /// Those that were taken out are still there, but where they were prepared anew since.
     pub fn put_back(&mut self, taken: &OnServer) {
-        for (id, when) in taken.known.iter().rev() {
+        for (id, copy) in taken.known.iter().rev() {
             if !self.known.contains(id) {
-                self.known.put(*id, *when);
+                self.known.put(*id, copy.clone());
             }
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::reading;
 use super::replication::{self, Replication};
 use super::serve::{Handle, Session};
+use super::shape::Asking;
 use super::statement::fresh_id;
 use crate::catalog::Known;
 use crate::config::settings::PoolMode;
@@ -193,6 +194,8 @@ fn session(
         taken_back: 0,
         batch: Default::default(),
         settling: false,
+        asking: Asking::default(),
+        bound: None,
         after: Effects::EMPTY,
         touched: vec![],
         asked: None,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::custom::Given;
 use super::prepare::foreign_name;
 use super::serve::Session;
+use super::shape::describing;
 use super::statement::{Action, Named, Statement, fresh_id, significant};
 use super::upstream::{Flow, body};
 use crate::pool::Server;
@@ -70,9 +71,10 @@ impl Session {
         if let Form::Parse(tail) = &statement.prepared.form {
             emit::parse(&mut server.out, b"", tail);
         }
-        server.unnamed = statement.prepared.id;
+        let when = fresh_id();
+        (server.unnamed, server.unnamed_shape) = (when, None);
         server.expect(Expect::noted(Kind::Parse, Note::Unnamed));
-        self.replaced.push_back(self.unnamed.replace(statement));
+        self.replaced.push_back(self.unnamed.replace(Named::new(statement, when)));
     }
 
     fn parse_named(&mut self, name: &[u8], statement: Rc<Statement>) {
@@ -85,7 +87,7 @@ impl Session {
             return self.fail_parse(&Fault::error("54000", text).hint("deallocate some, or raise the limit"));
         }
         let when = fresh_id();
-        self.names.insert(significant(name).into(), Named { statement: statement.clone(), when });
+        self.names.insert(significant(name).into(), Named::new(statement.clone(), when));
         let Some(server) = &mut self.server else { return };
         let note = Note::Naming(statement.prepared.clone(), significant(name).into());
         replace(server, statement.prepared.id);
@@ -94,13 +96,17 @@ impl Session {
         server.prepared.insert(statement.prepared.id, when);
     }
 
-    /// Has the server fail at this point of the batch, so that it skips to Sync and its transaction fails, and tells
-    /// the client why in our words.
     fn fail_parse(&mut self, fault: &Fault) {
+        self.fail_here(fault.frame().into());
+    }
+
+    /// Has the server fail at this point of the batch, so that it skips to Sync and its transaction fails; `answer` is what the
+    /// client gets.
+    pub(super) fn fail_here(&mut self, answer: Box<[u8]>) {
         let Some(server) = &mut self.server else { return };
         emit::parse(&mut server.out, b"", b"refused by pgweir\0\0\0");
         server.unnamed = UNKNOWN;
-        server.expect(Expect::noted(Kind::Parse, Note::Blame(fault.frame().into())));
+        server.expect(Expect::noted(Kind::Parse, Note::Blame(answer)));
     }
 
     pub(super) fn bind(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
@@ -116,17 +122,9 @@ impl Session {
         if !name.is_empty() && self.is_contested(name) {
             return Flow::Later;
         }
-        let named = if name.is_empty() { None } else { self.named(name) };
-        if name.is_empty()
-            && let Some(unnamed) = self.unnamed.clone()
-        {
-            self.unnamed = Some(self.as_read_now(&unnamed));
-        }
-        let meant = match &named {
-            _ if name.is_empty() => self.unnamed.clone(),
-            named => named.as_ref().map(|named| named.statement.clone()),
-        };
-        if let Some(statement) = meant.filter(|meant| !meant.effects.is_empty())
+        let meant = self.named(name);
+        let statement = meant.as_ref().map(|meant| meant.statement.clone());
+        if let Some(statement) = statement.as_ref().filter(|meant| !meant.effects.is_empty())
             && let Form::Parse(text) = &statement.prepared.form
             && let Some(flow) = self.listening_first(text, statement.effects)
         {
@@ -134,23 +132,27 @@ impl Session {
         }
         self.batch_open = true;
         self.batch.heavy = true;
-        let statement = if name.is_empty() {
-            self.bring_unnamed()
-        } else {
-            named.as_ref().map(|named| named.statement.clone())
-        };
+        if let Some(flow) = self.unless_as_told(meant.as_ref(), name.is_empty(), frame, bytes) {
+            return flow;
+        }
+        if name.is_empty() {
+            self.bring_unnamed();
+        }
         self.batch.commits =
             self.batch.commits.max(statement.as_ref().map_or(Commits::AtItsEnd, |known| known.commits));
         if let Some(statement) = &statement {
             self.bind_effects(statement, rest);
         }
         self.bind_portal(portal, statement.as_ref());
-        let server_side = named.map(|named| {
+        let server_side = meant.as_ref().filter(|_| !name.is_empty()).map(|named| {
             self.bring_statement(&named.statement.prepared, named.when);
             server_name(named.statement.prepared.id)
         });
-        let name = server_side.as_ref().map_or(foreign_name(name), |name| name.as_bytes());
         let Some(server) = &mut self.server else { return Flow::Server };
+        let untold = meant.filter(|named| named.shape.is_none());
+        let untold = untold.and_then(|named| describing(server, name, &named));
+        self.bound = untold.map(|describing| (portal.into(), describing));
+        let name = server_side.as_ref().map_or(foreign_name(name), |name| name.as_bytes());
         let head = portal.len() + name.len() + 2;
         let length = (frame.total - HEADER - (there.len() - HEADER - rest.len()) + head + 4) as u32;
         server.out.push(front::BIND);
@@ -186,14 +188,12 @@ impl Session {
     }
 
     /// Makes the server's unnamed statement the session's.
-    fn bring_unnamed(&mut self) -> Option<Rc<Statement>> {
-        let server = self.server.as_mut()?;
+    fn bring_unnamed(&mut self) {
+        let Some(server) = &mut self.server else { return };
         match &self.unnamed {
-            Some(statement) if server.unnamed != statement.prepared.id => {
-                if let Form::Parse(tail) = &statement.prepared.form {
-                    emit::parse(&mut server.out, b"", tail);
-                    server.expect(Expect::ours(Kind::Parse, Note::BringingUnnamed));
-                    server.unnamed = statement.prepared.id;
+            Some(unnamed) if server.unnamed != unnamed.when => {
+                if let Form::Parse(tail) = &unnamed.statement.prepared.form {
+                    prepare_unnamed(server, tail, unnamed.when);
                 }
             }
             None if server.unnamed != 0 => {
@@ -204,7 +204,6 @@ impl Session {
             }
             _ => {}
         }
-        self.unnamed.clone()
     }
 
     /// Prepares a statement on the session's server if it is missing there, or older than `when`.
@@ -249,42 +248,41 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
+        let frame = Frame { tag: front::DESCRIBE, total: whole.len() };
         let Some((kind, name)) = target(whole) else {
-            let frame = Frame { tag: front::DESCRIBE, total: whole.len() };
             return self.malformed(frame, whole, Kind::DescribePortal);
         };
         self.batch_open = true;
         if kind != b'S' {
-            self.batch.heavy = true;
-            return self.send(whole, Kind::DescribePortal);
+            return self.describe_portal(name, whole);
         }
-        let unnamed = self.unnamed.as_ref().and_then(|statement| statement.uses.clone());
-        let uses = match self.names.get(significant(name)) {
-            _ if name.is_empty() => unnamed,
-            named => named.and_then(|named| named.statement.uses.clone()),
-        };
-        if let Some(used) = uses {
+        if !name.is_empty() && self.is_contested(name) {
+            return Flow::Later;
+        }
+        let named = self.named(name);
+        if let Some(used) = named.as_ref().and_then(|named| named.statement.uses.as_ref()) {
             // What it describes is the statement that it runs.
             self.bring_statement(&used.prepared, 0);
         }
+        if let Some(flow) = self.unless_as_told(named.as_ref(), name.is_empty(), frame, whole) {
+            return flow;
+        }
         if name.is_empty() {
             self.bring_unnamed();
-            return self.send(whole, Kind::DescribeStatement);
+        } else if let Some(named) = &named {
+            self.bring_statement(&named.statement.prepared, named.when);
         }
-        if self.is_contested(name) {
-            return Flow::Later;
-        }
-        let Some(named) = self.named(name) else {
-            let Some(server) = &mut self.server else { return Flow::Server };
-            emit::target(&mut server.out, front::DESCRIBE, b'S', foreign_name(name));
-            server.expect(Expect::client(Kind::DescribeStatement));
-            return Flow::Taken(whole.len());
-        };
-        let prepared = &named.statement.prepared;
-        self.bring_statement(prepared, named.when);
         let Some(server) = &mut self.server else { return Flow::Server };
-        emit::target(&mut server.out, front::DESCRIBE, b'S', server_name(prepared.id).as_bytes());
-        server.expect(Expect::client(Kind::DescribeStatement));
+        match &named {
+            Some(named) if !name.is_empty() => {
+                let name = server_name(named.statement.prepared.id);
+                emit::target(&mut server.out, front::DESCRIBE, b'S', name.as_bytes());
+            }
+            _ => emit::target(&mut server.out, front::DESCRIBE, b'S', foreign_name(name)),
+        }
+        let describing = named.and_then(|named| describing(server, name, &named));
+        let note = describing.map_or(Note::None, Note::Describing);
+        server.expect(Expect::noted(Kind::DescribeStatement, note));
         Flow::Taken(whole.len())
     }
 
@@ -340,13 +338,6 @@ impl Session {
         Flow::Taken(whole.len())
     }
 
-    fn send(&mut self, whole: &[u8], kind: Kind) -> Flow {
-        let Some(server) = &mut self.server else { return Flow::Server };
-        server.out.extend_from_slice(whole);
-        server.expect(Expect::client(kind));
-        Flow::Taken(whole.len())
-    }
-
     /// Gives the answers that are ours to give and whose turn it is.
     pub(super) fn answer_here(&mut self) {
         let Some(server) = &mut self.server else { return };
@@ -358,6 +349,13 @@ impl Session {
             }
         }
     }
+}
+
+/// Makes this the server's unnamed statement: a session's, from that tick.
+pub(super) fn prepare_unnamed(server: &mut Server, tail: &[u8], when: u64) {
+    emit::parse(&mut server.out, b"", tail);
+    server.expect(Expect::ours(Kind::Parse, Note::BringingUnnamed));
+    (server.unnamed, server.unnamed_shape) = (when, None);
 }
 
 pub(super) fn send_parse(server: &mut Server, prepared: &Prepared) {

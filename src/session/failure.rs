@@ -1,12 +1,11 @@
 //! Errors of the server: what they say is the client's, what they mean for what was expected is found out here.
 
-use std::rc::Rc;
-
 use super::prepare::{as_sent_by_client, instead};
 use super::relay::Verdict;
 use super::serve::Session;
-use super::statement::Statement;
-use crate::pool::exchange::{Expect, Kind, Note, Renamed};
+use super::shape::Asking;
+use super::statement::Named;
+use crate::pool::exchange::{Expect, Kind, Note, Of, Renamed};
 use crate::pool::prepared::{NAME_PREFIX, quoted_name};
 use crate::pool::server::UNKNOWN;
 use crate::sql::Effects;
@@ -111,7 +110,7 @@ impl Session {
     }
 
     /// What the oldest message under way that replaces the unnamed statement finds, or what there is if there is none.
-    fn unnamed_is(&mut self, statement: Option<Rc<Statement>>) {
+    fn unnamed_is(&mut self, statement: Option<Named>) {
         *self.replaced.front_mut().unwrap_or(&mut self.unnamed) = statement;
     }
 
@@ -125,6 +124,7 @@ impl Session {
                 self.forget_name(&name, prepared.id);
             }
             Note::Closing(id, when) => server.prepared.insert(id, when),
+            Note::Describing(described) if described.of == Of::Ours => self.asking = Asking::No,
             Note::BringingUnnamed | Note::Unnamed => server.unnamed = UNKNOWN,
             Note::Sequences => server.sequences.foreign = true,
             Note::Set(..) => self.after |= Effects::SETTING,

@@ -9,7 +9,7 @@ use super::statement::{Action, Named, Statement, fresh_id, significant};
 use crate::pool::exchange::Commits;
 use crate::pool::prepared::{Form, Prepared};
 use crate::pool::reading::Reading;
-use crate::sql::{self, Detail, Effects, Summary};
+use crate::sql::{self, Detail, Effects, Summary, Verb};
 use crate::wire::{Fault, frame};
 
 /// Settings that decide what names and operators in a text mean.
@@ -63,6 +63,7 @@ impl Session {
                 action,
                 reading,
                 meaning,
+                planned: is_planned(&summary),
                 ..Statement::parsed(tail, commits)
             };
             return self.worker.statements().insert(key, Rc::new(statement));
@@ -91,8 +92,8 @@ impl Session {
     fn of_its_own(&self, text: &[u8], tail: &[u8], summary: &Summary) -> Rc<Statement> {
         let commits = outcome::commits(text, summary);
         let reading = depends_on_reading(text).then(|| self.reading.clone());
-        let (effects, action) = (summary.effects, Action::of(summary));
-        Rc::new(Statement { effects, action, reading, ..Statement::parsed(tail, commits) })
+        let (effects, action, planned) = (summary.effects, Action::of(summary), is_planned(summary));
+        Rc::new(Statement { effects, action, reading, planned, ..Statement::parsed(tail, commits) })
     }
 
     /// A statement of which it is not known how the server reads it: it may do anything, and nobody else gets it.
@@ -161,23 +162,38 @@ impl Session {
             effects.intersects(CODE) || hidden || names.is_empty() || names.iter().any(decides);
     }
 
-    /// The session's statement of this name, as its text is read now.
+    /// The session's statement of this name, or its unnamed one, as its text is read now.
     pub(super) fn named(&mut self, name: &[u8]) -> Option<Named> {
-        let named = self.names.get(significant(name))?.clone();
+        let named = match name {
+            b"" => self.unnamed.clone(),
+            name => self.names.get(significant(name)).cloned(),
+        }?;
         let statement = self.as_read_now(&named.statement);
         if Rc::ptr_eq(&statement, &named.statement) {
             return Some(named);
         }
-        let named = Named { statement, when: fresh_id() };
-        self.names.insert(significant(name).into(), named.clone());
+        // What is read anew at every look cannot be compared with anything.
+        let shape = named.shape.filter(|_| !self.is_reading_uncertain());
+        let named = Named { statement, when: fresh_id(), shape };
+        match name {
+            b"" => self.unnamed = Some(named.clone()),
+            name => drop(self.names.insert(significant(name).into(), named.clone())),
+        }
         Some(named)
     }
+}
+
+/// Whether PostgreSQL makes a plan of a text, where other commands are looked at only when they run.
+fn is_planned(summary: &Summary) -> bool {
+    use Verb::{Delete, Insert, Merge, Select, Table, Update, Values, With};
+    let [one] = summary.statements.as_slice() else { return false };
+    matches!(one.verb, Select | Values | Table | With | Insert | Update | Delete | Merge)
 }
 
 /// A statement that is fine to parse and describe, and fails when it is run, with this error in the client's words.
 fn failing(fault: &Fault) -> Statement {
     let form = Form::Parse(b"DEALLOCATE _pgweir_none\0\0\0"[..].into());
-    let prepared = Rc::new(Prepared { id: fresh_id(), form, moved: 0 });
+    let prepared = Rc::new(Prepared::new(fresh_id(), form, 0));
     let action = Some(Action::Refused(fault.frame().into()));
     let effects = Effects::DEALLOCATE;
     Statement { effects, action, ..Statement::of(prepared, Commits::Nothing) }

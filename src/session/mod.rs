@@ -34,6 +34,7 @@ mod outcome;
 mod prepare;
 mod sequences;
 mod settle;
+mod shape;
 mod simple;
 
 pub use serve::{Handle, Session};

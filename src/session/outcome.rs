@@ -3,11 +3,11 @@
 //! Only what provably never started is tried again: a cycle of which nothing was sent. An answer that is lost leaves
 //! open whether its statement was committed, and the client is told exactly that.
 
-use std::rc::Rc;
 use std::task::Context;
 
 use super::serve::Session;
-use super::statement::Statement;
+use super::shape::Asking;
+use super::statement::Named;
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Kind, Note};
 use crate::sql::{Effects, Summary, Verb};
@@ -82,7 +82,7 @@ pub(super) struct Unsent {
     /// Where in the bytes being taken the first message for the server stands.
     pub(super) from: usize,
     held_begin: Option<Box<[u8]>>,
-    unnamed: Option<Rc<Statement>>,
+    unnamed: Option<Named>,
     names: usize,
     pins: usize,
     after: Effects,
@@ -153,6 +153,7 @@ impl Session {
         (self.batch_open, self.batch) = (false, Default::default());
         (self.input_rest, self.drop_rest) = (0, false);
         (self.settling, self.unused, self.leaving) = (false, false, false);
+        (self.asking, self.bound) = (Asking::default(), None);
         self.listened_to_nothing();
         self.taken_back += 1;
         // A name given by PREPARE is not known to be new.

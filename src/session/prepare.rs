@@ -292,7 +292,7 @@ impl Session {
         sql.extend_from_slice(&text[range.end..one.range.end]);
         let reading = depends_on_reading(&sql).then(|| self.reading.clone());
         let moved = quoted_name(id).len() as isize - characters(&text[range.clone()]) as isize;
-        let prepared = Rc::new(Prepared { id, form: Form::Sql(sql.into()), moved });
+        let prepared = Rc::new(Prepared::new(id, Form::Sql(sql.into()), moved));
         // The command itself is not what EXECUTE does.
         let effects = one.effects.without(PERSONAL);
         let statement = Statement { effects, reading, ..Statement::of(prepared, Commits::AtItsEnd) };
@@ -332,7 +332,7 @@ impl Session {
     pub(super) fn bring_dummy(&mut self, id: u64) {
         let Some(server) = &mut self.server else { return };
         if server.prepared.touch(id).is_none() {
-            let dummy = Rc::new(Prepared { id, form: Form::Parse(b"\0\0\0"[..].into()), moved: 0 });
+            let dummy = Rc::new(Prepared::new(id, Form::Parse(b"\0\0\0"[..].into()), 0));
             send_parse(server, &dummy);
             server.prepared.insert(id, u64::MAX);
             server.expect(Expect::ours(Kind::Parse, Note::Preparing(dummy)));
@@ -344,7 +344,7 @@ impl Session {
         match action {
             Action::Prepare(name, statement) => {
                 let id = statement.prepared.id;
-                self.names.insert(name.clone(), Named { statement, when: id });
+                self.names.insert(name.clone(), Named::new(statement, id));
                 self.server.iter_mut().for_each(|server| server.prepared.insert(id, id));
                 Step::Prepared(id, name)
             }

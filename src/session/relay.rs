@@ -135,7 +135,9 @@ impl Session {
         let Some(server) = &mut self.server else { return ControlFlow::Break(()) };
         let there = run.bytes.len() - at;
         let long = frame.total > self.worker.limits().max_held_message.min(1 << 20);
-        let streams = matches!(frame.tag, back::ROW_DESCRIPTION | back::PARAMETER_DESCRIPTION) || long;
+        let described = matches!(server.expects.front().map(|front| &front.note), Some(Note::Describing(_)));
+        let streams =
+            matches!(frame.tag, back::ROW_DESCRIPTION | back::PARAMETER_DESCRIPTION) && !described || long;
         if !streams || ours && !long {
             return keep(server, &run.bytes[at..]);
         }
@@ -175,7 +177,11 @@ impl Session {
             back::PARSE_COMPLETE | back::BIND_COMPLETE | back::CLOSE_COMPLETE | back::PORTAL_SUSPENDED => {
                 self.done()
             }
-            back::ROW_DESCRIPTION | back::NO_DATA if is_describe(kind) => self.done(),
+            back::PARAMETER_DESCRIPTION => self.parameters_described(whole),
+            back::ROW_DESCRIPTION | back::NO_DATA if is_describe(kind) => {
+                self.described(whole);
+                self.done()
+            }
             back::COMMAND_COMPLETE | back::EMPTY_QUERY_RESPONSE if kind == Kind::Execute => self.done(),
             back::COMMAND_COMPLETE if stepping => self.statement_ended(whole),
             back::COPY_IN_RESPONSE => self.copy_in_begins(),

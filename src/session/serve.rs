@@ -12,10 +12,11 @@ use super::outcome::Unsent;
 use super::prepare::{Dropped, Names};
 use super::probe::Asked;
 use super::replication::Replication;
+use super::shape::Asking;
 use super::statement::{Named, Statement};
 use crate::catalog::{Change, Known};
 use crate::config::settings::PoolMode;
-use crate::pool::exchange::{Commits, Expect, Kind, Note};
+use crate::pool::exchange::{Commits, Describing, Expect, Kind, Note};
 use crate::pool::reading::Reading;
 use crate::pool::server::{Clock, Shared};
 use crate::pool::state::State;
@@ -147,9 +148,9 @@ pub struct Session {
     /// The reading, as it matters to the reader of a text.
     pub(super) dialect: Dialect,
     pub(super) names: Names,
-    pub(super) unnamed: Option<Rc<Statement>>,
+    pub(super) unnamed: Option<Named>,
     /// Unnamed statements that are being replaced, oldest first: for the case that the message is skipped.
-    pub(super) replaced: VecDeque<Option<Rc<Statement>>>,
+    pub(super) replaced: VecDeque<Option<Named>>,
     /// Names closed in this batch, oldest first: they are back when the batch fails before their Close.
     pub(super) closed: Vec<(Box<[u8]>, Named)>,
     /// What DEALLOCATEs under way have taken away.
@@ -158,6 +159,8 @@ pub struct Session {
     pub(super) portals: Vec<(Box<[u8]>, Rc<Statement>)>,
     /// The client's next cycle waits until this one was answered.
     pub(super) one_by_one: bool,
+    /// What the client learns when the portal that was bound last is described, if it does not know yet.
+    pub(super) bound: Option<(Box<[u8]>, Box<Describing>)>,
     pub(super) held_begin: Option<Box<[u8]>>,
     /// Extended messages were sent since the last Sync.
     pub(super) batch_open: bool,
@@ -171,6 +174,8 @@ pub struct Session {
     pub(super) batch: Batch,
     /// The client's bytes wait for a guarded change of state.
     pub(super) settling: bool,
+    /// The server is asked whether a statement is what the client was told.
+    pub(super) asking: Asking,
     /// What the transaction may have done to the session.
     pub(super) after: Effects,
     /// Custom settings that texts have named since the last question for what they left behind.
@@ -342,6 +347,7 @@ impl Session {
     pub(super) fn is_held_up(&self) -> bool {
         self.ticket.is_some()
             || self.settling
+            || self.asking == Asking::Waits
             || self.waits_for_listener()
             || self.one_by_one && self.cycle_under_way()
     }
@@ -405,7 +411,7 @@ impl Session {
         match server.socket.poll_write(cx, &server.out) {
             Poll::Ready(Ok(written)) => {
                 drain_front(&mut server.out, written);
-                if written > 0 && !self.settling {
+                if written > 0 && !self.settling && self.asking != Asking::Waits {
                     (self.unsent, self.taken_back) = (None, 0);
                 }
                 written > 0

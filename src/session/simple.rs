@@ -1,12 +1,10 @@
 //! The simple protocol: `Query`.
 
-use std::rc::Rc;
-
 use super::custom::{Given, NAMING};
 use super::outcome;
 use super::prepare::characters;
 use super::serve::Session;
-use super::statement::{Action, Statement};
+use super::statement::{Action, Named};
 use super::upstream::Flow;
 use crate::config::settings::{PinPolicy, PoolMode};
 use crate::pool::Server;
@@ -366,7 +364,7 @@ fn is_of_the_transaction(name: &[u8]) -> bool {
 }
 
 /// The unnamed statement does not survive a `Query`.
-pub(super) fn forget_unnamed(server: &mut Server, unnamed: &mut Option<Rc<Statement>>) {
+pub(super) fn forget_unnamed(server: &mut Server, unnamed: &mut Option<Named>) {
     server.unnamed = 0;
     *unnamed = None;
 }

@@ -8,7 +8,7 @@ use lru::LruCache;
 
 use super::prepare::Mention;
 use crate::pool::exchange::{Commits, Renamed};
-use crate::pool::prepared::{Form, Prepared};
+use crate::pool::prepared::{Form, Prepared, Shape};
 use crate::pool::reading::Reading;
 use crate::sql::{Detail, DiscardTarget, Effects, Summary};
 
@@ -31,6 +31,8 @@ pub struct Statement {
     pub uses: Option<Rc<Statement>>,
     /// How its text was read, if that makes a difference.
     pub reading: Option<Rc<Reading>>,
+    /// Whether PostgreSQL plans it, and then holds to the rows that it was described with.
+    pub planned: bool,
     /// Settings under which its strings were read, if it has any.
     pub meaning: Option<Rc<[u8]>>,
 }
@@ -47,17 +49,18 @@ impl Statement {
             original: None,
             uses: None,
             reading: None,
+            planned: false,
             meaning: None,
         }
     }
 
     /// A new one: `tail` is a Parse message behind its name.
     pub fn parsed(tail: &[u8], commits: Commits) -> Statement {
-        Statement::of(Rc::new(Prepared { id: fresh_id(), form: Form::Parse(tail.into()), moved: 0 }), commits)
+        Statement::of(Rc::new(Prepared::new(fresh_id(), Form::Parse(tail.into()), 0)), commits)
     }
 }
 
-/// A statement under a session's name for it.
+/// A session's statement: under its name for it, or unnamed.
 #[derive(Debug, Clone)]
 pub struct Named {
     /// The statement.
@@ -65,6 +68,15 @@ pub struct Named {
     /// When the session prepared it. A server's older copy may have been planned before a change of definitions
     /// that the session has seen, so it is replaced before the session uses it.
     pub when: u64,
+    /// What the session was told that it is.
+    pub shape: Option<Rc<Shape>>,
+}
+
+impl Named {
+    /// One that the session prepares at this tick.
+    pub fn new(statement: Rc<Statement>, when: u64) -> Named {
+        Named { statement, when, shape: None }
+    }
 }
 
 /// The part of a statement's name that PostgreSQL looks at (`NAMEDATALEN`).

@@ -148,7 +148,7 @@ impl Session {
     }
 
     /// Drops a message, however long.
-    fn pass_over(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+    pub(super) fn pass_over(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
         let taken = frame.total.min(bytes.len());
         self.input_rest = frame.total - taken;
         self.drop_rest = true;

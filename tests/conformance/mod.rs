@@ -14,6 +14,7 @@ mod names;
 mod nodes;
 mod pools;
 mod replication;
+mod shapes;
 mod simple;
 mod startup;
 mod state;
