@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 
 use crate::admin::{self, Admin, Demand, Wait};
 use crate::auth::scram::MockSecret;
@@ -20,7 +20,7 @@ use crate::config::settings::{Host, TargetSessionAttrs};
 use crate::config::{self, Loaded, Settings, Sources};
 use crate::pool::budget::Budget;
 use crate::pool::{connect, role};
-use crate::runtime::acceptor::{self, Entrance, UnixDoor};
+use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
 use crate::runtime::files;
 use crate::runtime::peers::{self, Peers};
 use crate::runtime::worker::{self, KillOrder, Order, PoolOrder, Shared};
@@ -79,7 +79,8 @@ struct App {
     set_level: SetLevel,
     entrance: Arc<Entrance>,
     sources: Sources,
-    doors: Vec<AbortHandle>,
+    /// Removed in the end.
+    unix_path: Option<UnixPath>,
     shared: Arc<Shared>,
     admin: Arc<Admin>,
     demands: mpsc::UnboundedReceiver<Demand>,
@@ -106,6 +107,7 @@ impl App {
             clients: Budget::new(limits.max_clients),
             turned_away: Budget::new(acceptor::MAX_TURNED_AWAY),
             peers,
+            control: Handle::current(),
             workers,
             stats: DoorStats::default(),
             draining: AtomicBool::new(false),
@@ -117,7 +119,7 @@ impl App {
         let (demand, demands) = mpsc::unbounded_channel();
         let admin = Admin::new(entrance.clone(), shared.clone(), demand);
         tokio::spawn(admin::console::serve(admin.clone(), clients));
-        Ok(App { set_level, entrance, sources: arguments.sources(), doors: vec![], shared, admin, demands })
+        Ok(App { set_level, entrance, sources: arguments.sources(), unix_path: None, shared, admin, demands })
     }
 
     fn open(&mut self, reuse_port: bool) -> anyhow::Result<()> {
@@ -136,8 +138,7 @@ impl App {
             })?;
             tracing::info!(address = name, "{how}");
             self.offer(name, &listener)?;
-            let task = tokio::spawn(acceptor::accept_tcp(self.entrance.clone(), listener));
-            self.doors.push(task.abort_handle());
+            self.entrance.open(Door::Tcp(listener));
         }
         if let Some(folder) = &settings.unix_socket_dir {
             let port = settings.listen.first().map_or(6432, |address| address.port());
@@ -151,9 +152,8 @@ impl App {
                 format!("cannot listen on {name} (choose another with --listen or `listen`)")
             })?;
             self.offer(name, &listener)?;
-            let door = UnixDoor::new(listener, path, peers.clone());
-            let task = tokio::spawn(acceptor::accept_unix(self.entrance.clone(), door));
-            self.doors.push(task.abort_handle());
+            self.entrance.open(Door::Unix(listener));
+            self.unix_path = Some(UnixPath::new(path, peers.clone()));
         }
         if let Some(address) = settings.http_listen {
             tokio::spawn(admin::http::serve(self.admin.clone(), address, reuse_port));
@@ -265,7 +265,7 @@ impl App {
     async fn drain(&self, hurry: &mut Hurry) -> anyhow::Result<()> {
         let patience = self.entrance.directory().settings.limits.drain_timeout;
         let until = Instant::now() + patience;
-        let mut gently = self.leave_the_door();
+        let mut gently = self.leave_the_door().await;
         self.entrance.draining.store(true, Ordering::Relaxed);
         let taken_over = gently;
         self.order(|| if taken_over { Order::Retire } else { Order::Drain });
@@ -285,10 +285,10 @@ impl App {
     }
 
     /// Stops accepting if another process accepts on the same sockets; says whether one does.
-    fn leave_the_door(&self) -> bool {
+    async fn leave_the_door(&self) -> bool {
         let Some(peers) = self.entrance.peers.as_ref().filter(|peers| peers.any()) else { return false };
         peers.withdraw();
-        self.doors.iter().for_each(AbortHandle::abort);
+        self.entrance.close().await;
         true
     }
 

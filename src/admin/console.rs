@@ -37,6 +37,10 @@ pub async fn serve(admin: Arc<Admin>, mut clients: mpsc::UnboundedReceiver<Conso
         let count = open.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             let ConsoleClient { socket, user, may_command } = client;
+            let Ok(socket) = socket.attach() else {
+                open.fetch_sub(1, Ordering::Relaxed);
+                return;
+            };
             let mut console = Console {
                 admin,
                 socket,

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves until the process ends. A port that is taken is no reason to end.
 pub async fn serve(admin: Arc<Admin>, address: SocketAddr, reuse_port: bool) {
-    let listener = match acceptor::bind(address, reuse_port) {
+    let listener = match acceptor::bind(address, reuse_port).and_then(tokio::net::TcpListener::from_std) {
         Ok(listener) => listener,
         Err(error) => {
             return tracing::warn!(%address, %error, "no HTTP: cannot listen (http = \"off\" turns it off)");

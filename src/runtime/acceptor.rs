@@ -1,4 +1,5 @@
-//! Listening sockets, and the logins of those who come: on the control thread, so that no worker waits for a proof.
+//! Listening sockets, and the logins of those who come: on the first worker, which mostly is the one that serves them too. Handing each of
+//! them over from another thread would cost more than proving who it is; TLS handshakes, which cost more, are the control thread's.
 
 use std::collections::HashSet;
 use std::io;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::Handle;
 
 use super::peers::Peers;
 use super::worker::{Order, WorkerLink, stopping, worker_of};
@@ -43,7 +45,9 @@ pub struct Entrance {
     pub clients: Arc<Budget>,
     /// Clients that are being told why they may not come in.
     pub turned_away: Arc<Budget>,
-    /// The workers.
+    /// For what takes too long for a worker.
+    pub control: Handle,
+    /// The workers; the first one accepts.
     pub workers: Vec<WorkerLink>,
     /// What happened at the door.
     pub stats: DoorStats,
@@ -60,6 +64,22 @@ pub struct Entrance {
 }
 
 impl Entrance {
+    /// Accepts at this door from now on.
+    pub fn open(self: &Arc<Self>, door: Door) {
+        if let Some(worker) = self.workers.first() {
+            worker.send(Order::Open(door, self.clone()));
+        }
+    }
+
+    /// Accepts no more; returns when that is so.
+    pub async fn close(&self) {
+        let (done, closed) = tokio::sync::oneshot::channel();
+        if let Some(worker) = self.workers.first() {
+            worker.send(Order::Close(done));
+            let _ = closed.await;
+        }
+    }
+
     /// The settings in force.
     pub fn directory(&self) -> Arc<Directory> {
         self.directory.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
@@ -90,7 +110,7 @@ impl Entrance {
 ///
 /// # Errors
 /// As the system gives them: in use, not ours, not allowed.
-pub fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<std::net::TcpListener> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(reuse_port)?;
@@ -102,41 +122,62 @@ pub fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// A listening socket of another process.
 ///
 /// # Errors
-/// When the reactor refuses it.
-pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
+/// As the system gives them.
+pub fn adopt(socket: OwnedFd) -> io::Result<std::net::TcpListener> {
     let listener = std::net::TcpListener::from(socket);
     listener.set_nonblocking(true)?;
     SockRef::from(&listener).set_tcp_nodelay(true)?;
-    TcpListener::from_std(listener)
+    Ok(listener)
 }
 
 /// As [`adopt`], for a unix socket.
 ///
 /// # Errors
-/// When the reactor refuses it.
-pub fn adopt_unix(socket: OwnedFd) -> io::Result<UnixListener> {
+/// As the system gives them.
+pub fn adopt_unix(socket: OwnedFd) -> io::Result<std::os::unix::net::UnixListener> {
     let listener = std::os::unix::net::UnixListener::from(socket);
     listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
+    Ok(listener)
 }
 
-/// A unix socket that is removed from its folder when dropped, unless another process has taken it over.
-pub struct UnixDoor {
-    listener: UnixListener,
+/// A listening socket on its way to the thread that accepts.
+pub enum Door {
+    /// TCP.
+    Tcp(std::net::TcpListener),
+    /// A unix socket.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// The path of a unix socket, which is removed when this is dropped, unless another process has taken it over.
+pub struct UnixPath {
     path: PathBuf,
     peers: Option<Arc<Peers>>,
 }
 
-impl UnixDoor {
-    /// A listening socket at `path`; `peers` may have taken it over by the time it is dropped.
-    pub fn new(listener: UnixListener, path: PathBuf, peers: Option<Arc<Peers>>) -> UnixDoor {
-        UnixDoor { listener, path, peers }
+impl UnixPath {
+    /// That of a listening socket; `peers` may have taken it over by the time this is dropped.
+    pub fn new(path: PathBuf, peers: Option<Arc<Peers>>) -> UnixPath {
+        UnixPath { path, peers }
+    }
+}
+
+impl Door {
+    /// Accepts in the calling thread, until dropped.
+    ///
+    /// # Errors
+    /// When the reactor refuses the socket.
+    pub async fn serve(self, entrance: Arc<Entrance>) -> io::Result<()> {
+        match self {
+            Door::Tcp(listener) => accept_tcp(&entrance, TcpListener::from_std(listener)?).await,
+            Door::Unix(listener) => accept_unix(&entrance, UnixListener::from_std(listener)?).await,
+        }
+        Ok(())
     }
 }
 
@@ -144,17 +185,18 @@ impl UnixDoor {
 ///
 /// # Errors
 /// As the system gives them; `AddrInUse` when another process listens there.
-pub fn bind_unix(path: &std::path::Path) -> io::Result<UnixListener> {
+pub fn bind_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixListener> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());
     }
     let _ = std::fs::remove_file(path);
-    let listener = UnixListener::bind(path)?;
+    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
     Ok(listener)
 }
 
-impl Drop for UnixDoor {
+impl Drop for UnixPath {
     fn drop(&mut self) {
         if !self.peers.as_ref().is_some_and(|peers| peers.any()) {
             let _ = std::fs::remove_file(&self.path);
@@ -162,23 +204,21 @@ impl Drop for UnixDoor {
     }
 }
 
-/// Accepts on a TCP socket until dropped.
-pub async fn accept_tcp(entrance: Arc<Entrance>, listener: TcpListener) {
+async fn accept_tcp(entrance: &Arc<Entrance>, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                enter(&entrance, Socket::Tcp(stream), peer.to_string());
+                enter(entrance, Socket::Tcp(stream), peer.to_string());
             }
             Err(error) => rest_after(&error).await,
         }
     }
 }
 
-/// Accepts on a unix socket until dropped.
-pub async fn accept_unix(entrance: Arc<Entrance>, door: UnixDoor) {
+async fn accept_unix(entrance: &Arc<Entrance>, listener: UnixListener) {
     loop {
-        match door.listener.accept().await {
-            Ok((stream, _)) => enter(&entrance, Socket::Unix(stream), "unix".to_owned()),
+        match listener.accept().await {
+            Ok((stream, _)) => enter(entrance, Socket::Unix(stream), "unix".to_owned()),
             Err(error) => rest_after(&error).await,
         }
     }
@@ -222,7 +262,7 @@ fn enter(entrance: &Arc<Entrance>, socket: Socket, peer: String) {
     // Boxed, because the task would be moved about, and it is large.
     tokio::spawn(Box::pin(async move {
         let time = directory.settings.limits.login_timeout;
-        let login = login::login(&directory, &entrance.clients, socket, peer);
+        let login = login::login((&directory, &entrance.control), &entrance.clients, socket, peer);
         let outcome = tokio::time::timeout(time, login).await.unwrap_or(Outcome::Closed);
         drop(waiting);
         entrance.hand_over(outcome);
@@ -326,6 +366,7 @@ mod tests {
     #[tokio::test]
     async fn accepted_sockets_send_at_once() {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), false).expect("it binds");
+        let listener = TcpListener::from_std(listener).expect("a reactor");
         let address = listener.local_addr().expect("an address");
         let _client = tokio::net::TcpStream::connect(address).await.expect("it connects");
         let (accepted, _) = listener.accept().await.expect("it accepts");

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
+use super::acceptor::{Door, Entrance};
 use super::paused::Paused;
 pub use super::report::{ClientReport, WorkerReport};
 use crate::catalog::{Definitions, Known};
@@ -39,6 +41,10 @@ const SLOT_BITS: u32 = 22;
 
 /// What a worker is asked to do.
 pub enum Order {
+    /// Accept here, and have those who come log in.
+    Open(Door, Arc<Entrance>),
+    /// Accept no more; answered when that is so.
+    Close(oneshot::Sender<()>),
     /// Serve a client that has proven who it is.
     Admit(Box<Admission>),
     /// Cancel what a session runs.
@@ -178,6 +184,7 @@ pub struct Worker {
     pub(super) functions: RefCell<HashMap<String, Rc<Known>>>,
     sessions: RefCell<Slab<Rc<Handle>>>,
     count: Arc<AtomicUsize>,
+    doors: RefCell<Vec<AbortHandle>>,
     draining: Cell<bool>,
     paused: RefCell<Paused>,
     /// What servers report after start-up settings were applied, by pool and state.
@@ -228,6 +235,7 @@ impl Worker {
             functions: RefCell::default(),
             sessions: RefCell::default(),
             count,
+            doors: RefCell::default(),
             draining: Cell::new(false),
             paused: RefCell::default(),
             greetings: RefCell::default(),
@@ -255,6 +263,18 @@ impl Worker {
         match order {
             Order::Admit(admission) => {
                 tokio::task::spawn_local(Box::pin(admit::admit(self.clone(), admission)));
+            }
+            Order::Open(door, entrance) => {
+                let door = tokio::task::spawn_local(async move {
+                    if let Err(error) = door.serve(entrance).await {
+                        tracing::error!(%error, "cannot accept");
+                    }
+                });
+                self.doors.borrow_mut().push(door.abort_handle());
+            }
+            Order::Close(done) => {
+                self.doors.borrow_mut().drain(..).for_each(|door| door.abort());
+                let _ = done.send(());
             }
             Order::Cancel { pid, secret, unknown } => self.cancel(pid, &secret, unknown),
             Order::Report(answer) => drop(answer.send(self.report())),

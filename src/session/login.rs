@@ -5,8 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::runtime::Handle;
+
 use super::admit::Admission;
 use super::directory::Directory;
+use super::encrypt::{Encryption, First};
 use super::replication::Replication;
 
 use crate::auth::hba::Method;
@@ -19,6 +22,7 @@ use crate::pool::Target;
 use crate::pool::budget::{Budget, Share};
 use crate::pool::target::Credential;
 use crate::wire::frame::{self, Frame, HEADER, front};
+use crate::wire::socket::Detached;
 use crate::wire::startup::{self, Request, Startup};
 use crate::wire::{Fault, Socket, emit};
 
@@ -53,31 +57,47 @@ pub enum Outcome {
 /// A client that named the console as its database.
 #[derive(Debug)]
 pub struct ConsoleClient {
-    /// Its socket.
-    pub socket: Socket,
+    /// Its socket, between threads.
+    pub socket: Detached,
     /// Its name.
     pub user: String,
     /// Whether it may give commands.
     pub may_command: bool,
 }
 
-/// Runs the login of one client. The caller bounds its time.
+/// Runs the login of one client; what takes long, on `control`. The caller bounds its time.
 pub async fn login(
-    directory: &Arc<Directory>,
+    (directory, control): (&Arc<Directory>, &Handle),
     clients: &Arc<Budget>,
     socket: Socket,
     peer: String,
 ) -> Outcome {
     let addr = peer.parse::<SocketAddr>().ok().map(|peer| peer.ip());
-    let mut login = Login { directory, socket, inbox: vec![], addr };
-    match login.run(clients, peer).await {
+    let mut login =
+        Login { directory, control, socket, inbox: vec![], encryption: Encryption::default(), addr };
+    let request = loop {
+        match login.first_packet().await {
+            Ok(First::Hello(hello)) => match login.encrypted(hello).await {
+                Some(encrypted) => login = encrypted,
+                None => return Outcome::Closed,
+            },
+            Ok(First::Request(request)) => break Ok(request),
+            Err(ended) => break Err(ended),
+        }
+    };
+    let proven = match request {
+        Ok(request) => login.run(request, clients, peer).await,
+        Err(ended) => Err(ended),
+    };
+    match proven {
         Ok(Proven::Client(make)) => match login.socket.detach() {
             Ok(socket) => Outcome::Admitted(Box::new(make(socket))),
             Err(_) => Outcome::Closed,
         },
-        Ok(Proven::Console(user, may_command)) => {
-            Outcome::Console(Box::new(ConsoleClient { socket: login.socket, user, may_command }))
-        }
+        Ok(Proven::Console(user, may_command)) => match login.socket.detach() {
+            Ok(socket) => Outcome::Console(Box::new(ConsoleClient { socket, user, may_command })),
+            Err(_) => Outcome::Closed,
+        },
         Ok(Proven::Cancel { pid, secret }) => Outcome::Cancel { pid, secret, socket: login.socket },
         Err(Ended::Refused(fault)) => {
             let sqlstate = fault.sqlstate.clone();
@@ -88,7 +108,7 @@ pub async fn login(
     }
 }
 
-type Make = Box<dyn FnOnce(crate::wire::socket::Detached) -> Admission + Send>;
+type Make = Box<dyn FnOnce(Detached) -> Admission + Send>;
 
 enum Proven {
     Client(Make),
@@ -117,15 +137,17 @@ impl From<io::Error> for Ended {
 /// A login under way.
 pub(super) struct Login<'a> {
     pub(super) directory: &'a Arc<Directory>,
+    pub(super) control: &'a Handle,
     pub(super) socket: Socket,
     /// Bytes of the client that were read and not yet taken.
     pub(super) inbox: Vec<u8>,
+    pub(super) encryption: Encryption,
     addr: Option<IpAddr>,
 }
 
 impl Login<'_> {
-    async fn run(&mut self, clients: &Arc<Budget>, peer: String) -> Result<Proven, Ended> {
-        let startup = match self.first_packet().await? {
+    async fn run(&mut self, request: Request, clients: &Arc<Budget>, peer: String) -> Result<Proven, Ended> {
+        let startup = match request {
             Request::Start(startup) => startup,
             Request::Cancel { pid, secret } => return Ok(Proven::Cancel { pid, secret }),
             Request::Tls | Request::GssEnc => {
@@ -309,10 +331,9 @@ impl Login<'_> {
         let identity = identity.clone();
         let judged = {
             let identity = identity.clone();
-            tokio::task::spawn_blocking(move || {
-                identity::verify_cleartext(&identity, &password, SystemTime::now())
-            })
-            .await
+            self.control
+                .spawn_blocking(move || identity::verify_cleartext(&identity, &password, SystemTime::now()))
+                .await
         };
         judged.map_err(|_| malformed())?.map_err(|_| wrong(&identity))?;
         Ok((vec![], None))

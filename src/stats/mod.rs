@@ -171,7 +171,7 @@ pub fn error_class(sqlstate: &str) -> usize {
     ERROR_CLASSES.iter().position(|known| *known == class).unwrap_or(ERROR_CLASSES.len() - 1)
 }
 
-/// What happened at the door, before a client had a pool. Written by the control thread.
+/// What happened at the door, before a client had a pool. Written by the worker that accepts.
 #[derive(Debug, Default)]
 pub struct DoorStats {
     /// Logins refused, by the classes of [`ERROR_CLASSES`].
