@@ -28,38 +28,38 @@ pub struct Prepared {
     /// How far, in characters, positions in its errors are behind those in the client's text.
     pub moved: isize,
     /// As which it was described first: mostly all have the same.
-    first_shape: OnceCell<Rc<Shape>>,
+    first_description: OnceCell<Rc<Description>>,
 }
 
 impl Prepared {
     /// A statement of that number.
     pub fn new(id: u64, form: Form, moved: isize) -> Prepared {
-        Prepared { id, form, moved, first_shape: OnceCell::new() }
+        Prepared { id, form, moved, first_description: OnceCell::new() }
     }
 
-    /// The one object for a shape that it was described as.
-    pub fn shared(&self, shape: Shape) -> Rc<Shape> {
-        let first = self.first_shape.get();
+    /// The one object for what it was described as.
+    pub fn shared(&self, description: Description) -> Rc<Description> {
+        let first = self.first_description.get();
         match first {
-            Some(first) if **first == shape => first.clone(),
-            Some(_) => Rc::new(shape),
-            None => self.first_shape.get_or_init(|| Rc::new(shape)).clone(),
+            Some(first) if **first == description => first.clone(),
+            Some(_) => Rc::new(description),
+            None => self.first_description.get_or_init(|| Rc::new(description)).clone(),
         }
     }
 }
 
 /// What a server says of a statement: its parameters and its rows.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct Description {
     /// Types of the parameters, as a Parse message gives them: how many, and the number of each. Empty: they were not told.
     pub parameters: Box<[u8]>,
     rows: u64,
 }
 
-impl Shape {
+impl Description {
     /// `parameters` is the body of a ParameterDescription, if there is one, `rows` the message RowDescription or NoData. Of columns
     /// count name, type and its modifier: what PostgreSQL compares when it plans a statement anew.
-    pub fn of(parameters: Box<[u8]>, rows: &[u8]) -> Shape {
+    pub fn of(parameters: Box<[u8]>, rows: &[u8]) -> Description {
         let mut hasher = DefaultHasher::new();
         let mut rest = rows.get(HEADER + 2..).unwrap_or_default();
         rows.get(..HEADER + 2).hash(&mut hasher);
@@ -71,11 +71,11 @@ impl Shape {
             rest = behind;
         }
         rest.hash(&mut hasher);
-        Shape { parameters, rows: hasher.finish() }
+        Description { parameters, rows: hasher.finish() }
     }
 
     /// Whether it is all that a client was `told`.
-    pub fn is_as(&self, told: &Shape) -> bool {
+    pub fn is_as(&self, told: &Description) -> bool {
         self.rows == told.rows && (told.parameters.is_empty() || self.parameters == told.parameters)
     }
 }
@@ -86,7 +86,7 @@ pub struct Copy {
     /// The tick at which it was prepared.
     pub when: u64,
     /// What the server has described it as since.
-    pub shape: Option<Rc<Shape>>,
+    pub description: Option<Rc<Description>>,
 }
 
 /// The number of a statement that does nothing. A server has it where a name must be one that is there already.
@@ -138,16 +138,16 @@ impl OnServer {
         self.known.peek(&id)
     }
 
-    /// It is `shape` that the server describes the copy of `id` as that was prepared at that tick.
-    pub fn describe(&mut self, id: u64, when: u64, shape: &Rc<Shape>) {
+    /// The server has described the copy of `id` that was prepared at that tick.
+    pub fn describe(&mut self, id: u64, when: u64, description: &Rc<Description>) {
         if let Some(copy) = self.known.peek_mut(&id).filter(|copy| copy.when == when) {
-            copy.shape = Some(shape.clone());
+            copy.description = Some(description.clone());
         }
     }
 
     /// Adds `id`, prepared at the tick `when`.
     pub fn insert(&mut self, id: u64, when: u64) {
-        self.known.put(id, Copy { when, shape: None });
+        self.known.put(id, Copy { when, description: None });
     }
 
     /// One that must be closed to stay within the limit, if there is one too many; it is forgotten.

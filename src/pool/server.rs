@@ -10,7 +10,7 @@ use super::budget::Share;
 use super::connect::{Connected, parameter};
 use super::encrypt::Connector;
 use super::exchange::{Exchanges, Expect, Kind};
-use super::prepared::{OnServer, Shape};
+use super::prepared::{Description, OnServer};
 use super::queue::Pool;
 use super::reach::Address;
 use super::reading::Reading;
@@ -45,7 +45,7 @@ pub struct Server {
     /// The unnamed statement, by the tick at which a session prepared it; 0: there is none; [`UNKNOWN`]: there may be one.
     pub unnamed: u64,
     /// What that one was described as since.
-    pub unnamed_shape: Option<Rc<Shape>>,
+    pub unnamed_description: Option<Rc<Description>>,
     /// Whose values of sequences it may remember.
     pub sequences: Memory,
     /// Answers to come.
@@ -153,7 +153,7 @@ impl Server {
             reading,
             prepared: OnServer::new(pool.target().prepared_limit),
             unnamed: 0,
-            unnamed_shape: None,
+            unnamed_description: None,
             sequences: Memory::default(),
             expects: Exchanges::new(),
             tx: TxStatus::Idle,

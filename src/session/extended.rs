@@ -5,8 +5,8 @@ use std::rc::Rc;
 use super::custom::Given;
 use super::prepare::foreign_name;
 use super::serve::Session;
-use super::shape::describing;
 use super::statement::{Action, Named, Statement, fresh_id, significant};
+use super::told::describing;
 use super::upstream::{Flow, body};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
@@ -72,7 +72,7 @@ impl Session {
             emit::parse(&mut server.out, b"", tail);
         }
         let when = fresh_id();
-        (server.unnamed, server.unnamed_shape) = (when, None);
+        (server.unnamed, server.unnamed_description) = (when, None);
         server.expect(Expect::noted(Kind::Parse, Note::Unnamed));
         self.replaced.push_back(self.unnamed.replace(Named::new(statement, when)));
     }
@@ -149,7 +149,7 @@ impl Session {
             server_name(named.statement.prepared.id)
         });
         let Some(server) = &mut self.server else { return Flow::Server };
-        let untold = meant.filter(|named| named.shape.is_none());
+        let untold = meant.filter(|named| named.told.is_none());
         let untold = untold.and_then(|named| describing(server, name, &named));
         self.bound = untold.map(|describing| (portal.into(), describing));
         let name = server_side.as_ref().map_or(foreign_name(name), |name| name.as_bytes());
@@ -355,7 +355,7 @@ impl Session {
 pub(super) fn prepare_unnamed(server: &mut Server, tail: &[u8], when: u64) {
     emit::parse(&mut server.out, b"", tail);
     server.expect(Expect::ours(Kind::Parse, Note::BringingUnnamed));
-    (server.unnamed, server.unnamed_shape) = (when, None);
+    (server.unnamed, server.unnamed_description) = (when, None);
 }
 
 pub(super) fn send_parse(server: &mut Server, prepared: &Prepared) {

@@ -3,8 +3,8 @@
 use super::prepare::{as_sent_by_client, instead};
 use super::relay::Verdict;
 use super::serve::Session;
-use super::shape::Asking;
 use super::statement::Named;
+use super::told::Asking;
 use crate::pool::exchange::{Expect, Kind, Note, Of, Renamed};
 use crate::pool::prepared::{NAME_PREFIX, quoted_name};
 use crate::pool::server::UNKNOWN;

@@ -173,8 +173,8 @@ impl Session {
             return Some(named);
         }
         // What is read anew at every look cannot be compared with anything.
-        let shape = named.shape.filter(|_| !self.is_reading_uncertain());
-        let named = Named { statement, when: fresh_id(), shape };
+        let told = named.told.filter(|_| !self.is_reading_uncertain());
+        let named = Named { statement, when: fresh_id(), told };
         match name {
             b"" => self.unnamed = Some(named.clone()),
             name => drop(self.names.insert(significant(name).into(), named.clone())),

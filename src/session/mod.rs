@@ -34,7 +34,7 @@ mod outcome;
 mod prepare;
 mod sequences;
 mod settle;
-mod shape;
 mod simple;
+mod told;
 
 pub use serve::{Handle, Session};

@@ -6,8 +6,8 @@
 use std::task::Context;
 
 use super::serve::Session;
-use super::shape::Asking;
 use super::statement::Named;
+use super::told::Asking;
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Kind, Note};
 use crate::sql::{Effects, Summary, Verb};

@@ -8,7 +8,7 @@ use lru::LruCache;
 
 use super::prepare::Mention;
 use crate::pool::exchange::{Commits, Renamed};
-use crate::pool::prepared::{Form, Prepared, Shape};
+use crate::pool::prepared::{Description, Form, Prepared};
 use crate::pool::reading::Reading;
 use crate::sql::{Detail, DiscardTarget, Effects, Summary};
 
@@ -69,13 +69,13 @@ pub struct Named {
     /// that the session has seen, so it is replaced before the session uses it.
     pub when: u64,
     /// What the session was told that it is.
-    pub shape: Option<Rc<Shape>>,
+    pub told: Option<Rc<Description>>,
 }
 
 impl Named {
     /// One that the session prepares at this tick.
     pub fn new(statement: Rc<Statement>, when: u64) -> Named {
-        Named { statement, when, shape: None }
+        Named { statement, when, told: None }
     }
 }
 

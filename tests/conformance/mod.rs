@@ -14,12 +14,12 @@ mod names;
 mod nodes;
 mod pools;
 mod replication;
-mod shapes;
 mod simple;
 mod startup;
 mod state;
 mod tls;
 mod tls_in_use;
+mod told;
 
 /// What every file of cases needs.
 mod prelude {

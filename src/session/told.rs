@@ -12,7 +12,7 @@ use super::statement::{Named, fresh_id, significant};
 use super::upstream::Flow;
 use crate::pool::Server;
 use crate::pool::exchange::{Describing, Expect, Kind, Note, Of};
-use crate::pool::prepared::{Form, Prepared, Shape, server_name};
+use crate::pool::prepared::{Description, Form, Prepared, server_name};
 use crate::wire::frame::{self, Frame, HEADER, back, front};
 use crate::wire::{Fault, emit};
 
@@ -53,7 +53,7 @@ impl Session {
             Shown::Asked => Some(Flow::Later),
             Shown::Changed => {
                 let mut answer = vec![];
-                if let (front::DESCRIBE, Some(told)) = (frame.tag, &named.shape) {
+                if let (front::DESCRIBE, Some(told)) = (frame.tag, &named.told) {
                     // PostgreSQL finds out when it comes to the rows.
                     emit::frame(&mut answer, back::PARAMETER_DESCRIPTION, |out| out.extend(&told.parameters));
                 }
@@ -68,13 +68,13 @@ impl Session {
     /// knows, and looked at.
     fn is_as_told(&mut self, named: &Named, unnamed: bool) -> Shown {
         let answered = std::mem::take(&mut self.asking) == Asking::Answered;
-        let (Some(told), Some(server)) = (&named.shape, &mut self.server) else { return Shown::AsTold };
+        let (Some(told), Some(server)) = (&named.told, &mut self.server) else { return Shown::AsTold };
         let prepared = &named.statement.prepared;
         let there = match unnamed {
-            true => server.unnamed_shape.as_ref().filter(|_| server.unnamed == named.when),
+            true => server.unnamed_description.as_ref().filter(|_| server.unnamed == named.when),
             false => {
                 let copy = server.prepared.copy(prepared.id).filter(|copy| copy.when >= named.when);
-                copy.and_then(|copy| copy.shape.as_ref())
+                copy.and_then(|copy| copy.description.as_ref())
             }
         };
         if there.is_some_and(|there| there.is_as(told)) {
@@ -134,12 +134,12 @@ impl Session {
         // What is too long to be held is not known.
         let complete =
             Frame::peek(whole).is_ok_and(|frame| frame.is_some_and(|frame| frame.total == whole.len()));
-        let shape = complete.then(|| prepared.shared(Shape::of(parameters, whole)));
-        if let Some(shape) = &shape {
+        let description = complete.then(|| prepared.shared(Description::of(parameters, whole)));
+        if let Some(description) = &description {
             match unnamed {
-                true if server.unnamed == when => server.unnamed_shape = Some(shape.clone()),
+                true if server.unnamed == when => server.unnamed_description = Some(description.clone()),
                 true => {}
-                false => server.prepared.describe(prepared.id, when, shape),
+                false => server.prepared.describe(prepared.id, when, description),
             }
         }
         let named = match of {
@@ -152,7 +152,7 @@ impl Session {
                 named.filter(|named| named.when == when)
             }
         };
-        named.into_iter().for_each(|named| named.shape = shape.clone());
+        named.into_iter().for_each(|named| named.told = description.clone());
     }
 }
 
