@@ -10,20 +10,21 @@ use anyhow::bail;
 use pgweir::pool::exchange::Commits;
 use pgweir::pool::state::{Settings, State, States, difference};
 use pgweir::session::statement::{Statement, Statements};
-use pgweir::sql::{plain_verb, summarize};
+use pgweir::sql::{plain_verb, shape, summarize};
 use pgweir::wire::frame::{Frame, back, front};
 use pgweir::wire::{emit, startup};
 
 use crate::measured;
 
 /// All of them.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "startup",
     "frames_simple",
     "frames_extended",
     "plain_select",
     "summary_select",
     "summary_begin",
+    "shape_select",
     "statement_known",
     "state_equal",
     "state_different",
@@ -45,6 +46,7 @@ pub fn run(name: &str) -> anyhow::Result<()> {
         "plain_select" => plain(SELECT),
         "summary_select" => text(SELECT),
         "summary_begin" => text(b"BEGIN"),
+        "shape_select" => folded(SELECT),
         "statement_known" => statement(),
         "state_equal" => states(&[("work_mem", "8MB")], &[("work_mem", "8MB")]),
         "state_different" => states(&[("work_mem", "8MB"), ("jit", "off")], &[("work_mem", "9MB")]),
@@ -73,6 +75,10 @@ fn plain(sql: &[u8]) {
     count(|| {
         black_box(plain_verb(black_box(sql)));
     });
+}
+
+fn folded(sql: &[u8]) {
+    count(|| drop(black_box(shape(black_box(sql), true))));
 }
 
 fn simple_answer() -> Vec<u8> {

@@ -6,4 +6,5 @@ mod dialects;
 mod effects;
 mod lexing;
 mod noise;
+mod shapes;
 mod splitting;

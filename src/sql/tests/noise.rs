@@ -87,6 +87,12 @@ const PIECES: &[&[u8]] = &[
     b"close ",
     b"commit ",
     b"and chain",
+    b"in (",
+    b"values (",
+    b"array[",
+    b", ",
+    b"?",
+    b"]",
 ];
 
 fn check_cover(sql: &[u8], std_strings: bool) {
@@ -124,6 +130,7 @@ fn arbitrary_bytes_give_ordered_tokens_that_cover_the_text() {
             check_cover(&sql, std_strings);
             check_summary(&sql, std_strings);
         }
+        super::shapes::holds(&sql);
     }
 }
 
