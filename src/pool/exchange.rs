@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::prepared::Prepared;
+use super::prepared::{Prepared, ServerCopy};
 use super::state::State;
 
 /// What kind of answer ends an exchange.
@@ -41,8 +41,8 @@ pub enum Note {
     Preparing(Rc<Prepared>),
     /// A client's statement is being prepared: forget the name, and the statement on the server, when that fails.
     Naming(Rc<Prepared>, Box<[u8]>),
-    /// A statement is being closed on the server: it is still there when that fails, prepared at that tick.
-    Closing(u64, u64),
+    /// A statement is being closed on the server: this copy of it is still there when that fails.
+    Closing(u64, ServerCopy),
     /// A statement is described.
     Describing(Box<Describing>),
     /// The client's unnamed statement is being replaced.

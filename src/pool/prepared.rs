@@ -82,11 +82,21 @@ impl Description {
 
 /// What a server has of a statement.
 #[derive(Debug, Clone)]
-pub struct Copy {
+pub struct ServerCopy {
     /// The tick at which it was prepared.
     pub when: u64,
+    /// It was prepared with parameters of types that one client was told, not with those that PostgreSQL would find.
+    pub typed: bool,
     /// What the server has described it as since.
     pub description: Option<Rc<Description>>,
+}
+
+impl ServerCopy {
+    /// Whether a session may have it that prepared the statement at the tick `when` and was not told what it is. An older one may have
+    /// been planned before a change of definitions that the session has seen.
+    pub fn is_anybodys(&self, when: u64) -> bool {
+        self.when >= when && !self.typed
+    }
 }
 
 /// The number of a statement that does nothing. A server has it where a name must be one that is there already.
@@ -108,7 +118,7 @@ pub fn quoted_name(id: u64) -> String {
 /// The statements that one server has, least recently used first out.
 #[derive(Debug)]
 pub struct OnServer {
-    known: LruCache<u64, Copy, foldhash::fast::RandomState>,
+    known: LruCache<u64, ServerCopy, foldhash::fast::RandomState>,
     limit: usize,
 }
 
@@ -127,14 +137,14 @@ impl OnServer {
         }
     }
 
-    /// When `id` was prepared, if it is there; it is then the most recently used.
+    /// What is known of `id`, if it is there; it is then the most recently used.
     #[inline]
-    pub fn touch(&mut self, id: u64) -> Option<u64> {
-        self.known.get(&id).map(|copy| copy.when)
+    pub fn touch(&mut self, id: u64) -> Option<&ServerCopy> {
+        self.known.get(&id)
     }
 
     /// What is known of `id`, if it is there.
-    pub fn copy(&self, id: u64) -> Option<&Copy> {
+    pub fn copy(&self, id: u64) -> Option<&ServerCopy> {
         self.known.peek(&id)
     }
 
@@ -147,17 +157,22 @@ impl OnServer {
 
     /// Adds `id`, prepared at the tick `when`.
     pub fn insert(&mut self, id: u64, when: u64) {
-        self.known.put(id, Copy { when, description: None });
+        self.insert_copy(id, ServerCopy { when, typed: false, description: None });
+    }
+
+    /// Adds what is known of `id`.
+    pub fn insert_copy(&mut self, id: u64, copy: ServerCopy) {
+        self.known.put(id, copy);
     }
 
     /// One that must be closed to stay within the limit, if there is one too many; it is forgotten.
-    pub fn surplus(&mut self) -> Option<u64> {
-        if self.known.len() > self.limit { self.known.pop_lru().map(|(id, _)| id) } else { None }
+    pub fn surplus(&mut self) -> Option<(u64, ServerCopy)> {
+        if self.known.len() > self.limit { self.known.pop_lru() } else { None }
     }
 
-    /// Forgets `id`.
-    pub fn remove(&mut self, id: u64) {
-        self.known.pop(&id);
+    /// Forgets `id`; gives what was known of it.
+    pub fn remove(&mut self, id: u64) -> Option<ServerCopy> {
+        self.known.pop(&id)
     }
 
     /// Takes out `id`, or all.
@@ -209,11 +224,12 @@ mod tests {
         let mut on_server = OnServer::new(2);
         on_server.insert(1, 10);
         on_server.insert(2, 20);
-        assert_eq!(on_server.surplus(), None);
-        assert_eq!(on_server.touch(1), Some(10));
+        assert!(on_server.surplus().is_none());
+        assert_eq!(on_server.touch(1).map(|copy| copy.when), Some(10));
         on_server.insert(3, 30);
-        assert_eq!((on_server.surplus(), on_server.surplus()), (Some(2), None));
-        assert_eq!(on_server.touch(2), None);
+        assert_eq!(on_server.surplus().map(|(id, _)| id), Some(2));
+        assert!(on_server.surplus().is_none());
+        assert!(on_server.touch(2).is_none());
         assert_eq!(on_server.len(), 2);
     }
 }

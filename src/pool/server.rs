@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::budget::Share;
 use super::connect::{Connected, parameter};
 use super::encrypt::Connector;
-use super::exchange::{Exchanges, Expect, Kind};
+use super::exchange::{Exchanges, Expect, Kind, Note};
 use super::prepared::{Description, OnServer};
 use super::queue::Pool;
 use super::reach::Address;
@@ -17,8 +17,8 @@ use super::reading::Reading;
 use super::sequences::Memory;
 use super::state::State;
 use crate::config::settings::Host;
-use crate::wire::Socket;
 use crate::wire::frame::{Frame, HEADER, TxStatus, back};
+use crate::wire::{Socket, emit};
 
 /// Of an unnamed statement: there may be one, and nobody knows which.
 pub const UNKNOWN: u64 = u64::MAX;
@@ -218,6 +218,13 @@ impl Server {
             self.shared.own.set(expect.ours);
         }
         self.expects.push_back(expect);
+    }
+
+    /// Sends a text of pgweir's own. As any Query it takes the unnamed statement away.
+    pub fn ask(&mut self, text: &[u8], note: Note) {
+        emit::query(&mut self.out, text);
+        self.unnamed = 0;
+        self.expect(Expect::ours(Kind::Query, note));
     }
 
     /// The end of COPY data was sent, ahead of the copy's beginning perhaps.

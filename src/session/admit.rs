@@ -179,6 +179,7 @@ fn session(
         reading: Rc::new(defaults.clone()),
         defaults,
         meaning: [].into(),
+        path: [].into(),
         means_unknown: false,
         names: HashMap::default(),
         unnamed: None,

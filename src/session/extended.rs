@@ -132,11 +132,8 @@ impl Session {
         }
         self.batch_open = true;
         self.batch.heavy = true;
-        if let Some(flow) = self.unless_as_told(meant.as_ref(), name.is_empty(), frame, bytes) {
+        if let Some(flow) = self.bring_as_told(meant.as_ref(), name.is_empty(), frame, bytes) {
             return flow;
-        }
-        if name.is_empty() {
-            self.bring_unnamed();
         }
         self.batch.commits =
             self.batch.commits.max(statement.as_ref().map_or(Commits::AtItsEnd, |known| known.commits));
@@ -144,10 +141,8 @@ impl Session {
             self.bind_effects(statement, rest);
         }
         self.bind_portal(portal, statement.as_ref());
-        let server_side = meant.as_ref().filter(|_| !name.is_empty()).map(|named| {
-            self.bring_statement(&named.statement.prepared, named.when);
-            server_name(named.statement.prepared.id)
-        });
+        let server_side = meant.as_ref().filter(|_| !name.is_empty());
+        let server_side = server_side.map(|named| server_name(named.statement.prepared.id));
         let Some(server) = &mut self.server else { return Flow::Server };
         let untold = meant.filter(|named| named.told.is_none());
         let untold = untold.and_then(|named| describing(server, name, &named));
@@ -187,44 +182,34 @@ impl Session {
         }
     }
 
-    /// Makes the server's unnamed statement the session's.
-    fn bring_unnamed(&mut self) {
-        let Some(server) = &mut self.server else { return };
-        match &self.unnamed {
-            Some(unnamed) if server.unnamed != unnamed.when => {
-                if let Form::Parse(tail) = &unnamed.statement.prepared.form {
-                    prepare_unnamed(server, tail, unnamed.when);
-                }
-            }
-            None if server.unnamed != 0 => {
-                // Somebody else's: the session has none, and must be told so.
-                emit::target(&mut server.out, front::CLOSE, b'S', b"");
-                server.expect(Expect::ours(Kind::Close, Note::None));
-                server.unnamed = 0;
-            }
-            _ => {}
-        }
+    /// The session has no unnamed statement, and must be told so: whatever the server has is somebody else's.
+    pub(super) fn bring_no_unnamed(&mut self) {
+        let Some(server) = self.server.as_mut().filter(|server| server.unnamed != 0) else { return };
+        emit::target(&mut server.out, front::CLOSE, b'S', b"");
+        server.expect(Expect::ours(Kind::Close, Note::None));
+        server.unnamed = 0;
     }
 
     /// Prepares a statement on the session's server if it is missing there, or older than `when`.
     pub(super) fn bring_statement(&mut self, prepared: &Rc<Prepared>, when: u64) {
         let Some(server) = &mut self.server else { return };
-        if server.prepared.touch(prepared.id).is_some_and(|prepared| prepared >= when) {
-            return;
+        if !server.prepared.touch(prepared.id).is_some_and(|copy| copy.is_anybodys(when)) {
+            self.bring_copy(prepared);
         }
+    }
+
+    /// Prepares a statement on the session's server, in the place of the copy that is there.
+    pub(super) fn bring_copy(&mut self, prepared: &Rc<Prepared>) {
+        let Some(server) = &mut self.server else { return };
         replace(server, prepared.id);
+        let note = Note::Preparing(prepared.clone());
         match &prepared.form {
             Form::Parse(_) => {
                 send_parse(server, prepared);
-                server.expect(Expect::ours(Kind::Parse, Note::Preparing(prepared.clone())));
+                server.expect(Expect::ours(Kind::Parse, note));
             }
-            Form::Sql(text) if self.batch_open => {
-                run_in_batch(server, text, Note::Preparing(prepared.clone()));
-            }
-            Form::Sql(text) => {
-                emit::query(&mut server.out, text);
-                server.expect(Expect::ours(Kind::Query, Note::Preparing(prepared.clone())));
-            }
+            Form::Sql(text) if self.batch_open => run_in_batch(server, text, note),
+            Form::Sql(text) => server.ask(text, note),
         }
         server.prepared.insert(prepared.id, fresh_id());
     }
@@ -234,9 +219,9 @@ impl Session {
     pub(super) fn close_surplus(&mut self) {
         let Some(server) = &mut self.server else { return };
         let before = server.expects.len();
-        while let Some(old) = server.prepared.surplus() {
+        while let Some((old, copy)) = server.prepared.surplus() {
             emit::target(&mut server.out, front::CLOSE, b'S', server_name(old).as_bytes());
-            server.expect(Expect::ours(Kind::Close, Note::Closing(old, 0)));
+            server.expect(Expect::ours(Kind::Close, Note::Closing(old, copy)));
         }
         if server.expects.len() > before {
             emit::empty(&mut server.out, front::SYNC);
@@ -264,13 +249,8 @@ impl Session {
             // What it describes is the statement that it runs.
             self.bring_statement(&used.prepared, 0);
         }
-        if let Some(flow) = self.unless_as_told(named.as_ref(), name.is_empty(), frame, whole) {
+        if let Some(flow) = self.bring_as_told(named.as_ref(), name.is_empty(), frame, whole) {
             return flow;
-        }
-        if name.is_empty() {
-            self.bring_unnamed();
-        } else if let Some(named) = &named {
-            self.bring_statement(&named.statement.prepared, named.when);
         }
         let Some(server) = &mut self.server else { return Flow::Server };
         match &named {
@@ -401,10 +381,9 @@ fn is_text_and_types(tail: &[u8]) -> bool {
 
 /// Closes the server's copy, if it has one.
 pub(super) fn replace(server: &mut Server, id: u64) {
-    let Some(when) = server.prepared.touch(id) else { return };
-    server.prepared.remove(id);
+    let Some(copy) = server.prepared.remove(id) else { return };
     emit::target(&mut server.out, front::CLOSE, b'S', server_name(id).as_bytes());
-    server.expect(Expect::ours(Kind::Close, Note::Closing(id, when)));
+    server.expect(Expect::ours(Kind::Close, Note::Closing(id, copy)));
 }
 
 /// Kind and name of a Describe or Close.

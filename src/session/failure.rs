@@ -85,10 +85,12 @@ impl Session {
         let Some(server) = &mut self.server else { return };
         let sync = server.expects.iter().position(|expect| expect.kind == Kind::Sync);
         server.skips = sync.is_none();
-        // A Query among what is skipped leaves it.
-        server.unnamed = UNKNOWN;
         self.batch.failed |= server.skips;
         let skipped: Vec<Expect> = server.expects.drain(..sync.unwrap_or(server.expects.len())).collect();
+        if !server.expects.iter().any(decides_the_unnamed) {
+            // What is skipped was to change it.
+            server.unnamed = UNKNOWN;
+        }
         let replacing = skipped.iter().filter(|expect| matches!(expect.note, Note::Unnamed)).count();
         self.keep_unnamed(replacing);
         // Batches behind this one may have closed names as well.
@@ -118,12 +120,14 @@ impl Session {
     fn undo(&mut self, note: Note) {
         let Some(server) = &mut self.server else { return };
         match note {
-            Note::Preparing(prepared) | Note::Bringing(prepared) => server.prepared.remove(prepared.id),
+            Note::Preparing(prepared) | Note::Bringing(prepared) => {
+                server.prepared.remove(prepared.id);
+            }
             Note::Naming(prepared, name) => {
                 server.prepared.remove(prepared.id);
                 self.forget_name(&name, prepared.id);
             }
-            Note::Closing(id, when) => server.prepared.insert(id, when),
+            Note::Closing(id, copy) => server.prepared.insert_copy(id, copy),
             Note::Describing(described) if described.of == Of::Ours => self.asking = Asking::No,
             Note::BringingUnnamed | Note::Unnamed => server.unnamed = UNKNOWN,
             Note::Sequences => server.sequences.foreign = true,
@@ -133,4 +137,9 @@ impl Session {
             _ => {}
         }
     }
+}
+
+/// Whether it is known behind an answer to come which unnamed statement the server has.
+fn decides_the_unnamed(expect: &Expect) -> bool {
+    expect.kind == Kind::Query || matches!(expect.note, Note::Unnamed | Note::BringingUnnamed)
 }

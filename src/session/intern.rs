@@ -63,6 +63,7 @@ impl Session {
                 action,
                 reading,
                 meaning,
+                path: Some(self.path.clone()),
                 planned: is_planned(&summary),
                 ..Statement::parsed(tail, commits)
             };
@@ -131,11 +132,15 @@ impl Session {
         Some(key)
     }
 
-    /// The settings changed: what decides the meaning of strings.
+    /// The settings changed: what decides the meaning of names and strings.
     pub(super) fn mean_by_settings(&mut self) {
         let settings = self.state.settings();
-        if settings.is_empty() && self.meaning.is_empty() {
+        if settings.is_empty() && self.meaning.is_empty() && self.path.is_empty() {
             return;
+        }
+        let path = settings.get(&b"search_path"[..]).map_or(&b""[..], |path| path);
+        if *path != *self.path {
+            self.path = path.into();
         }
         let mut meaning = vec![];
         for name in OF_STRINGS {
@@ -174,7 +179,9 @@ impl Session {
         }
         // What is read anew at every look cannot be compared with anything.
         let told = named.told.filter(|_| !self.is_reading_uncertain());
-        let named = Named { statement, when: fresh_id(), told };
+        // The server's unnamed statement is known by that tick.
+        let when = if name.is_empty() { fresh_id() } else { named.when };
+        let named = Named { statement, when, told };
         match name {
             b"" => self.unnamed = Some(named.clone()),
             name => drop(self.names.insert(significant(name).into(), named.clone())),

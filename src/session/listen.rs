@@ -26,7 +26,7 @@ use super::statement::{fresh_id, significant};
 use super::upstream::Flow;
 use crate::config::settings::PoolMode;
 use crate::pool::Target;
-use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::exchange::{Expect, Note};
 use crate::pool::listener::{CatchUp, Channels, Listener, Mailbox};
 use crate::pool::state::quote_identifier;
 use crate::sql::{self, Detail, Effects, Summary};
@@ -322,8 +322,7 @@ impl Session {
         if self.batch_open {
             return run_in_batch(server, &sql, Note::None);
         }
-        emit::query(&mut server.out, &sql);
-        server.expect(Expect::ours(Kind::Query, Note::None));
+        server.ask(&sql, Note::None);
     }
 
     /// Whether the client's next message must wait: for the listener, or for the end of the cycle before.
@@ -388,8 +387,7 @@ impl Session {
         };
         listens.decide(channels);
         if let (Some(server), false, false) = (&mut self.server, hidden, heard.is_empty()) {
-            emit::query(&mut server.out, b"UNLISTEN *");
-            server.expect(Expect::ours(Kind::Query, Note::None));
+            server.ask(b"UNLISTEN *", Note::None);
         }
         hidden
     }

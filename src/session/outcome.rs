@@ -5,7 +5,7 @@
 
 use std::task::Context;
 
-use super::serve::Session;
+use super::serve::{HeldBegin, Session};
 use super::statement::Named;
 use super::told::Asking;
 use crate::pool::Server;
@@ -81,7 +81,7 @@ fn may_be_committed(server: &Server) -> bool {
 pub(super) struct Unsent {
     /// Where in the bytes being taken the first message for the server stands.
     pub(super) from: usize,
-    held_begin: Option<Box<[u8]>>,
+    held_begin: Option<HeldBegin>,
     unnamed: Option<Named>,
     names: usize,
     pins: usize,

@@ -28,7 +28,7 @@ pub(super) type Names = HashMap<Box<[u8]>, Named, foldhash::fast::RandomState>;
 /// What a DEALLOCATE that was sent has taken away, for the case that it fails.
 pub(super) struct Dropped {
     token: u64,
-    names: Names,
+    pub(super) names: Names,
     on_server: OnServer,
 }
 
@@ -295,7 +295,8 @@ impl Session {
         let prepared = Rc::new(Prepared::new(id, Form::Sql(sql.into()), moved));
         // The command itself is not what EXECUTE does.
         let effects = one.effects.without(PERSONAL);
-        let statement = Statement { effects, reading, ..Statement::of(prepared, Commits::AtItsEnd) };
+        let statement =
+            Statement { effects, reading, planned: true, ..Statement::of(prepared, Commits::AtItsEnd) };
         let action = Some(Action::Prepare(significant(name).into(), Rc::new(statement)));
         Translated { place, name: quoted_name(id), action }
     }
@@ -305,7 +306,7 @@ impl Session {
     fn bring_for_text(&mut self, prepared: &Rc<Prepared>, when: u64) {
         let batch_open = self.batch_open;
         let Some(server) = &mut self.server else { return };
-        if server.prepared.touch(prepared.id).is_some_and(|prepared| prepared >= when) {
+        if server.prepared.touch(prepared.id).is_some_and(|copy| copy.is_anybodys(when)) {
             return;
         }
         if batch_open || server.tx == TxStatus::Failed {
@@ -321,8 +322,7 @@ impl Session {
                 server.expect(Expect::ours(Kind::Sync, Note::None));
             }
             Form::Sql(text) => {
-                emit::query(&mut server.out, text);
-                server.expect(Expect::ours(Kind::Query, Note::Bringing(prepared.clone())));
+                server.ask(text, Note::Bringing(prepared.clone()));
             }
         }
         server.prepared.insert(prepared.id, fresh_id());
@@ -388,7 +388,9 @@ impl Session {
 
     fn undo_prepare(&mut self, id: u64, name: &[u8]) {
         self.forget_name(name, id);
-        self.server.iter_mut().for_each(|server| server.prepared.remove(id));
+        if let Some(server) = &mut self.server {
+            server.prepared.remove(id);
+        }
     }
 
     /// The statement of this number was never prepared: the name is not its name, and was not when later messages dropped it.

@@ -10,13 +10,13 @@
 
 use super::serve::Session;
 use super::simple::{OF_THE_PROCESS, PROBED, UNPINNING};
-use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::exchange::Note;
 use crate::pool::listener::Channels;
 use crate::pool::prepared::NAME_PREFIX;
 use crate::pool::state::{Settings, quote_text};
 use crate::sql::Effects;
+use crate::wire::Fault;
 use crate::wire::frame::HEADER;
-use crate::wire::{Fault, emit};
 
 /// How often in a row the question may fail.
 const MAX_FAILURES: u8 = 5;
@@ -112,11 +112,7 @@ impl Session {
         let sql = self.question(&asked);
         let Some(server) = &mut self.server else { return };
         server.captured.clear();
-        emit::query(&mut server.out, &sql);
-        server.expect(Expect::ours(Kind::Query, Note::Probe));
-        if effects.contains(Effects::DISCARD) {
-            server.unnamed = 0;
-        }
+        server.ask(&sql, Note::Probe);
         // What was reset must be put back, and channels taken off the server, before anything else runs. What a session
         // hears is in the encoding that it has asked for.
         self.settling |=

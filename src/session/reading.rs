@@ -114,7 +114,7 @@ impl Session {
         self.after.intersects(CHANGING) && under_way()
     }
 
-    /// The statement as its text is read now: another one if it was parsed when it was read in another way, or when a name of a
+    /// The statement as its text is read now: another one if it was parsed when it was read in another way or under another search path, or when a name of a
     /// statement in it meant another one. Servers are never made to prepare one statement in two readings.
     pub(super) fn as_read_now(&mut self, statement: &Rc<Statement>) -> Rc<Statement> {
         if let Some((tail, mention)) = &statement.original
@@ -126,7 +126,8 @@ impl Session {
             .reading
             .as_ref()
             .is_some_and(|reading| **reading != *self.reading || self.is_reading_uncertain());
-        let means_otherwise = statement.meaning.as_ref().is_some_and(|meaning| **meaning != *self.meaning);
+        let means_otherwise = statement.meaning.as_ref().is_some_and(|meaning| **meaning != *self.meaning)
+            || statement.path.as_ref().is_some_and(|path| **path != *self.path);
         if read_otherwise {
             self.after |= Effects::OPAQUE;
         } else if !means_otherwise {

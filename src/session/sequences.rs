@@ -10,7 +10,6 @@ use super::extended::run_in_batch;
 use super::serve::Session;
 use crate::config::settings::{PinPolicy, PoolMode};
 use crate::pool::exchange::{Expect, Kind, Note};
-use crate::wire::emit;
 
 const FORGET: &[u8] = b"DISCARD SEQUENCES";
 
@@ -47,8 +46,7 @@ impl Session {
         if self.batch_open {
             return run_in_batch(server, FORGET, Note::Sequences);
         }
-        emit::query(&mut server.out, FORGET);
-        server.expect(Expect::ours(Kind::Query, Note::Sequences));
+        server.ask(FORGET, Note::Sequences);
     }
 
     /// Whether the client's transaction has sent anything before.

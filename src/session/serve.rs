@@ -16,7 +16,7 @@ use super::statement::{Named, Statement};
 use super::told::Asking;
 use crate::catalog::{Change, Known};
 use crate::config::settings::PoolMode;
-use crate::pool::exchange::{Commits, Describing, Expect, Kind, Note};
+use crate::pool::exchange::{Commits, Describing, Note};
 use crate::pool::reading::Reading;
 use crate::pool::server::{Clock, Shared};
 use crate::pool::state::State;
@@ -24,7 +24,7 @@ use crate::pool::{Pool, Server, Ticket};
 use crate::runtime::Worker;
 use crate::sql::{Dialect, Effects};
 use crate::wire::frame::TxStatus;
-use crate::wire::{Fault, Severity, Socket, emit};
+use crate::wire::{Fault, Severity, Socket};
 
 /// Bytes waiting for a slow peer beyond which the other side is not read.
 pub(super) const BACKLOG: usize = 256 * 1024;
@@ -105,6 +105,15 @@ pub struct Batch {
     pub commits: Commits,
 }
 
+/// A BEGIN that the client has been told is done, and that no server knows of.
+#[derive(Debug, Clone)]
+pub(super) struct HeldBegin {
+    /// As the client wrote it.
+    pub(super) text: Box<[u8]>,
+    /// A statement of the transaction has failed: for want of a server, or it was cancelled while it waited for one.
+    pub(super) failed: bool,
+}
+
 /// Why a session keeps its server between transactions.
 pub type Pins = Vec<&'static str>;
 
@@ -143,6 +152,8 @@ pub struct Session {
     pub(super) reading: Rc<Reading>,
     /// The settings that decide what strings in texts mean.
     pub(super) meaning: Rc<[u8]>,
+    /// The search path, if it was set.
+    pub(super) path: Rc<[u8]>,
     /// What is under way may have changed what texts mean.
     pub(super) means_unknown: bool,
     /// The reading, as it matters to the reader of a text.
@@ -161,7 +172,7 @@ pub struct Session {
     pub(super) one_by_one: bool,
     /// What the client learns when the portal that was bound last is described, if it does not know yet.
     pub(super) bound: Option<(Box<[u8]>, Box<Describing>)>,
-    pub(super) held_begin: Option<Box<[u8]>>,
+    pub(super) held_begin: Option<HeldBegin>,
     /// Extended messages were sent since the last Sync.
     pub(super) batch_open: bool,
     /// The server was leased for a message that has not gone to it yet.
@@ -288,8 +299,10 @@ impl Session {
         self.after |= self.makes_temporary_objects();
         let Some(server) = &mut self.server else { return };
         if let Some(begin) = self.held_begin.take() {
-            emit::query(&mut server.out, &begin);
-            server.expect(Expect::ours(Kind::Query, Note::None));
+            server.ask(&begin.text, Note::None);
+            if begin.failed {
+                server.ask(b"refused by pgweir", Note::None);
+            }
         }
     }
 
@@ -298,14 +311,16 @@ impl Session {
     pub(super) fn refused(&mut self, fault: Fault) {
         self.ticket = None;
         self.handle.waiting.set(false);
-        // A client that believes in a transaction that never began must not go on as if in one.
-        if fault.severity == Severity::Fatal || self.held_begin.is_some() {
+        if fault.severity == Severity::Fatal {
             return self.fatal(&fault);
+        }
+        if let Some(begin) = &mut self.held_begin {
+            begin.failed = true;
         }
         self.pool.stats().error(&fault.sqlstate);
         fault.emit(&mut self.out);
         self.listened_to_nothing();
-        self.skip_cycle();
+        self.skipping = true;
     }
 
     /// Tells the client why, and ends. Inside a message that the server has not finished nothing can be told: the
@@ -347,7 +362,7 @@ impl Session {
     pub(super) fn is_held_up(&self) -> bool {
         self.ticket.is_some()
             || self.settling
-            || self.asking == Asking::Waits
+            || matches!(self.asking, Asking::Waits(_))
             || self.waits_for_listener()
             || self.one_by_one && self.cycle_under_way()
     }
@@ -411,7 +426,7 @@ impl Session {
         match server.socket.poll_write(cx, &server.out) {
             Poll::Ready(Ok(written)) => {
                 drain_front(&mut server.out, written);
-                if written > 0 && !self.settling && self.asking != Asking::Waits {
+                if written > 0 && !self.settling && !matches!(self.asking, Asking::Waits(_)) {
                     (self.unsent, self.taken_back) = (None, 0);
                 }
                 written > 0
@@ -463,6 +478,7 @@ impl Session {
     /// The transaction status that the client knows.
     pub(super) fn tx_status(&self) -> TxStatus {
         match &self.server {
+            _ if self.held_begin.as_ref().is_some_and(|begin| begin.failed) => TxStatus::Failed,
             _ if self.held_begin.is_some() => TxStatus::Open,
             Some(server) => server.tx,
             None => TxStatus::Idle,

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use super::serve::Session;
-use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::exchange::Note;
 use crate::pool::state::{self, Difference, State};
 use crate::sql::Effects;
-use crate::wire::{Fault, emit};
+use crate::wire::Fault;
 
 impl Session {
     /// Brings a server that comes from other hands to the session's state. If it is to forget what it knows of sequences, then under
@@ -47,8 +47,7 @@ impl Session {
 
     fn change_state(&mut self, sql: &[u8], note: Note) {
         let Some(server) = &mut self.server else { return };
-        emit::query(&mut server.out, sql);
-        server.expect(Expect::ours(Kind::Query, note));
+        server.ask(sql, note);
     }
 
     /// The server has the session's settings.

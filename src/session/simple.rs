@@ -3,7 +3,7 @@
 use super::custom::{Given, NAMING};
 use super::outcome;
 use super::prepare::characters;
-use super::serve::Session;
+use super::serve::{HeldBegin, Session};
 use super::statement::{Action, Named};
 use super::upstream::Flow;
 use crate::config::settings::{PinPolicy, PoolMode};
@@ -232,14 +232,14 @@ impl Session {
         }
         let status = match (&one.detail, self.held_begin.is_some()) {
             (Detail::Begin { simple: true }, false) if self.may_hold(&text[one.range.clone()]) => {
-                self.held_begin = Some(text.into());
+                self.held_begin = Some(HeldBegin { text: text.into(), failed: false });
                 let start = text[one.range.clone()][..1].eq_ignore_ascii_case(b"s");
                 emit::command_complete(&mut self.out, if start { "START TRANSACTION" } else { "BEGIN" });
                 TxStatus::Open
             }
             (Detail::Commit { chain: false }, true) if one.verb == Verb::Commit => {
-                self.held_begin = None;
-                emit::command_complete(&mut self.out, "COMMIT");
+                let failed = self.held_begin.take().is_some_and(|begin| begin.failed);
+                emit::command_complete(&mut self.out, if failed { "ROLLBACK" } else { "COMMIT" });
                 TxStatus::Idle
             }
             (Detail::Rollback { chain: false }, true) => {

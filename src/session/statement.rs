@@ -35,6 +35,8 @@ pub struct Statement {
     pub planned: bool,
     /// Settings under which its strings were read, if it has any.
     pub meaning: Option<Rc<[u8]>>,
+    /// The search path under which its names were read, if others may have it too.
+    pub path: Option<Rc<[u8]>>,
 }
 
 impl Statement {
@@ -51,6 +53,7 @@ impl Statement {
             reading: None,
             planned: false,
             meaning: None,
+            path: None,
         }
     }
 

@@ -12,7 +12,7 @@ use super::statement::{Named, fresh_id, significant};
 use super::upstream::Flow;
 use crate::pool::Server;
 use crate::pool::exchange::{Describing, Expect, Kind, Note, Of};
-use crate::pool::prepared::{Description, Form, Prepared, server_name};
+use crate::pool::prepared::{Description, Form, Prepared, ServerCopy, server_name};
 use crate::wire::frame::{self, Frame, HEADER, back, front};
 use crate::wire::{Fault, emit};
 
@@ -32,30 +32,46 @@ pub(super) enum Asking {
     /// There is none.
     #[default]
     No,
-    /// It is under way: the client's message waits.
-    Waits,
+    /// It is under way, of a statement prepared like this: the client's message waits.
+    Waits(Types),
     /// It was answered, and the message is looked at again.
-    Answered,
+    Answered(Types),
+}
+
+/// Types of the parameters of a statement that pgweir prepares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Types {
+    /// Those that the client gave, and for the others what PostgreSQL finds.
+    AsGiven,
+    /// Those that the client was told.
+    AsTold,
 }
 
 impl Session {
-    /// What becomes of a message about a statement that is not on the server as the client knows it.
-    pub(super) fn unless_as_told(
+    /// Sees to it that the session's statement is on the server, and is what the client was told; gives what becomes of the
+    /// client's message if that cannot be said yet, or is not so.
+    pub(super) fn bring_as_told(
         &mut self,
         named: Option<&Named>,
         unnamed: bool,
         frame: Frame,
         bytes: &[u8],
     ) -> Option<Flow> {
-        let named = named?;
-        match self.is_as_told(named, unnamed) {
-            Shown::AsTold => None,
-            Shown::Asked => Some(Flow::Later),
-            Shown::Changed => {
+        match named.map(|named| self.is_as_told(named, unnamed)) {
+            None if unnamed => {
+                self.bring_no_unnamed();
+                None
+            }
+            None | Some(Shown::AsTold) => None,
+            Some(Shown::Asked) => Some(Flow::Later),
+            Some(Shown::Changed) => {
                 let mut answer = vec![];
-                if let (front::DESCRIBE, Some(told)) = (frame.tag, &named.told) {
+                if frame.tag == front::DESCRIBE {
                     // PostgreSQL finds out when it comes to the rows.
-                    emit::frame(&mut answer, back::PARAMETER_DESCRIPTION, |out| out.extend(&told.parameters));
+                    let types = named.map(|named| self.told_parameters(named, unnamed)).unwrap_or_default();
+                    emit::frame(&mut answer, back::PARAMETER_DESCRIPTION, |out| {
+                        out.extend_from_slice(&types)
+                    });
                 }
                 Fault::error("0A000", "cached plan must not change result type").emit(&mut answer);
                 self.fail_here(answer.into());
@@ -64,46 +80,102 @@ impl Session {
         }
     }
 
-    /// If the statement is not on the server, or is another one there, it is prepared with the parameters that the client
-    /// knows, and looked at.
+    /// If the statement is not on the server, or is another one there, it is prepared anew. Where the client was told what it is, the
+    /// server is asked what it is now; with the types that the client was told only if that makes a difference, because
+    /// others cannot use it then.
     fn is_as_told(&mut self, named: &Named, unnamed: bool) -> Shown {
-        let answered = std::mem::take(&mut self.asking) == Asking::Answered;
-        let (Some(told), Some(server)) = (&named.told, &mut self.server) else { return Shown::AsTold };
-        let prepared = &named.statement.prepared;
-        let there = match unnamed {
-            true => server.unnamed_description.as_ref().filter(|_| server.unnamed == named.when),
-            false => {
-                let copy = server.prepared.copy(prepared.id).filter(|copy| copy.when >= named.when);
-                copy.and_then(|copy| copy.description.as_ref())
-            }
-        };
-        if there.is_some_and(|there| there.is_as(told)) {
+        let asked = std::mem::take(&mut self.asking);
+        if self.has_as_told(named, unnamed) {
             return Shown::AsTold;
         }
-        if answered {
-            return Shown::Changed;
+        let types = match (&named.told, asked) {
+            (None, _) => {
+                self.bring(named, unnamed, Types::AsGiven);
+                return Shown::AsTold;
+            }
+            (Some(told), Asking::Answered(Types::AsGiven)) if self.differs_by_types(named, unnamed, told) => {
+                Types::AsTold
+            }
+            (Some(_), Asking::Answered(_)) => return Shown::Changed,
+            (Some(_), _) => Types::AsGiven,
+        };
+        self.bring(named, unnamed, types);
+        self.ask_what_it_is(named, unnamed);
+        self.asking = Asking::Waits(types);
+        Shown::Asked
+    }
+
+    fn has_as_told(&self, named: &Named, unnamed: bool) -> bool {
+        let Some(server) = &self.server else { return true };
+        let (description, typed) = match unnamed {
+            true if server.unnamed == named.when => (server.unnamed_description.as_ref(), false),
+            true => return false,
+            false => match server.prepared.copy(named.statement.prepared.id) {
+                Some(copy) if copy.when >= named.when => (copy.description.as_ref(), copy.typed),
+                _ => return false,
+            },
+        };
+        match &named.told {
+            None => !typed,
+            Some(told) => {
+                let fits = description.is_some_and(|description| description.is_as(told));
+                fits && !(typed && told.parameters.is_empty())
+            }
         }
-        let Form::Parse(tail) = &prepared.form else { return Shown::AsTold };
-        let text = frame::cstr(tail).map_or(&tail[..], |(text, _)| text);
-        let told_types = [text, b"\0", &told.parameters].concat();
-        let tail = if told.parameters.is_empty() { tail } else { &told_types[..] };
-        let when = if unnamed { named.when } else { fresh_id() };
+    }
+
+    /// Whether the parameters of the server's copy are others than those that the client was told, and can be given.
+    fn differs_by_types(&self, named: &Named, unnamed: bool, told: &Description) -> bool {
+        matches!(named.statement.prepared.form, Form::Parse(_))
+            && !told.parameters.is_empty()
+            && self.parameters_of(named, unnamed) != told.parameters
+    }
+
+    /// Types of the parameters that the client was told, or else those that the server has.
+    fn told_parameters(&self, named: &Named, unnamed: bool) -> Box<[u8]> {
+        let told = named.told.as_ref().map(|told| told.parameters.clone());
+        told.filter(|types| !types.is_empty()).unwrap_or_else(|| self.parameters_of(named, unnamed))
+    }
+
+    /// Types of the parameters, as the server has described its copy of a statement.
+    fn parameters_of(&self, named: &Named, unnamed: bool) -> Box<[u8]> {
+        let copy = self.server.as_ref().and_then(|server| match unnamed {
+            true => server.unnamed_description.as_ref(),
+            false => server.prepared.copy(named.statement.prepared.id)?.description.as_ref(),
+        });
+        copy.map_or(Box::default(), |description| description.parameters.clone())
+    }
+
+    fn bring(&mut self, named: &Named, unnamed: bool, types: Types) {
+        let prepared = &named.statement.prepared;
+        let (Form::Parse(given), Some(server)) = (&prepared.form, &mut self.server) else {
+            return self.bring_copy(prepared);
+        };
+        let told = named.told.as_ref().filter(|_| types == Types::AsTold);
+        let text = frame::cstr(given).map_or(&given[..], |(text, _)| text);
+        let tail = told.map_or(given[..].into(), |told| [text, b"\0", &told.parameters].concat());
         if unnamed {
-            prepare_unnamed(server, tail, when);
-            emit::target(&mut server.out, front::DESCRIBE, b'S', b"");
-        } else {
-            replace(server, prepared.id);
-            let name = server_name(prepared.id);
-            emit::parse(&mut server.out, name.as_bytes(), tail);
-            server.expect(Expect::ours(Kind::Parse, Note::Preparing(prepared.clone())));
-            server.prepared.insert(prepared.id, when);
-            emit::target(&mut server.out, front::DESCRIBE, b'S', name.as_bytes());
+            return prepare_unnamed(server, &tail, named.when);
         }
+        replace(server, prepared.id);
+        emit::parse(&mut server.out, server_name(prepared.id).as_bytes(), &tail);
+        server.expect(Expect::ours(Kind::Parse, Note::Preparing(prepared.clone())));
+        let copy = ServerCopy { when: fresh_id(), typed: told.is_some(), description: None };
+        server.prepared.insert_copy(prepared.id, copy);
+    }
+
+    fn ask_what_it_is(&mut self, named: &Named, unnamed: bool) {
+        let prepared = &named.statement.prepared;
+        let Some(server) = &mut self.server else { return };
+        let name = if unnamed { String::new() } else { server_name(prepared.id) };
+        let when = match unnamed {
+            true => named.when,
+            false => server.prepared.copy(prepared.id).map_or(0, |copy| copy.when),
+        };
+        emit::target(&mut server.out, front::DESCRIBE, b'S', name.as_bytes());
         let note = Note::Describing(described(prepared, when, unnamed, Of::Ours));
         server.expect(Expect::ours(Kind::DescribeStatement, note));
         emit::empty(&mut server.out, front::FLUSH);
-        self.asking = Asking::Waits;
-        Shown::Asked
     }
 
     /// Describes a portal: of the one bound last it is known which statement that is.
@@ -144,15 +216,25 @@ impl Session {
         }
         let named = match of {
             Of::Ours => {
-                self.asking = Asking::Answered;
+                if let Asking::Waits(types) = self.asking {
+                    self.asking = Asking::Answered(types);
+                }
                 return;
             }
-            Of::Client(name, when) => {
-                let named = if unnamed { self.unnamed.as_mut() } else { self.names.get_mut(&name) };
-                named.filter(|named| named.when == when)
-            }
+            Of::Client(name, when) => self.prepared_at(&name, when),
         };
         named.into_iter().for_each(|named| named.told = description.clone());
+    }
+}
+
+impl Session {
+    /// The session's statement that it prepared at that tick; also where it is put aside, to be taken up again if what has done that fails.
+    fn prepared_at(&mut self, name: &[u8], when: u64) -> Option<&mut Named> {
+        let aside = self.closed.iter_mut().map(|(_, named)| named);
+        let dropped = self.dropped.iter_mut().filter_map(|dropped| dropped.names.get_mut(name));
+        let replaced = self.replaced.iter_mut().flatten();
+        let all = self.names.get_mut(name).into_iter().chain(&mut self.unnamed).chain(aside);
+        all.chain(dropped).chain(replaced).find(|named| named.when == when)
     }
 }
 

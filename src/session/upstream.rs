@@ -3,7 +3,7 @@
 use super::serve::Session;
 use crate::config::settings::PoolMode;
 use crate::pool::exchange::{Commits, Expect, Kind};
-use crate::wire::frame::{Frame, HEADER, TxStatus, front};
+use crate::wire::frame::{Frame, HEADER, front};
 use crate::wire::{Fault, emit};
 
 /// The longest of the messages that are short by nature (`PQ_SMALL_MESSAGE_LIMIT`).
@@ -209,22 +209,14 @@ impl Session {
     }
 
     /// The cycle at the front of the input was answered by an error: what remains of it is dropped.
-    pub(super) fn skip_cycle(&mut self) {
-        if self.held_begin.is_some() {
-            // The client believes in a transaction that never began: it must not go on as if in one.
-            self.end = Some(super::serve::End::Told);
-            return;
-        }
-        self.skipping = true;
-    }
-
     fn skip(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
         let ends = matches!(frame.tag, front::QUERY | front::SYNC | front::FUNCTION_CALL);
         // A Query ends the cycle only when it is its first message; behind a batch it is skipped too.
         if ends && (frame.tag == front::SYNC || !self.batch_open) {
             self.skipping = false;
             self.batch_open = false;
-            emit::ready(&mut self.out, TxStatus::Idle);
+            let status = self.tx_status();
+            emit::ready(&mut self.out, status);
         } else {
             self.batch_open = true;
         }

@@ -220,6 +220,50 @@ fn queue_with_a_deadline() {
     assert_eq!(holder.value("select 'alive'"), "alive");
 }
 
+/// A transaction of which no server knows yet fails like any other.
+#[test]
+fn a_held_begin_that_gets_no_server() {
+    if direct_only() {
+        return;
+    }
+    let (cluster, database) = shared();
+    let options = ProxyOptions::url(&cluster.url(APP, &database.name, "pool_size=1"))
+        .config("[limits]\nqueue_timeout = \"300ms\"\n");
+    let proxy = Proxy::start_with(&options);
+    let connect = || Client::connect(&proxy.endpoint(), &database.login());
+    let mut holder = connect();
+    holder.run("begin");
+    holder.run("select 1");
+    let status = |client: &mut Client, bytes: Vec<u8>| {
+        client.send(&bytes);
+        let messages = client.until_ready();
+        messages.iter().map(|message| message.to_string()).collect::<Vec<_>>().join(" | ")
+    };
+    let mut waiting = [connect(), connect(), connect()];
+    for client in &mut waiting {
+        client.run("begin");
+        let refused = status(client, msg::query("select 'never'"));
+        assert!(refused.contains("ERROR 53300") && refused.ends_with("ReadyForQuery E"), "{refused}");
+    }
+    let [first, second, third] = &mut waiting;
+    assert_eq!(status(first, msg::query("commit")), "CommandComplete ROLLBACK | ReadyForQuery I");
+    holder.run("commit");
+    let parse = [msg::parse("", "select 1"), msg::sync()].concat();
+    for bytes in [msg::query("select 1"), parse] {
+        let failed = status(second, bytes);
+        assert!(failed.contains("ERROR 25P02") && failed.ends_with("ReadyForQuery E"), "{failed}");
+    }
+    assert_eq!(status(second, msg::query("rollback")), "CommandComplete ROLLBACK | ReadyForQuery I");
+    assert_eq!(
+        status(third, msg::query("rollback; begin")),
+        "CommandComplete ROLLBACK | CommandComplete BEGIN | ReadyForQuery T"
+    );
+    third.run("commit");
+    for client in [first, second, third] {
+        assert_eq!(client.value("select 'alive'"), "alive");
+    }
+}
+
 #[test]
 fn clients_beyond_the_limit() {
     if direct_only() {

@@ -231,6 +231,207 @@ fn a_statement_whose_table_is_gone() {
     }
 }
 
+/// What pgweir asks a server in between takes the server's unnamed statement away, not the session's.
+#[test]
+fn the_unnamed_statement_outlives_questions_of_ours() {
+    let run = || [A.send([msg::bind("", "", &[]), msg::execute("", 0), msg::sync()]), A.ready()];
+    for text in ["select 1", "do $$begin perform 1; end$$", "select set_config('work_mem', '8MB', false)"] {
+        case("31", text)
+            .steps([
+                B.send([msg::parse("n", "select 9"), msg::sync()]),
+                B.ready(),
+                B.sql("set work_mem = '7MB'"),
+            ])
+            .steps([A.send([msg::parse("", text), msg::sync()]), A.ready()])
+            .steps([B.send([msg::bind("", "n", &[]), msg::execute("", 0), msg::sync()]), B.ready()])
+            .steps(run())
+            .steps(run())
+            .never("26000")
+            .run();
+    }
+}
+
+/// Types that one client was told are not those of another that prepares the same text later.
+#[test]
+fn told_types_are_nobody_elses() {
+    for (text, value) in [
+        ("insert into st values ($1) returning *", "2020-03-03 12:34:56"),
+        ("select * from st where d = $1", "2020-01-01 10:00"),
+    ] {
+        for (portal, describes) in [(false, false), (true, false), (false, true)] {
+            let run = |session: Session, name, value| {
+                let described = if portal { msg::describe_portal("") } else { vec![] };
+                let run = [msg::bind("", name, &[value]), described, msg::execute("", 0), msg::sync()];
+                [session.send(run), session.ready()]
+            };
+            case("33", text)
+                .creates_objects()
+                .setup("create table st (d date); insert into st values ('2020-01-01')")
+                .steps(told(A, "s", text))
+                .steps([C.sql("alter table st alter d type timestamp; update st set d = '2020-01-01 10:00'")])
+                .steps([B.send([msg::parse("s", text), msg::sync()]), B.ready()])
+                .steps(run(A, "s", "2020-01-01"))
+                .steps(if describes {
+                    vec![B.send([msg::describe_statement("s"), msg::sync()]), B.ready()]
+                } else {
+                    vec![]
+                })
+                .steps(run(B, "s", value))
+                .steps([B.sql("select d from st order by d")])
+                .run();
+        }
+    }
+    case("33", "two names of one session")
+        .creates_objects()
+        .setup("create table st (d date)")
+        .steps(told(A, "s", "insert into st values ($1)"))
+        .steps([C.sql("alter table st alter d type timestamp")])
+        .steps([A.send([msg::parse("z", "insert into st values ($1)"), msg::sync()]), A.ready()])
+        .steps(run(A, "s", &["2020-01-01"]))
+        .steps(run(A, "z", &["2020-03-03 12:34:56"]))
+        .steps([A.sql("select d from st order by d")])
+        .expect(["DataRow (2020-01-01 00:00:00)", "DataRow (2020-03-03 12:34:56)"])
+        .run();
+}
+
+#[test]
+fn a_question_behind_a_cycle_that_fails() {
+    let x = || msg::parse("", "select * from st");
+    for message in [
+        vec![msg::describe_statement("")],
+        vec![msg::bind("", "", &[]), msg::execute("", 0)],
+        vec![x(), msg::bind("", "", &[]), msg::execute("", 0)],
+    ] {
+        case("36", "the unnamed statement of another session, behind a failing cycle")
+            .creates_objects()
+            .setup("create table st (i int); insert into st values (1)")
+            .steps(told(A, "", "select * from st"))
+            .steps([B.send([msg::parse("", "select 1"), msg::sync()]), B.ready()])
+            .steps([A.send([msg::bind("", "nope", &[]), msg::sync(), message.concat(), msg::sync()])])
+            .steps([A.ready_times(2)])
+            .steps(run(A, "", &[]))
+            .expect(["26000", "DataRow (1)"])
+            .never("0A000")
+            .run();
+    }
+}
+
+/// A statement that was put aside by a message that failed or was skipped is what it was.
+#[test]
+fn what_was_told_is_not_forgotten() {
+    let alter = || {
+        let mut steps = vec![B.sql("alter table st add column j int default 2")];
+        steps.extend(discards(B));
+        steps
+    };
+    let scene = || {
+        case("33", "what was told")
+            .creates_objects()
+            .setup("create table st (i int); insert into st values (1)")
+            .expect(["0A000"])
+    };
+    let x = "select * from st";
+    let closed = [
+        A.send([
+            msg::parse("s", x),
+            msg::describe_statement("s"),
+            msg::bind("", "s", &["1", "2"]),
+            msg::close_statement("s"),
+            msg::sync(),
+        ]),
+        A.ready(),
+    ];
+    scene().steps(closed).steps(alter()).steps(run(A, "s", &[])).run();
+    let dropped = [
+        A.send([msg::parse("s", x), msg::sync()]),
+        A.ready(),
+        A.send([msg::describe_statement("s"), msg::sync(), msg::query("select 1/0; deallocate s")]),
+        A.ready_times(2),
+    ];
+    scene().steps(dropped).steps(alter()).steps(run(A, "s", &[])).run();
+    let replaced = [
+        A.send([
+            msg::parse("", x),
+            msg::describe_statement(""),
+            msg::bind("", "nope", &[]),
+            msg::parse("", "select 7"),
+            msg::sync(),
+        ]),
+        A.ready(),
+    ];
+    scene().steps(replaced).steps(alter()).steps(run(A, "", &[])).run();
+}
+
+#[test]
+fn statements_prepared_by_sql_are_described_too() {
+    for describe in [
+        vec![msg::describe_statement("s")],
+        vec![msg::bind("", "s", &[]), msg::describe_portal(""), msg::execute("", 0)],
+    ] {
+        case("34", "PREPARE, then the extended protocol")
+            .creates_objects()
+            .setup("create table st (i int); insert into st values (1)")
+            .steps([A.sql("prepare s as select * from st")])
+            .steps([A.send([describe.concat(), msg::sync()]), A.ready()])
+            .steps(discards(B))
+            .steps(run(A, "s", &[]))
+            .steps([B.sql("alter table st add column j int default 2")])
+            .steps(discards(B))
+            .steps(run(A, "s", &[]))
+            .steps([A.send([msg::describe_statement("s"), msg::sync()]), A.ready()])
+            .expect(["DataRow (1)", "0A000", "0A000"])
+            .run();
+    }
+}
+
+/// A statement described by its portal only has parameters all the same.
+#[test]
+fn an_error_behind_parameters() {
+    let portal = [
+        A.send([
+            msg::parse("s", "select * from st where i = $1"),
+            msg::bind("", "s", &["1"]),
+            msg::describe_portal(""),
+            msg::execute("", 0),
+            msg::sync(),
+        ]),
+        A.ready(),
+    ];
+    case("33", "a description that ends in an error")
+        .creates_objects()
+        .setup("create table st (i int); insert into st values (1)")
+        .steps(portal)
+        .steps([B.sql("alter table st add column j int default 2")])
+        .steps(discards(B))
+        .steps([A.send([msg::describe_statement("s"), msg::sync()]), A.ready()])
+        .expect(["ParameterDescription (23)", "0A000"])
+        .run();
+}
+
+#[test]
+fn a_search_path_is_nobody_elses() {
+    let path = |session: Session, path: &str| session.sql(format!("set search_path = {path}"));
+    let parse =
+        |session: Session| [session.send([msg::parse("s", "select * from t"), msg::sync()]), session.ready()];
+    case("33", "equal texts under other search paths")
+        .creates_objects()
+        .setup(
+            "create schema s1; create table s1.t (i int); insert into s1.t values (1); \
+             create schema s2; create table s2.t (i int); insert into s2.t values (2)",
+        )
+        .steps([path(A, "s1"), path(B, "s1")])
+        .steps(parse(A))
+        .steps(parse(B))
+        .steps([path(A, "s2")])
+        .steps(discards(C))
+        .steps(run(A, "s", &[]))
+        .steps(run(B, "s", &[]))
+        .steps([path(A, "s1")])
+        .steps(run(A, "s", &[]))
+        .expect(["DataRow (2)", "DataRow (1)", "DataRow (1)"])
+        .run();
+}
+
 /// Whoever asks for the description of each portal can be given other rows: what PostgreSQL refuses works.
 #[test]
 fn a_client_that_was_told_nothing() {
