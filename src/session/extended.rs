@@ -119,7 +119,7 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
-        if !name.is_empty() && self.is_contested(name) {
+        if self.is_contested(name) {
             return Flow::Later;
         }
         let meant = self.named(name);
@@ -241,7 +241,7 @@ impl Session {
         if kind != b'S' {
             return self.describe_portal(name, whole);
         }
-        if !name.is_empty() && self.is_contested(name) {
+        if self.is_contested(name) {
             return Flow::Later;
         }
         let named = self.named(name);
@@ -292,13 +292,15 @@ impl Session {
         let Some(server) = &mut self.server else { return Flow::Server };
         self.batch_open = true;
         self.batch.heavy |= kind != b'S';
+        let mut note = Note::None;
         if kind == b'S' && name.is_empty() {
             server.unnamed = 0;
-            self.unnamed = None;
+            self.replaced.push_back(self.unnamed.take());
+            note = Note::Unnamed;
         }
         let name = if kind == b'S' { foreign_name(name) } else { name };
         emit::target(&mut server.out, front::CLOSE, kind, name);
-        server.expect(Expect::client(Kind::Close));
+        server.expect(Expect::noted(Kind::Close, note));
         Flow::Taken(whole.len())
     }
 

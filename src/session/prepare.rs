@@ -205,6 +205,9 @@ impl Session {
 
     /// Whether what a name means depends on a cycle that is not answered yet. If so, the message has to wait for that.
     pub(super) fn is_contested(&mut self, name: &[u8]) -> bool {
+        if name.is_empty() {
+            return self.unnamed_is_contested();
+        }
         let name = significant(name);
         let Some(server) = self.server.as_ref().filter(|_| self.cycle_under_way()) else { return false };
         let contested = match self.names.get(name) {
@@ -214,6 +217,18 @@ impl Session {
                     || self.dropped.iter().any(|dropped| dropped.names.contains_key(name))
             }
         };
+        self.one_by_one |= contested;
+        contested
+    }
+
+    /// The same for the unnamed statement: whether a cycle that is not answered yet makes it what it is, and nothing behind that does.
+    fn unnamed_is_contested(&mut self) -> bool {
+        let Some(server) = self.server.as_ref().filter(|_| self.cycle_under_way()) else { return false };
+        let ends = |expect: &Expect| !expect.ours && expect.ends_with_ready();
+        let replaces = |expect: &Expect| matches!(expect.note, Note::Unnamed | Note::BringingUnnamed);
+        let ended = server.expects.iter().rposition(ends).map_or(0, |last| last + 1);
+        let sent = server.expects.iter().take(ended).any(replaces);
+        let contested = sent && !server.expects.iter().skip(ended).any(replaces);
         self.one_by_one |= contested;
         contested
     }

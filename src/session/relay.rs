@@ -299,7 +299,6 @@ impl Session {
             Note::Renamed(renamed) => renamed.steps.into_iter().for_each(|step| self.confirm(step)),
             Note::DiscardAll(step) => {
                 server.murky = false;
-                server.unnamed = 0;
                 server.state = self.worker.states.base();
                 self.confirm(step);
                 self.forget_settings();

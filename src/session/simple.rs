@@ -279,7 +279,6 @@ impl Session {
 
     /// The same without the names of prepared statements.
     pub(super) fn forget_settings(&mut self) {
-        self.unnamed = None;
         self.touched.clear();
         self.listens_no_more();
         // What sequences gave to it is not its own any more.
