@@ -358,13 +358,10 @@ fn on_server(name: &str) -> &str {
 }
 
 impl Trial for Servers {
-    async fn node(&self, name: &str, host: &Host) -> Result<Node, Fault> {
+    async fn node(&self, name: &str, host: &Host, user: &str) -> Result<Node, Fault> {
         let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
-        let database = self.settings.databases.get(name).ok_or_else(unknown)?;
-        let user =
-            database.probe_user.clone().ok_or_else(|| Fault::error("28000", "no user to log in as"))?;
         let directory = self.directory(name, vec![host.clone()])?;
-        let target = directory.target(on_server(name), &user).ok_or_else(unknown)?;
+        let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
         let mut connected = connect::connect(&target).await?;
         let version = connected.param("server_version").map(String::from_utf8_lossy).unwrap_or_default();
         let version = format!("PostgreSQL {version}");

@@ -50,7 +50,7 @@ fn what_will_run_is_shown_with_its_nodes() {
     assert!(text.contains("shop -> postgres on 127.0.0.1:"), "{text}");
     assert!(text.contains("transaction mode, 7 servers per user"), "{text}");
     assert!(text.contains("  app: password (FILE:3:8)"), "{text}");
-    let node = format!("  127.0.0.1:{}, database shop: ok: PostgreSQL ", cluster.port);
+    let node = format!("  127.0.0.1:{}, database shop, as app: ok: PostgreSQL ", cluster.port);
     assert!(text.contains(&node) && text.contains(", primary\n"), "{text}");
     assert!(!text.contains(APP.1), "{text}");
 }
@@ -78,7 +78,7 @@ fn a_node_that_cannot_be_reached() {
         "FILE:3:8: see that PostgreSQL runs there and can be reached from here, or correct the host";
     refuses(
         &with_url(&url),
-        &format!("127.0.0.1:{port}, database shop: error: cannot connect to"),
+        &format!("127.0.0.1:{port}, database shop, as app: error: cannot connect to"),
         what_to_do,
     );
     let hosts = format!(
@@ -98,7 +98,40 @@ fn a_node_that_cannot_be_reached() {
 fn one_of_two_nodes_that_cannot_be_reached() {
     let (live, dead) = (Cluster::shared().port, free_port());
     let url = format!("postgres://{}:{}@127.0.0.1:{live},127.0.0.1:{dead}/postgres", APP.0, APP.1);
-    refuses(&with_url(&url), &format!("127.0.0.1:{dead}, database shop: error:"), "FILE:3:8: see that");
+    refuses(
+        &with_url(&url),
+        &format!("127.0.0.1:{dead}, database shop, as app: error:"),
+        "FILE:3:8: see that",
+    );
+}
+
+/// A database without a user of its own, and these users; the passwords of all but `app` are wrong.
+fn with_users(users: &[&str], more: &str) -> String {
+    let port = Cluster::shared().port;
+    let hosts = format!("hosts = [\"127.0.0.1:{port}\"]\ndatabase = \"postgres\"\n");
+    let password = |user: &str| if user == APP.0 { APP.1 } else { "wrong" };
+    let users = users.iter().map(|user| format!("[users.{user}]\npassword = \"{}\"\n", password(user)));
+    format!("http = \"off\"\n[databases.shop]\n{hosts}{more}{}", users.collect::<String>())
+}
+
+#[test]
+fn nodes_are_tried_as_somebody_who_may_log_in() {
+    let console = "[admin]\nadmin_users = [\"admin\"]\nstats_users = [\"aide\"]\n";
+    let text = check(&with_users(&["admin", "aide", "app"], console)).success();
+    assert!(text.contains("database shop, as app: ok: ") && !text.contains("not as"), "{text}");
+
+    let text = check(&with_users(&["aaron", "app"], "")).success();
+    assert!(text.contains("database shop, as app: ok: ") && text.contains("    not as aaron: "), "{text}");
+
+    let nobody = with_users(&["aaron", "abel"], "");
+    refuses(&nobody, "as aaron: error: ", "FILE:6:1: correct the user `aaron` or its password");
+    assert!(check(&nobody).stdout.contains("    nor as abel: "), "{nobody}");
+
+    let text = check(&with_users(&["admin"], "[admin]\nadmin_users = [\"admin\"]\n")).success();
+    assert!(
+        text.contains("not tried: nobody is known to log in to `shop` as (users of the console"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -231,8 +264,8 @@ fn every_database_is_tried() {
         format!("http = \"off\"\n[databases.a]\n{hosts}[databases.b]\n{hosts}sslmode = \"require\"\n{users}");
     let output = check(&text);
     assert!(!output.ok);
-    assert!(output.stdout.contains("database a: ok: PostgreSQL"), "{}", output.stdout);
-    assert!(output.stdout.contains("database b: error: "), "{}", output.stdout);
+    assert!(output.stdout.contains("database a, as app: ok: PostgreSQL"), "{}", output.stdout);
+    assert!(output.stdout.contains("database b, as app: error: "), "{}", output.stdout);
     refuses(
         &text.replace(
             "database = \"postgres\"\nsslmode = \"require\"",

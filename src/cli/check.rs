@@ -23,8 +23,8 @@ pub struct Node {
 
 /// What can be tried, one at a time.
 pub trait Trial {
-    /// Logs in to a host of the database of that name, as the database's `probe_user`.
-    fn node(&self, database: &str, host: &Host) -> impl Future<Output = Result<Node, Fault>>;
+    /// Logs in to a host of the database of that name, as one of its `probe_users`.
+    fn node(&self, database: &str, host: &Host, user: &str) -> impl Future<Output = Result<Node, Fault>>;
 
     /// Looks up a user of a database at its server, as for a login; `None` when nobody is ever looked up.
     fn lookup(&self, database: &str) -> impl Future<Output = Option<Result<(), Fault>>>;
@@ -58,25 +58,19 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
             if !is_new(&mut tried, name, database, host) {
                 continue;
             }
-            if database.probe_user.is_none() {
+            if database.probe_users.is_empty() {
                 let shown = show_host(host);
                 writeln!(
                     out,
-                    "  {shown}: not tried: nobody is known to log in to `{name}` as; add `user` and `password`"
+                    "  {shown}: not tried: nobody is known to log in to `{name}` as (users of the console are not \
+                     tried); add `user` and `password`"
                 )?;
                 continue;
             }
-            write!(out, "  {}, database {name}: ", show_host(host))?;
-            match trial.node(name, host).await {
-                Ok(node) => {
-                    writeln!(out, "ok: {}, {}", node.version, show_role(node.role))?;
-                    roles.push(node.role);
-                }
-                Err(fault) => {
-                    well = false;
-                    writeln!(out, "error: {fault}\n    {}", what_to_do(loaded, name, host, &fault))?;
-                }
-            }
+            let logins = Logins::to(trial, name, host, &database.probe_users).await;
+            well &= logins.node.is_some();
+            logins.tell(loaded, name, host, out)?;
+            roles.extend(logins.node.map(|(_, node)| node.role));
         }
         well &= suits_some(loaded, name, database, &roles, out)?;
         if !roles.is_empty() {
@@ -84,6 +78,51 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
         }
     }
     Ok(well)
+}
+
+/// How users fared at a node, up to the one whom it let in.
+struct Logins<'a> {
+    refused: Vec<(&'a str, Fault)>,
+    node: Option<(&'a str, Node)>,
+}
+
+impl<'a> Logins<'a> {
+    /// Tries one user after the other, until one is let in or something else is wrong than the user.
+    async fn to(trial: &impl Trial, name: &str, host: &Host, users: &'a [String]) -> Logins<'a> {
+        let mut logins = Logins { refused: vec![], node: None };
+        for user in users {
+            match trial.node(name, host, user).await {
+                Ok(node) => {
+                    logins.node = Some((user, node));
+                    break;
+                }
+                Err(fault) => {
+                    let of_this_user = fault.sqlstate.starts_with("28") || fault.sqlstate == "42501";
+                    logins.refused.push((user, fault));
+                    if !of_this_user {
+                        break;
+                    }
+                }
+            }
+        }
+        logins
+    }
+
+    fn tell(&self, loaded: &Loaded, name: &str, host: &Host, out: &mut impl Write) -> io::Result<()> {
+        write!(out, "  {}, database {name}, ", show_host(host))?;
+        match (&self.node, self.refused.as_slice()) {
+            (Some((user, node)), refused) => {
+                writeln!(out, "as {user}: ok: {}, {}", node.version, show_role(node.role))?;
+                refused.iter().try_for_each(|(user, fault)| writeln!(out, "    not as {user}: {fault}"))
+            }
+            (None, [(user, fault), others @ ..]) => {
+                writeln!(out, "as {user}: error: {fault}")?;
+                writeln!(out, "    {}", what_to_do(loaded, name, host, user, fault))?;
+                others.iter().try_for_each(|(user, fault)| writeln!(out, "    nor as {user}: {fault}"))
+            }
+            (None, []) => writeln!(out, "error: nobody to log in as"),
+        }
+    }
 }
 
 /// Whether every client has to prove who it is, and nobody is known who could.
@@ -152,16 +191,16 @@ fn probe_order(settings: &Settings) -> impl Iterator<Item = (&str, &Database)> {
     named.chain(settings.databases.get_key_value("*")).map(|(name, database)| (name.as_str(), database))
 }
 
-type Tried<'a> = BTreeSet<(&'a Host, Option<&'a str>, &'a str)>;
+type Tried<'a> = BTreeSet<(&'a Host, &'a [String], &'a str)>;
 
 fn is_new<'a>(tried: &mut Tried<'a>, name: &'a str, database: &'a Database, host: &'a Host) -> bool {
-    let user = database.probe_user.as_deref();
+    let users = database.probe_users.as_slice();
     let on_server = database.server_database.as_deref().unwrap_or(name);
-    if on_server == "*" && tried.iter().any(|(other, other_user, _)| *other == host && *other_user == user) {
+    if on_server == "*" && tried.iter().any(|(other, like, _)| *other == host && *like == users) {
         return false;
     }
     // The same node may be reached in other ways.
-    tried.insert((host, user, on_server));
+    tried.insert((host, users, on_server));
     true
 }
 
@@ -319,7 +358,7 @@ mod tests {
     struct Said<F>(F, Option<Result<(), Fault>>);
 
     impl<F: AsyncFn(&str, &Host) -> Result<Node, Fault>> Trial for Said<F> {
-        async fn node(&self, database: &str, host: &Host) -> Result<Node, Fault> {
+        async fn node(&self, database: &str, host: &Host, _: &str) -> Result<Node, Fault> {
             (self.0)(database, host).await
         }
 
@@ -357,8 +396,8 @@ databases
 users
   app: password (URL)
 nodes
-  h1:5432, database shop: ok: PostgreSQL 15.3, primary
-  [::1]:5433, database shop: ok: PostgreSQL 15.3, primary
+  h1:5432, database shop, as app: ok: PostgreSQL 15.3, primary
+  [::1]:5433, database shop, as app: ok: PostgreSQL 15.3, primary
 ";
         assert!(well);
         assert_eq!(text, expected.replace("VERSION", env!("CARGO_PKG_VERSION")));
@@ -369,7 +408,7 @@ nodes
         let refused = async |_: &str, _: &Host| Err(Fault::error("08001", "connection refused"));
         let (well, text) = printed("postgres://app:sekret@db/shop", refused).await;
         assert!(!well);
-        let expected = "  db:5432, database shop: error: connection refused (08001)\n    \
+        let expected = "  db:5432, database shop, as app: error: connection refused (08001)\n    \
             URL: see that PostgreSQL runs there and can be reached from here, or correct the host\n";
         assert_eq!(text.split_once("nodes\n").expect("nodes").1, expected);
     }
