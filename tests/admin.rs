@@ -372,6 +372,25 @@ fn admin_config_shows_every_setting() {
     }
 }
 
+/// Where no database is there for every name, [pool] is shown all the same, and not what one database has instead.
+#[test]
+fn admin_config_shows_what_databases_start_from() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let shop = format!("[databases.shop]\nurl = \"{}\"\n", cluster.url(APP, "postgres", "pool_size=3"));
+    let text = format!("[pool]\npool_size = 5\nmin_idle = 1\n[admin]\nadmin_users = [\"{}\"]\n{shop}", APP.0);
+    let proxy = Proxy::start_with(&ProxyOptions::default().config(&text));
+    let mut console = Client::connect(&proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"));
+    let config = show(&mut console, "CONFIG");
+    let value = |key: &str| row(&config, "key", key)["value"].clone();
+    assert_eq!(value("default_pool_size"), "5");
+    assert_eq!(value("pool.pool_size"), "5");
+    assert_eq!(value("pool.min_idle"), "1");
+    assert_eq!(value("pool.pins"), "pin");
+}
+
 /// A reload that changes nothing of where servers are leaves them, and what was learned of users, as they are.
 #[test]
 fn admin_reload_keeps_servers_and_keys() {

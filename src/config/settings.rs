@@ -27,6 +27,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Console users: who may give commands, who may only look.
     pub admin: Admin,
+    /// What the pools of databases are where nothing else is said of them.
+    pub pool: Pool,
     /// Databases that clients may name, by that name. `"*"` is the fallback for every other name.
     pub databases: BTreeMap<String, Database>,
     /// Users known from the settings, by name.

@@ -142,6 +142,7 @@ impl Written {
 
     /// Completes the settings: databases, and the users that come with them.
     pub fn complete(&mut self) {
+        self.settings.pool.clone_from(&self.pool);
         let databases = std::mem::take(&mut self.databases);
         let (first, others): (Vec<_>, Vec<_>) =
             databases.iter().partition(|(name, _)| self.command_line.contains(name));
@@ -218,6 +219,7 @@ impl Default for Settings {
             auth: Auth::default(),
             limits: Limits::default(),
             admin: Admin::default(),
+            pool: Pool::default(),
             databases: BTreeMap::new(),
             users: BTreeMap::new(),
             log: Log::default(),
