@@ -276,6 +276,8 @@ fn admin_kills_and_disables() {
     let messages = refused.login(&scene.database.login()).expect("an answer");
     assert_eq!(fault(&messages).sqlstate(), "57P03");
     console.run(&format!("enable {}", scene.database.name));
+    let logged = format!("command=\"enable {}\"", scene.database.name);
+    eventually("the command is logged as typed", || scene.proxy.log().contains(&logged));
     assert_eq!(scene.client().value("select 1"), "1");
     console.run(&format!("KILL {}", scene.database.name));
     assert_eq!(fault(&second.until(b'Z').expect("the session ends in words")).sqlstate(), "57P01");
