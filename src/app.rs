@@ -17,7 +17,7 @@ use crate::auth::scram::MockSecret;
 use crate::cli::RunArgs;
 use crate::cli::check::{Node, Trial};
 use crate::config::settings::{Host, TargetSessionAttrs};
-use crate::config::{self, Loaded, Settings, Sources};
+use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 use crate::pool::budget::Budget;
 use crate::pool::{connect, role};
 use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
@@ -34,7 +34,7 @@ pub fn start(arguments: RunArgs, loaded: Loaded) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
     let result = runtime
         .context("cannot start")
-        .and_then(|runtime| runtime.block_on(run(&arguments, loaded.settings, set_level)));
+        .and_then(|runtime| runtime.block_on(run(&arguments, loaded, set_level)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -62,9 +62,9 @@ fn log(settings: &Settings) -> SetLevel {
     }
 }
 
-async fn run(arguments: &RunArgs, settings: Settings, set_level: SetLevel) -> anyhow::Result<()> {
-    files::raise_limit(&settings.limits);
-    let mut app = App::build(arguments, settings, set_level)?;
+async fn run(arguments: &RunArgs, loaded: Loaded, set_level: SetLevel) -> anyhow::Result<()> {
+    files::raise_limit(&loaded.settings.limits);
+    let mut app = App::build(arguments, loaded, set_level)?;
     app.open(arguments.reuse_port)?;
     app.until_stopped().await
 }
@@ -87,7 +87,8 @@ struct App {
 }
 
 impl App {
-    fn build(arguments: &RunArgs, settings: Settings, set_level: SetLevel) -> anyhow::Result<App> {
+    fn build(arguments: &RunArgs, loaded: Loaded, set_level: SetLevel) -> anyhow::Result<App> {
+        let Loaded { settings, origins } = loaded;
         let limits = Arc::new(settings.limits.clone());
         let shared = Shared::new(&limits);
         let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
@@ -97,7 +98,8 @@ impl App {
         let (workers, _threads): (Vec<_>, Vec<_>) =
             started.context("cannot start a worker")?.into_iter().unzip();
         let mock = MockSecret::random().context("no randomness")?;
-        let directory = Directory::new(settings, mock)?;
+        let directory = Directory::new(settings, mock)
+            .map_err(|unready| origins.error(unready.setting(), unready.to_string()))?;
         let address = directory.settings.listen.first().filter(|_| arguments.reuse_port);
         let peers = address.map(|address| Peers::of(*address).map(Arc::new)).transpose()?;
         let (console, clients) = mpsc::unbounded_channel();
@@ -215,10 +217,11 @@ impl App {
     /// Reads the settings again; gives what can be changed by a restart only, and is not what it should be. What is wrong is
     /// logged and told, and nothing changes.
     fn reload(&self) -> Result<Vec<String>, Vec<String>> {
-        let mut settings = config::load(&self.sources).map_err(|errors| {
+        let refused = |errors: Vec<ConfigError>| {
             errors.iter().for_each(|error| tracing::error!(%error, "settings not reloaded"));
             errors.iter().map(ToString::to_string).collect::<Vec<_>>()
-        })?;
+        };
+        let Loaded { mut settings, origins } = config::load_with_origins(&self.sources).map_err(refused)?;
         let waiting = config::keep_until_restart(&mut settings, &self.entrance.directory().settings);
         let waiting: Vec<_> =
             waiting.iter().map(|key| format!("`{key}` is changed by a restart only")).collect();
@@ -226,10 +229,8 @@ impl App {
         (self.set_level)(tracing_subscriber::EnvFilter::new(&settings.log.level));
         let random = |_| vec!["no randomness".to_owned()];
         let mock = MockSecret::random().map_err(random)?;
-        let mut directory = Directory::new(settings, mock).map_err(|error| {
-            tracing::error!(%error, "settings not reloaded");
-            vec![error.to_string()]
-        })?;
+        let mut directory = Directory::new(settings, mock)
+            .map_err(|unready| refused(vec![origins.error(unready.setting(), unready.to_string())]))?;
         directory.inherit(&self.entrance.directory());
         let limits = Arc::new(directory.settings.limits.clone());
         self.entrance.clients.set_limit(limits.max_clients);
@@ -346,7 +347,8 @@ impl Servers {
         let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
         let mut single = settings.databases.get(name).ok_or_else(unknown)?.clone();
         (single.hosts, single.target) = (hosts, TargetSessionAttrs::Any);
-        settings.databases.insert(on_server(name).to_owned(), single);
+        // A file of another database that cannot be used is no fault of this one.
+        settings.databases = [(on_server(name).to_owned(), single)].into();
         let mock = MockSecret::random().map_err(|error| internal(&error))?;
         Directory::new(settings, mock).map_err(|error| internal(&error))
     }

@@ -329,6 +329,13 @@ fn admin_reload_is_all_or_nothing() {
     let limit =
         |console: &mut Client| row(&show(console, "CONFIG"), "key", "limits.max_clients")["value"].clone();
     assert_ne!(limit(&mut console), "7");
+    // The file itself is there, and no certificate.
+    scene
+        .proxy
+        .set_config(&format!("{good}\n[databases.x]\nhosts = [\"db\"]\nsslrootcert = \"pgweir.toml\"\n"));
+    let line = good.lines().count() + 4;
+    let detail = fault(&console.simple("RELOAD")).field(b'D').expect("it says what is wrong");
+    assert!(detail.contains(&format!("pgweir.toml:{line}:1: ")), "{detail}");
     scene.proxy.set_config(&format!("{good}\n[limits]\nmax_clients = 7\n"));
     console.run("reload");
     assert_eq!(limit(&mut console), "7");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::harness::cluster::{APP, Cluster, free_port};
 use crate::harness::command::{Folder, Output, run};
 use crate::harness::proxy::program;
+use crate::harness::tls::Authority;
 
 /// Checks a settings file of this text. What it says names the file as `FILE`.
 fn check(text: &str) -> Output {
@@ -252,6 +253,47 @@ fn secrets_that_cannot_work() {
     assert!(output.stderr.contains("begins like a SCRAM verifier, and is none"), "{}", output.stderr);
     let md5 = format!("{text}[users.x]\npassword = \"md5{}\"\n", "0".repeat(32));
     assert!(check(&md5).success().contains("warning: an md5 verifier proves nothing by SCRAM"));
+}
+
+#[test]
+fn files_for_tls_that_cannot_be_used() {
+    let folder = Folder::new();
+    let authority = Authority::new();
+    let (one, other) = (authority.identity("one"), authority.identity("other"));
+    for (name, text) in [("garbage", "no PEM"), ("cert", &one.cert), ("key", &one.key), ("other", &other.key)]
+    {
+        std::fs::write(folder.0.join(name), text).expect("a file can be written");
+    }
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    let (port, users) = (Cluster::shared().port, format!("[users.app]\npassword = \"{}\"\n", APP.1));
+    let database = format!("hosts = [\"127.0.0.1:{port}\"]\ndatabase = \"postgres\"\n");
+    let towards_server = |lines: &str| {
+        check(&format!(
+            "http = \"off\"\n[databases.a]\n{database}[databases.b]\n{lines}{database}[databases.c]\n{database}{users}"
+        ))
+    };
+    let tells = |output: &Output, line: &str| {
+        assert!(!output.ok && output.stdout.contains(line), "no {line} in\n{}", output.stdout);
+    };
+    let keys = |cert: &str, key: &str| format!("sslcert = {:?}\nsslkey = {:?}\n", path(cert), path(key));
+    for (lines, place, file) in [
+        (format!("sslrootcert = {:?}\n", path("garbage")), "FILE:6:1", "garbage"),
+        (keys("garbage", "key"), "FILE:6:1", "garbage"),
+        (keys("cert", "garbage"), "FILE:7:1", "garbage"),
+        (keys("cert", "other"), "FILE:7:1", "other"),
+    ] {
+        let output = towards_server(&lines);
+        tells(&output, &format!("  error: {place}: {}: ", path(file)));
+        tells(&output, "database b: not tried: see `files` above");
+        tells(&output, "database a, as app: ok");
+        tells(&output, "database c, as app: ok");
+    }
+    for (cert, key, place, file) in [("cert", "garbage", 3, "garbage"), ("cert", "other", 3, "other")] {
+        let tls =
+            format!("[tls]\nmode = \"prefer\"\nkey_file = {:?}\ncert_file = {:?}\n", path(key), path(cert));
+        let output = check(&format!("{tls}[databases.a]\n{database}{users}"));
+        tells(&output, &format!("  error: FILE:{place}:1: {}: ", path(file)));
+    }
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! `pgweir check`: what will run, and whether its nodes answer. Shows no secret.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use super::hint::what_to_do;
 use crate::config::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PoolMode, SslMode, TargetSessionAttrs,
 };
-use crate::config::{Loaded, Settings};
+use crate::config::{ConfigError, Loaded, Settings};
 use crate::pool::role::{Role, Suits};
+use crate::session::directory::connector;
 use crate::session::entry::Entry;
 use crate::wire::Fault;
 
@@ -30,19 +31,24 @@ pub trait Trial {
     fn lookup(&self, database: &str) -> impl Future<Output = Option<Result<(), Fault>>>;
 }
 
-/// Prints what will run and what is wrong with the files for clients, then tries each node, and whether users can be looked
-/// up. True: all is well, and each database has a node that is what it asks for.
+/// Prints what will run and what is wrong with the files, then, unless the files for clients are wrong, tries each node, and
+/// whether users can be looked up. True: all is well, and each database has a node that is what it asks for.
 pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> io::Result<bool> {
     summary(loaded, out)?;
-    let problems = Entry::problems(&loaded.settings);
-    if !problems.is_empty() {
+    let for_clients = Entry::problems(&loaded.settings);
+    let for_clients: Vec<_> =
+        for_clients.iter().map(|bad| loaded.origins.error(bad.setting(), bad.to_string())).collect();
+    let for_servers = server_files(loaded);
+    if !for_clients.is_empty() || !for_servers.is_empty() {
         writeln!(out, "files")?;
-        for problem in problems {
+        for problem in for_clients.iter().chain(for_servers.values()) {
             writeln!(out, "  error: {problem}")?;
         }
+    }
+    if !for_clients.is_empty() {
         return Ok(false);
     }
-    let mut well = true;
+    let mut well = for_servers.is_empty();
     if nobody_can_log_in(&loaded.settings) {
         writeln!(
             out,
@@ -53,6 +59,10 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
     writeln!(out, "nodes")?;
     let mut tried = BTreeSet::new();
     for (name, database) in probe_order(&loaded.settings) {
+        if for_servers.contains_key(name) {
+            writeln!(out, "  database {name}: not tried: see `files` above")?;
+            continue;
+        }
         let mut roles = vec![];
         for host in &database.hosts {
             if !is_new(&mut tried, name, database, host) {
@@ -78,6 +88,17 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
         }
     }
     Ok(well)
+}
+
+/// What is wrong with the files for TLS towards servers, by database.
+fn server_files(loaded: &Loaded) -> BTreeMap<&str, ConfigError> {
+    let mut wrong = BTreeMap::new();
+    for (name, database) in &loaded.settings.databases {
+        if let Err(bad) = connector(name, &database.tls) {
+            wrong.insert(name.as_str(), loaded.origins.error(bad.setting(), bad.to_string()));
+        }
+    }
+    wrong
 }
 
 /// How users fared at a node, up to the one whom it let in.

@@ -9,7 +9,7 @@ use super::entry::{BadEntry, Entry};
 use crate::auth::scram::{MockSecret, RandomFailed};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::Settings;
-use crate::config::settings::{Database, PoolMode, User};
+use crate::config::settings::{Database, PoolMode, ServerTls, User};
 use crate::pool::Target;
 use crate::pool::ask::{Row, literal, rows};
 use crate::pool::budget::{Budget, Share};
@@ -59,9 +59,20 @@ pub enum Unready {
     /// A file towards clients.
     #[error(transparent)]
     Entry(#[from] BadEntry),
-    /// A file towards servers.
-    #[error("database \"{0}\": {1}")]
+    /// A file towards servers, and the setting that names it.
+    #[error("{1}")]
     Server(String, #[source] BadFile),
+}
+
+impl Unready {
+    /// The setting to correct, such as `tls.key_file`; `None` where none is.
+    pub fn setting(&self) -> Option<&str> {
+        match self {
+            Unready::Random(_) => None,
+            Unready::Entry(bad) => bad.setting(),
+            Unready::Server(setting, _) => Some(setting),
+        }
+    }
 }
 
 impl Directory {
@@ -73,9 +84,7 @@ impl Directory {
         let entry = Entry::load(&settings)?;
         let mut connectors = HashMap::new();
         for (name, database) in &settings.databases {
-            let connector =
-                Connector::load(&database.tls).map_err(|bad| Unready::Server(name.clone(), bad))?;
-            connectors.insert(name.clone(), Arc::new(connector));
+            connectors.insert(name.clone(), Arc::new(connector(name, &database.tls)?));
         }
         let mut identities = HashMap::new();
         for (name, user) in &settings.users {
@@ -365,6 +374,17 @@ impl Directory {
         };
         before.iter().filter_map(same).collect()
     }
+}
+
+/// TLS towards the servers of the database of this name.
+///
+/// # Errors
+/// A file that cannot be used.
+pub fn connector(name: &str, tls: &ServerTls) -> Result<Connector, Unready> {
+    Connector::load(tls).map_err(|bad| {
+        let key = Connector::key_of(tls, &bad.file);
+        Unready::Server(format!("databases.{name}.{key}"), bad)
+    })
 }
 
 /// How many clients a user may have.
