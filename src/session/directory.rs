@@ -140,19 +140,20 @@ impl Directory {
     }
 
     /// The database whose hosts a client means that replicates a whole node: it need not name one. The one it names
-    /// if the settings have that, else any of the node's if the settings have only one node.
+    /// if the settings have that, else the fallback, else any of the node's if the settings have only one node. Of those
+    /// with the same hosts one is preferred in which servers are logged in to as the client's user.
     pub fn node_for(&self, named: String) -> String {
         let databases = &self.settings.databases;
-        if databases.contains_key(&named) {
+        let fallback = databases.get_key_value("*");
+        let Some((first, node)) = fallback.or_else(|| databases.iter().next()) else { return named };
+        let is_there = |database: &Database| database.hosts == node.hosts;
+        if databases.contains_key(&named) || fallback.is_none() && !databases.values().all(is_there) {
             return named;
         }
-        if databases.contains_key("*") {
-            return "postgres".to_owned();
-        }
-        let mut hosts = databases.values().map(|database| &database.hosts);
-        let first = hosts.next();
-        let one_node = hosts.all(|hosts| Some(hosts) == first);
-        databases.keys().next().filter(|_| one_node).cloned().unwrap_or(named)
+        let mut entries = fallback.into_iter().chain(databases);
+        let as_client = entries.find(|(_, database)| is_there(database) && database.server_user.is_none());
+        let name = as_client.map_or(first, |(name, _)| name);
+        if name == "*" { "postgres".to_owned() } else { name.clone() }
     }
 
     /// Who `user` is: from the settings, else from the server, else unknown.
