@@ -204,10 +204,11 @@ fn contradictions_of_databases() {
         "pool_size = 600\n",
         &["f.toml:3:1: `pool_size` is 600, more than `max_servers` of [limits], which is 500"],
     );
+    check_more("pool_mode = \"session\"\n[pool]\npins = \"refuse\"\n", &[]);
     check_more(
-        "pool_mode = \"session\"\n[pool]\npins = \"refuse\"\n",
+        "pool_mode = \"session\"\npins = \"refuse\"\n",
         &[
-            "f.toml:3:1: `pins` is `refuse`, but in the pool mode `session` every session keeps its server; remove it",
+            "f.toml:4:1: `pins` is `refuse`, but in the pool mode `session` every session keeps its server; remove it",
         ],
     );
     let twice = "[databases.a]\nhosts = [\"a\"]\n[pool]\nmin_idle = 20\n";
