@@ -239,10 +239,36 @@ fn every_line_of_the_rules_that_is_wrong() {
 #[test]
 fn users_of_the_console_who_are_not_there() {
     let text = with_url(&Cluster::shared().url(APP, "postgres", "pool_size=1"));
-    let output = check(&format!("{text}[admin]\nadmin_users = [\"app\", \"root\"]\n"));
-    let text = output.success();
-    assert!(text.contains("  root: warning: named in `admin_users`") && text.contains("(FILE:5:"), "{text}");
-    assert!(!text.contains("  app: warning"), "{text}");
+    let admins = "[admin]\nadmin_users = [\"app\", \"root\"]\n";
+    let output = check(&format!("{text}{admins}"));
+    let told = "  root: error: named in `admin_users`, and can never log in to the console\n    FILE:5:1: add [users.root]";
+    assert!(!output.ok && output.stdout.contains(told), "{}", output.stdout);
+    assert!(!output.stdout.contains("  app: error"), "{}", output.stdout);
+    assert!(!check(&format!("{text}{admins}[users.root]\nmax_clients = 1\n")).ok, "without a password");
+
+    // Whom the server knows can log in by way of the fallback.
+    let fallback = text.replace("[databases.shop]", "[databases.\"*\"]");
+    let looked_up = check(&format!("{fallback}{admins}[auth]\nauth_user = \"app\"\n")).success();
+    assert!(
+        looked_up.contains("  root: warning: named in `admin_users`, and not in [users]: looked up"),
+        "{looked_up}"
+    );
+    let anybody = check(&format!("{text}{admins}[auth]\nmethod = \"trust\"\n")).success();
+    assert!(!anybody.contains("root: "), "{anybody}");
+}
+
+#[test]
+fn whoever_looks_users_up_is_not_let_in() {
+    let hosts = format!("hosts = [\"127.0.0.1:{}\"]\ndatabase = \"postgres\"\n", Cluster::shared().port);
+    let databases = format!("http = \"off\"\n[databases.a]\n{hosts}[databases.b]\n{hosts}");
+    let users = format!("[users.app]\npassword = \"{}\"\n[users.asker]\npassword = \"wrong\"\n", APP.1);
+    for (way, line) in [("auth_query = \"select 'a', 'b' where $1 = ''\"\n", 14), ("", 13)] {
+        let output = check(&format!("{databases}[auth]\nauth_user = \"asker\"\n{way}{users}"));
+        let advice = format!("    FILE:{line}:1: correct the user `asker` or its password\n");
+        assert_eq!(output.stdout.matches(&advice).count(), 2, "{}", output.stdout);
+        assert!(!output.stdout.contains("correct `auth_query`"), "{}", output.stdout);
+        assert!(output.stdout.contains("database b, as app: ok"), "{}", output.stdout);
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub trait Trial {
 /// whether users can be looked up. True: all is well, and each database has a node that is what it asks for.
 pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> io::Result<bool> {
     summary(loaded, out)?;
+    let console = console_users(loaded, out)?;
     let for_clients = Entry::problems(&loaded.settings);
     let for_clients: Vec<_> =
         for_clients.iter().map(|bad| loaded.origins.error(bad.setting(), bad.to_string())).collect();
@@ -48,7 +49,7 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
     if !for_clients.is_empty() {
         return Ok(false);
     }
-    let mut well = for_servers.is_empty();
+    let mut well = console && for_servers.is_empty();
     if nobody_can_log_in(&loaded.settings) {
         writeln!(
             out,
@@ -84,7 +85,7 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
         }
         well &= suits_some(loaded, name, database, &roles, out)?;
         if !roles.is_empty() {
-            well &= looks_up(loaded, name, trial.lookup(name).await, out)?;
+            well &= looks_up(loaded, (name, database), trial.lookup(name).await, out)?;
         }
     }
     Ok(well)
@@ -156,34 +157,49 @@ fn nobody_can_log_in(settings: &Settings) -> bool {
 /// Says whether users can be looked up at a server that answered.
 fn looks_up(
     loaded: &Loaded,
-    name: &str,
+    (name, database): (&str, &Database),
     found: Option<Result<(), Fault>>,
     out: &mut impl Write,
 ) -> io::Result<bool> {
     let auth = &loaded.settings.auth;
     let asker = auth.auth_user.as_deref().unwrap_or_default();
-    match (found, &auth.auth_query) {
-        (None, _) => Ok(true),
-        (Some(Ok(())), Some(_)) => {
+    let way = if auth.auth_query.is_some() { "auth_query" } else { "pass-through" };
+    match found {
+        Some(Ok(())) if auth.auth_query.is_some() => {
             writeln!(out, "  database {name}: auth_query as {asker}: ok")?;
             Ok(true)
         }
-        (Some(Ok(())), None) => Ok(true),
-        (Some(Err(fault)), Some(_)) => {
-            let origin = loaded.origins.of("auth.auth_query");
-            writeln!(out, "  database {name}: auth_query as {asker}: error: {fault}")?;
-            writeln!(
-                out,
-                "    {origin}: correct `auth_query`, or `auth_user`, so that it gives a name and a verifier for $1"
-            )?;
-            Ok(false)
-        }
-        (Some(Err(_)), None) => {
+        None | Some(Ok(())) => Ok(true),
+        Some(Err(fault)) if fault.sqlstate == "42501" && auth.auth_query.is_none() => {
             writeln!(
                 out,
                 "  database {name}: {asker} may not read pg_authid: only the users above can log in, nobody else by pass-through"
             )?;
             Ok(true)
+        }
+        Some(Err(fault)) => {
+            writeln!(out, "  database {name}: {way} as {asker}: error: {fault}")?;
+            writeln!(out, "    {}", correct_lookup(loaded, (name, database), asker, &fault))?;
+            Ok(false)
+        }
+    }
+}
+
+/// What to do about a look-up that failed: by itself, or because its user was not let in.
+fn correct_lookup(
+    loaded: &Loaded,
+    (name, database): (&str, &Database),
+    asker: &str,
+    fault: &Fault,
+) -> String {
+    let of_the_query = loaded.settings.auth.auth_query.is_some() && !fault.sqlstate.starts_with("28");
+    match database.hosts.first().filter(|_| !of_the_query) {
+        Some(host) => what_to_do(loaded, name, host, asker, fault),
+        None => {
+            let origin = loaded.origins.of("auth.auth_query");
+            format!(
+                "{origin}: correct `auth_query`, or `auth_user`, so that it gives a name and a verifier for $1"
+            )
         }
     }
 }
@@ -258,17 +274,47 @@ fn summary(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
             )?;
         }
     }
-    let admin = &settings.admin;
+    Ok(())
+}
+
+/// Tells who is named for the console and has no password for it. False: somebody can never log in to it.
+fn console_users(loaded: &Loaded, out: &mut impl Write) -> io::Result<bool> {
+    let settings = &loaded.settings;
+    let (auth, admin) = (&settings.auth, &settings.admin);
+    let unproven = auth.hba_file.is_none() && matches!(auth.method, AuthMethod::Trust | AuthMethod::Cert);
+    let has_password = |name: &String| settings.users.get(name).is_some_and(|user| user.password.is_some());
+    let mut well = true;
     for (key, names) in [("admin_users", &admin.admin_users), ("stats_users", &admin.stats_users)] {
         let origin = loaded.origins.of(&format!("admin.{key}"));
-        for name in names.iter().filter(|name| !settings.users.contains_key(*name)) {
-            writeln!(
-                out,
-                "  {name}: warning: named in `{key}`, and has no password for the console; add it to [users] ({origin})"
-            )?;
+        for name in names.iter().filter(|name| !unproven && !has_password(name)) {
+            let database = looked_up_in(settings).filter(|_| !settings.users.contains_key(name));
+            if let Some(database) = database {
+                writeln!(
+                    out,
+                    "  {name}: warning: named in `{key}`, and not in [users]: looked up in the server's database `{database}`, if that is there ({origin})"
+                )?;
+            } else if auth.hba_file.is_some() {
+                writeln!(
+                    out,
+                    "  {name}: warning: named in `{key}`, and has no password for the console; add it to [users] ({origin})"
+                )?;
+            } else {
+                well = false;
+                writeln!(out, "  {name}: error: named in `{key}`, and can never log in to the console")?;
+                writeln!(out, "    {origin}: add [users.{name}] with a password, or remove the name")?;
+            }
         }
     }
-    Ok(())
+    Ok(well)
+}
+
+/// The server's database in which users of the console are looked up, as those of a database that the settings do not name:
+/// by way of the fallback, if there is one and anybody is looked up at all.
+fn looked_up_in(settings: &Settings) -> Option<&str> {
+    let auth = &settings.auth;
+    let asks = auth.auth_user.is_some() && (auth.pass_through || auth.auth_query.is_some());
+    let fallback = settings.databases.get("*").filter(|_| asks)?;
+    Some(fallback.server_database.as_deref().unwrap_or("pgweir"))
 }
 
 fn show_database(loaded: &Loaded, name: &str, database: &Database, out: &mut impl Write) -> io::Result<()> {

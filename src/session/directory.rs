@@ -237,7 +237,7 @@ impl Directory {
         Some(found.and_then(|rows| match rows.first().map(Vec::len) {
             Some(2..) => Ok(()),
             Some(_) => Err(Fault::error("42601", "it gives one column; it must give a name and a verifier")),
-            None => Err(Fault::error("28000", format!("it does not find `{asker}`, whom it is run as"))),
+            None => Err(Fault::error("02000", format!("it does not find `{asker}`, whom it is run as"))),
         }))
     }
 
