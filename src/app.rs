@@ -28,13 +28,13 @@ use crate::session::directory::Directory;
 use crate::stats::DoorStats;
 use crate::wire::Fault;
 
-/// Runs the proxy until it is told to stop.
-pub fn start(arguments: RunArgs, loaded: Loaded) -> ExitCode {
+/// Runs the proxy until it is told to stop; prints `greeting` when it listens.
+pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCode {
     let set_level = log(&loaded.settings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
     let result = runtime
         .context("cannot start")
-        .and_then(|runtime| runtime.block_on(run(&arguments, loaded, set_level)));
+        .and_then(|runtime| runtime.block_on(run(&arguments, loaded, set_level, greeting)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -62,15 +62,36 @@ fn log(settings: &Settings) -> SetLevel {
     }
 }
 
-async fn run(arguments: &RunArgs, loaded: Loaded, set_level: SetLevel) -> anyhow::Result<()> {
+async fn run(
+    arguments: &RunArgs,
+    loaded: Loaded,
+    set_level: SetLevel,
+    greeting: &[String],
+) -> anyhow::Result<()> {
     files::raise_limit(&loaded.settings.limits);
     let mut app = App::build(arguments, loaded, set_level)?;
     app.open(arguments.reuse_port)?;
+    greeting.iter().for_each(|line| println!("{line}"));
     app.until_stopped().await
 }
 
 /// How often it is looked whether clients have gone.
 const STEP: Duration = Duration::from_millis(20);
+
+/// How a socket came to be listened on, in the log.
+const LISTENING: &str = "listening";
+const TAKEN_OVER: &str = "taken over";
+/// Set by the Makefile, where flags are given in another way.
+const UNDER_MAKE: &str = "PGWEIR_UNDER_MAKE";
+
+/// What to do about an address that is not to be had.
+fn cannot_listen(name: &str) -> String {
+    let another = match std::env::var_os(UNDER_MAKE) {
+        Some(_) => "make run ARGS=\"--listen 127.0.0.1:6442\"",
+        None => "--listen or `listen`",
+    };
+    format!("cannot listen on {name} (choose another with {another})")
+}
 
 /// Changes how much is logged.
 type SetLevel = Box<dyn Fn(tracing_subscriber::EnvFilter)>;
@@ -132,12 +153,10 @@ impl App {
         for address in &settings.listen {
             let name = address.to_string();
             let (listener, how) = match taken.remove(&name) {
-                Some(socket) => (acceptor::adopt(socket), "taken over"),
-                None => (acceptor::bind(*address, reuse_port), "listening"),
+                Some(socket) => (acceptor::adopt(socket), TAKEN_OVER),
+                None => (acceptor::bind(*address, reuse_port), LISTENING),
             };
-            let listener = listener.with_context(|| {
-                format!("cannot listen on {name} (choose another with --listen or `listen`)")
-            })?;
+            let listener = listener.with_context(|| cannot_listen(&name))?;
             tracing::info!(address = name, "{how}");
             self.offer(name, &listener)?;
             self.entrance.open(Door::Tcp(listener));
@@ -146,13 +165,12 @@ impl App {
             let port = settings.listen.first().map_or(6432, |address| address.port());
             let path = folder.join(format!(".s.PGSQL.{port}"));
             let name = path.display().to_string();
-            let listener = match taken.remove(&name) {
-                Some(socket) => acceptor::adopt_unix(socket),
-                None => acceptor::bind_unix(&path),
+            let (listener, how) = match taken.remove(&name) {
+                Some(socket) => (acceptor::adopt_unix(socket), TAKEN_OVER),
+                None => (acceptor::bind_unix(&path), LISTENING),
             };
-            let listener = listener.with_context(|| {
-                format!("cannot listen on {name} (choose another with --listen or `listen`)")
-            })?;
+            let listener = listener.with_context(|| cannot_listen(&name))?;
+            tracing::info!(address = name, "{how}");
             self.offer(name, &listener)?;
             self.entrance.open(Door::Unix(listener));
             self.unix_path = Some(UnixPath::new(path, peers.clone()));
@@ -203,7 +221,7 @@ impl App {
         let mut hurry = Hurry { signals: [interrupt, terminate, quit], demands };
         if clients_first {
             self.entrance.draining.store(true, Ordering::Relaxed);
-            tracing::info!("stopping: waiting for clients to leave");
+            tracing::info!("stopping: waiting for clients to leave; a signal ends this wait");
             while self.entrance.clients.used() > 0 {
                 tokio::select! {
                     () = tokio::time::sleep(STEP) => {}
@@ -270,7 +288,11 @@ impl App {
         self.entrance.draining.store(true, Ordering::Relaxed);
         let taken_over = gently;
         self.order(|| if taken_over { Order::Retire } else { Order::Drain });
-        tracing::info!(?patience, gently, "stopping: waiting for transactions to end");
+        tracing::info!(
+            ?patience,
+            gently,
+            "stopping: waiting for transactions to end; another signal stops at once"
+        );
         while self.busy(taken_over) && Instant::now() < until {
             tokio::select! {
                 () = tokio::time::sleep(STEP) => {}

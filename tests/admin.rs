@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::cluster::{APP, APP2, Cluster, Database, free_port};
+use crate::harness::command;
 use crate::harness::message::Message;
-use crate::harness::proxy::{Proxy, ProxyOptions};
+use crate::harness::proxy::{Proxy, ProxyOptions, program};
 use crate::harness::raw::{Client, Login};
 use crate::harness::{direct_only, eventually, frontend as msg};
 
@@ -521,10 +523,23 @@ fn admin_signals() {
     client.run("begin");
     client.run("select 1");
     scene.proxy.signal("TERM");
-    eventually("it waits", || scene.proxy.log().contains("stopping: waiting for transactions"));
+    let told = "stopping: waiting for transactions to end; another signal stops at once";
+    eventually("it waits", || scene.proxy.log().contains(told));
     scene.proxy.signal("TERM");
     assert_eq!(client.until(b'E').expect("why").last().map(Message::sqlstate).as_deref(), Some("57P01"));
     assert!(scene.proxy.ended(Duration::from_secs(5)).success());
+}
+
+#[test]
+fn nothing_is_promised_before_it_listens() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it has an address").to_string();
+    let mut command = Command::new(program());
+    command.args(["demo", "--http", "off", "--listen", &address]).env("PGWEIR_UNDER_MAKE", "1");
+    let output = command::run(&mut command, Duration::from_secs(60));
+    assert!(!output.ok && !output.stdout.contains("psql"), "{}", output.stdout);
+    let told = format!("cannot listen on {address} (choose another with make run ARGS=\"--listen ");
+    assert!(output.stderr.contains(&told), "{}", output.stderr);
 }
 
 #[test]
