@@ -16,7 +16,7 @@ help:
 run:
 	@scripts/setup.sh run
 	cargo build --release --locked
-	@pgweir="$${CARGO_TARGET_DIR:-target}/release/pgweir"; \
+	@pgweir="$${CARGO_TARGET_DIR:-target}/release/pgweir"; export PGWEIR_UNDER_MAKE=1; \
 	if [ -n "$$DATABASE_URL" ]; then exec "$$pgweir" run $(ARGS) "$$DATABASE_URL"; else exec "$$pgweir" demo $(ARGS); fi
 
 test:

@@ -17,7 +17,7 @@ use crate::auth::scram::MockSecret;
 use crate::cli::RunArgs;
 use crate::cli::check::{Node, Trial};
 use crate::config::settings::{Host, TargetSessionAttrs};
-use crate::config::{self, Loaded, Settings, Sources};
+use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 use crate::pool::budget::Budget;
 use crate::pool::{connect, role};
 use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
@@ -28,13 +28,13 @@ use crate::session::directory::Directory;
 use crate::stats::DoorStats;
 use crate::wire::Fault;
 
-/// Runs the proxy until it is told to stop.
-pub fn start(arguments: RunArgs, loaded: Loaded) -> ExitCode {
+/// Runs the proxy until it is told to stop; prints `greeting` when it listens.
+pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCode {
     let set_level = log(&loaded.settings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
     let result = runtime
         .context("cannot start")
-        .and_then(|runtime| runtime.block_on(run(&arguments, loaded.settings, set_level)));
+        .and_then(|runtime| runtime.block_on(run(&arguments, loaded, set_level, greeting)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -62,15 +62,36 @@ fn log(settings: &Settings) -> SetLevel {
     }
 }
 
-async fn run(arguments: &RunArgs, settings: Settings, set_level: SetLevel) -> anyhow::Result<()> {
-    files::raise_limit(&settings.limits);
-    let mut app = App::build(arguments, settings, set_level)?;
+async fn run(
+    arguments: &RunArgs,
+    loaded: Loaded,
+    set_level: SetLevel,
+    greeting: &[String],
+) -> anyhow::Result<()> {
+    files::raise_limit(&loaded.settings.limits);
+    let mut app = App::build(arguments, loaded, set_level)?;
     app.open(arguments.reuse_port)?;
+    greeting.iter().for_each(|line| println!("{line}"));
     app.until_stopped().await
 }
 
 /// How often it is looked whether clients have gone.
 const STEP: Duration = Duration::from_millis(20);
+
+/// How a socket came to be listened on, in the log.
+const LISTENING: &str = "listening";
+const TAKEN_OVER: &str = "taken over";
+/// Set by the Makefile, where flags are given in another way.
+const UNDER_MAKE: &str = "PGWEIR_UNDER_MAKE";
+
+/// What to do about an address that is not to be had.
+fn cannot_listen(name: &str) -> String {
+    let another = match std::env::var_os(UNDER_MAKE) {
+        Some(_) => "make run ARGS=\"--listen 127.0.0.1:6442\"",
+        None => "--listen or `listen`",
+    };
+    format!("cannot listen on {name} (choose another with {another})")
+}
 
 /// Changes how much is logged.
 type SetLevel = Box<dyn Fn(tracing_subscriber::EnvFilter)>;
@@ -87,7 +108,8 @@ struct App {
 }
 
 impl App {
-    fn build(arguments: &RunArgs, settings: Settings, set_level: SetLevel) -> anyhow::Result<App> {
+    fn build(arguments: &RunArgs, loaded: Loaded, set_level: SetLevel) -> anyhow::Result<App> {
+        let Loaded { settings, origins } = loaded;
         let limits = Arc::new(settings.limits.clone());
         let shared = Shared::new(&limits);
         let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
@@ -97,7 +119,8 @@ impl App {
         let (workers, _threads): (Vec<_>, Vec<_>) =
             started.context("cannot start a worker")?.into_iter().unzip();
         let mock = MockSecret::random().context("no randomness")?;
-        let directory = Directory::new(settings, mock)?;
+        let directory = Directory::new(settings, mock)
+            .map_err(|unready| origins.error(unready.setting(), unready.to_string()))?;
         let address = directory.settings.listen.first().filter(|_| arguments.reuse_port);
         let peers = address.map(|address| Peers::of(*address).map(Arc::new)).transpose()?;
         let (console, clients) = mpsc::unbounded_channel();
@@ -130,12 +153,10 @@ impl App {
         for address in &settings.listen {
             let name = address.to_string();
             let (listener, how) = match taken.remove(&name) {
-                Some(socket) => (acceptor::adopt(socket), "taken over"),
-                None => (acceptor::bind(*address, reuse_port), "listening"),
+                Some(socket) => (acceptor::adopt(socket), TAKEN_OVER),
+                None => (acceptor::bind(*address, reuse_port), LISTENING),
             };
-            let listener = listener.with_context(|| {
-                format!("cannot listen on {name} (choose another with --listen or `listen`)")
-            })?;
+            let listener = listener.with_context(|| cannot_listen(&name))?;
             tracing::info!(address = name, "{how}");
             self.offer(name, &listener)?;
             self.entrance.open(Door::Tcp(listener));
@@ -144,13 +165,12 @@ impl App {
             let port = settings.listen.first().map_or(6432, |address| address.port());
             let path = folder.join(format!(".s.PGSQL.{port}"));
             let name = path.display().to_string();
-            let listener = match taken.remove(&name) {
-                Some(socket) => acceptor::adopt_unix(socket),
-                None => acceptor::bind_unix(&path),
+            let (listener, how) = match taken.remove(&name) {
+                Some(socket) => (acceptor::adopt_unix(socket), TAKEN_OVER),
+                None => (acceptor::bind_unix(&path), LISTENING),
             };
-            let listener = listener.with_context(|| {
-                format!("cannot listen on {name} (choose another with --listen or `listen`)")
-            })?;
+            let listener = listener.with_context(|| cannot_listen(&name))?;
+            tracing::info!(address = name, "{how}");
             self.offer(name, &listener)?;
             self.entrance.open(Door::Unix(listener));
             self.unix_path = Some(UnixPath::new(path, peers.clone()));
@@ -201,7 +221,7 @@ impl App {
         let mut hurry = Hurry { signals: [interrupt, terminate, quit], demands };
         if clients_first {
             self.entrance.draining.store(true, Ordering::Relaxed);
-            tracing::info!("stopping: waiting for clients to leave");
+            tracing::info!("stopping: waiting for clients to leave; a signal ends this wait");
             while self.entrance.clients.used() > 0 {
                 tokio::select! {
                     () = tokio::time::sleep(STEP) => {}
@@ -215,10 +235,11 @@ impl App {
     /// Reads the settings again; gives what can be changed by a restart only, and is not what it should be. What is wrong is
     /// logged and told, and nothing changes.
     fn reload(&self) -> Result<Vec<String>, Vec<String>> {
-        let mut settings = config::load(&self.sources).map_err(|errors| {
+        let refused = |errors: Vec<ConfigError>| {
             errors.iter().for_each(|error| tracing::error!(%error, "settings not reloaded"));
             errors.iter().map(ToString::to_string).collect::<Vec<_>>()
-        })?;
+        };
+        let Loaded { mut settings, origins } = config::load_with_origins(&self.sources).map_err(refused)?;
         let waiting = config::keep_until_restart(&mut settings, &self.entrance.directory().settings);
         let waiting: Vec<_> =
             waiting.iter().map(|key| format!("`{key}` is changed by a restart only")).collect();
@@ -226,10 +247,8 @@ impl App {
         (self.set_level)(tracing_subscriber::EnvFilter::new(&settings.log.level));
         let random = |_| vec!["no randomness".to_owned()];
         let mock = MockSecret::random().map_err(random)?;
-        let mut directory = Directory::new(settings, mock).map_err(|error| {
-            tracing::error!(%error, "settings not reloaded");
-            vec![error.to_string()]
-        })?;
+        let mut directory = Directory::new(settings, mock)
+            .map_err(|unready| refused(vec![origins.error(unready.setting(), unready.to_string())]))?;
         directory.inherit(&self.entrance.directory());
         let limits = Arc::new(directory.settings.limits.clone());
         self.entrance.clients.set_limit(limits.max_clients);
@@ -269,7 +288,11 @@ impl App {
         self.entrance.draining.store(true, Ordering::Relaxed);
         let taken_over = gently;
         self.order(|| if taken_over { Order::Retire } else { Order::Drain });
-        tracing::info!(?patience, gently, "stopping: waiting for transactions to end");
+        tracing::info!(
+            ?patience,
+            gently,
+            "stopping: waiting for transactions to end; another signal stops at once"
+        );
         while self.busy(taken_over) && Instant::now() < until {
             tokio::select! {
                 () = tokio::time::sleep(STEP) => {}
@@ -346,7 +369,8 @@ impl Servers {
         let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
         let mut single = settings.databases.get(name).ok_or_else(unknown)?.clone();
         (single.hosts, single.target) = (hosts, TargetSessionAttrs::Any);
-        settings.databases.insert(on_server(name).to_owned(), single);
+        // A file of another database that cannot be used is no fault of this one.
+        settings.databases = [(on_server(name).to_owned(), single)].into();
         let mock = MockSecret::random().map_err(|error| internal(&error))?;
         Directory::new(settings, mock).map_err(|error| internal(&error))
     }
@@ -358,13 +382,10 @@ fn on_server(name: &str) -> &str {
 }
 
 impl Trial for Servers {
-    async fn node(&self, name: &str, host: &Host) -> Result<Node, Fault> {
+    async fn node(&self, name: &str, host: &Host, user: &str) -> Result<Node, Fault> {
         let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
-        let database = self.settings.databases.get(name).ok_or_else(unknown)?;
-        let user =
-            database.probe_user.clone().ok_or_else(|| Fault::error("28000", "no user to log in as"))?;
         let directory = self.directory(name, vec![host.clone()])?;
-        let target = directory.target(on_server(name), &user).ok_or_else(unknown)?;
+        let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
         let mut connected = connect::connect(&target).await?;
         let version = connected.param("server_version").map(String::from_utf8_lossy).unwrap_or_default();
         let version = format!("PostgreSQL {version}");

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::cluster::{APP, APP2, Cluster, Database, free_port};
+use crate::harness::command;
 use crate::harness::message::Message;
-use crate::harness::proxy::{Proxy, ProxyOptions};
+use crate::harness::proxy::{Proxy, ProxyOptions, program};
 use crate::harness::raw::{Client, Login};
 use crate::harness::{direct_only, eventually, frontend as msg};
 
@@ -276,6 +278,8 @@ fn admin_kills_and_disables() {
     let messages = refused.login(&scene.database.login()).expect("an answer");
     assert_eq!(fault(&messages).sqlstate(), "57P03");
     console.run(&format!("enable {}", scene.database.name));
+    let logged = format!("command=\"enable {}\"", scene.database.name);
+    eventually("the command is logged as typed", || scene.proxy.log().contains(&logged));
     assert_eq!(scene.client().value("select 1"), "1");
     console.run(&format!("KILL {}", scene.database.name));
     assert_eq!(fault(&second.until(b'Z').expect("the session ends in words")).sqlstate(), "57P01");
@@ -327,6 +331,13 @@ fn admin_reload_is_all_or_nothing() {
     let limit =
         |console: &mut Client| row(&show(console, "CONFIG"), "key", "limits.max_clients")["value"].clone();
     assert_ne!(limit(&mut console), "7");
+    // The file itself is there, and no certificate.
+    scene
+        .proxy
+        .set_config(&format!("{good}\n[databases.x]\nhosts = [\"db\"]\nsslrootcert = \"pgweir.toml\"\n"));
+    let line = good.lines().count() + 4;
+    let detail = fault(&console.simple("RELOAD")).field(b'D').expect("it says what is wrong");
+    assert!(detail.contains(&format!("pgweir.toml:{line}:1: ")), "{detail}");
     scene.proxy.set_config(&format!("{good}\n[limits]\nmax_clients = 7\n"));
     console.run("reload");
     assert_eq!(limit(&mut console), "7");
@@ -370,6 +381,25 @@ fn admin_config_shows_every_setting() {
             assert!(shown.contains(&path), "{path} is not shown");
         }
     }
+}
+
+/// Where no database is there for every name, [pool] is shown all the same, and not what one database has instead.
+#[test]
+fn admin_config_shows_what_databases_start_from() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let shop = format!("[databases.shop]\nurl = \"{}\"\n", cluster.url(APP, "postgres", "pool_size=3"));
+    let text = format!("[pool]\npool_size = 5\nmin_idle = 1\n[admin]\nadmin_users = [\"{}\"]\n{shop}", APP.0);
+    let proxy = Proxy::start_with(&ProxyOptions::default().config(&text));
+    let mut console = Client::connect(&proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"));
+    let config = show(&mut console, "CONFIG");
+    let value = |key: &str| row(&config, "key", key)["value"].clone();
+    assert_eq!(value("default_pool_size"), "5");
+    assert_eq!(value("pool.pool_size"), "5");
+    assert_eq!(value("pool.min_idle"), "1");
+    assert_eq!(value("pool.pins"), "pin");
 }
 
 /// A reload that changes nothing of where servers are leaves them, and what was learned of users, as they are.
@@ -493,10 +523,23 @@ fn admin_signals() {
     client.run("begin");
     client.run("select 1");
     scene.proxy.signal("TERM");
-    eventually("it waits", || scene.proxy.log().contains("stopping: waiting for transactions"));
+    let told = "stopping: waiting for transactions to end; another signal stops at once";
+    eventually("it waits", || scene.proxy.log().contains(told));
     scene.proxy.signal("TERM");
     assert_eq!(client.until(b'E').expect("why").last().map(Message::sqlstate).as_deref(), Some("57P01"));
     assert!(scene.proxy.ended(Duration::from_secs(5)).success());
+}
+
+#[test]
+fn nothing_is_promised_before_it_listens() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it has an address").to_string();
+    let mut command = Command::new(program());
+    command.args(["demo", "--http", "off", "--listen", &address]).env("PGWEIR_UNDER_MAKE", "1");
+    let output = command::run(&mut command, Duration::from_secs(60));
+    assert!(!output.ok && !output.stdout.contains("psql"), "{}", output.stdout);
+    let told = format!("cannot listen on {address} (choose another with make run ARGS=\"--listen ");
+    assert!(output.stderr.contains(&told), "{}", output.stderr);
 }
 
 #[test]

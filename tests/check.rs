@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::harness::cluster::{APP, Cluster, free_port};
 use crate::harness::command::{Folder, Output, run};
 use crate::harness::proxy::program;
+use crate::harness::tls::Authority;
 
 /// Checks a settings file of this text. What it says names the file as `FILE`.
 fn check(text: &str) -> Output {
@@ -50,7 +51,7 @@ fn what_will_run_is_shown_with_its_nodes() {
     assert!(text.contains("shop -> postgres on 127.0.0.1:"), "{text}");
     assert!(text.contains("transaction mode, 7 servers per user"), "{text}");
     assert!(text.contains("  app: password (FILE:3:8)"), "{text}");
-    let node = format!("  127.0.0.1:{}, database shop: ok: PostgreSQL ", cluster.port);
+    let node = format!("  127.0.0.1:{}, database shop, as app: ok: PostgreSQL ", cluster.port);
     assert!(text.contains(&node) && text.contains(", primary\n"), "{text}");
     assert!(!text.contains(APP.1), "{text}");
 }
@@ -78,7 +79,7 @@ fn a_node_that_cannot_be_reached() {
         "FILE:3:8: see that PostgreSQL runs there and can be reached from here, or correct the host";
     refuses(
         &with_url(&url),
-        &format!("127.0.0.1:{port}, database shop: error: cannot connect to"),
+        &format!("127.0.0.1:{port}, database shop, as app: error: cannot connect to"),
         what_to_do,
     );
     let hosts = format!(
@@ -98,7 +99,40 @@ fn a_node_that_cannot_be_reached() {
 fn one_of_two_nodes_that_cannot_be_reached() {
     let (live, dead) = (Cluster::shared().port, free_port());
     let url = format!("postgres://{}:{}@127.0.0.1:{live},127.0.0.1:{dead}/postgres", APP.0, APP.1);
-    refuses(&with_url(&url), &format!("127.0.0.1:{dead}, database shop: error:"), "FILE:3:8: see that");
+    refuses(
+        &with_url(&url),
+        &format!("127.0.0.1:{dead}, database shop, as app: error:"),
+        "FILE:3:8: see that",
+    );
+}
+
+/// A database without a user of its own, and these users; the passwords of all but `app` are wrong.
+fn with_users(users: &[&str], more: &str) -> String {
+    let port = Cluster::shared().port;
+    let hosts = format!("hosts = [\"127.0.0.1:{port}\"]\ndatabase = \"postgres\"\n");
+    let password = |user: &str| if user == APP.0 { APP.1 } else { "wrong" };
+    let users = users.iter().map(|user| format!("[users.{user}]\npassword = \"{}\"\n", password(user)));
+    format!("http = \"off\"\n[databases.shop]\n{hosts}{more}{}", users.collect::<String>())
+}
+
+#[test]
+fn nodes_are_tried_as_somebody_who_may_log_in() {
+    let console = "[admin]\nadmin_users = [\"admin\"]\nstats_users = [\"aide\"]\n";
+    let text = check(&with_users(&["admin", "aide", "app"], console)).success();
+    assert!(text.contains("database shop, as app: ok: ") && !text.contains("not as"), "{text}");
+
+    let text = check(&with_users(&["aaron", "app"], "")).success();
+    assert!(text.contains("database shop, as app: ok: ") && text.contains("    not as aaron: "), "{text}");
+
+    let nobody = with_users(&["aaron", "abel"], "");
+    refuses(&nobody, "as aaron: error: ", "FILE:6:1: correct the user `aaron` or its password");
+    assert!(check(&nobody).stdout.contains("    nor as abel: "), "{nobody}");
+
+    let text = check(&with_users(&["admin"], "[admin]\nadmin_users = [\"admin\"]\n")).success();
+    assert!(
+        text.contains("not tried: nobody is known to log in to `shop` as (users of the console"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -205,10 +239,36 @@ fn every_line_of_the_rules_that_is_wrong() {
 #[test]
 fn users_of_the_console_who_are_not_there() {
     let text = with_url(&Cluster::shared().url(APP, "postgres", "pool_size=1"));
-    let output = check(&format!("{text}[admin]\nadmin_users = [\"app\", \"root\"]\n"));
-    let text = output.success();
-    assert!(text.contains("  root: warning: named in `admin_users`") && text.contains("(FILE:5:"), "{text}");
-    assert!(!text.contains("  app: warning"), "{text}");
+    let admins = "[admin]\nadmin_users = [\"app\", \"root\"]\n";
+    let output = check(&format!("{text}{admins}"));
+    let told = "  root: error: named in `admin_users`, and can never log in to the console\n    FILE:5:1: add [users.root]";
+    assert!(!output.ok && output.stdout.contains(told), "{}", output.stdout);
+    assert!(!output.stdout.contains("  app: error"), "{}", output.stdout);
+    assert!(!check(&format!("{text}{admins}[users.root]\nmax_clients = 1\n")).ok, "without a password");
+
+    // Whom the server knows can log in by way of the fallback.
+    let fallback = text.replace("[databases.shop]", "[databases.\"*\"]");
+    let looked_up = check(&format!("{fallback}{admins}[auth]\nauth_user = \"app\"\n")).success();
+    assert!(
+        looked_up.contains("  root: warning: named in `admin_users`, and not in [users]: looked up"),
+        "{looked_up}"
+    );
+    let anybody = check(&format!("{text}{admins}[auth]\nmethod = \"trust\"\n")).success();
+    assert!(!anybody.contains("root: "), "{anybody}");
+}
+
+#[test]
+fn whoever_looks_users_up_is_not_let_in() {
+    let hosts = format!("hosts = [\"127.0.0.1:{}\"]\ndatabase = \"postgres\"\n", Cluster::shared().port);
+    let databases = format!("http = \"off\"\n[databases.a]\n{hosts}[databases.b]\n{hosts}");
+    let users = format!("[users.app]\npassword = \"{}\"\n[users.asker]\npassword = \"wrong\"\n", APP.1);
+    for (way, line) in [("auth_query = \"select 'a', 'b' where $1 = ''\"\n", 14), ("", 13)] {
+        let output = check(&format!("{databases}[auth]\nauth_user = \"asker\"\n{way}{users}"));
+        let advice = format!("    FILE:{line}:1: correct the user `asker` or its password\n");
+        assert_eq!(output.stdout.matches(&advice).count(), 2, "{}", output.stdout);
+        assert!(!output.stdout.contains("correct `auth_query`"), "{}", output.stdout);
+        assert!(output.stdout.contains("database b, as app: ok"), "{}", output.stdout);
+    }
 }
 
 #[test]
@@ -222,6 +282,47 @@ fn secrets_that_cannot_work() {
 }
 
 #[test]
+fn files_for_tls_that_cannot_be_used() {
+    let folder = Folder::new();
+    let authority = Authority::new();
+    let (one, other) = (authority.identity("one"), authority.identity("other"));
+    for (name, text) in [("garbage", "no PEM"), ("cert", &one.cert), ("key", &one.key), ("other", &other.key)]
+    {
+        std::fs::write(folder.0.join(name), text).expect("a file can be written");
+    }
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    let (port, users) = (Cluster::shared().port, format!("[users.app]\npassword = \"{}\"\n", APP.1));
+    let database = format!("hosts = [\"127.0.0.1:{port}\"]\ndatabase = \"postgres\"\n");
+    let towards_server = |lines: &str| {
+        check(&format!(
+            "http = \"off\"\n[databases.a]\n{database}[databases.b]\n{lines}{database}[databases.c]\n{database}{users}"
+        ))
+    };
+    let tells = |output: &Output, line: &str| {
+        assert!(!output.ok && output.stdout.contains(line), "no {line} in\n{}", output.stdout);
+    };
+    let keys = |cert: &str, key: &str| format!("sslcert = {:?}\nsslkey = {:?}\n", path(cert), path(key));
+    for (lines, place, file) in [
+        (format!("sslrootcert = {:?}\n", path("garbage")), "FILE:6:1", "garbage"),
+        (keys("garbage", "key"), "FILE:6:1", "garbage"),
+        (keys("cert", "garbage"), "FILE:7:1", "garbage"),
+        (keys("cert", "other"), "FILE:7:1", "other"),
+    ] {
+        let output = towards_server(&lines);
+        tells(&output, &format!("  error: {place}: {}: ", path(file)));
+        tells(&output, "database b: not tried: see `files` above");
+        tells(&output, "database a, as app: ok");
+        tells(&output, "database c, as app: ok");
+    }
+    for (cert, key, place, file) in [("cert", "garbage", 3, "garbage"), ("cert", "other", 3, "other")] {
+        let tls =
+            format!("[tls]\nmode = \"prefer\"\nkey_file = {:?}\ncert_file = {:?}\n", path(key), path(cert));
+        let output = check(&format!("{tls}[databases.a]\n{database}{users}"));
+        tells(&output, &format!("  error: FILE:{place}:1: {}: ", path(file)));
+    }
+}
+
+#[test]
 fn every_database_is_tried() {
     let port = Cluster::shared().port;
     let (user, password) = APP;
@@ -231,8 +332,8 @@ fn every_database_is_tried() {
         format!("http = \"off\"\n[databases.a]\n{hosts}[databases.b]\n{hosts}sslmode = \"require\"\n{users}");
     let output = check(&text);
     assert!(!output.ok);
-    assert!(output.stdout.contains("database a: ok: PostgreSQL"), "{}", output.stdout);
-    assert!(output.stdout.contains("database b: error: "), "{}", output.stdout);
+    assert!(output.stdout.contains("database a, as app: ok: PostgreSQL"), "{}", output.stdout);
+    assert!(output.stdout.contains("database b, as app: error: "), "{}", output.stdout);
     refuses(
         &text.replace(
             "database = \"postgres\"\nsslmode = \"require\"",

@@ -30,24 +30,42 @@ pub enum Command {
     Block(&'static str, bool),
 }
 
+/// How much of a command is logged, in characters.
+const LOGGED: usize = 200;
+
 /// A word as written.
 #[derive(Debug, PartialEq, Eq)]
-struct Word {
+struct Word<'a> {
     text: String,
     quoted: bool,
+    typed: &'a str,
 }
 
-/// Splits a text into its commands; empty statements are left out.
+/// Splits a text into its commands, each with how it was typed, for the log; empty statements are left out.
 ///
 /// # Errors
 /// 42601 for what is not a command.
-pub fn parse(text: &str) -> Result<Vec<Command>, Fault> {
-    split(text)?.iter().filter(|words| !words.is_empty()).map(|words| command(words)).collect()
+pub fn parse(text: &str) -> Result<Vec<(Command, String)>, Fault> {
+    let statements = split(text)?;
+    let statements = statements.iter().filter(|words| !words.is_empty());
+    statements.map(|words| Ok((command(words)?, typed(words)))).collect()
 }
 
-fn command(words: &[Word]) -> Result<Command, Fault> {
+fn typed(words: &[Word<'_>]) -> String {
+    let words: Vec<_> = words.iter().map(|word| word.typed).collect();
+    loggable(&words.join(" "))
+}
+
+/// What may go into a line of the log: without control characters, and cut off where it is too long.
+pub fn loggable(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let cut = if text.chars().nth(LOGGED).is_some() { "..." } else { "" };
+    text.chars().take(LOGGED).map(plain).chain(cut.chars()).collect()
+}
+
+fn command(words: &[Word<'_>]) -> Result<Command, Fault> {
     let keyword = |at: usize| {
-        words.get(at).filter(|word: &&Word| !word.quoted).map(|word| word.text.to_ascii_uppercase())
+        words.get(at).filter(|word: &&Word<'_>| !word.quoted).map(|word| word.text.to_ascii_uppercase())
     };
     let first = keyword(0).unwrap_or_default();
     let name = || words.get(1).map(|word| word.text.clone());
@@ -96,7 +114,7 @@ pub fn syntax(message: String) -> Fault {
     Fault::error("42601", message).hint("SHOW HELP lists the commands")
 }
 
-fn split(text: &str) -> Result<Vec<Vec<Word>>, Fault> {
+fn split(text: &str) -> Result<Vec<Vec<Word<'_>>>, Fault> {
     let mut statements = vec![vec![]];
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
@@ -110,15 +128,16 @@ fn split(text: &str) -> Result<Vec<Vec<Word>>, Fault> {
             '/' if rest.starts_with("/*") => rest.split_once("*/").map_or("", |(_, rest)| rest),
             '"' | '\'' => {
                 let (text, behind) = quoted(&rest[1..], first)?;
-                words.push(Word { text, quoted: true });
+                words.push(Word { text, quoted: true, typed: &rest[..rest.len() - behind.len()] });
                 behind
             }
             _ => {
                 let end = rest
                     .find(|c: char| c.is_whitespace() || matches!(c, ';' | '"' | '\''))
                     .unwrap_or(rest.len());
-                words.push(Word { text: rest[..end].to_owned(), quoted: false });
-                &rest[end..]
+                let (word, behind) = rest.split_at(end);
+                words.push(Word { text: word.to_owned(), quoted: false, typed: word });
+                behind
             }
         }
         .trim_start();
@@ -146,7 +165,7 @@ mod tests {
     fn one(text: &str) -> Command {
         let mut commands = parse(text).unwrap();
         assert_eq!(commands.len(), 1, "{text}");
-        commands.remove(0)
+        commands.remove(0).0
     }
 
     #[test]
@@ -159,6 +178,16 @@ mod tests {
         assert_eq!(one("RESUME \"a \"\"b\"\";\";"), Command::Resume(Some("a \"b\";".into())));
         assert_eq!(one("shutdown wait_for_servers"), Command::Shutdown(Wait::Servers));
         assert_eq!(one("begin"), Command::Block("BEGIN", true));
+    }
+
+    #[test]
+    fn admin_commands_are_logged_as_they_were_typed() {
+        let check = |text: &str, expected: &str| assert_eq!(parse(text).unwrap()[0].1, expected);
+        check(" Enable /* it */ shop ; ", "Enable shop");
+        check("shutdown", "shutdown");
+        check("kill \"a \"\"b\"\"\"", "kill \"a \"\"b\"\"\"");
+        check("pause 'a\n2026 INFO\u{1b}[0m'", "pause 'a 2026 INFO [0m'");
+        check(&format!("pause {}", "é".repeat(LOGGED)), &format!("pause {}...", "é".repeat(LOGGED - 6)));
     }
 
     #[test]

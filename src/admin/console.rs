@@ -152,15 +152,15 @@ impl Console {
         emit::ready(&mut self.out, self.status);
     }
 
-    async fn run_all(&mut self, commands: Vec<Command>) {
-        for command in commands {
-            if let Err(fault) = self.run_one(command).await {
+    async fn run_all(&mut self, commands: Vec<(Command, String)>) {
+        for (command, typed) in commands {
+            if let Err(fault) = self.run_one(command, &typed).await {
                 return fault.emit(&mut self.out);
             }
         }
     }
 
-    async fn run_one(&mut self, command: Command) -> Result<(), Fault> {
+    async fn run_one(&mut self, command: Command, typed: &str) -> Result<(), Fault> {
         match command {
             Command::Show(what) => show::show(&self.admin, &what, &mut self.out).await,
             Command::Block(tag, open) => {
@@ -169,7 +169,7 @@ impl Console {
                 Ok(())
             }
             command if self.may_command => {
-                tracing::info!(user = self.user, ?command, "console");
+                tracing::info!(user = self.user, command = typed, "console");
                 let mut told = vec![];
                 let tag = orders::obey(&self.admin, command, &mut told).await?;
                 told.into_iter().for_each(|text| Fault::warning("01000", text).emit(&mut self.out));

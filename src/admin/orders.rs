@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::command::Command;
+use super::command::{Command, loggable};
 use super::{Admin, Demand, Snapshot};
 use crate::runtime::worker::{KillOrder, Order, PoolOrder};
 use crate::wire::Fault;
@@ -64,7 +64,8 @@ fn order(admin: &Admin, order: PoolOrder, database: Option<String>) -> Result<()
 /// Gives an order to the pools of a database, or to all.
 pub(super) fn give(admin: &Admin, order: PoolOrder, database: Option<String>) {
     admin.paused().note(order, database.as_deref());
-    tracing::info!(?order, database = database.as_deref().unwrap_or("(all)"), "pools were ordered");
+    let shown = database.as_deref().map_or("(all)".to_owned(), loggable);
+    tracing::info!(?order, database = shown, "pools were ordered");
     admin.entrance.workers.iter().for_each(|worker| worker.send(Order::Pools(order, database.clone())));
 }
 

@@ -35,7 +35,8 @@ pub fn may_define(text: &[u8], effects: Effects) -> bool {
         return effects.contains(Effects::NO_TX) && first_word(text) == b"commit";
     }
     let text = text.to_ascii_lowercase();
-    let reaches = effects.intersects(REACHING) && !effects.contains(Effects::TEMP);
+    let reaches =
+        effects.intersects(REACHING) && !effects.intersects(Effects::TEMP.union(Effects::TEMP_OF_TX));
     mentions(&text, CODE) || reaches && mentions(&text, &["create", "alter"])
 }
 
@@ -98,6 +99,7 @@ mod tests {
             "create temp table t (i int)",
             "create table t (i int); create index on t (i)",
             "create temporary table t as select 1",
+            "create temp table t on commit drop as select set_config('a.b', 'c', false)",
             "select 1 into temp t",
             "drop table t",
             "truncate t",

@@ -1,14 +1,15 @@
 //! `pgweir check`: what will run, and whether its nodes answer. Shows no secret.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use super::hint::what_to_do;
 use crate::config::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PoolMode, SslMode, TargetSessionAttrs,
 };
-use crate::config::{Loaded, Settings};
+use crate::config::{ConfigError, Loaded, Settings};
 use crate::pool::role::{Role, Suits};
+use crate::session::directory::connector;
 use crate::session::entry::Entry;
 use crate::wire::Fault;
 
@@ -23,26 +24,32 @@ pub struct Node {
 
 /// What can be tried, one at a time.
 pub trait Trial {
-    /// Logs in to a host of the database of that name, as the database's `probe_user`.
-    fn node(&self, database: &str, host: &Host) -> impl Future<Output = Result<Node, Fault>>;
+    /// Logs in to a host of the database of that name, as one of its `probe_users`.
+    fn node(&self, database: &str, host: &Host, user: &str) -> impl Future<Output = Result<Node, Fault>>;
 
     /// Looks up a user of a database at its server, as for a login; `None` when nobody is ever looked up.
     fn lookup(&self, database: &str) -> impl Future<Output = Option<Result<(), Fault>>>;
 }
 
-/// Prints what will run and what is wrong with the files for clients, then tries each node, and whether users can be looked
-/// up. True: all is well, and each database has a node that is what it asks for.
+/// Prints what will run and what is wrong with the files, then, unless the files for clients are wrong, tries each node, and
+/// whether users can be looked up. True: all is well, and each database has a node that is what it asks for.
 pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> io::Result<bool> {
     summary(loaded, out)?;
-    let problems = Entry::problems(&loaded.settings);
-    if !problems.is_empty() {
+    let console = console_users(loaded, out)?;
+    let for_clients = Entry::problems(&loaded.settings);
+    let for_clients: Vec<_> =
+        for_clients.iter().map(|bad| loaded.origins.error(bad.setting(), bad.to_string())).collect();
+    let for_servers = server_files(loaded);
+    if !for_clients.is_empty() || !for_servers.is_empty() {
         writeln!(out, "files")?;
-        for problem in problems {
+        for problem in for_clients.iter().chain(for_servers.values()) {
             writeln!(out, "  error: {problem}")?;
         }
+    }
+    if !for_clients.is_empty() {
         return Ok(false);
     }
-    let mut well = true;
+    let mut well = console && for_servers.is_empty();
     if nobody_can_log_in(&loaded.settings) {
         writeln!(
             out,
@@ -53,37 +60,91 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
     writeln!(out, "nodes")?;
     let mut tried = BTreeSet::new();
     for (name, database) in probe_order(&loaded.settings) {
+        if for_servers.contains_key(name) {
+            writeln!(out, "  database {name}: not tried: see `files` above")?;
+            continue;
+        }
         let mut roles = vec![];
         for host in &database.hosts {
             if !is_new(&mut tried, name, database, host) {
                 continue;
             }
-            if database.probe_user.is_none() {
+            if database.probe_users.is_empty() {
                 let shown = show_host(host);
                 writeln!(
                     out,
-                    "  {shown}: not tried: nobody is known to log in to `{name}` as; add `user` and `password`"
+                    "  {shown}: not tried: nobody is known to log in to `{name}` as (users of the console are not \
+                     tried); add `user` and `password`"
                 )?;
                 continue;
             }
-            write!(out, "  {}, database {name}: ", show_host(host))?;
-            match trial.node(name, host).await {
-                Ok(node) => {
-                    writeln!(out, "ok: {}, {}", node.version, show_role(node.role))?;
-                    roles.push(node.role);
-                }
-                Err(fault) => {
-                    well = false;
-                    writeln!(out, "error: {fault}\n    {}", what_to_do(loaded, name, host, &fault))?;
-                }
-            }
+            let logins = Logins::to(trial, name, host, &database.probe_users).await;
+            well &= logins.node.is_some();
+            logins.tell(loaded, name, host, out)?;
+            roles.extend(logins.node.map(|(_, node)| node.role));
         }
         well &= suits_some(loaded, name, database, &roles, out)?;
         if !roles.is_empty() {
-            well &= looks_up(loaded, name, trial.lookup(name).await, out)?;
+            well &= looks_up(loaded, (name, database), trial.lookup(name).await, out)?;
         }
     }
     Ok(well)
+}
+
+/// What is wrong with the files for TLS towards servers, by database.
+fn server_files(loaded: &Loaded) -> BTreeMap<&str, ConfigError> {
+    let mut wrong = BTreeMap::new();
+    for (name, database) in &loaded.settings.databases {
+        if let Err(bad) = connector(name, &database.tls) {
+            wrong.insert(name.as_str(), loaded.origins.error(bad.setting(), bad.to_string()));
+        }
+    }
+    wrong
+}
+
+/// How users fared at a node, up to the one whom it let in.
+struct Logins<'a> {
+    refused: Vec<(&'a str, Fault)>,
+    node: Option<(&'a str, Node)>,
+}
+
+impl<'a> Logins<'a> {
+    /// Tries one user after the other, until one is let in or something else is wrong than the user.
+    async fn to(trial: &impl Trial, name: &str, host: &Host, users: &'a [String]) -> Logins<'a> {
+        let mut logins = Logins { refused: vec![], node: None };
+        for user in users {
+            match trial.node(name, host, user).await {
+                Ok(node) => {
+                    logins.node = Some((user, node));
+                    break;
+                }
+                Err(fault) => {
+                    let of_this_user = fault.sqlstate.starts_with("28") || fault.sqlstate == "42501";
+                    logins.refused.push((user, fault));
+                    if !of_this_user {
+                        break;
+                    }
+                }
+            }
+        }
+        logins
+    }
+
+    fn tell(&self, loaded: &Loaded, name: &str, host: &Host, out: &mut impl Write) -> io::Result<()> {
+        write!(out, "  {}, database {name}, ", show_host(host))?;
+        match (&self.node, self.refused.as_slice()) {
+            (Some((user, node)), refused) => {
+                writeln!(out, "as {user}: ok: {}, {}", node.version, show_role(node.role))?;
+                refused.iter().try_for_each(|(user, fault)| writeln!(out, "    not as {user}: {fault}"))
+            }
+            (None, [(user, fault), others @ ..]) => {
+                writeln!(out, "as {user}: error: {fault}")?;
+                writeln!(out, "    {}", what_to_do(loaded, name, host, user, fault))?;
+                others.iter().try_for_each(|(user, fault)| writeln!(out, "    nor as {user}: {fault}"))
+            }
+            (None, []) => writeln!(out, "error: nobody to log in as"),
+        }
+    }
 }
 
 /// Whether every client has to prove who it is, and nobody is known who could.
@@ -96,34 +157,49 @@ fn nobody_can_log_in(settings: &Settings) -> bool {
 /// Says whether users can be looked up at a server that answered.
 fn looks_up(
     loaded: &Loaded,
-    name: &str,
+    (name, database): (&str, &Database),
     found: Option<Result<(), Fault>>,
     out: &mut impl Write,
 ) -> io::Result<bool> {
     let auth = &loaded.settings.auth;
     let asker = auth.auth_user.as_deref().unwrap_or_default();
-    match (found, &auth.auth_query) {
-        (None, _) => Ok(true),
-        (Some(Ok(())), Some(_)) => {
+    let way = if auth.auth_query.is_some() { "auth_query" } else { "pass-through" };
+    match found {
+        Some(Ok(())) if auth.auth_query.is_some() => {
             writeln!(out, "  database {name}: auth_query as {asker}: ok")?;
             Ok(true)
         }
-        (Some(Ok(())), None) => Ok(true),
-        (Some(Err(fault)), Some(_)) => {
-            let origin = loaded.origins.of("auth.auth_query");
-            writeln!(out, "  database {name}: auth_query as {asker}: error: {fault}")?;
-            writeln!(
-                out,
-                "    {origin}: correct `auth_query`, or `auth_user`, so that it gives a name and a verifier for $1"
-            )?;
-            Ok(false)
-        }
-        (Some(Err(_)), None) => {
+        None | Some(Ok(())) => Ok(true),
+        Some(Err(fault)) if fault.sqlstate == "42501" && auth.auth_query.is_none() => {
             writeln!(
                 out,
                 "  database {name}: {asker} may not read pg_authid: only the users above can log in, nobody else by pass-through"
             )?;
             Ok(true)
+        }
+        Some(Err(fault)) => {
+            writeln!(out, "  database {name}: {way} as {asker}: error: {fault}")?;
+            writeln!(out, "    {}", correct_lookup(loaded, (name, database), asker, &fault))?;
+            Ok(false)
+        }
+    }
+}
+
+/// What to do about a look-up that failed: by itself, or because its user was not let in.
+fn correct_lookup(
+    loaded: &Loaded,
+    (name, database): (&str, &Database),
+    asker: &str,
+    fault: &Fault,
+) -> String {
+    let of_the_query = loaded.settings.auth.auth_query.is_some() && !fault.sqlstate.starts_with("28");
+    match database.hosts.first().filter(|_| !of_the_query) {
+        Some(host) => what_to_do(loaded, name, host, asker, fault),
+        None => {
+            let origin = loaded.origins.of("auth.auth_query");
+            format!(
+                "{origin}: correct `auth_query`, or `auth_user`, so that it gives a name and a verifier for $1"
+            )
         }
     }
 }
@@ -152,16 +228,16 @@ fn probe_order(settings: &Settings) -> impl Iterator<Item = (&str, &Database)> {
     named.chain(settings.databases.get_key_value("*")).map(|(name, database)| (name.as_str(), database))
 }
 
-type Tried<'a> = BTreeSet<(&'a Host, Option<&'a str>, &'a str)>;
+type Tried<'a> = BTreeSet<(&'a Host, &'a [String], &'a str)>;
 
 fn is_new<'a>(tried: &mut Tried<'a>, name: &'a str, database: &'a Database, host: &'a Host) -> bool {
-    let user = database.probe_user.as_deref();
+    let users = database.probe_users.as_slice();
     let on_server = database.server_database.as_deref().unwrap_or(name);
-    if on_server == "*" && tried.iter().any(|(other, other_user, _)| *other == host && *other_user == user) {
+    if on_server == "*" && tried.iter().any(|(other, like, _)| *other == host && *like == users) {
         return false;
     }
     // The same node may be reached in other ways.
-    tried.insert((host, user, on_server));
+    tried.insert((host, users, on_server));
     true
 }
 
@@ -198,17 +274,47 @@ fn summary(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
             )?;
         }
     }
-    let admin = &settings.admin;
+    Ok(())
+}
+
+/// Tells who is named for the console and has no password for it. False: somebody can never log in to it.
+fn console_users(loaded: &Loaded, out: &mut impl Write) -> io::Result<bool> {
+    let settings = &loaded.settings;
+    let (auth, admin) = (&settings.auth, &settings.admin);
+    let unproven = auth.hba_file.is_none() && matches!(auth.method, AuthMethod::Trust | AuthMethod::Cert);
+    let has_password = |name: &String| settings.users.get(name).is_some_and(|user| user.password.is_some());
+    let mut well = true;
     for (key, names) in [("admin_users", &admin.admin_users), ("stats_users", &admin.stats_users)] {
         let origin = loaded.origins.of(&format!("admin.{key}"));
-        for name in names.iter().filter(|name| !settings.users.contains_key(*name)) {
-            writeln!(
-                out,
-                "  {name}: warning: named in `{key}`, and has no password for the console; add it to [users] ({origin})"
-            )?;
+        for name in names.iter().filter(|name| !unproven && !has_password(name)) {
+            let database = looked_up_in(settings).filter(|_| !settings.users.contains_key(name));
+            if let Some(database) = database {
+                writeln!(
+                    out,
+                    "  {name}: warning: named in `{key}`, and not in [users]: looked up in the server's database `{database}`, if that is there ({origin})"
+                )?;
+            } else if auth.hba_file.is_some() {
+                writeln!(
+                    out,
+                    "  {name}: warning: named in `{key}`, and has no password for the console; add it to [users] ({origin})"
+                )?;
+            } else {
+                well = false;
+                writeln!(out, "  {name}: error: named in `{key}`, and can never log in to the console")?;
+                writeln!(out, "    {origin}: add [users.{name}] with a password, or remove the name")?;
+            }
         }
     }
-    Ok(())
+    Ok(well)
+}
+
+/// The server's database in which users of the console are looked up, as those of a database that the settings do not name:
+/// by way of the fallback, if there is one and anybody is looked up at all.
+fn looked_up_in(settings: &Settings) -> Option<&str> {
+    let auth = &settings.auth;
+    let asks = auth.auth_user.is_some() && (auth.pass_through || auth.auth_query.is_some());
+    let fallback = settings.databases.get("*").filter(|_| asks)?;
+    Some(fallback.server_database.as_deref().unwrap_or("pgweir"))
 }
 
 fn show_database(loaded: &Loaded, name: &str, database: &Database, out: &mut impl Write) -> io::Result<()> {
@@ -319,7 +425,7 @@ mod tests {
     struct Said<F>(F, Option<Result<(), Fault>>);
 
     impl<F: AsyncFn(&str, &Host) -> Result<Node, Fault>> Trial for Said<F> {
-        async fn node(&self, database: &str, host: &Host) -> Result<Node, Fault> {
+        async fn node(&self, database: &str, host: &Host, _: &str) -> Result<Node, Fault> {
             (self.0)(database, host).await
         }
 
@@ -357,8 +463,8 @@ databases
 users
   app: password (URL)
 nodes
-  h1:5432, database shop: ok: PostgreSQL 15.3, primary
-  [::1]:5433, database shop: ok: PostgreSQL 15.3, primary
+  h1:5432, database shop, as app: ok: PostgreSQL 15.3, primary
+  [::1]:5433, database shop, as app: ok: PostgreSQL 15.3, primary
 ";
         assert!(well);
         assert_eq!(text, expected.replace("VERSION", env!("CARGO_PKG_VERSION")));
@@ -369,7 +475,7 @@ nodes
         let refused = async |_: &str, _: &Host| Err(Fault::error("08001", "connection refused"));
         let (well, text) = printed("postgres://app:sekret@db/shop", refused).await;
         assert!(!well);
-        let expected = "  db:5432, database shop: error: connection refused (08001)\n    \
+        let expected = "  db:5432, database shop, as app: error: connection refused (08001)\n    \
             URL: see that PostgreSQL runs there and can be reached from here, or correct the host\n";
         assert_eq!(text.split_once("nodes\n").expect("nodes").1, expected);
     }

@@ -4,10 +4,8 @@ use crate::config::Loaded;
 use crate::config::settings::Host;
 use crate::wire::Fault;
 
-/// The place of the key, and what to do with it.
-pub fn what_to_do(loaded: &Loaded, name: &str, host: &Host, fault: &Fault) -> String {
-    let user = loaded.settings.databases.get(name).and_then(|database| database.probe_user.as_deref());
-    let user = user.unwrap_or_default();
+/// The place of the key, and what to do with it, when a login as `user` has failed.
+pub fn what_to_do(loaded: &Loaded, name: &str, host: &Host, user: &str, fault: &Fault) -> String {
     let (key, advice) = advice(host, user, fault);
     let path = match key {
         Key::User => format!("users.{user}.password"),

@@ -84,14 +84,15 @@ impl std::fmt::Debug for RunArgs {
     }
 }
 
-/// Does what the command line says. `start` runs the proxy until it stops; `trial` is what settings can be tried with.
+/// Does what the command line says. `start` runs the proxy until it stops, and prints the lines that it is given when it
+/// listens; `trial` is what settings can be tried with.
 pub fn main<T: check::Trial>(
-    start: impl FnOnce(RunArgs, Loaded) -> ExitCode,
+    start: impl FnOnce(RunArgs, Loaded, &[String]) -> ExitCode,
     trial: impl FnOnce(Settings) -> T,
 ) -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => match config::load_with_origins(&arguments.sources()) {
-            Ok(loaded) => start(arguments, loaded),
+            Ok(loaded) => start(arguments, loaded, &[]),
             Err(errors) => refuse(&errors),
         },
         Command::Check(arguments) => match config::load_with_origins(&arguments.sources()) {
@@ -107,7 +108,7 @@ pub fn main<T: check::Trial>(
 }
 
 /// Runs the proxy in front of a throw-away server, which ends with it.
-fn run_demo(mut arguments: RunArgs, start: impl FnOnce(RunArgs, Loaded) -> ExitCode) -> ExitCode {
+fn run_demo(mut arguments: RunArgs, start: impl FnOnce(RunArgs, Loaded, &[String]) -> ExitCode) -> ExitCode {
     println!("making a throw-away PostgreSQL with a sample shop ...");
     let demo = match demo::Demo::start() {
         Ok(demo) => demo,
@@ -119,10 +120,8 @@ fn run_demo(mut arguments: RunArgs, start: impl FnOnce(RunArgs, Loaded) -> ExitC
     arguments.url = Some(demo.url());
     match config::load_with_origins(&arguments.sources()) {
         Ok(loaded) => {
-            for line in where_to_connect(&demo.url(), &loaded.settings) {
-                println!("{line}");
-            }
-            let status = start(arguments, loaded);
+            let greeting = where_to_connect(&demo.url(), &loaded.settings);
+            let status = start(arguments, loaded, &greeting);
             drop(demo);
             status
         }

@@ -319,12 +319,28 @@ fn unknown_parameter(name: &str) -> String {
 
 fn unknown_key(section: &str, name: &str, known: impl Iterator<Item = &'static str>) -> String {
     let place = if section.is_empty() { "at the top level".to_owned() } else { format!("in [{section}]") };
+    format!("unknown key `{name}` {place}; {}", instead_of(section, name, known.collect()))
+}
+
+/// What to write instead of a key that is not known where it stands.
+fn instead_of(section: &str, name: &str, known: Vec<&'static str>) -> String {
+    const TOP: &str = "at the top, before any section";
+    let mut sections = SECTIONS.into_iter().filter(|_| section.is_empty());
+    if let Some(plural) = sections.find(|known| known.strip_suffix('s') == Some(name)) {
+        return format!("did you mean `{plural}`?");
+    }
+    if let Some((other, key)) = suggest::instead_of_pgbouncers(name) {
+        return match (known.contains(&key), other) {
+            (true, _) => format!("it is `{key}` here"),
+            (false, "") => format!("it is `{key}` {TOP}"),
+            (false, other) => format!("it is `{key}` of [{other}]"),
+        };
+    }
     let elsewhere = keys::sections().into_iter().find(|other| other.keys.iter().any(|key| key.name == name));
-    let hint = match (suggest::did_you_mean(name, known), elsewhere) {
-        (_, Some(other)) if other.name.is_empty() => "; it belongs at the top, before any section".to_owned(),
-        (_, Some(other)) => format!("; it belongs in [{}]", other.name),
-        (hint, None) if hint.is_empty() => "; remove it".to_owned(),
-        (hint, None) => hint,
-    };
-    format!("unknown key `{name}` {place}{hint}")
+    match (suggest::nearest(name, known), elsewhere) {
+        (_, Some(other)) if other.name.is_empty() => format!("it belongs {TOP}"),
+        (_, Some(other)) => format!("it belongs in [{}]", other.name),
+        (Some(near), None) => format!("did you mean `{near}`?"),
+        (None, None) => "remove it".to_owned(),
+    }
 }

@@ -285,6 +285,7 @@ table! {
     idle_timeout: DURATION = "10m", Reload, |pool| pool.idle_timeout;
     /// What happens when a session makes state that cannot follow it to another server (a temporary table,
     /// say): `pin`: it keeps its server for as long as it must; `refuse`: the statement is refused (0A000).
+    /// Without meaning in the pool mode `session`.
     pins: PINS = "pin", Reload, |pool| pool.pins;
     /// Whether a `BEGIN` in a simple query is held back until the first statement of the transaction.
     defer_begin: BOOL = true, Reload, |pool| pool.defer_begin;

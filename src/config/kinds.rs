@@ -124,7 +124,7 @@ kind! {
     DURATION_OR_NEVER: Option<Duration> = "duration",
         "a duration with a unit, such as \"10m\", or \"never\"", |given, _| match given.text() {
             Some("never") => Ok(None),
-            _ => duration(given).and_then(not_zero).map(Some),
+            _ => duration(given).and_then(not_zero_but_never).map(Some),
         };
     /// As `DURATION`; in a URL also seconds without a unit, since that is what libpq takes.
     CONNECT_TIMEOUT: Duration = "duration",
@@ -293,8 +293,15 @@ fn duration(given: &Given) -> Reading<Duration> {
 fn not_zero(duration: Duration) -> Reading<Duration> {
     match duration.is_zero() {
         true => because(
-            "is zero, but must be longer; write \"never\" where there is to be no limit, if the key takes that",
+            "is zero, but must be longer; where there is to be no limit, write a long time, up to \"365d\"",
         ),
+        false => Ok(duration),
+    }
+}
+
+fn not_zero_but_never(duration: Duration) -> Reading<Duration> {
+    match duration.is_zero() {
+        true => because("is zero, but must be longer; write \"never\" where there is to be no limit"),
         false => Ok(duration),
     }
 }

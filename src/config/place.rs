@@ -77,6 +77,11 @@ impl Origins {
         self.0.get(path)
     }
 
+    /// An error about the setting of this path; `None`: about none of them.
+    pub fn error(&self, path: Option<&str>, message: impl Into<String>) -> ConfigError {
+        ConfigError { origin: path.map_or(Origin::Default, |path| self.of(path)), message: message.into() }
+    }
+
     /// Where the path was written, or else what it stands in, such as `[databases.shop]`.
     pub fn of(&self, path: &str) -> Origin {
         let mut path = path;

@@ -27,6 +27,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Console users: who may give commands, who may only look.
     pub admin: Admin,
+    /// What the pools of databases are where nothing else is said of them.
+    pub pool: Pool,
     /// Databases that clients may name, by that name. `"*"` is the fallback for every other name.
     pub databases: BTreeMap<String, Database>,
     /// Users known from the settings, by name.
@@ -151,9 +153,9 @@ pub struct Database {
     pub pool: Pool,
     /// Settings given to every server connection at start-up.
     pub server_options: BTreeMap<String, String>,
-    /// The user of `users` as whom pgweir itself logs in here (checks, probes, idle servers kept): the
-    /// URL's user, or else `server_user`; `None`: it knows none.
-    pub probe_user: Option<String>,
+    /// The users of `users` as whom `pgweir check` may log in here, the likeliest first: `server_user`, or the URL's
+    /// user, or else whoever is known and not there for the console. Empty: nobody is known.
+    pub probe_users: Vec<String>,
     /// Overrides `limits.connect_timeout`.
     pub connect_timeout: Option<Duration>,
     /// Overrides `limits.queue_timeout`.

@@ -235,11 +235,13 @@ fn pool(settings: &Settings, name: &str, database: &Database, problems: &mut Pro
             format!("`pool_size` is {}, more than `max_servers` of [limits], which is {most}", pool.size);
         problems.at(&[&size, "limits.max_servers", &pool_size], message);
     }
-    if pool.mode == PoolMode::Session && pool.pins == PinPolicy::Refuse {
-        let (pins, pool_pins) = of("pins");
+    // What stands in [pool] is for the databases with another mode.
+    let (pins, _) = of("pins");
+    let for_this_one = problems.origins.exact(&pins).is_some();
+    if pool.mode == PoolMode::Session && pool.pins == PinPolicy::Refuse && for_this_one {
         let message =
             "`pins` is `refuse`, but in the pool mode `session` every session keeps its server; remove it";
-        problems.at(&[&pins, &format!("databases.{name}.pool_mode"), &pool_pins], message);
+        problems.at(&[&pins], message);
     }
 }
 

@@ -11,6 +11,7 @@ use super::settings::{
     TargetSessionAttrs, User,
 };
 use super::url::Url;
+use crate::auth::StoredSecret;
 
 /// A database as written.
 #[derive(Debug, Clone, Default)]
@@ -106,7 +107,7 @@ impl WrittenDatabase {
             server_database: self.database,
             target: self.target,
             tls: self.tls,
-            probe_user: self.user.or_else(|| self.server_user.clone()),
+            probe_users: self.server_user.clone().or(self.user).into_iter().collect(),
             server_user: self.server_user,
             pool: self.pool,
             server_options,
@@ -141,6 +142,7 @@ impl Written {
 
     /// Completes the settings: databases, and the users that come with them.
     pub fn complete(&mut self) {
+        self.settings.pool.clone_from(&self.pool);
         let databases = std::mem::take(&mut self.databases);
         let (first, others): (Vec<_>, Vec<_>) =
             databases.iter().partition(|(name, _)| self.command_line.contains(name));
@@ -149,16 +151,9 @@ impl Written {
         }
         self.settings.databases =
             databases.into_iter().map(|(name, database)| (name, database.used())).collect();
-        let settings = &self.settings;
-        let plain = |user: &User| {
-            let no_plain = |text: &str| text.starts_with("md5") || text.starts_with("SCRAM-SHA-256$");
-            user.password.as_ref().is_some_and(|secret| !no_plain(&secret.0))
-        };
-        let known = settings.users.iter().find(|(_, user)| plain(user)).map(|(name, _)| name.clone());
-        let known = settings.auth.auth_user.clone().or(known);
-        for database in self.settings.databases.values_mut() {
-            database.probe_user = database.probe_user.take().or_else(|| known.clone());
-        }
+        let known = self.settings.known_to_servers();
+        let unnamed = self.settings.databases.values_mut().filter(|database| database.probe_users.is_empty());
+        unnamed.for_each(|database| database.probe_users.clone_from(&known));
     }
 
     fn add_user(&mut self, name: &str, database: &WrittenDatabase) {
@@ -191,6 +186,27 @@ impl Written {
     }
 }
 
+impl Settings {
+    /// Who may well be a user of every server: the one who looks others up, then those whose password is known. Users of
+    /// the console need not be users of a server.
+    fn known_to_servers(&self) -> Vec<String> {
+        let Admin { admin_users, stats_users } = &self.admin;
+        let asker = self.auth.auth_user.as_ref();
+        let others = self.users.iter().filter(|(name, user)| {
+            has_plain_password(user)
+                && !admin_users.contains(name)
+                && !stats_users.contains(name)
+                && Some(*name) != asker
+        });
+        asker.into_iter().chain(others.map(|(name, _)| name)).cloned().collect()
+    }
+}
+
+fn has_plain_password(user: &User) -> bool {
+    let stored = user.password.as_ref().map(|Secret(text)| StoredSecret::parse(text));
+    matches!(stored, Some(Ok(Some(StoredSecret::Plain(_)))))
+}
+
 impl Default for Settings {
     /// The defaults, without a database.
     fn default() -> Self {
@@ -203,6 +219,7 @@ impl Default for Settings {
             auth: Auth::default(),
             limits: Limits::default(),
             admin: Admin::default(),
+            pool: Pool::default(),
             databases: BTreeMap::new(),
             users: BTreeMap::new(),
             log: Log::default(),

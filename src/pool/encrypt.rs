@@ -53,6 +53,13 @@ impl Connector {
         Ok(Connector { settings: tls.clone(), mode: tls.mode, direct: tls.direct, config })
     }
 
+    /// The key of the database that names this file; `sslmode`, which asks for it, where none does.
+    pub fn key_of(tls: &ServerTls, file: &Path) -> &'static str {
+        let named = [("sslrootcert", &tls.ca_file), ("sslcert", &tls.cert_file), ("sslkey", &tls.key_file)];
+        let named = named.into_iter().find(|(_, named)| named.as_deref() == Some(file));
+        named.map_or("sslmode", |(key, _)| key)
+    }
+
     /// Whether it was made of the same settings; the files that they name may have changed.
     pub fn is_like(&self, other: &Connector) -> bool {
         self.settings == other.settings
@@ -127,8 +134,7 @@ fn config(tls: &ServerTls) -> Result<ClientConfig, BadFile> {
         None if tls.mode >= SslMode::VerifyCa => verifier.roots = Some(system_authorities()?),
         None => {}
     }
-    let unfit =
-        |error: Error| BadFile::new(tls.cert_file.as_deref().unwrap_or(Path::new("TLS")), error.to_string());
+    let unfit = |error: Error| BadFile::new(Path::new("TLS"), error.to_string());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(unfit)?
@@ -136,6 +142,7 @@ fn config(tls: &ServerTls) -> Result<ClientConfig, BadFile> {
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match (&tls.cert_file, &tls.key_file) {
         (Some(cert), Some(key)) => {
+            let unfit = |error: Error| pem::unfit(cert, key, &error);
             builder.with_client_auth_cert(pem::certificates(cert)?, pem::private_key(key)?).map_err(unfit)?
         }
         _ => builder.with_no_client_auth(),

@@ -9,7 +9,7 @@ use super::entry::{BadEntry, Entry};
 use crate::auth::scram::{MockSecret, RandomFailed};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::Settings;
-use crate::config::settings::{Database, PoolMode, User};
+use crate::config::settings::{Database, PoolMode, ServerTls, User};
 use crate::pool::Target;
 use crate::pool::ask::{Row, literal, rows};
 use crate::pool::budget::{Budget, Share};
@@ -59,9 +59,20 @@ pub enum Unready {
     /// A file towards clients.
     #[error(transparent)]
     Entry(#[from] BadEntry),
-    /// A file towards servers.
-    #[error("database \"{0}\": {1}")]
+    /// A file towards servers, and the setting that names it.
+    #[error("{1}")]
     Server(String, #[source] BadFile),
+}
+
+impl Unready {
+    /// The setting to correct, such as `tls.key_file`; `None` where none is.
+    pub fn setting(&self) -> Option<&str> {
+        match self {
+            Unready::Random(_) => None,
+            Unready::Entry(bad) => bad.setting(),
+            Unready::Server(setting, _) => Some(setting),
+        }
+    }
 }
 
 impl Directory {
@@ -73,9 +84,7 @@ impl Directory {
         let entry = Entry::load(&settings)?;
         let mut connectors = HashMap::new();
         for (name, database) in &settings.databases {
-            let connector =
-                Connector::load(&database.tls).map_err(|bad| Unready::Server(name.clone(), bad))?;
-            connectors.insert(name.clone(), Arc::new(connector));
+            connectors.insert(name.clone(), Arc::new(connector(name, &database.tls)?));
         }
         let mut identities = HashMap::new();
         for (name, user) in &settings.users {
@@ -131,19 +140,20 @@ impl Directory {
     }
 
     /// The database whose hosts a client means that replicates a whole node: it need not name one. The one it names
-    /// if the settings have that, else any of the node's if the settings have only one node.
+    /// if the settings have that, else the fallback, else any of the node's if the settings have only one node. Of those
+    /// with the same hosts one is preferred in which servers are logged in to as the client's user.
     pub fn node_for(&self, named: String) -> String {
         let databases = &self.settings.databases;
-        if databases.contains_key(&named) {
+        let fallback = databases.get_key_value("*");
+        let Some((first, node)) = fallback.or_else(|| databases.iter().next()) else { return named };
+        let is_there = |database: &Database| database.hosts == node.hosts;
+        if databases.contains_key(&named) || fallback.is_none() && !databases.values().all(is_there) {
             return named;
         }
-        if databases.contains_key("*") {
-            return "postgres".to_owned();
-        }
-        let mut hosts = databases.values().map(|database| &database.hosts);
-        let first = hosts.next();
-        let one_node = hosts.all(|hosts| Some(hosts) == first);
-        databases.keys().next().filter(|_| one_node).cloned().unwrap_or(named)
+        let mut entries = fallback.into_iter().chain(databases);
+        let as_client = entries.find(|(_, database)| is_there(database) && database.server_user.is_none());
+        let name = as_client.map_or(first, |(name, _)| name);
+        if name == "*" { "postgres".to_owned() } else { name.clone() }
     }
 
     /// Who `user` is: from the settings, else from the server, else unknown.
@@ -227,7 +237,7 @@ impl Directory {
         Some(found.and_then(|rows| match rows.first().map(Vec::len) {
             Some(2..) => Ok(()),
             Some(_) => Err(Fault::error("42601", "it gives one column; it must give a name and a verifier")),
-            None => Err(Fault::error("28000", format!("it does not find `{asker}`, whom it is run as"))),
+            None => Err(Fault::error("02000", format!("it does not find `{asker}`, whom it is run as"))),
         }))
     }
 
@@ -365,6 +375,17 @@ impl Directory {
         };
         before.iter().filter_map(same).collect()
     }
+}
+
+/// TLS towards the servers of the database of this name.
+///
+/// # Errors
+/// A file that cannot be used.
+pub fn connector(name: &str, tls: &ServerTls) -> Result<Connector, Unready> {
+    Connector::load(tls).map_err(|bad| {
+        let key = Connector::key_of(tls, &bad.file);
+        Unready::Server(format!("databases.{name}.{key}"), bad)
+    })
 }
 
 /// How many clients a user may have.

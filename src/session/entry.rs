@@ -1,6 +1,7 @@
 //! The door for clients, made of the settings: certificates for TLS, and the rules that say who must prove what.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -36,12 +37,22 @@ struct Secured {
 /// A file that the settings name and that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadEntry {
-    /// A certificate or key.
-    #[error(transparent)]
-    Tls(#[from] BadFile),
+    /// A certificate or key, and the setting that names it.
+    #[error("{1}")]
+    Tls(&'static str, #[source] BadFile),
     /// A rule or map.
     #[error(transparent)]
     Rule(#[from] FileError),
+}
+
+impl BadEntry {
+    /// The setting to correct; `None` where a rule or map is, which has a line of its own.
+    pub fn setting(&self) -> Option<&'static str> {
+        match self {
+            BadEntry::Tls(setting, _) => Some(setting),
+            BadEntry::Rule(_) => None,
+        }
+    }
 }
 
 impl Entry {
@@ -67,7 +78,7 @@ impl Entry {
         }
         let maps = settings.auth.ident_file.as_deref().map(|file| IdentMaps::read(file, &sources));
         Ok(Entry {
-            tls: Secured::load(tls)?,
+            tls: Secured::load(tls).map_err(|bad| BadEntry::Tls(setting_of(tls, &bad.file), bad))?,
             tls_required: tls.mode == ClientTlsMode::Require,
             rules,
             from_file: settings.auth.hba_file.is_some(),
@@ -167,15 +178,22 @@ impl Secured {
             }
         };
         let binding = binding_of(&chain[0]);
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-            BadFile::new(cert_file, format!("cannot be used with the key in {}: {error}", key_file.display()))
-        })?;
+        let unfit = |error| pem::unfit(cert_file, key_file, &error);
+        let mut config = builder.with_single_cert(chain, key).map_err(unfit)?;
         config.alpn_protocols = vec![pem::ALPN.to_vec()];
         // As PostgreSQL: every session is a whole handshake.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Some(Secured { config: Arc::new(config), binding }))
     }
+}
+
+/// The setting that names this file.
+fn setting_of(tls: &ClientTls, file: &Path) -> &'static str {
+    let named =
+        [("tls.cert_file", &tls.cert_file), ("tls.key_file", &tls.key_file), ("tls.ca_file", &tls.ca_file)];
+    let named = named.into_iter().find(|(_, named)| named.as_deref() == Some(file));
+    named.map_or("tls", |(setting, _)| setting)
 }
 
 fn binding_of(certificate: &CertificateDer<'_>) -> ChannelBinding {

@@ -19,6 +19,7 @@ use crate::wire::{Fault, emit};
 pub(super) const PROBED: Effects = Effects::SETTING
     .union(Effects::ROLE)
     .union(Effects::TEMP)
+    .union(Effects::TEMP_OF_TX)
     .union(Effects::ADVISORY)
     .union(Effects::HOLD)
     .union(Effects::LISTEN)

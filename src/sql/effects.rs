@@ -28,7 +28,7 @@ effects! {
     ROLE = 1;
     /// May change a setting until the end of the transaction: SET LOCAL, SET TRANSACTION, SET CONSTRAINTS.
     SET_LOCAL = 2;
-    /// May create an object that belongs to the session.
+    /// May create an object that belongs to the session, and outlives the transaction.
     TEMP = 3;
     /// May take an advisory lock that outlives the transaction.
     ADVISORY = 4;
@@ -85,6 +85,8 @@ effects! {
     PROCESS = 28;
     /// Reaches code that is not in the text and that may change settings. No text says so by itself: see `catalog`.
     HIDDEN = 29;
+    /// Creates a temporary table that goes with the transaction: ON COMMIT DROP.
+    TEMP_OF_TX = 30;
 }
 
 impl Effects {

@@ -8,6 +8,7 @@ use super::dialect::Dialect;
 use super::effects::Effects;
 use super::lexer::{Kind, Lexer, Token};
 use super::mentions::token_effects;
+use super::utility::is_dropped_at_commit;
 use super::verb::Verb;
 use super::words::{Word, is_word};
 
@@ -66,6 +67,8 @@ struct Open {
     effects: Effects,
     /// Unquoted identifiers and keywords so far.
     words: usize,
+    /// How often something is said to be temporary.
+    temporary: usize,
     /// The last two tokens, the nearest last.
     before: [Option<Token>; 2],
     /// Open parentheses.
@@ -97,6 +100,7 @@ impl<'a> Splitter<'a> {
         }
         let effects = token_effects::<false>(token, &self.open.before, &self.lexer);
         self.open.effects |= effects;
+        self.open.temporary += usize::from(effects.contains(Effects::TEMP));
         if token.kind == Kind::Ident {
             self.open.word(token, self.lexer.sql());
         }
@@ -204,6 +208,9 @@ impl Open {
         } else if !self.verb.is_plain() {
             statement.read(sql, dialect);
         }
+        if self.verb == Verb::Create && self.temporary == 1 {
+            statement.note_dropped(sql, dialect);
+        }
         statement.add_hidden_temp(sql);
         statement
     }
@@ -215,6 +222,13 @@ impl Statement {
         self.verb = reading.verb;
         self.effects |= reading.effects;
         self.detail = reading.detail;
+    }
+
+    /// A temporary table, and nothing else temporary, may be gone when the transaction ends.
+    fn note_dropped(&mut self, sql: &[u8], dialect: Dialect) {
+        if is_dropped_at_commit(Cursor::new(sql, self.range.clone(), dialect)) {
+            self.effects = self.effects.without(Effects::TEMP) | Effects::TEMP_OF_TX;
+        }
     }
 
     /// A search path that names the temporary schema, in a string too, makes later objects temporary.

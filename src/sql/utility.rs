@@ -53,6 +53,26 @@ fn create(at: Cursor<'_>) -> Reading {
     }
 }
 
+/// `CREATE [LOCAL | GLOBAL] TEMP TABLE ... ON COMMIT DROP`, from the first word on.
+pub(super) fn is_dropped_at_commit(mut at: Cursor<'_>) -> bool {
+    at.advance();
+    at.eat_any(&[b"local", b"global"]);
+    if !at.eat_any(&[b"temp", b"temporary"]) || !at.eat(b"table") {
+        return false;
+    }
+    // Behind AS stands the query.
+    while !at.at_end() && !at.at_word(b"as") {
+        if at.eat_all(&[b"on", b"commit", b"drop"]) {
+            return true;
+        }
+        match at.peek_kind() {
+            Some(Kind::LeftParen) => _ = at.skip_parens(),
+            _ => at.advance(),
+        }
+    }
+    false
+}
+
 /// `CREATE TABLE ... AS EXECUTE name`.
 fn as_execute(mut at: Cursor<'_>) -> Option<Detail> {
     while !at.at_end() {

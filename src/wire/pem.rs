@@ -53,6 +53,16 @@ pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, BadFile> {
     })
 }
 
+/// Why a certificate and a key cannot be used: a key that is another's is the fault of the key's file.
+pub fn unfit(cert: &Path, key: &Path, error: &rustls::Error) -> BadFile {
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            BadFile::new(key, format!("this is not the key of the certificate in {}", cert.display()))
+        }
+        _ => BadFile::new(cert, format!("cannot be used with the key in {}: {error}", key.display())),
+    }
+}
+
 /// The authorities of a file.
 ///
 /// # Errors

@@ -172,6 +172,9 @@ fn pins_refused() {
     let mut client = Client::connect(&proxy.endpoint(), &database.login());
     for refused in [
         "create temp table t (i int)",
+        "create temp table t (i int) on commit delete rows",
+        "create temp table t (i int) on commit preserve rows",
+        "create temp table t (i int) on commit drop; create temp table u (i int)",
         "select pg_advisory_lock(1)",
         "declare c cursor with hold for select 1",
         "create temp table t (i int); commit; listen ch",
@@ -180,6 +183,35 @@ fn pins_refused() {
         assert_eq!(client.error(refused), "0A000", "{refused}");
     }
     assert_eq!(client.value("select 1"), "1");
+}
+
+#[test]
+fn temporary_tables_that_go_with_the_transaction_are_not_refused() {
+    if direct_only() {
+        return;
+    }
+    let (cluster, database) = shared();
+    let proxy = Proxy::start(&cluster.url(APP, &database.name, "pool_size=1&pins=refuse"));
+    let connect = || Client::connect(&proxy.endpoint(), &database.login());
+    let (mut client, mut other) = (connect(), connect());
+    let create = "create temp table z (x int) on commit drop";
+    client.run("begin");
+    client.run(create);
+    client.run("insert into z values (7)");
+    assert_eq!(client.value("select x from z"), "7");
+    client.run("commit");
+    assert_eq!(other.value("select to_regclass('z') is null"), "t", "the server is free, and the table gone");
+    client.run(create);
+    assert_eq!(other.error("select x from z"), "42P01");
+    let as_query = "create temp table z on commit drop as select 8 as x";
+    client.send(&[msg::unnamed("begin", &[]), msg::unnamed(as_query, &[]), msg::sync()].concat());
+    assert!(client.until_ready().iter().all(|message| message.tag != b'E'));
+    assert_eq!(client.value("select x from z"), "8");
+    client.run("rollback");
+    client.send(&[msg::unnamed("create temp table z (x int)", &[]), msg::sync()].concat());
+    let refused = client.until_ready().into_iter().find(|message| message.tag == b'E').expect("an error");
+    assert_eq!(refused.sqlstate(), "0A000");
+    assert_eq!(other.value("select to_regclass('z') is null"), "t");
 }
 
 #[test]

@@ -114,6 +114,20 @@ fn physical_finds_the_only_node() {
     let one_node = start(&format!("{}{}", url("shop"), url("stock")));
     let mut client = Client::connect(&one_node.endpoint(), &physical());
     assert!(client.value("IDENTIFY_SYSTEM").parse::<u64>().is_ok());
+    // APP2 may not replicate.
+    let as_other = format!(
+        "[databases.a]\nhosts = [\"127.0.0.1:{}\"]\nserver_user = \"{}\"\n[users.{}]\npassword = \"{}\"\n",
+        Cluster::shared().port,
+        APP2.0,
+        APP2.0,
+        APP2.1
+    );
+    for entry in [as_other.clone(), as_other.replace("databases.a", "databases.\"*\"")] {
+        let as_client = start(&format!("{entry}{}", url("shop")));
+        let mut client = Client::connect(&as_client.endpoint(), &physical());
+        assert!(client.value("IDENTIFY_SYSTEM").parse::<u64>().is_ok(), "{entry}");
+    }
+    assert_eq!(refusal(&start(&as_other).endpoint(), &physical()).sqlstate(), "42501");
     let other = "[databases.elsewhere]\nurl = \"postgres://app:app-secret@127.0.0.1:1/x\"\n";
     let two_nodes = start(&format!("{}{other}", url("shop")));
     assert_eq!(refusal(&two_nodes.endpoint(), &physical()).sqlstate(), "3D000");

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::prelude::*;
 use crate::harness::cluster::pg_version;
 use crate::harness::direct_only;
+use crate::harness::eventually;
 use crate::harness::message::{Message, text};
 use crate::harness::proxy::{Proxy, ProxyOptions};
 use crate::harness::raw::{Client, Endpoint, Login};
@@ -769,7 +770,10 @@ fn sockets_of_both_kinds() {
         let url = format!("postgres://{}:{}@{host}/{}", APP.0, APP.1, database.name);
         let options = ProxyOptions::url(&url).config(&format!("unix_socket_dir = \"{}\"\n", dir.0.display()));
         let proxy = Proxy::start_with(&options);
-        let unix = Endpoint::Unix(dir.0.join(format!(".s.PGSQL.{}", proxy.addr.port())));
+        let path = dir.0.join(format!(".s.PGSQL.{}", proxy.addr.port()));
+        let logged = format!("listening address={path:?}");
+        eventually("the unix socket is named", || proxy.log().contains(&logged));
+        let unix = Endpoint::Unix(path);
         for endpoint in [proxy.endpoint(), unix] {
             assert_eq!(Client::connect(&endpoint, &database.login()).value("select 1"), "1");
         }

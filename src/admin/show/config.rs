@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::table::{Table, row};
 use crate::config::keys::{self, Effect};
-use crate::config::settings::{AuthMethod, ClientTlsMode, PinPolicy, Settings};
+use crate::config::settings::{AuthMethod, ClientTlsMode, PinPolicy, Pool, Settings};
 
 /// Settings by their place in the file, with the default, and whether a reload changes them. `max_client_conn` and
 /// `default_pool_size` are PgBouncer's names for two of them, which exporters look for.
@@ -23,16 +23,10 @@ pub fn config(settings: &Settings) -> Table {
     };
     let aliases = [
         row!["max_client_conn", settings.limits.max_clients.to_string(), None::<&str>, "yes"],
-        row!["default_pool_size", pool_size(settings), None::<&str>, "yes"],
+        row!["default_pool_size", settings.pool.size.to_string(), None::<&str>, "yes"],
     ];
-    let values = top(settings).into_iter().chain(limits(settings)).chain(others(settings));
-    Table::new("key value default changeable").with(values.map(row)).with(aliases)
-}
-
-/// The size of the fallback's pools, or of the first database's.
-fn pool_size(settings: &Settings) -> Option<String> {
-    let database = settings.databases.get("*").or_else(|| settings.databases.values().next());
-    database.map(|database| database.pool.size.to_string())
+    let values = [top(settings), limits(settings), others(settings), pool(&settings.pool)].concat();
+    Table::new("key value default changeable").with(values.into_iter().map(row)).with(aliases)
 }
 
 type Value = (&'static str, &'static str, String);
@@ -90,7 +84,7 @@ fn others(settings: &Settings) -> Vec<Value> {
         ClientTlsMode::Prefer => "prefer",
         ClientTlsMode::Require => "require",
     };
-    let mut values = vec![
+    vec![
         ("auth", "method", method.to_owned()),
         ("auth", "pass_through", settings.auth.pass_through.to_string()),
         ("auth", "hba_file", path(&settings.auth.hba_file)),
@@ -105,20 +99,21 @@ fn others(settings: &Settings) -> Vec<Value> {
         ("admin", "stats_users", settings.admin.stats_users.join(",")),
         ("log", "format", if settings.log.json { "json" } else { "text" }.to_owned()),
         ("log", "level", settings.log.level.clone()),
-    ];
-    // Without a fallback each database has its own: SHOW DATABASES tells them.
-    if let Some(database) = settings.databases.get("*") {
-        let pool = &database.pool;
-        let pins = if pool.pins == PinPolicy::Pin { "pin" } else { "refuse" };
-        values.extend([
-            ("pool", "pool_mode", crate::session::login::mode_name(pool.mode).to_owned()),
-            ("pool", "pool_size", pool.size.to_string()),
-            ("pool", "min_idle", pool.min_idle.to_string()),
-            ("pool", "lifetime", format!("{:?}", pool.lifetime)),
-            ("pool", "idle_timeout", format!("{:?}", pool.idle_timeout)),
-            ("pool", "pins", pins.to_owned()),
-            ("pool", "defer_begin", pool.defer_begin.to_string()),
-        ]);
-    }
-    values
+    ]
+}
+
+/// What databases start from; SHOW DATABASES tells what each has.
+fn pool(pool: &Pool) -> Vec<Value> {
+    let pins = if pool.pins == PinPolicy::Pin { "pin" } else { "refuse" };
+    [
+        ("pool_mode", crate::session::login::mode_name(pool.mode).to_owned()),
+        ("pool_size", pool.size.to_string()),
+        ("min_idle", pool.min_idle.to_string()),
+        ("lifetime", format!("{:?}", pool.lifetime)),
+        ("idle_timeout", format!("{:?}", pool.idle_timeout)),
+        ("pins", pins.to_owned()),
+        ("defer_begin", pool.defer_begin.to_string()),
+    ]
+    .map(|(name, value)| ("pool", name, value))
+    .into()
 }

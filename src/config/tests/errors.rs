@@ -45,6 +45,30 @@ fn unknown_keys() {
         "listen = []\n",
         &["f.toml:3:1: unknown key `listen` in [databases.shop]; it belongs at the top, before any section"],
     );
+    check_more("[user.app]\n", &["f.toml:3:2: unknown key `user` at the top level; did you mean `users`?"]);
+    check_more(
+        "[limits]\nmax_client_conn = 3\n[pool]\nserver_lifetime = 3\nquery_wait_timeout = 3\n",
+        &[
+            "f.toml:4:1: unknown key `max_client_conn` in [limits]; it is `max_clients` here",
+            "f.toml:6:1: unknown key `server_lifetime` in [pool]; it is `lifetime` here",
+            "f.toml:7:1: unknown key `query_wait_timeout` in [pool]; it is `queue_timeout` of [limits]",
+        ],
+    );
+    check_more(
+        "dbname = \"x\"\nquery_wait_timeout = 3\n[pgbouncer]\nlisten_port = 6432\n",
+        &[
+            "f.toml:3:1: unknown key `dbname` in [databases.shop]; it is `database` here",
+            "f.toml:4:1: unknown key `query_wait_timeout` in [databases.shop]; it is `queue_timeout` here",
+            "f.toml:5:2: unknown key `pgbouncer` at the top level; remove it",
+        ],
+    );
+    check_more(
+        "[auth]\nlisten_port = 6432\nauth_type = \"md5\"\n",
+        &[
+            "f.toml:4:1: unknown key `listen_port` in [auth]; it is `listen` at the top, before any section",
+            "f.toml:5:1: unknown key `auth_type` in [auth]; it is `method` here",
+        ],
+    );
     check_more("[limit]\n", &["f.toml:3:2: unknown key `limit` at the top level; did you mean `limits`?"]);
     check_more(
         "[users.app]\npasword = \"sekret\"\n",
@@ -127,7 +151,11 @@ fn units() {
     );
     one(
         "login_timeout = \"0s\"",
-        "17: `login_timeout` is zero, but must be longer; write \"never\" where there is to be no limit, if the key takes that",
+        "17: `login_timeout` is zero, but must be longer; where there is to be no limit, write a long time, up to \"365d\"",
+    );
+    one(
+        "client_idle_timeout = \"0s\"",
+        "23: `client_idle_timeout` is zero, but must be longer; write \"never\" where there is to be no limit",
     );
     one("login_timeout = \"366d\"", "17: `login_timeout` is \"366d\", but the longest possible is \"365d\"");
     one(
@@ -204,10 +232,11 @@ fn contradictions_of_databases() {
         "pool_size = 600\n",
         &["f.toml:3:1: `pool_size` is 600, more than `max_servers` of [limits], which is 500"],
     );
+    check_more("pool_mode = \"session\"\n[pool]\npins = \"refuse\"\n", &[]);
     check_more(
-        "pool_mode = \"session\"\n[pool]\npins = \"refuse\"\n",
+        "pool_mode = \"session\"\npins = \"refuse\"\n",
         &[
-            "f.toml:3:1: `pins` is `refuse`, but in the pool mode `session` every session keeps its server; remove it",
+            "f.toml:4:1: `pins` is `refuse`, but in the pool mode `session` every session keeps its server; remove it",
         ],
     );
     let twice = "[databases.a]\nhosts = [\"a\"]\n[pool]\nmin_idle = 20\n";

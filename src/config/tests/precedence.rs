@@ -26,7 +26,7 @@ fn a_url_alone_is_enough() {
     assert_eq!(shop.server_database.as_deref(), Some("shop"));
     assert_eq!(shop.pool, Pool { mode: PoolMode::Session, size: 4, ..Pool::default() });
     assert_eq!(shop.server_user, None);
-    assert_eq!(shop.probe_user.as_deref(), Some("app"));
+    assert_eq!(shop.probe_users, ["app"]);
     let fallback = Database { server_database: None, ..shop.clone() };
     assert_eq!(settings.databases["*"], fallback);
     assert_eq!(keys(&settings.users), ["app"]);
@@ -45,7 +45,7 @@ fn a_url_needs_neither_password_nor_database_nor_user() {
 
     let settings = loaded("", &with_url("postgres://h/shop"));
     assert_eq!(keys(&settings.users), [""; 0]);
-    assert_eq!(settings.databases["shop"].probe_user, None);
+    assert_eq!(settings.databases["shop"].probe_users, [""; 0]);
     assert_eq!(settings.auth.auth_user, None);
 }
 

@@ -81,6 +81,20 @@ fn temporary_objects() {
     check("create temp table t (a int)", "TEMP DDL");
     check("CREATE GLOBAL TEMPORARY TABLE t (a int)", "TEMP DDL");
     check("create local temp sequence s", "TEMP DDL");
+    check("create temp table t (a int) on commit drop", "DDL TEMP_OF_TX");
+    check(
+        "Create Local Temporary Table if not exists t () with (a=1) On Commit Drop as select 1",
+        "DDL TEMP_OF_TX",
+    );
+    check("create temp table t (a int) /* on commit drop */", "TEMP DDL");
+    check("create temp table \"on\" (a text default 'on commit drop')", "TEMP DDL");
+    check("create temp table t (a int) on commit delete rows", "TEMP DDL");
+    check("create temp table t (a int) on commit preserve rows", "TEMP DDL");
+    check("create temp table t on commit preserve rows as select 1 on commit drop", "TEMP DDL");
+    check("create temp table t on commit drop as select pg_temp.f()", "TEMP DDL");
+    check("create temp table pg_temp.t (a int) on commit drop", "TEMP DDL");
+    check("create temp table t () on commit drop; create temp table u ()", "TEMP DDL TEMP_OF_TX");
+    check("create temp table t (a int on commit drop", "TEMP OPAQUE DDL");
     check("create or replace temp view v as select 1", "TEMP DDL");
     check("create /* c */ temp recursive view v (a) as select 1", "TEMP DDL");
     check("create table temp (a int)", "DDL");
