@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{self, Admin, Demand, Wait};
 use crate::auth::scram::MockSecret;
@@ -198,6 +198,8 @@ impl App {
         let mut pause = signal(SignalKind::user_defined1())?;
         let mut resume = signal(SignalKind::user_defined2())?;
         let mut clients_first = false;
+        // Whoever asked by the console is answered when newcomers are turned away.
+        let mut begun = None;
         loop {
             tokio::select! {
                 _ = hangup.recv() => drop(self.reload()),
@@ -208,19 +210,20 @@ impl App {
                 _ = resume.recv() => self.admin.order_all(PoolOrder::Resume),
                 Some(demand) = self.demands.recv() => match demand {
                     Demand::Reload(answer) => drop(answer.send(self.reload())),
-                    Demand::Stop(Wait::Servers) => break,
-                    Demand::Stop(Wait::Clients) => clients_first = true,
-                    Demand::Stop(Wait::No) => return self.stop().await,
+                    Demand::Stop(Wait::No, _) => return self.stop().await,
+                    Demand::Stop(wait, asked) => {
+                        clients_first = wait == Wait::Clients;
+                        begun = Some(asked);
+                        break;
+                    }
                 },
-            }
-            if clients_first {
-                break;
             }
         }
         let demands = std::mem::replace(&mut self.demands, mpsc::unbounded_channel().1);
         let mut hurry = Hurry { signals: [interrupt, terminate, quit], demands };
         if clients_first {
             self.entrance.draining.store(true, Ordering::Relaxed);
+            drop(begun.take());
             tracing::info!("stopping: waiting for clients to leave; a signal ends this wait");
             while self.entrance.clients.used() > 0 {
                 tokio::select! {
@@ -229,7 +232,7 @@ impl App {
                 }
             }
         }
-        self.drain(&mut hurry).await
+        self.drain(&mut hurry, begun).await
     }
 
     /// Reads the settings again; gives what can be changed by a restart only, and is not what it should be. What is wrong is
@@ -280,12 +283,13 @@ impl App {
         self.entrance.workers.iter().map(|worker| worker.sessions()).sum()
     }
 
-    /// Lets transactions end, for as long as the settings say or until interrupted once more.
-    async fn drain(&self, hurry: &mut Hurry) -> anyhow::Result<()> {
+    /// Lets transactions end, for as long as the settings say or until interrupted once more. `begun` is dropped when newcomers are turned away.
+    async fn drain(&self, hurry: &mut Hurry, begun: Option<oneshot::Sender<()>>) -> anyhow::Result<()> {
         let patience = self.entrance.directory().settings.limits.drain_timeout;
         let until = Instant::now() + patience;
         let mut gently = self.leave_the_door().await;
         self.entrance.draining.store(true, Ordering::Relaxed);
+        drop(begun);
         let taken_over = gently;
         self.order(|| if taken_over { Order::Retire } else { Order::Drain });
         tracing::info!(
@@ -343,8 +347,8 @@ impl Hurry {
                 _ = quit.recv() => return,
                 Some(demand) = self.demands.recv() => match demand {
                     Demand::Reload(answer) => drop(answer.send(Err(vec!["pgweir is stopping".to_owned()]))),
-                    Demand::Stop(Wait::No) => return,
-                    Demand::Stop(_) => {}
+                    Demand::Stop(Wait::No, _) => return,
+                    Demand::Stop(..) => {}
                 },
             }
         }

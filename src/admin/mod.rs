@@ -29,8 +29,8 @@ pub use snapshot::Snapshot;
 pub enum Demand {
     /// Read the settings again. The answer: what waits for a restart, or what is wrong with them.
     Reload(oneshot::Sender<Result<Vec<String>, Vec<String>>>),
-    /// End.
-    Stop(Wait),
+    /// End. Dropped when newcomers are turned away, or another process has them.
+    Stop(Wait, oneshot::Sender<()>),
 }
 
 /// What is waited for before the end.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::command::{Command, loggable};
-use super::{Admin, Demand, Snapshot};
+use super::{Admin, Demand, Snapshot, Wait};
 use crate::runtime::worker::{KillOrder, Order, PoolOrder};
 use crate::wire::Fault;
 
@@ -38,7 +38,11 @@ pub async fn obey(admin: &Admin, command: Command, told: &mut Vec<String>) -> Re
             Ok("RELOAD")
         }
         Command::Shutdown(wait) => {
-            let _ = admin.demands.send(Demand::Stop(wait));
+            let (begun, stopping) = oneshot::channel();
+            let _ = admin.demands.send(Demand::Stop(wait, begun));
+            if wait != Wait::No {
+                let _ = stopping.await;
+            }
             Ok("SHUTDOWN")
         }
         Command::Show(_) | Command::Block(..) => Ok("SHOW"),

@@ -432,6 +432,45 @@ fn a_search_path_is_nobody_elses() {
         .run();
 }
 
+/// What a skipped message would have made of the unnamed statement is not there, and nobody else's is taken for it.
+#[test]
+fn the_unnamed_statement_behind_a_cycle_that_is_not_answered() {
+    let run = || [msg::bind("", "", &[]), msg::execute("", 0), msg::sync()].concat();
+    let fails = || msg::bind("", "nosuch", &[]);
+    for (first, second) in [
+        (vec![fails(), msg::parse("", "select 1")], run()),
+        (vec![fails(), msg::close_statement("")], run()),
+        (vec![fails(), run()[..run().len() - 5].to_vec()], run()),
+        (vec![msg::parse("", "select 1"), fails()], run()),
+        (vec![fails(), msg::parse("", "select 1")], [msg::parse("", "select 2"), run()].concat()),
+    ] {
+        for mine in [true, false] {
+            case("36", "the unnamed statement in a pipeline")
+                .steps(if mine {
+                    vec![A.send([msg::parse("", "select 'own'"), msg::sync()]), A.ready()]
+                } else {
+                    vec![]
+                })
+                .steps([B.send([msg::parse("", "select 'of another'"), msg::sync()]), B.ready()])
+                .steps([A.send([first.concat(), msg::sync(), second.clone()]), A.ready_times(2)])
+                .steps([A.send([run()]), A.ready(), B.send([run()]), B.ready()])
+                .never("A DataRow (of another)")
+                .run();
+        }
+    }
+}
+
+#[test]
+fn discard_all_by_messages_leaves_the_unnamed_statement() {
+    case("31", "DISCARD ALL as the unnamed statement, again and again")
+        .steps([A.send([msg::parse("", "discard all"), msg::sync()]), A.ready()])
+        .steps(run(A, "", &[]))
+        .steps(run(A, "", &[]))
+        .steps(run(A, "", &[]))
+        .never("26000")
+        .run();
+}
+
 /// Whoever asks for the description of each portal can be given other rows: what PostgreSQL refuses works.
 #[test]
 fn a_client_that_was_told_nothing() {
