@@ -67,8 +67,6 @@ struct Open {
     effects: Effects,
     /// Unquoted identifiers and keywords so far.
     words: usize,
-    /// How often something is said to be temporary.
-    temporary: usize,
     /// The last two tokens, the nearest last.
     before: [Option<Token>; 2],
     /// Open parentheses.
@@ -100,7 +98,6 @@ impl<'a> Splitter<'a> {
         }
         let effects = token_effects::<false>(token, &self.open.before, &self.lexer);
         self.open.effects |= effects;
-        self.open.temporary += usize::from(effects.contains(Effects::TEMP));
         if token.kind == Kind::Ident {
             self.open.word(token, self.lexer.sql());
         }
@@ -208,7 +205,7 @@ impl Open {
         } else if !self.verb.is_plain() {
             statement.read(sql, dialect);
         }
-        if self.verb == Verb::Create && self.temporary == 1 {
+        if self.verb == Verb::Create && self.effects.contains(Effects::TEMP) {
             statement.note_dropped(sql, dialect);
         }
         statement.add_hidden_temp(sql);
@@ -225,10 +222,21 @@ impl Statement {
     }
 
     /// A temporary table, and nothing else temporary, may be gone when the transaction ends.
+    #[cold]
     fn note_dropped(&mut self, sql: &[u8], dialect: Dialect) {
-        if is_dropped_at_commit(Cursor::new(sql, self.range.clone(), dialect)) {
+        let once = || self.temporary(sql, dialect) == 1;
+        if is_dropped_at_commit(Cursor::new(sql, self.range.clone(), dialect)) && once() {
             self.effects = self.effects.without(Effects::TEMP) | Effects::TEMP_OF_TX;
         }
+    }
+
+    /// How many words may say that something is temporary.
+    fn temporary(&self, sql: &[u8], dialect: Dialect) -> usize {
+        let says = |token: &Token| {
+            let word = Word::name(*token, sql);
+            matches!(word.as_bytes(), b"temp" | b"temporary") || word.as_bytes().starts_with(b"pg_temp")
+        };
+        Lexer::at(&sql[..self.range.end], self.range.start, dialect).filter(says).count()
     }
 
     /// A search path that names the temporary schema, in a string too, makes later objects temporary.

@@ -329,17 +329,29 @@ fn major_version(program: &Path) -> u32 {
 
 /// A port on which nobody listens now.
 pub fn free_port() -> u16 {
-    /// What the system has given; it may give a port again that nobody has bound yet.
+    /// Those that were given, of which nobody may have bound some yet.
     static GIVEN: Mutex<Vec<u16>> = Mutex::new(vec![]);
     let mut given = GIVEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
-        if !given.contains(&port) {
-            given.push(port);
-            return port;
-        }
-    }
+    let range = ports();
+    let first = std::process::id() as u16 % range.len() as u16;
+    let mut candidates = range.clone().cycle().skip(usize::from(first)).take(range.len());
+    let free = |port: &u16| !given.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let port = candidates.find(free).expect("a port is free");
+    given.push(port);
+    port
+}
+
+/// Ports that the system gives to no outgoing connection, and no other test that runs at this time takes: each has a slot.
+fn ports() -> std::ops::Range<u16> {
+    const FIRST: u16 = 10_240;
+    const MANY: u16 = 1024;
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let outgoing = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32_768_u16);
+    let slots = (outgoing.saturating_sub(FIRST) / MANY).max(1);
+    let slot =
+        std::env::var("NEXTEST_TEST_GLOBAL_SLOT").ok().and_then(|slot| slot.parse().ok()).unwrap_or(0_u16);
+    let start = FIRST + slot % slots * MANY;
+    start..start + MANY
 }
 
 /// A new folder under the system's temporary one; short, because socket names are limited to 107 bytes.
