@@ -105,12 +105,12 @@ impl Session {
         Shown::Asked
     }
 
-    fn has_as_told(&self, named: &Named, unnamed: bool) -> bool {
-        let Some(server) = &self.server else { return true };
+    fn has_as_told(&mut self, named: &Named, unnamed: bool) -> bool {
+        let Some(server) = &mut self.server else { return true };
         let (description, typed) = match unnamed {
             true if server.unnamed == named.when => (server.unnamed_description.as_ref(), false),
             true => return false,
-            false => match server.prepared.copy(named.statement.prepared.id) {
+            false => match server.prepared.touch(named.statement.prepared.id) {
                 Some(copy) if copy.when >= named.when => (copy.description.as_ref(), copy.typed),
                 _ => return false,
             },

@@ -198,6 +198,22 @@ fn a_failing_parse_on_a_full_server_harms_nobody() {
     });
 }
 
+/// The server lets go of what was not used for the longest time.
+#[test]
+fn a_statement_in_use_stays_on_the_server() {
+    crowded(|connect| {
+        let mut client = connect();
+        let prepare = |name: &str, text: &str| [msg::parse(name, text), msg::sync()].concat();
+        rows(&mut client, &prepare("hot", "select 'hot'"));
+        for n in 0..5 {
+            rows(&mut client, &prepare(&format!("s{n}"), &format!("select {n}")));
+            assert_eq!(rows(&mut client, &run("hot")), ["hot"]);
+            let oldest = "select statement from pg_prepared_statements order by prepare_time limit 1";
+            assert_eq!(client.value(oldest), "select 'hot'", "{n}");
+        }
+    });
+}
+
 #[test]
 fn a_text_that_runs_more_than_a_server_keeps() {
     crowded(|connect| {
