@@ -4,6 +4,7 @@
 //! takes) is found out once. Lists of values whose length says nothing are folded too: equal neighbours in `IN (...)`, in `ARRAY[...]`,
 //! and equal rows behind VALUES.
 
+mod fast;
 mod lists;
 
 use std::fmt;
@@ -78,6 +79,13 @@ pub struct Shape {
     pub hints: Vec<Range<usize>>,
 }
 
+impl Shape {
+    fn of(text: Vec<u8>, literals: Vec<Literal>, hints: Vec<Range<usize>>) -> Shape {
+        let fingerprint = Fingerprint(xxh3_128(&text));
+        Shape { text, fingerprint, literals, hints }
+    }
+}
+
 /// The shape of a text that is read in `dialect`.
 ///
 /// Takes any bytes, also such as PostgreSQL refuses. Two texts of one shape have the same statements, verbs, names and operators, each
@@ -85,6 +93,16 @@ pub struct Shape {
 /// text. The fingerprint is XXH3-128 of the canonical text.
 pub fn shape(sql: &[u8], dialect: impl Into<Dialect>) -> Shape {
     let dialect = dialect.into();
+    if dialect.std_strings() && !dialect.is_wide() {
+        let mut walk = fast::Walk::new(sql);
+        if walk.run().is_some() {
+            return Shape::of(walk.out, walk.literals, vec![]);
+        }
+    }
+    over_tokens(sql, dialect)
+}
+
+fn over_tokens(sql: &[u8], dialect: Dialect) -> Shape {
     let mut folding = Folding::new(sql, dialect);
     Lexer::new(sql, dialect).for_each(|token| folding.token(token));
     folding.finish()
@@ -256,13 +274,8 @@ impl<'a> Folding<'a> {
         self.lists.next(&self.out, self.places);
     }
 
-    /// The last literals stand for what others stand for already: as many places back.
     fn take_back(&mut self, folded: usize) {
-        if folded > 0 {
-            let last = self.literals.iter_mut().rev().take_while(|one| one.place + folded >= self.places);
-            last.for_each(|one| one.place -= folded);
-            self.places -= folded;
-        }
+        take_back(&mut self.literals, &mut self.places, folded);
     }
 
     fn verbatim(&mut self, token: Token) {
@@ -281,7 +294,9 @@ impl<'a> Folding<'a> {
             Kind::LeftParen => before.kind == Kind::Ident && !self.follows_keyword(before),
             _ => false,
         };
-        if !tight && !tight_behind {
+        // `..` is another token.
+        let dots = [token.kind, before.kind].iter().all(|kind| matches!(kind, Kind::Dot | Kind::DotDot));
+        if dots || !tight && !tight_behind {
             self.out.push(b' ');
         }
     }
@@ -292,9 +307,16 @@ impl<'a> Folding<'a> {
     }
 
     fn finish(self) -> Shape {
-        let Folding { out: text, literals, hints, .. } = self;
-        let fingerprint = Fingerprint(xxh3_128(&text));
-        Shape { text, fingerprint, literals, hints }
+        Shape::of(self.out, self.literals, self.hints)
+    }
+}
+
+/// The last literals stand for what others stand for already: as many places back.
+fn take_back(literals: &mut [Literal], places: &mut usize, folded: usize) {
+    if folded > 0 {
+        let last = literals.iter_mut().rev().take_while(|one| one.place + folded >= *places);
+        last.for_each(|one| one.place -= folded);
+        *places -= folded;
     }
 }
 
@@ -312,4 +334,12 @@ fn ends_a_value(word: &[u8]) -> bool {
                 | b"localtime"
                 | b"localtimestamp"
         )
+}
+
+/// Both ways of finding a shape, where both can be gone, for tests.
+#[cfg(test)]
+pub(super) fn both_ways(sql: &[u8]) -> (Option<Shape>, Shape) {
+    let mut walk = fast::Walk::new(sql);
+    let fast = walk.run().map(|()| Shape::of(walk.out, walk.literals, vec![]));
+    (fast, over_tokens(sql, true.into()))
 }

@@ -3,10 +3,10 @@
 use crate::sql::{Kind, Lexer, mentions_session_effects, summarize};
 
 /// xorshift64*: enough to be arbitrary, and the same everywhere.
-struct Noise(u64);
+pub(super) struct Noise(pub(super) u64);
 
 impl Noise {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

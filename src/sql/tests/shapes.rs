@@ -1,5 +1,6 @@
 //! Shapes and fingerprints.
 
+use crate::sql::shape::both_ways;
 use crate::sql::{Fingerprint, Kind, Lexer, Shape, Value, shape};
 
 fn text(sql: &str) -> String {
@@ -9,6 +10,7 @@ fn text(sql: &str) -> String {
 #[track_caller]
 fn check(sql: &str, expected: &str) {
     assert_eq!(text(sql), expected, "{sql}");
+    holds(sql.as_bytes());
 }
 
 #[test]
@@ -133,7 +135,10 @@ fn tokens(shape: &Shape) -> Vec<(Kind, Vec<u8>)> {
 /// What is written in the place of each `?` does not change the shape, and shapes are equal only if their tokens are.
 #[track_caller]
 pub(super) fn holds(sql: &[u8]) {
-    let first = shape(sql, true);
+    let (fast, first) = both_ways(sql);
+    if let Some(fast) = fast {
+        assert_eq!(fast, first, "{:?}", String::from_utf8_lossy(sql));
+    }
     assert!(first.literals.iter().all(|one| one.range.end <= sql.len()), "{sql:?}");
     let mut again = vec![];
     let mut at = 0;
@@ -150,6 +155,29 @@ pub(super) fn holds(sql: &[u8]) {
         assert_eq!(tokens(&second), tokens(&first));
     }
     let mut places: Vec<usize> = first.literals.iter().map(|one| one.place).collect();
+    places.sort_unstable();
     places.dedup();
-    assert!(places.is_sorted(), "{places:?} {:?}", String::from_utf8_lossy(sql));
+    assert!(places.iter().copied().eq(0..places.len()), "{places:?} {:?}", String::from_utf8_lossy(sql));
+}
+
+/// What statements are made of, put together at random: both ways of finding a shape agree, and the fast one takes most.
+#[test]
+fn both_ways_agree() {
+    const PIECES: &[&str] = &[
+        "select", "from", "t", "Where", "in", "(", "(", ")", ")", ",", ",", "1", "2.5", "'a'", "'it''s'",
+        "$1", "$2", "-", "+", "=", "<>", "*", "||", "values", "array", "[", "]", "::", "int", "null", "end",
+        "limit", ".", "a", "\"B\"", ";", "and", "?|", "->>", "b_1", "-", "-1",
+    ];
+    let mut noise = super::noise::Noise(0x1234_5678_9abc_def1);
+    let mut fast = 0;
+    for _ in 0..30_000 {
+        let mut sql = String::new();
+        for _ in 0..1 + noise.below(24) {
+            sql += PIECES[noise.below(PIECES.len())];
+            sql += ["", " ", " ", "\n "][noise.below(4)];
+        }
+        fast += usize::from(both_ways(sql.as_bytes()).0.is_some());
+        holds(sql.as_bytes());
+    }
+    assert!(fast > 10_000, "{fast} of 30,000 the fast way");
 }
