@@ -314,6 +314,10 @@ impl Session {
         let note = portal.map_or(Note::None, |portal| self.note_of_portal(portal));
         let Some(server) = &mut self.server else { return Flow::Server };
         server.out.extend_from_slice(whole);
+        if matches!(note, Note::DiscardAll(_)) {
+            // What follows waits for the answer.
+            emit::empty(&mut server.out, front::FLUSH);
+        }
         // What is not committed by the statement itself is by the Sync behind it.
         let commits = if self.batch.commits == Commits::ABlock { Commits::ABlock } else { Commits::Nothing };
         server.expect(Expect::noted(Kind::Execute, note).committing(commits));

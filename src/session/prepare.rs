@@ -14,7 +14,7 @@ use super::serve::Session;
 use super::statement::{Action, Named, Statement, fresh_id, significant};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note, Renamed, Step};
-use crate::pool::prepared::{DUMMY, Form, NAME_PREFIX, OnServer, Prepared, quoted_name};
+use crate::pool::prepared::{DUMMY, Form, NAME_PREFIX, OnServer, Prepared, quoted_name, server_name};
 use crate::sql::{self, Detail, Effects, Summary, Verb};
 use crate::wire::frame::{self, HEADER, TxStatus, back, front};
 use crate::wire::{Fault, emit};
@@ -280,9 +280,12 @@ impl Session {
             self.bring_for_text(&prepared, named.when);
             return Some(Translated { place, name: quoted_name(prepared.id), action: None });
         }
-        // The statement on the server may be others' too: what is dropped there is one that was made for it.
-        let id = fresh_id();
-        self.bring_dummy(id);
+        // A statement that was parsed may be others' too: what is dropped on the server is one that was made for it.
+        let own = matches!(prepared.form, Form::Sql(_)) && self.is_on_server(prepared.id);
+        let id = if own { prepared.id } else { fresh_id() };
+        if !own {
+            self.bring_dummy(id);
+        }
         let action = Some(Action::Deallocate(significant(name).into(), id));
         Some(Translated { place, name: quoted_name(id), action })
     }
@@ -296,10 +299,14 @@ impl Session {
         range: &Range<usize>,
     ) -> Translated {
         let place = Some((range.clone(), name.into()));
-        if self.names.contains_key(significant(name)) {
-            // The server has this one, and says 42P05.
-            self.bring_dummy(DUMMY);
-            return Translated { place, name: quoted_name(DUMMY), action: None };
+        if let Some(named) = self.names.get(significant(name)) {
+            // The server has one of that name, and says 42P05.
+            let id = named.statement.prepared.id;
+            let id = if self.is_on_server(id) { id } else { DUMMY };
+            if id == DUMMY {
+                self.bring_dummy(DUMMY);
+            }
+            return Translated { place, name: quoted_name(id), action: None };
         }
         let id = fresh_id();
         let mut sql = text[one.range.start..range.start].to_vec();
@@ -343,11 +350,18 @@ impl Session {
         server.prepared.insert(prepared.id, fresh_id());
     }
 
-    /// The server has a statement of this number, which does nothing. To prepare an empty text cannot fail.
+    fn is_on_server(&self, id: u64) -> bool {
+        self.server.as_ref().is_some_and(|server| server.prepared.copy(id).is_some())
+    }
+
+    /// The server has a statement of this number, which does nothing. To prepare an empty text cannot fail, if there is none of its name
+    /// yet: one that is taken for gone may be there until what takes it away has run.
     pub(super) fn bring_dummy(&mut self, id: u64) {
         let Some(server) = &mut self.server else { return };
         if server.prepared.touch(id).is_none() {
             let dummy = Rc::new(Prepared::new(id, Form::Parse(b"\0\0\0"[..].into()), 0));
+            emit::target(&mut server.out, front::CLOSE, b'S', server_name(id).as_bytes());
+            server.expect(Expect::ours(Kind::Close, Note::None));
             send_parse(server, &dummy);
             server.prepared.insert(id, u64::MAX);
             server.expect(Expect::ours(Kind::Parse, Note::Preparing(dummy)));

@@ -174,6 +174,26 @@ fn custom_settings_whose_names_nobody_sees() {
     });
 }
 
+/// What stands behind a DISCARD ALL in the same batch is not taken away by it.
+#[test]
+fn settings_behind_a_discard_all_in_one_batch() {
+    for set in ["set app.x = 'secret'", "do $$begin execute 'set app.' || 'x = 1'; end$$"] {
+        with_pool("pool_size=1", |pool| {
+            let (mut client, mut other) = (pool.client(), pool.client());
+            let discard = [msg::parse("d", "discard all"), msg::bind("", "d", &[]), msg::execute("", 0)];
+            client.send(&[discard.concat(), msg::query(set)].concat());
+            client.until_ready();
+            let seen = "select coalesce(current_setting('app.x', true), '')";
+            if set.starts_with("set") {
+                assert_eq!(other.value(seen), "", "{set}");
+            }
+            assert!(["secret", "1"].contains(&client.value(seen).as_str()), "{set}");
+            drop(client);
+            assert_eq!(other.value(seen), "", "{set}");
+        });
+    }
+}
+
 #[test]
 fn thousands_of_custom_settings() {
     with_pool("pool_size=2", |pool| {

@@ -265,6 +265,45 @@ fn a_name_that_exists_stays_what_it_is() {
     }
 }
 
+/// What drops all statements stands in the text before what names some.
+#[test]
+fn names_behind_deallocate_all_in_one_text() {
+    case("34", "DEALLOCATE ALL, and names behind it")
+        .steps([
+            // A statement of ours that stands for a name that is taken is on the server from here.
+            A.sql("prepare e as select 1"),
+            A.send([msg::unnamed("discard all", &[]), msg::sync()]),
+            A.ready(),
+            A.send([msg::parse("e", "select 1"), msg::sync()]),
+            A.ready(),
+        ])
+        .steps(discards(B))
+        .steps([
+            A.sql("prepare e as select 2"),
+            A.sql("deallocate all; prepare e as select 3; prepare e as select 4"),
+            A.sql("execute e"),
+            A.sql("deallocate all; prepare d as select 5; deallocate d; prepare d as select 6"),
+            A.sql("execute d"),
+            A.sql("begin; deallocate d; prepare d as select 7; select 1/0"),
+            A.sql("rollback; execute d"),
+            A.sql("deallocate d; deallocate d"),
+        ])
+        .steps(discards(B))
+        .steps([A.sql("prepare f as select 8"), A.sql("deallocate f"), A.sql("execute f"), B.sql("select 9")])
+        .expect([
+            "42P05",
+            "42P05",
+            "DataRow (3)",
+            "DataRow (6)",
+            "22012",
+            "DataRow (7)",
+            "26000",
+            "26000",
+            "B DataRow (9)",
+        ])
+        .run();
+}
+
 #[test]
 fn pipelines_past_an_error() {
     case("36", "names behind cycles that fail")
