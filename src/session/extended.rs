@@ -10,7 +10,7 @@ use super::told::describing;
 use super::upstream::{Flow, body};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
-use crate::pool::prepared::{Form, Prepared, server_name};
+use crate::pool::prepared::{DUMMY, Form, Prepared, quoted_name, server_name};
 use crate::pool::server::UNKNOWN;
 use crate::wire::frame::{self, Frame, HEADER, back, front};
 use crate::wire::{Fault, emit};
@@ -78,9 +78,9 @@ impl Session {
     }
 
     fn parse_named(&mut self, name: &[u8], statement: Rc<Statement>) {
-        if self.names.contains_key(significant(name)) {
-            let text = format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(name));
-            return self.fail_parse(&Fault::error("42P05", text));
+        if let Some(named) = self.names.get(significant(name)) {
+            let taken = named.statement.prepared.id;
+            return self.parse_taken(name, taken, &statement);
         }
         if self.names.len() >= self.worker.limits().prepared_per_session {
             let text = format!("more than {} prepared statements (prepared_per_session)", self.names.len());
@@ -94,6 +94,31 @@ impl Session {
         send_parse(server, &statement.prepared);
         server.expect(Expect::noted(Kind::Parse, note));
         server.prepared.insert(statement.prepared.id, when);
+    }
+
+    /// The name is that of the statement `taken`: the server says so, if nothing else is wrong with the text.
+    fn parse_taken(&mut self, name: &[u8], taken: u64, statement: &Statement) {
+        let id = self.name_that_is_taken(taken);
+        let Some(server) = &mut self.server else { return };
+        if let Form::Parse(tail) = &statement.prepared.form {
+            emit::parse(&mut server.out, server_name(id).as_bytes(), tail);
+        }
+        let mut renamed = statement.renamed.clone();
+        renamed.names.push((quoted_name(id), name.into()));
+        server.expect(Expect::noted(Kind::Parse, Note::Renamed(Box::new(renamed))));
+    }
+
+    /// The number of a statement that is on the server: this one, or one that does nothing.
+    pub(super) fn name_that_is_taken(&mut self, id: u64) -> u64 {
+        if self.is_on_server(id) {
+            return id;
+        }
+        self.bring_dummy(DUMMY);
+        DUMMY
+    }
+
+    pub(super) fn is_on_server(&self, id: u64) -> bool {
+        self.server.as_ref().is_some_and(|server| server.prepared.copy(id).is_some())
     }
 
     fn fail_parse(&mut self, fault: &Fault) {
@@ -322,6 +347,12 @@ impl Session {
         let commits = if self.batch.commits == Commits::ABlock { Commits::ABlock } else { Commits::Nothing };
         server.expect(Expect::noted(Kind::Execute, note).committing(commits));
         Flow::Taken(whole.len())
+    }
+
+    /// A DISCARD ALL is not answered yet: it would take for its own what is noted of messages behind it.
+    pub(super) fn discards_all(&self) -> bool {
+        let discards = |expect: &Expect| matches!(expect.note, Note::DiscardAll(_));
+        self.server.as_ref().is_some_and(|server| server.expects.iter().any(discards))
     }
 
     /// Gives the answers that are ours to give and whose turn it is.

@@ -14,7 +14,7 @@ use super::serve::Session;
 use super::statement::{Action, Named, Statement, fresh_id, significant};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note, Renamed, Step};
-use crate::pool::prepared::{DUMMY, Form, NAME_PREFIX, OnServer, Prepared, quoted_name, server_name};
+use crate::pool::prepared::{Form, NAME_PREFIX, OnServer, Prepared, quoted_name, server_name};
 use crate::sql::{self, Detail, Effects, Summary, Verb};
 use crate::wire::frame::{self, HEADER, TxStatus, back, front};
 use crate::wire::{Fault, emit};
@@ -301,11 +301,8 @@ impl Session {
         let place = Some((range.clone(), name.into()));
         if let Some(named) = self.names.get(significant(name)) {
             // The server has one of that name, and says 42P05.
-            let id = named.statement.prepared.id;
-            let id = if self.is_on_server(id) { id } else { DUMMY };
-            if id == DUMMY {
-                self.bring_dummy(DUMMY);
-            }
+            let taken = named.statement.prepared.id;
+            let id = self.name_that_is_taken(taken);
             return Translated { place, name: quoted_name(id), action: None };
         }
         let id = fresh_id();
@@ -348,10 +345,6 @@ impl Session {
             }
         }
         server.prepared.insert(prepared.id, fresh_id());
-    }
-
-    fn is_on_server(&self, id: u64) -> bool {
-        self.server.as_ref().is_some_and(|server| server.prepared.copy(id).is_some())
     }
 
     /// The server has a statement of this number, which does nothing. To prepare an empty text cannot fail, if there is none of its name

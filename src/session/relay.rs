@@ -254,7 +254,7 @@ impl Session {
         self.done();
         if !ours {
             self.server.iter_mut().for_each(|server| server.blame = None);
-            self.one_by_one &= self.cycle_under_way();
+            self.one_by_one &= self.cycle_under_way() || self.discards_all();
             self.count_cycle();
         }
         if self.server.as_ref().is_some_and(|server| server.tx == TxStatus::Idle) {

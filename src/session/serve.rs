@@ -16,7 +16,7 @@ use super::statement::{Named, Statement};
 use super::told::Asking;
 use crate::catalog::{Change, Known};
 use crate::config::settings::PoolMode;
-use crate::pool::exchange::{Commits, Describing, Expect, Note};
+use crate::pool::exchange::{Commits, Describing, Note};
 use crate::pool::reading::Reading;
 use crate::pool::server::{Clock, Shared};
 use crate::pool::state::State;
@@ -365,12 +365,6 @@ impl Session {
             || matches!(self.asking, Asking::Waits(_))
             || self.waits_for_listener()
             || self.one_by_one && (self.cycle_under_way() || self.discards_all())
-    }
-
-    /// A DISCARD ALL is not answered yet: it would take for its own what is noted of messages behind it.
-    fn discards_all(&self) -> bool {
-        let discards = |expect: &Expect| matches!(expect.note, Note::DiscardAll(_));
-        self.server.as_ref().is_some_and(|server| server.expects.iter().any(discards))
     }
 
     fn keep(&mut self, mut input: Vec<u8>, taken: usize) {

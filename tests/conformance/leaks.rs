@@ -174,15 +174,16 @@ fn custom_settings_whose_names_nobody_sees() {
     });
 }
 
-/// What stands behind a DISCARD ALL in the same batch is not taken away by it.
+/// What stands behind a DISCARD ALL that is not answered yet is not taken away by it.
 #[test]
-fn settings_behind_a_discard_all_in_one_batch() {
+fn settings_behind_a_discard_all_in_a_pipeline() {
     for set in ["set app.x = 'secret'", "do $$begin execute 'set app.' || 'x = 1'; end$$"] {
         with_pool("pool_size=1", |pool| {
             let (mut client, mut other) = (pool.client(), pool.client());
             let discard = [msg::parse("d", "discard all"), msg::bind("", "d", &[]), msg::execute("", 0)];
-            client.send(&[discard.concat(), msg::query(set)].concat());
-            client.until_ready();
+            // Behind a cycle that is not answered yet.
+            client.send(&[msg::query("select 1"), discard.concat(), msg::sync(), msg::query(set)].concat());
+            (0..3).for_each(|_| drop(client.until_ready()));
             let seen = "select coalesce(current_setting('app.x', true), '')";
             if set.starts_with("set") {
                 assert_eq!(other.value(seen), "", "{set}");

@@ -304,6 +304,23 @@ fn names_behind_deallocate_all_in_one_text() {
         .run();
 }
 
+/// A name that is taken is found out when all else is right.
+#[test]
+fn a_name_that_is_taken_and_a_text_that_is_wrong() {
+    let again = |text: &str| [A.send([msg::parse("a", text), msg::sync()]), A.ready()];
+    case("32", "Parse of a name that is taken")
+        .steps(again("select 1"))
+        .steps(again("select * from nonexist"))
+        .steps(again("selekt"))
+        .steps(again("select 2"))
+        .steps(discards(B))
+        .steps(again("select * from nonexist"))
+        .steps(again("select 3"))
+        .steps([A.send([run("a")]), A.ready()])
+        .expect(["42P01", "42601", "42P05", "42P01", "42P05", "DataRow (1)"])
+        .run();
+}
+
 #[test]
 fn pipelines_past_an_error() {
     case("36", "names behind cycles that fail")
