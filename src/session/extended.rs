@@ -1,5 +1,6 @@
 //! The extended protocol: statements get names of ours on servers, and are brought where they are missing.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::custom::Given;
@@ -10,7 +11,7 @@ use super::told::describing;
 use super::upstream::{Flow, body};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
-use crate::pool::prepared::{DUMMY, Form, Prepared, quoted_name, server_name};
+use crate::pool::prepared::{DUMMY, Form, Prepared, ServerCopy, quoted_name, server_name};
 use crate::pool::server::UNKNOWN;
 use crate::wire::frame::{self, Frame, HEADER, back, front};
 use crate::wire::{Fault, emit};
@@ -219,24 +220,26 @@ impl Session {
     pub(super) fn bring_statement(&mut self, prepared: &Rc<Prepared>, when: u64) {
         let Some(server) = &mut self.server else { return };
         if !server.prepared.touch(prepared.id).is_some_and(|copy| copy.is_anybodys(when)) {
-            self.bring_copy(prepared);
+            self.bring_copy(prepared, None);
         }
     }
 
-    /// Prepares a statement on the session's server, in the place of the copy that is there.
-    pub(super) fn bring_copy(&mut self, prepared: &Rc<Prepared>) {
+    /// Prepares a statement on the session's server, in the place of the copy that is there; with parameters of these types, if they are
+    /// given and it is one that was parsed.
+    pub(super) fn bring_copy(&mut self, prepared: &Rc<Prepared>, types: Option<&[u8]>) {
         let Some(server) = &mut self.server else { return };
         replace(server, prepared.id);
         let note = Note::Preparing(prepared.clone());
         match &prepared.form {
-            Form::Parse(_) => {
-                send_parse(server, prepared);
+            Form::Parse(tail) => {
+                emit::parse(&mut server.out, server_name(prepared.id).as_bytes(), &with_types(tail, types));
                 server.expect(Expect::ours(Kind::Parse, note));
             }
             Form::Sql(text) if self.batch_open => run_in_batch(server, text, note),
             Form::Sql(text) => server.ask(text, note),
         }
-        server.prepared.insert(prepared.id, fresh_id());
+        let copy = ServerCopy { when: fresh_id(), typed: types.is_some(), description: None };
+        server.prepared.insert_copy(prepared.id, copy);
     }
 
     /// Closes the least recently used of the statements that are too many on the server, in a cycle of its own between two of the
@@ -373,6 +376,12 @@ pub(super) fn prepare_unnamed(server: &mut Server, tail: &[u8], when: u64) {
     emit::parse(&mut server.out, b"", tail);
     server.expect(Expect::ours(Kind::Parse, Note::BringingUnnamed));
     (server.unnamed, server.unnamed_description) = (when, None);
+}
+
+/// A Parse message behind its name, with other types of parameters if they are given.
+pub(super) fn with_types<'a>(tail: &'a [u8], types: Option<&[u8]>) -> Cow<'a, [u8]> {
+    let text = frame::cstr(tail).map_or(tail, |(text, _)| text);
+    types.map_or(Cow::Borrowed(tail), |types| [text, b"\0", types].concat().into())
 }
 
 pub(super) fn send_parse(server: &mut Server, prepared: &Prepared) {

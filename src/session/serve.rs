@@ -477,11 +477,11 @@ impl Session {
 
     /// The transaction status that the client knows.
     pub(super) fn tx_status(&self) -> TxStatus {
-        match &self.server {
-            _ if self.held_begin.as_ref().is_some_and(|begin| begin.failed) => TxStatus::Failed,
-            _ if self.held_begin.is_some() => TxStatus::Open,
-            Some(server) => server.tx,
-            None => TxStatus::Idle,
+        match (&self.held_begin, &self.server) {
+            (Some(begin), _) if begin.failed => TxStatus::Failed,
+            (Some(_), _) => TxStatus::Open,
+            (None, Some(server)) => server.tx,
+            (None, None) => TxStatus::Idle,
         }
     }
 }

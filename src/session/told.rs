@@ -6,14 +6,14 @@
 
 use std::rc::Rc;
 
-use super::extended::{prepare_unnamed, replace};
+use super::extended::{prepare_unnamed, with_types};
 use super::serve::Session;
-use super::statement::{Named, fresh_id, significant};
+use super::statement::{Named, significant};
 use super::upstream::Flow;
 use crate::pool::Server;
 use crate::pool::exchange::{Describing, Expect, Kind, Note, Of};
-use crate::pool::prepared::{Description, Form, Prepared, ServerCopy, server_name};
-use crate::wire::frame::{self, Frame, HEADER, back, front};
+use crate::pool::prepared::{Description, Form, Prepared, server_name};
+use crate::wire::frame::{Frame, HEADER, back, front};
 use crate::wire::{Fault, emit};
 
 /// How a statement on the server compares with what the client was told.
@@ -148,20 +148,14 @@ impl Session {
 
     fn bring(&mut self, named: &Named, unnamed: bool, types: Types) {
         let prepared = &named.statement.prepared;
-        let (Form::Parse(given), Some(server)) = (&prepared.form, &mut self.server) else {
-            return self.bring_copy(prepared);
-        };
         let told = named.told.as_ref().filter(|_| types == Types::AsTold);
-        let text = frame::cstr(given).map_or(&given[..], |(text, _)| text);
-        let tail = told.map_or(given[..].into(), |told| [text, b"\0", &told.parameters].concat());
-        if unnamed {
-            return prepare_unnamed(server, &tail, named.when);
+        let types = told.map(|told| &told.parameters[..]);
+        match (&prepared.form, &mut self.server) {
+            (Form::Parse(tail), Some(server)) if unnamed => {
+                prepare_unnamed(server, &with_types(tail, types), named.when);
+            }
+            _ => self.bring_copy(prepared, types),
         }
-        replace(server, prepared.id);
-        emit::parse(&mut server.out, server_name(prepared.id).as_bytes(), &tail);
-        server.expect(Expect::ours(Kind::Parse, Note::Preparing(prepared.clone())));
-        let copy = ServerCopy { when: fresh_id(), typed: told.is_some(), description: None };
-        server.prepared.insert_copy(prepared.id, copy);
     }
 
     fn ask_what_it_is(&mut self, named: &Named, unnamed: bool) {
@@ -225,9 +219,7 @@ impl Session {
         };
         named.into_iter().for_each(|named| named.told = description.clone());
     }
-}
 
-impl Session {
     /// The session's statement that it prepared at that tick; also where it is put aside, to be taken up again if what has done that fails.
     fn prepared_at(&mut self, name: &[u8], when: u64) -> Option<&mut Named> {
         let aside = self.closed.iter_mut().map(|(_, named)| named);

@@ -1,6 +1,6 @@
 //! What is counted: numbers that only grow, and their text form for Prometheus.
 //!
-//! A [`Counter`] has one writer: the worker whose pool, or the control thread whose process, it belongs to. So adding
+//! A [`Counter`] has one writer: the worker whose pool it belongs to, or that has the door. So adding
 //! is a load and a store, never a locked instruction. Anyone may read; a reader adds up what the workers have.
 
 pub mod prometheus;

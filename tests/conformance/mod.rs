@@ -25,5 +25,10 @@ mod told;
 mod prelude {
     pub use crate::harness::cluster::{APP, APP2, Cluster, MD5_USER, SUPERUSER};
     pub use crate::harness::frontend as msg;
-    pub use crate::harness::script::{A, B, C, admin, case, wait_until, wait_until_running};
+    pub use crate::harness::script::{A, B, C, Session, Step, admin, case, wait_until, wait_until_running};
+
+    /// Has the servers of a pool lose their statements: another session, by the extended protocol.
+    pub fn discards(session: Session) -> [Step; 2] {
+        [session.send([msg::unnamed("discard all", &[]), msg::sync()]), session.ready()]
+    }
 }

@@ -5,12 +5,6 @@ use crate::harness::cluster::pg_version;
 use crate::harness::direct_only;
 use crate::harness::proxy::{Proxy, ProxyOptions};
 use crate::harness::raw::Client;
-use crate::harness::script::{Session, Step};
-
-/// Has the servers of a pool lose their statements: another session, by the extended protocol.
-fn discards(session: Session) -> [Step; 2] {
-    [session.send([msg::unnamed("discard all", &[]), msg::sync()]), session.ready()]
-}
 
 fn run(name: &str) -> Vec<u8> {
     [msg::bind("", name, &[]), msg::execute("", 0), msg::sync()].concat()

@@ -1,12 +1,7 @@
 //! Section D, continued: what a client was told of a statement holds, on whatever server that is run.
 
 use super::prelude::*;
-use crate::harness::script::{Case, Session, Step};
-
-/// Has the servers of a pool lose their statements: another session, by the extended protocol.
-fn discards(session: Session) -> [Step; 2] {
-    [session.send([msg::unnamed("discard all", &[]), msg::sync()]), session.ready()]
-}
+use crate::harness::script::Case;
 
 fn told(session: Session, name: &str, text: &str) -> [Step; 2] {
     let parse = [msg::parse(name, text), msg::describe_statement(name), msg::sync()];
