@@ -127,7 +127,10 @@ impl Directory {
     /// FATAL 53300 when there are as many as the settings allow.
     pub fn count_client(&self, user: &str) -> Result<Option<Share>, Fault> {
         let Some(clients) = self.clients.get(user) else { return Ok(None) };
-        let full = || Fault::fatal("53300", format!("too many connections for role \"{user}\""));
+        let full = || {
+            let text = format!("too many connections for role \"{user}\"");
+            Fault::fatal("53300", text).routine("InitializeSessionUserId")
+        };
         clients
             .take()
             .map(Some)

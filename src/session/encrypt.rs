@@ -93,7 +93,7 @@ impl Login<'_> {
         }
         let text = format!("received unencrypted data after {request}");
         let why = "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.";
-        Err(Fault::protocol(text).detail(why).into())
+        Err(Fault::protocol(text).detail(why).routine("ProcessStartupPacket").into())
     }
 
     /// The login over TLS, if that comes about. A handshake takes as long as a thousand statements: it is not made by

@@ -128,8 +128,10 @@ impl Entry {
             Socket::Tls(_) => Conn::Tls,
         };
         let request = hba::Request { conn, database, user, addr, replication: physical };
-        let refuse =
-            |refusal: Refusal| Err(Fault::fatal(refusal.sqlstate(), refusal.client_message(&request)));
+        let refuse = |refusal: Refusal| {
+            let fault = Fault::fatal(refusal.sqlstate(), refusal.client_message(&request));
+            Err(fault.routine(refusal.routine()))
+        };
         let rule = match self.rules.first_match(&request) {
             Some(rule) if rule.method == Method::Reject => return refuse(Refusal::Rejected),
             Some(rule) => rule,

@@ -14,7 +14,7 @@ use super::replication::Replication;
 
 use crate::auth::hba::Method;
 use crate::auth::identity::{self, AuthFailure};
-use crate::auth::scram::ServerExchange;
+use crate::auth::scram::{ServerError, ServerExchange};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::settings::PoolMode;
 
@@ -218,9 +218,13 @@ impl Login<'_> {
         target: Option<Arc<Target>>,
     ) -> Result<(Arc<Target>, PoolMode, Option<Share>), Fault> {
         if !self.directory.may_log_in(&asked.database, &asked.user) {
-            return Err(Fault::fatal("28000", format!("role \"{}\" is not permitted to log in", asked.user)));
+            let text = format!("role \"{}\" is not permitted to log in", asked.user);
+            return Err(Fault::fatal("28000", text).routine("InitializeSessionUserId"));
         }
-        let missing = || Fault::fatal("3D000", format!("database \"{}\" does not exist", asked.database));
+        let missing = || {
+            let text = format!("database \"{}\" does not exist", asked.database);
+            Fault::fatal("3D000", text).routine("InitPostgres")
+        };
         let target = target.ok_or_else(missing)?;
         if let Some(fault) = &asked.fault {
             return Err(fault.clone());
@@ -283,9 +287,12 @@ impl Login<'_> {
         let first = self.password().await?;
         let (mechanism, rest) = frame::cstr(&first).ok_or_else(malformed)?;
         let (length, data) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
-        let refuse = |error: crate::auth::scram::ServerError| {
-            let mut fault = Fault::fatal(error.sqlstate(), error.client_message(&identity.name));
-            fault.detail = error.client_detail().map(str::to_owned);
+        let refuse = |error: ServerError| {
+            let mut fault = match error {
+                ServerError::Rejected => wrong(identity),
+                _ => Fault::fatal(error.sqlstate(), error.client_message(&identity.name)),
+            };
+            fault.detail = error.client_detail().map(Into::into);
             Ended::Refused(fault)
         };
         let empty = i32::from_be_bytes(*length) == -1;
@@ -391,7 +398,7 @@ fn malformed() -> Fault {
 }
 
 fn wrong(identity: &Identity) -> Fault {
-    Fault::fatal(AuthFailure::SQLSTATE, AuthFailure::client_message(&identity.name))
+    Fault::fatal(AuthFailure::SQLSTATE, AuthFailure::client_message(&identity.name)).routine("auth_failed")
 }
 
 /// What a startup message asks for.
@@ -409,8 +416,10 @@ impl Asked {
     fn of(startup: &Startup) -> Result<Asked, Fault> {
         let text = |name| startup.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
         let user = text("user").filter(|user| !user.is_empty());
-        let user =
-            user.ok_or_else(|| Fault::fatal("28000", "no PostgreSQL user name specified in startup packet"))?;
+        let user = user.ok_or_else(|| {
+            let text = "no PostgreSQL user name specified in startup packet";
+            Fault::fatal("28000", text).routine("ProcessStartupPacket")
+        })?;
         let database =
             text("database").filter(|database| !database.is_empty()).unwrap_or_else(|| user.clone());
         let replication = startup.get("replication").map_or(Ok(None), Replication::asked)?;

@@ -13,7 +13,10 @@ impl Session {
         match self.handle.request.get() {
             Some(Request::Cancel) if self.ticket.is_some() => {
                 self.handle.request.set(None);
-                self.refused(Fault::error("57014", "canceling statement due to user request"));
+                self.refused(
+                    Fault::error("57014", "canceling statement due to user request")
+                        .routine("ProcessInterrupts"),
+                );
                 true
             }
             Some(Request::Cancel) => {
@@ -41,7 +44,8 @@ impl Session {
 
     fn admin_shutdown(&mut self) -> bool {
         self.handle.request.set(None);
-        self.fatal(&Fault::fatal("57P01", "terminating connection due to administrator command"));
+        let text = "terminating connection due to administrator command";
+        self.fatal(&Fault::fatal("57P01", text).routine("ProcessInterrupts"));
         true
     }
 
@@ -64,7 +68,8 @@ impl Session {
         if time < limit {
             return false;
         }
-        self.fatal(&Fault::fatal(sqlstate, format!("terminating connection due to {what} timeout")));
+        let text = format!("terminating connection due to {what} timeout");
+        self.fatal(&Fault::fatal(sqlstate, text).routine("ProcessInterrupts"));
         true
     }
 }

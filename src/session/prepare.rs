@@ -149,6 +149,7 @@ impl Session {
                 "42P05",
                 format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(name)),
             )
+            .routine("StorePreparedStatement")
         })
     }
 

@@ -73,7 +73,8 @@ impl Session {
                         out.extend_from_slice(&types)
                     });
                 }
-                Fault::error("0A000", "cached plan must not change result type").emit(&mut answer);
+                let text = "cached plan must not change result type";
+                Fault::error("0A000", text).routine("RevalidateCachedQuery").emit(&mut answer);
                 self.fail_here(answer.into());
                 Some(self.pass_over(frame, bytes))
             }

@@ -120,7 +120,7 @@ impl Session {
             front::CLOSE => whole.map_or(Flow::More, |whole| self.close(whole)),
             front::EXECUTE => whole.map_or(Flow::More, |whole| self.execute(whole)),
             front::FUNCTION_CALL => self.function_call(frame, bytes),
-            tag => self.refuse(&Fault::protocol(format!("invalid frontend message type {tag}")), bytes),
+            tag => self.refuse(&unknown_type(tag), bytes),
         }
     }
 
@@ -227,6 +227,10 @@ impl Session {
     }
 }
 
+fn unknown_type(tag: u8) -> Fault {
+    Fault::protocol(format!("invalid frontend message type {tag}")).routine("SocketBackend")
+}
+
 /// Why PostgreSQL would end the connection at the sight of this head.
 fn impossible(frame: Frame) -> Option<Fault> {
     let small = match frame.tag {
@@ -235,7 +239,7 @@ fn impossible(frame: Frame) -> Option<Fault> {
             true
         }
         front::COPY_DONE | front::COPY_FAIL => true,
-        tag => return Some(Fault::protocol(format!("invalid frontend message type {tag}"))),
+        tag => return Some(unknown_type(tag)),
     };
     (small && frame.total > SMALL + 1).then(|| Fault::protocol("invalid message length"))
 }

@@ -34,9 +34,12 @@ pub struct Fault {
     /// What went wrong: lower case, no full stop.
     pub message: String,
     /// More of it.
-    pub detail: Option<String>,
+    pub detail: Option<Box<str>>,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
+    /// The routine of PostgreSQL that raised it, or would have raised it: by this some drivers know an error from others with its
+    /// SQLSTATE (asyncpg and JDBC prepare a statement again after `0A000` from `RevalidateCachedQuery` only).
+    pub routine: Option<Box<str>>,
 }
 
 impl Fault {
@@ -56,18 +59,31 @@ impl Fault {
     }
 
     fn new(severity: Severity, sqlstate: &str, message: impl Into<String>) -> Fault {
-        Fault { severity, sqlstate: sqlstate.into(), message: message.into(), detail: None, hint: None }
+        Fault {
+            severity,
+            sqlstate: sqlstate.into(),
+            message: message.into(),
+            detail: None,
+            hint: None,
+            routine: None,
+        }
     }
 
     /// The same with a hint.
-    pub fn hint(mut self, hint: impl Into<String>) -> Fault {
+    pub fn hint(mut self, hint: impl Into<Box<str>>) -> Fault {
         self.hint = Some(hint.into());
         self
     }
 
     /// The same with a detail line.
-    pub fn detail(mut self, detail: impl Into<String>) -> Fault {
+    pub fn detail(mut self, detail: impl Into<Box<str>>) -> Fault {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// The same, as one of PostgreSQL's: raised by this routine of its.
+    pub fn routine(mut self, routine: &'static str) -> Fault {
+        self.routine = Some(routine.into());
         self
     }
 
@@ -100,6 +116,7 @@ impl Fault {
             field(out, b'M', self.message.as_bytes());
             self.detail.iter().for_each(|text| field(out, b'D', text.as_bytes()));
             self.hint.iter().for_each(|text| field(out, b'H', text.as_bytes()));
+            self.routine.iter().for_each(|text| field(out, b'R', text.as_bytes()));
             out.push(0);
         });
     }
@@ -120,8 +137,9 @@ impl Fault {
                 b'V' if value == b"FATAL" || value == b"PANIC" => fault.severity = Severity::Fatal,
                 b'C' => fault.sqlstate = text(value),
                 b'M' => fault.message = text(value),
-                b'D' => fault.detail = Some(text(value)),
-                b'H' => fault.hint = Some(text(value)),
+                b'D' => fault.detail = Some(text(value).into()),
+                b'H' => fault.hint = Some(text(value).into()),
+                b'R' => fault.routine = Some(text(value).into()),
                 _ => {}
             }
         }
@@ -141,7 +159,10 @@ mod tests {
 
     #[test]
     fn an_error_survives_the_wire() {
-        let fault = Fault::fatal("53300", "too many clients").hint("raise max_clients").detail("at 5");
+        let fault = Fault::fatal("53300", "too many clients")
+            .hint("raise max_clients")
+            .detail("at 5")
+            .routine("InitPostgres");
         let bytes = fault.frame();
         assert_eq!(bytes[0], b'E');
         assert_eq!(Fault::from_body(&bytes[5..]), fault);

@@ -92,7 +92,10 @@ fn parse_cancel(rest: &[u8]) -> Option<Request> {
 }
 
 fn parse_start(minor: u16, mut rest: &[u8]) -> Result<Startup, Fault> {
-    let layout = || Fault::protocol("invalid startup packet layout: expected terminator as last byte");
+    let layout = || {
+        let text = "invalid startup packet layout: expected terminator as last byte";
+        Fault::protocol(text).routine("ProcessStartupPacket")
+    };
     let mut startup = Startup { minor, ..Startup::default() };
     loop {
         let (name, tail) = frame::cstr(rest).ok_or_else(layout)?;
@@ -181,6 +184,7 @@ pub fn split_options(options: &[u8]) -> Result<Params, Fault> {
             let word = String::from_utf8_lossy(word);
             Fault::fatal("42601", format!("invalid command-line argument for server process: {word}"))
                 .hint("Try \"postgres --help\" for more information.")
+                .routine("process_postgres_switches")
         };
         let assignment = match word.as_slice() {
             b"-c" => words.next().ok_or_else(|| refuse(&word))?,
@@ -194,6 +198,7 @@ pub fn split_options(options: &[u8]) -> Result<Params, Fault> {
                 "42601",
                 format!("{dashes}{} requires a value", String::from_utf8_lossy(&assignment)),
             )
+            .routine("process_postgres_switches")
         })?;
         let name = assignment[..equals].iter().map(|byte| if *byte == b'-' { b'_' } else { *byte }).collect();
         settings.push((name, assignment[equals + 1..].to_vec()));

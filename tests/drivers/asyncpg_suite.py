@@ -119,6 +119,11 @@ async def changed_tables():
     await other.execute("alter table changed add column j int default 2")
     # asyncpg prepares again by itself outside a transaction.
     assert tuple(await conn.fetchrow("select * from changed")) == (1, 2)
+    # Also while another holds the server on which it was prepared.
+    await conn.execute("alter table changed add column k int default 3")
+    async with other.transaction():
+        await other.fetchval("select 1")
+        assert tuple(await conn.fetchrow("select * from changed")) == (1, 2, 3)
     await conn.close()
     await other.close()
 

@@ -86,7 +86,7 @@ impl Message {
             b'E' | b'N' => self
                 .fields()
                 .into_iter()
-                .filter(|(code, _)| !b"FLR".contains(code))
+                .filter(|(code, _)| !b"FL".contains(code))
                 .flat_map(|(code, value)| [&[code], value.as_bytes(), &[0]].concat())
                 .collect(),
             _ => self.body.clone(),

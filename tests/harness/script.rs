@@ -2,7 +2,7 @@
 //!
 //! A case names what it covers, makes its objects in `setup`, lists its steps, and says what must be in the direct
 //! transcript (so that it cannot pass because nothing happened). Each run has a database of its own with equal object
-//! ids. What is left out of the comparison: process ids, cancel keys, SASL nonces, and the file, line and routine of errors.
+//! ids. What is left out of the comparison: process ids, cancel keys, SASL nonces, and the file and line of errors.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -24,6 +24,15 @@ impl Refusal {
         }
     }
 
+    /// The routine of PostgreSQL that raises it.
+    #[must_use]
+    pub fn routine(self) -> &'static str {
+        match self {
+            Self::Failed(_) => "auth_failed",
+            Self::NoRule | Self::Rejected => "ClientAuthentication",
+        }
+    }
+
     /// The message of the FATAL error.
     #[must_use]
     pub fn client_message(self, request: &Request<'_>) -> String {
