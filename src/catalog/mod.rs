@@ -1,20 +1,27 @@
-//! What the server knows and a text does not show: the names whose mention changes the session that mentions them.
+//! What the server knows and a text does not show: the names whose mention changes the session that mentions them, and
+//! those whose mention makes more than a read.
 //!
 //! - [`Names`]: functions whose code changes their caller's session (`set_config`, session advisory locks, temporary
 //!   tables, LISTEN), and all that calls them unseen: functions, views, triggers, defaults, constraints, policies, operators,
 //!   casts.
 //! - [`Search`]: how they are found, as questions and answers; it connects to nothing.
 //! - [`Definitions`], [`Known`], [`Change`]: one copy for all workers, and when it does not hold.
+//! - [`Barriers`]: the names that a statement must not mention to be a read, and [`Reach`], the search for them.
 //! - [`may_define`]: the texts that make it so.
 //!
 //! Over-approximate: by name, in any schema. Absent on purpose: what C code does, unless it is known to run SQL given as a text.
 
+mod barriers;
 mod defining;
+mod identifier;
 mod names;
+mod reach;
 mod read;
 mod shared;
 
+pub use barriers::{Barrier, Barriers};
 pub use defining::may_define;
 pub use names::Names;
+pub use reach::{OWN, Reach};
 pub use read::{BODIES, CODE, MARK, Row, Search, USERS};
 pub use shared::{Change, Definitions, Known, Reading};

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::sql::{Dialect, Effects, Kind, Lexer, Token, unquoted};
-
-/// The longest name there is (`NAMEDATALEN`); what is longer is cut.
-const NAME: usize = 63;
+use super::identifier::Identifier;
+use crate::sql::{Dialect, Effects, Kind, Lexer, Token};
 
 /// Names of functions that reach an object by its name in a string: they may run what is found there.
 const BY_STRING: &[&str] = &[
@@ -114,35 +112,16 @@ impl Names {
     #[inline]
     fn token(&self, token: Token, sql: &[u8]) -> Effects {
         match token.kind {
-            Kind::Ident => self.folded(token.text(sql)),
-            Kind::QuotedIdent => self.quoted(token.text(sql)),
             Kind::Operator => self.operators.get(token.text(sql)).copied().unwrap_or_default(),
             // What it says is not known here.
             Kind::UnicodeIdent => Effects::SETTING,
-            _ => Effects::EMPTY,
+            _ => Identifier::of(token, sql).map_or(Effects::EMPTY, |name| self.word(&name)),
         }
     }
 
-    fn folded(&self, text: &[u8]) -> Effects {
-        let mut name = [0; NAME];
-        let length = text.len().min(NAME);
-        name[..length].copy_from_slice(&text[..length]);
-        name[..length].make_ascii_lowercase();
-        self.word(text, &name[..length])
-    }
-
-    fn quoted(&self, text: &[u8]) -> Effects {
-        let inner = &text[1..text.len() - 1];
-        if memchr::memchr(b'"', inner).is_none() {
-            return self.word(inner, &inner[..inner.len().min(NAME)]);
-        }
-        let name = unquoted(text).unwrap_or_default();
-        self.word(inner, &name[..name.len().min(NAME)])
-    }
-
-    fn word(&self, written: &[u8], name: &[u8]) -> Effects {
-        let found = self.words.get(name).copied().unwrap_or_default();
-        if written.is_ascii() { found } else { found | self.beyond_ascii }
+    fn word(&self, name: &Identifier) -> Effects {
+        let found = self.words.get(name.as_bytes()).copied().unwrap_or_default();
+        if name.is_ascii() { found } else { found | self.beyond_ascii }
     }
 }
 

@@ -1,0 +1,197 @@
+//! The search for the names that a read must not mention.
+//!
+//! PostgreSQL's own come first ([`OWN`]); then, in turns, what is such a name by itself or reaches one ([`Reach::question`]) and the
+//! functions whose body mentions one, until nothing is new. Every question works from PostgreSQL 13 on, for any user, under the search path
+//! `pg_catalog`.
+
+use super::barriers::Barriers;
+use super::read::{BODIES, Row};
+use crate::sql::{Kind, Lexer};
+
+/// `(catalog, oid, kind, name)`; see the file.
+pub const OWN: &str = include_str!("sql/own.sql");
+const REACHING: &str = include_str!("sql/reaching.sql");
+
+/// The `LIMIT` of each question. An answer that has as many rows may lack some, and then nothing is a read.
+const MOST: usize = 20_000;
+/// Turns, beyond which the same is true.
+const TURNS: usize = 32;
+/// The number of `pg_proc`.
+const FUNCTIONS: &str = "1255";
+
+/// The names found so far, and how to find more.
+#[derive(Debug)]
+pub struct Reach {
+    barriers: Barriers,
+    /// Functions whose body has not been found to mention any, by oid.
+    bodies: Vec<(String, String)>,
+    own: Own,
+    has_sql_bodies: bool,
+    /// `(catalog, oid)` found last; the first question has none.
+    fresh: Vec<(String, String)>,
+    turns: usize,
+    overflow: bool,
+}
+
+/// What of PostgreSQL's own a read must not reach, by oid.
+#[derive(Debug, Default)]
+struct Own {
+    functions: Vec<String>,
+    views: Vec<String>,
+}
+
+impl Reach {
+    /// Also asked once: the bodies of functions.
+    pub const BODIES: &str = BODIES;
+
+    /// Begins with the answers to [`OWN`] and [`Reach::BODIES`]; `version` as `server_version_num` has it.
+    pub fn begin(version: u32, own: &[Row], bodies: &[Row]) -> Reach {
+        let mut reach = Reach {
+            barriers: Barriers::default(),
+            bodies: bodies.iter().filter_map(pair).collect(),
+            own: Own::default(),
+            has_sql_bodies: version >= 140_000,
+            fresh: vec![],
+            turns: 0,
+            overflow: own.len().max(bodies.len()) >= MOST,
+        };
+        for row in own {
+            let [Some(catalog), Some(oid), Some(kind), Some(name)] = row.as_slice() else { continue };
+            reach.barriers.add(kind, name);
+            match catalog == FUNCTIONS {
+                true => reach.own.functions.push(oid.clone()),
+                false => reach.own.views.push(oid.clone()),
+            }
+        }
+        // None at all is an answer that something else gave.
+        reach.overflow |= reach.own.functions.is_empty();
+        reach
+    }
+
+    /// What is to be asked next; `None` when all is found, or too much to tell.
+    pub fn question(&self) -> Option<String> {
+        let is_first = self.turns == 0;
+        if self.overflow || !is_first && self.fresh.is_empty() {
+            return None;
+        }
+        let start: Vec<String> =
+            self.fresh.iter().map(|(catalog, oid)| format!("({catalog},{oid})")).collect();
+        let start = if is_first { "(0,0)".to_owned() } else { start.join(",") };
+        let functions = self.own.functions.join("|");
+        let views = self.own.views.join("|");
+        let question = REACHING
+            .replace("{start}", &start)
+            .replace("{first}", if is_first { "true" } else { "false" })
+            .replace("{sqlbody}", if self.has_sql_bodies { "prosqlbody::text" } else { "''" })
+            .replace(
+                "{pattern}",
+                &format!(":(funcid|opfuncid|aggfnoid|winfnoid) ({functions}) |:relid ({views}) "),
+            )
+            .replace("{own}", &format!("{{{}}}", self.own.functions.join(",")));
+        Some(question)
+    }
+
+    /// The answer to it.
+    #[must_use]
+    pub fn answer(mut self, rows: &[Row]) -> Reach {
+        self.turns += 1;
+        self.overflow |= rows.len() >= MOST || self.turns >= TURNS;
+        for row in rows {
+            let [Some(catalog), Some(oid), Some(kind), Some(name)] = row.as_slice() else { continue };
+            self.barriers.add(kind, name);
+            if catalog == FUNCTIONS {
+                self.bodies.retain(|(body, _)| body != oid);
+            }
+        }
+        self.find_bodies();
+        self
+    }
+
+    /// Functions that mention what was found, or run text made at run time, are found themselves.
+    fn find_bodies(&mut self) {
+        let barriers = &self.barriers;
+        let meets = |body: &[u8], std_strings| barriers.meets(body, std_strings).is_some();
+        let found = |(_, body): &(String, String)| {
+            let body = body.as_bytes();
+            meets(body, true) || meets(body, false) || runs_text(body)
+        };
+        let (new, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.bodies).into_iter().partition(found);
+        self.bodies = rest;
+        self.fresh = new.into_iter().map(|(oid, _)| (FUNCTIONS.to_owned(), oid)).collect();
+    }
+
+    /// All of them.
+    pub fn barriers(self) -> Barriers {
+        if self.overflow { Barriers::everywhere() } else { self.barriers }
+    }
+}
+
+/// EXECUTE of PL/pgSQL runs what its code does not show.
+fn runs_text(body: &[u8]) -> bool {
+    Lexer::new(body, true)
+        .any(|token| token.kind == Kind::Ident && token.text(body).eq_ignore_ascii_case(b"execute"))
+}
+
+fn pair(row: &Row) -> Option<(String, String)> {
+    let [Some(one), Some(two)] = row.as_slice() else { return None };
+    Some((one.clone(), two.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Barrier;
+
+    fn row(columns: &[&str]) -> Row {
+        columns.iter().map(|column| Some((*column).to_owned())).collect()
+    }
+
+    fn begun(bodies: &[Row]) -> Reach {
+        let own = [row(&["1255", "1574", "call", "nextval"]), row(&["1259", "12", "word", "pg_locks"])];
+        Reach::begin(150_000, &own, bodies)
+    }
+
+    #[test]
+    fn what_calls_it_is_found_until_nothing_is_new() {
+        let bodies = [
+            row(&["20", "select nextval('s')"]),
+            row(&["21", "select one()"]),
+            row(&["22", "select 1"]),
+            row(&["23", "begin execute x; end"]),
+        ];
+        let reach = begun(&bodies);
+        let first = reach.question().expect("there is a first question");
+        assert!(first.contains("(1574)") && first.contains(":relid (12) ") && first.contains("prosqlbody"));
+        let reach = reach.answer(&[row(&["1255", "30", "call", "audit"])]);
+        assert!(reach.question().is_some_and(|text| text.contains("(1255,20),(1255,23)")));
+        let reach =
+            reach.answer(&[row(&["1255", "20", "call", "one"]), row(&["1255", "23", "call", "runs"])]);
+        assert!(reach.question().is_some_and(|text| text.contains("(VALUES (1255,21))")));
+        let reach = reach.answer(&[row(&["1255", "21", "call", "two"])]);
+        assert_eq!(reach.question(), None);
+        let barriers = reach.barriers();
+        for name in ["nextval", "audit", "one", "two", "runs"] {
+            let text = format!("select {name}()");
+            assert_eq!(barriers.meets(text.as_bytes(), true), Some(Barrier::Call(name.as_bytes().into())));
+        }
+        assert_eq!(barriers.meets(b"select three() from t", true), None);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_no_read() {
+        let many = vec![row(&["1", "select 1"]); MOST];
+        assert_eq!(begun(&many).question(), None);
+        assert_eq!(begun(&many).barriers().meets(b"select 1", true), Some(Barrier::Unseen));
+        assert_eq!(
+            Reach::begin(150_000, &[], &[]).barriers().meets(b"select 1", true),
+            Some(Barrier::Unseen)
+        );
+    }
+
+    #[test]
+    fn older_servers_have_no_bodies_in_the_standards_form() {
+        let own = [row(&["1255", "1574", "call", "nextval"])];
+        let question = Reach::begin(130_000, &own, &[]).question().expect("there is a first question");
+        assert!(!question.contains("prosqlbody"));
+    }
+}
