@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Runs the conformance cases against other versions of PostgreSQL than this machine's.
+# Runs the conformance cases, and those of what is a read, against other versions of PostgreSQL than this machine's.
 #
 #   scripts/test-versions.sh                  against the oldest and the newest that there are
 #   scripts/test-versions.sh 14 16            against these major versions
-#   TESTS=all scripts/test-versions.sh 17     every test; or TESTS=part of a test's name
+#   TESTS=all scripts/test-versions.sh 17     every test; or TESTS='parts of their names'
 #
 # A version that fails does not keep the others from running; which failed is said at the end.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 [ $# -gt 0 ] || set -- oldest newest
-tests=${TESTS:-conformance::}
-[ "$tests" != all ] || tests=
+read -ra tests <<<"${TESTS:-conformance:: reads::cases}"
+[ "${tests[*]}" != all ] || tests=()
 
 run_tests() {
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --locked --no-fail-fast --test integration ${tests:+"$tests"}
+        cargo nextest run --locked --no-fail-fast --test integration "${tests[@]}"
     else
-        cargo test --locked --no-fail-fast --test integration -- ${tests:+"$tests"}
+        cargo test --locked --no-fail-fast --test integration -- "${tests[@]}"
     fi
 }
 

@@ -10,3 +10,4 @@ mod drivers;
 mod fuzz;
 mod harness;
 mod load;
+mod reads;

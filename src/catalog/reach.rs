@@ -85,7 +85,9 @@ impl Reach {
             .replace("{sqlbody}", if self.has_sql_bodies { "prosqlbody::text" } else { "''" })
             .replace(
                 "{pattern}",
-                &format!(":(funcid|opfuncid|aggfnoid|winfnoid) ({functions}) |:relid ({views}) "),
+                &format!(
+                    ":(funcid|opfuncid|aggfnoid|winfnoid) ({functions}) |:relid ({views}) |:rowMarks [(]"
+                ),
             )
             .replace("{own}", &format!("{{{}}}", self.own.functions.join(",")));
         Some(question)

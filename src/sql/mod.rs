@@ -3,6 +3,7 @@
 //! - [`Lexer`]: tokens, as PostgreSQL's scanner sees them.
 //! - [`summarize`]: statements, their verbs and operands, and what they may do to the session.
 //! - [`shape`]: the text without what makes it one of many, and its fingerprint.
+//! - [`not_a_read`]: whether it may do more than read.
 //! - [`plain_verb`]: the common case, at a third of the cost.
 //! - [`mentions_session_effects`]: the same for the code of a function.
 //!
@@ -19,6 +20,7 @@ mod keywords;
 pub mod lexer;
 mod mentions;
 mod plain;
+mod reads;
 mod set;
 mod shape;
 mod summary;
@@ -38,6 +40,7 @@ pub use effects::Effects;
 pub use lexer::{Kind, Lexer, Token};
 pub use mentions::mentions_session_effects;
 pub use plain::plain_verb;
+pub use reads::{NotRead, not_a_read};
 pub use shape::{BadFingerprint, Fingerprint, Literal, Shape, Value, shape};
 pub use summary::{Statement, Summary, summarize};
 pub use text::unquoted;

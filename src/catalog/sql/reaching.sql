@@ -1,8 +1,8 @@
 -- (catalog, oid, kind, name) of what a read must not reach, and of all that reaches it when it is read: views, policies, functions with a body in
 -- the SQL standard's form, defaults of arguments, aggregates, operators, casts, checks of domains.
 -- `{start}` are rows (catalog, oid) found before; with none, it begins with what is known by itself: functions that are volatile or in a
--- language that cannot be read here, relations that replicas do not have or have otherwise (unlogged, foreign, sequences), and what
--- calls or reads PostgreSQL's own, of which no dependency is recorded.
+-- language that cannot be read here, relations that replicas do not have or have otherwise (unlogged, foreign, sequences), what locks rows,
+-- and what calls or reads PostgreSQL's own, of which no dependency is recorded: `{pattern}` finds these in trees.
 --
 -- Catalogs by their numbers, which never change: 1247 pg_type, 1255 pg_proc, 1259 pg_class, 2603 pg_amproc, 2605 pg_cast, 2606 pg_constraint,
 -- 2617 pg_operator, 2618 pg_rewrite, 3256 pg_policy. What is below 16384 is PostgreSQL's own.
@@ -49,7 +49,6 @@ WITH RECURSIVE pattern AS (
             WHERE f.catalog = 2618 AND r.oid = f.oid AND r.ev_type = '1' AND c.relkind = 'v'
         UNION ALL SELECT 1259, polrelid FROM pg_policy WHERE f.catalog = 3256 AND oid = f.oid
         UNION ALL SELECT 1247, contypid FROM pg_constraint WHERE f.catalog = 2606 AND oid = f.oid AND contypid <> 0
-        UNION ALL SELECT 1247, castsource FROM pg_cast WHERE f.catalog = 2605 AND oid = f.oid
         UNION ALL SELECT 1247, casttarget FROM pg_cast WHERE f.catalog = 2605 AND oid = f.oid
         UNION ALL SELECT 1247, typarray FROM pg_type WHERE f.catalog = 1247 AND oid = f.oid AND oid >= 16384 AND typarray <> 0
         UNION ALL SELECT 1259, inhparent FROM pg_inherits WHERE f.catalog = 1259 AND inhrelid = f.oid

@@ -6,5 +6,6 @@ mod dialects;
 mod effects;
 mod lexing;
 mod noise;
+mod reads;
 mod shapes;
 mod splitting;

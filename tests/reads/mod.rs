@@ -1,0 +1,33 @@
+//! What is judged to be a read, against what PostgreSQL says when it runs.
+
+mod cases;
+mod corpus;
+
+use pgweir::catalog::{Barriers, OWN, Reach};
+use pgweir::sql::not_a_read;
+
+use crate::harness::raw::Client;
+
+/// The names that make more than a read, as a connection of pgweir's own finds them.
+fn barriers(server: &mut Client) -> Barriers {
+    let mut ask = |question: &str| {
+        let answer = server.simple(question);
+        assert!(answer.iter().all(|message| message.tag != b'E'), "{question}\n{answer:?}");
+        let rows = answer.iter().filter(|message| message.tag == b'D');
+        let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8_lossy(&value).into_owned());
+        rows.map(|row| row.values().into_iter().map(text).collect()).collect::<Vec<Vec<_>>>()
+    };
+    ask("set search_path = pg_catalog");
+    let version = ask("show server_version_num")[0][0].clone().and_then(|text| text.parse().ok());
+    let mut reach = Reach::begin(version.expect("a version"), &ask(OWN), &ask(Reach::BODIES));
+    while let Some(question) = reach.question() {
+        reach = reach.answer(&ask(&question));
+    }
+    reach.barriers()
+}
+
+/// Why `text` is not judged to be a read.
+fn reason(text: &str, barriers: &Barriers) -> Option<String> {
+    let by_words = not_a_read(text.as_bytes(), true).map(|reason| reason.to_string());
+    by_words.or_else(|| barriers.meets(text.as_bytes(), true).map(|barrier| barrier.to_string()))
+}
