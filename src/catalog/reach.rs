@@ -1,8 +1,8 @@
 //! The search for the names that a read must not mention.
 //!
 //! PostgreSQL's own come first ([`OWN`]); then, in turns, what is such a name by itself or reaches one ([`Reach::question`]) and the
-//! functions whose body mentions one, until nothing is new. Every question works from PostgreSQL 13 on, for any user, under the search path
-//! `pg_catalog`.
+//! functions whose body mentions one, until nothing is new. Every question works from PostgreSQL 13 on, for any user, under
+//! [`Reach::SETTINGS`].
 
 use super::barriers::Barriers;
 use super::read::{BODIES, Row};
@@ -41,6 +41,9 @@ struct Own {
 }
 
 impl Reach {
+    /// What the connection has to set before any question. Compiling a question takes longer than answering it.
+    pub const SETTINGS: &str = "SET search_path = pg_catalog; SET jit = off";
+
     /// Also asked once: the bodies of functions.
     pub const BODIES: &str = BODIES;
 

@@ -30,6 +30,13 @@ const OBJECTS: &str = "
     create function warm(celsius) returns kelvin language plpgsql as $$ begin perform touch(); return row(($1).degrees)::kelvin; end $$;
     create cast (celsius as kelvin) with function warm(celsius);
 
+    create type coin as (i int);
+    create function worth(coin) returns int language plpgsql as $$ begin perform touch(); return 1; end $$;
+    create cast (coin as int) with function worth(coin) as implicit;
+    create function coins() returns coin stable language sql as 'select row(1)::public.coin';
+    create table purse (c coin);
+    create view purses as select * from purse;
+
     create view quiet as select i, name from t where i > 0;
     create view busy as select i, touch() as j from t;
     create view onward as select i from busy;
@@ -102,6 +109,9 @@ const NOT_READS: &[&str] = &[
     "select '{1}'::_picky",
     "select json_populate_record(null::pair, '{\"a\": 1}')",
     "select row(1)::celsius::kelvin",
+    "select coins() + 1",
+    "select c + 1 from purse",
+    "select c + 1 from purses",
     "select * from busy",
     "select * from \"busy\"",
     "table onward",
@@ -170,9 +180,11 @@ fn what_is_not_mentioned_at_all() {
          create operator <= (leftarg = text, rightarg = text, function = less)",
         "create function mine(text, text) returns int language plpgsql as $$ begin return 1; end $$;
          create operator class odd for type text using btree as function 1 mine(text, text)",
+        "create function odd(text) returns money language plpgsql as $$ begin return 1; end $$;
+         create cast (text as money) with function odd(text) as implicit",
         "create type small as (i int);
-         create function widen(small) returns int language plpgsql as $$ begin return 1; end $$;
-         create cast (small as int) with function widen(small) as implicit",
+         create function narrow(small) returns int language plpgsql as $$ begin return 1; end $$;
+         create cast (small as int) with function narrow(small)",
     ] {
         let cluster = Cluster::shared();
         let database = cluster.database();

@@ -3,27 +3,39 @@
 mod cases;
 mod corpus;
 
-use pgweir::catalog::{Barriers, OWN, Reach};
+use pgweir::catalog::{Barriers, OWN, Reach, Row};
 use pgweir::sql::not_a_read;
 
 use crate::harness::raw::Client;
 
+/// What PostgreSQL has of its own that is more than a read.
+fn own(server: &mut Client) -> Vec<Row> {
+    ask(server, Reach::SETTINGS);
+    ask(server, OWN)
+}
+
 /// The names that make more than a read, as a connection of pgweir's own finds them.
 fn barriers(server: &mut Client) -> Barriers {
-    let mut ask = |question: &str| {
-        let answer = server.simple(question);
-        assert!(answer.iter().all(|message| message.tag != b'E'), "{question}\n{answer:?}");
-        let rows = answer.iter().filter(|message| message.tag == b'D');
-        let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8_lossy(&value).into_owned());
-        rows.map(|row| row.values().into_iter().map(text).collect()).collect::<Vec<Vec<_>>>()
-    };
-    ask("set search_path = pg_catalog");
-    let version = ask("show server_version_num")[0][0].clone().and_then(|text| text.parse().ok());
-    let mut reach = Reach::begin(version.expect("a version"), &ask(OWN), &ask(Reach::BODIES));
+    let own = own(server);
+    barriers_beyond(&own, server)
+}
+
+fn barriers_beyond(own: &[Row], server: &mut Client) -> Barriers {
+    ask(server, Reach::SETTINGS);
+    let version = ask(server, "show server_version_num")[0][0].clone().and_then(|text| text.parse().ok());
+    let mut reach = Reach::begin(version.expect("a version"), own, &ask(server, Reach::BODIES));
     while let Some(question) = reach.question() {
-        reach = reach.answer(&ask(&question));
+        reach = reach.answer(&ask(server, &question));
     }
     reach.barriers()
+}
+
+fn ask(server: &mut Client, question: &str) -> Vec<Row> {
+    let answer = server.simple(question);
+    assert!(answer.iter().all(|message| message.tag != b'E'), "{question}\n{answer:?}");
+    let rows = answer.iter().filter(|message| message.tag == b'D');
+    let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8_lossy(&value).into_owned());
+    rows.map(|row| row.values().into_iter().map(text).collect()).collect()
 }
 
 /// Why `text` is not judged to be a read.

@@ -4,7 +4,7 @@
 WITH RECURSIVE own AS (
     SELECT oid, proname FROM pg_proc
     WHERE oid < 16384 AND (provolatile = 'v'
-        AND proname !~ '^(random|random_normal|clock_timestamp|timeofday|gen_random_uuid|uuidv4|uuidv7|pg_sleep(_for|_until)?)$'
+        AND proname !~ '^(random|random_normal|clock_timestamp|timeofday|gen_random_uuid|uuidv4|uuidv7|pg_sleep(_for|_until)?|bernoulli|system)$'
         OR provolatile <> 'i' AND proname ~ ('^(inet_|txid_current|pg_(stat_|current_|backend_pid|conf_load|config$|cursor|prepared|show_|get_replication|'
             'postmaster|listening|lock|settings|filenode|relation_file|tablespace_loc|available_ext|extension_upd|event_trigger|'
             'trigger_depth|sequence_last|replication))|^(database|schema|table|query|cursor)_to_xml'))

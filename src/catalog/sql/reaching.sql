@@ -43,13 +43,18 @@ WITH RECURSIVE pattern AS (
                     OR d.classid IN (1247, 2603, 2605) AND (SELECT prolang FROM pg_proc WHERE oid = f.oid) <> 13)
                 OR f.catalog = 2617 AND d.classid IN (1255, 2606, 2618, 3256)
                 OR f.catalog = 2605 AND d.classid IN (1255, 2606, 2618, 3256)
-                OR f.catalog = 1247 AND d.classid IN (1247, 1255, 1259, 2606, 2618, 3256)
+                OR f.catalog = 1247 AND (d.classid IN (1247, 1255, 1259, 2606, 2618, 3256)
+                    -- That an operator is meant without being written takes a value of the type, and so something else that is mentioned.
+                    OR d.classid = 2617 AND (SELECT oprname FROM pg_operator WHERE oid = d.objid) <> ALL ('{=,<>,<,<=,>,>=,~~,!~~,~~*,!~~*,~,!~}'))
                 OR f.catalog = 1259 AND d.classid IN (1255, 2606, 2618, 3256, 1247))
         UNION ALL SELECT 1259::oid, r.ev_class FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
             WHERE f.catalog = 2618 AND r.oid = f.oid AND r.ev_type = '1' AND c.relkind = 'v'
         UNION ALL SELECT 1259, polrelid FROM pg_policy WHERE f.catalog = 3256 AND oid = f.oid
         UNION ALL SELECT 1247, contypid FROM pg_constraint WHERE f.catalog = 2606 AND oid = f.oid AND contypid <> 0
+        -- What casts to a type names it, or something of that type. Where nobody has to ask, something of the source's type does.
         UNION ALL SELECT 1247, casttarget FROM pg_cast WHERE f.catalog = 2605 AND oid = f.oid
+            AND (casttarget >= 16384 OR castcontext = 'e' OR castsource < 16384)
+        UNION ALL SELECT 1247, castsource FROM pg_cast WHERE f.catalog = 2605 AND oid = f.oid AND castcontext <> 'e' AND castsource >= 16384
         UNION ALL SELECT 1247, typarray FROM pg_type WHERE f.catalog = 1247 AND oid = f.oid AND oid >= 16384 AND typarray <> 0
         UNION ALL SELECT 1259, inhparent FROM pg_inherits WHERE f.catalog = 1259 AND inhrelid = f.oid
     ) n(catalog, oid)
@@ -69,8 +74,6 @@ FROM found f JOIN pg_type t ON t.oid = f.oid WHERE f.catalog = 1247
 UNION ALL
 SELECT f.catalog, f.oid, 'operator', o.oprname FROM found f JOIN pg_operator o ON o.oid = f.oid WHERE f.catalog = 2617
 UNION ALL
--- Sorting and hashing are not written down, nor are casts that nobody asked for.
+-- Sorting and hashing are not written down.
 SELECT f.catalog, f.oid, 'always', '' FROM found f WHERE f.catalog = 2603
-UNION ALL
-SELECT f.catalog, f.oid, 'always', '' FROM found f JOIN pg_cast c ON c.oid = f.oid WHERE f.catalog = 2605 AND c.castcontext <> 'e'
 LIMIT 20000
