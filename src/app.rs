@@ -14,16 +14,18 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{self, Admin, Demand, Wait};
 use crate::auth::scram::MockSecret;
+use crate::catalog::Names;
 use crate::cli::RunArgs;
 use crate::cli::check::{Node, Trial};
+use crate::cli::explain::{Catalog, Known};
 use crate::config::settings::{Host, TargetSessionAttrs};
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 use crate::pool::budget::Budget;
-use crate::pool::{connect, role};
+use crate::pool::{ask, connect, role};
 use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
-use crate::runtime::files;
 use crate::runtime::peers::{self, Peers};
 use crate::runtime::worker::{self, KillOrder, Order, PoolOrder, Shared};
+use crate::runtime::{definitions, files};
 use crate::session::directory::Directory;
 use crate::stats::DoorStats;
 use crate::wire::Fault;
@@ -377,6 +379,20 @@ impl Servers {
         settings.databases = [(on_server(name).to_owned(), single)].into();
         let mock = MockSecret::random().map_err(|error| internal(&error))?;
         Directory::new(settings, mock).map_err(|error| internal(&error))
+    }
+}
+
+impl Catalog for Servers {
+    async fn known(&self, name: &str, user: Option<&str>) -> Result<Known, Fault> {
+        let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
+        let database = self.settings.databases.get(name).ok_or_else(unknown)?;
+        let nobody = || Fault::error("28000", "nobody is known to log in as; name somebody with --user");
+        let user = user.or(database.probe_users.first().map(String::as_str)).ok_or_else(nobody)?;
+        let directory = self.directory(name, database.hosts.clone())?;
+        let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
+        let mut connected = ask::open(&target).await?;
+        let names = definitions::search(&mut connected).await?.unwrap_or_else(Names::everything);
+        Ok(Known { names, barriers: definitions::barriers(&mut connected).await? })
     }
 }
 

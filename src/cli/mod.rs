@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 mod generate;
 mod hint;
 
@@ -28,6 +29,8 @@ enum Command {
     Check(RunArgs),
     /// Run the proxy in front of a throw-away PostgreSQL with a sample shop in it.
     Demo(RunArgs),
+    /// Say what a statement is to pgweir: its shape, whether it only reads, and what it does to its session
+    Explain(ExplainArgs),
     /// Write a generated document to standard output.
     #[command(hide = true)]
     Generate {
@@ -62,6 +65,33 @@ pub struct RunArgs {
     pub url: Option<String>,
 }
 
+/// What `explain` takes.
+#[derive(Args, Clone)]
+struct ExplainArgs {
+    /// One or more statements
+    #[arg(value_name = "SQL")]
+    sql: String,
+    /// postgres://user:password@host/database; without it and a file, only the words of the statement count
+    #[arg(value_name = "URL")]
+    url: Option<String>,
+    /// Settings file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Database of the settings [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+    /// User as whom its catalog is read [default: one that `check` would try]
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+}
+
+impl std::fmt::Debug for ExplainArgs {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExplainArgs").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
 impl RunArgs {
     /// The part that says where settings are read from.
     pub fn sources(&self) -> Sources {
@@ -86,7 +116,7 @@ impl std::fmt::Debug for RunArgs {
 
 /// Does what the command line says. `start` runs the proxy until it stops, and prints the lines that it is given when it
 /// listens; `trial` is what settings can be tried with.
-pub fn main<T: check::Trial>(
+pub fn main<T: check::Trial + explain::Catalog>(
     start: impl FnOnce(RunArgs, Loaded, &[String]) -> ExitCode,
     trial: impl FnOnce(Settings) -> T,
 ) -> ExitCode {
@@ -100,6 +130,7 @@ pub fn main<T: check::Trial>(
             Err(errors) => refuse(&errors),
         },
         Command::Demo(arguments) => run_demo(arguments, start),
+        Command::Explain(arguments) => explain(&arguments, trial),
         Command::Generate { document } => {
             print!("{}", document.text());
             ExitCode::SUCCESS
@@ -164,6 +195,45 @@ fn check(loaded: &Loaded, trial: &impl check::Trial) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn explain<T: explain::Catalog>(arguments: &ExplainArgs, catalog: impl FnOnce(Settings) -> T) -> ExitCode {
+    let known = match ask_catalog(arguments, catalog) {
+        Ok(known) => known,
+        Err(problems) => {
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match explain::print(&arguments.sql, known.as_ref(), &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("standard output: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the database knows, if one is given.
+fn ask_catalog<T: explain::Catalog>(
+    arguments: &ExplainArgs,
+    catalog: impl FnOnce(Settings) -> T,
+) -> Result<Option<explain::Known>, Vec<String>> {
+    if arguments.url.is_none() && arguments.config.is_none() {
+        return Ok(None);
+    }
+    let sources =
+        Sources { file: arguments.config.clone(), url: arguments.url.clone(), ..Sources::default() };
+    let loaded = config::load_with_origins(&sources);
+    let settings =
+        loaded.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?.settings;
+    let database =
+        explain::database(&settings, arguments.database.as_deref()).map_err(|problem| vec![problem])?;
+    let Some(database) = database.map(str::to_owned) else { return Ok(None) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| vec![format!("no runtime: {error}")])?;
+    let known = runtime.block_on(catalog(settings).known(&database, arguments.user.as_deref()));
+    known.map(Some).map_err(|fault| vec![format!("database `{database}`: {fault}")])
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::worker::Shared;
-use crate::catalog::{BODIES, CODE, Definitions, Known, MARK, Names, Reading, Search, USERS};
+use crate::catalog::{
+    BODIES, Barriers, CODE, Definitions, Known, MARK, Names, OWN, Reach, Reading, Search, USERS,
+};
 use crate::pool::Target;
 use crate::pool::ask::{open, rows};
 use crate::pool::connect::Connected;
@@ -89,7 +91,28 @@ async fn ask(target: &Arc<Target>, known: Option<&str>) -> Result<(Option<Names>
     Ok((Some(names.unwrap_or_else(Names::everything)), mark))
 }
 
-async fn search(server: &mut Connected) -> Result<Option<Names>, Fault> {
+/// The names of a database that make more than a read.
+///
+/// # Errors
+/// As the server answers.
+pub(crate) async fn barriers(server: &mut Connected) -> Result<Barriers, Fault> {
+    rows(server, Reach::SETTINGS).await?;
+    let version = rows(server, "SHOW server_version_num").await?;
+    let version = version.into_iter().flatten().flatten().next().and_then(|version| version.parse().ok());
+    let own = rows(server, OWN).await?;
+    let bodies = rows(server, Reach::BODIES).await?;
+    let mut reach = Reach::begin(version.unwrap_or_default(), &own, &bodies);
+    while let Some(question) = reach.question() {
+        reach = reach.answer(&rows(server, &question).await?);
+    }
+    Ok(reach.barriers())
+}
+
+/// The names of a database that change sessions; `None` if there are too many to tell.
+///
+/// # Errors
+/// As the server answers.
+pub(crate) async fn search(server: &mut Connected) -> Result<Option<Names>, Fault> {
     let code = rows(server, CODE).await?;
     let users = rows(server, USERS).await?;
     let mut search = Search::begin(&code, &users);

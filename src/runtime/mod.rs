@@ -1,7 +1,7 @@
 //! The only place that spawns threads and tasks: workers, acceptor, ticks.
 
 pub mod acceptor;
-mod definitions;
+pub(crate) mod definitions;
 pub mod files;
 pub mod paused;
 pub mod peers;

@@ -119,6 +119,13 @@ impl Effects {
     }
 }
 
+impl Effects {
+    /// The names of the effects in this set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Effects::NAMES.iter().filter(move |(_, effect)| self.contains(*effect)).map(|(name, _)| *name)
+    }
+}
+
 impl BitOr for Effects {
     type Output = Effects;
 
@@ -135,8 +142,6 @@ impl BitOrAssign for Effects {
 
 impl fmt::Debug for Effects {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let present = Effects::NAMES.iter().filter(|(_, effect)| self.contains(*effect));
-        let names: Vec<&str> = present.map(|(name, _)| *name).collect();
-        write!(out, "Effects({})", names.join(" "))
+        write!(out, "Effects({})", self.names().collect::<Vec<_>>().join(" "))
     }
 }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod corpus;
+mod explain;
 
 use pgweir::catalog::{Barriers, OWN, Reach, Row};
 use pgweir::sql::not_a_read;
