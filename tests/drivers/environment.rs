@@ -8,16 +8,26 @@ use std::time::Duration;
 use crate::harness::command;
 
 const PYTHON: &[&str] = &["psycopg[binary]==3.3.9", "asyncpg==0.32.0"];
+const MAPPERS: &[&str] = &["psycopg[binary]==3.3.9", "django==5.2.19", "sqlalchemy==2.1.9"];
 const NODE: &[&str] = &["pg@8.23.1", "pg-cursor@2.22.0"];
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// The interpreter of a virtual environment that has psycopg and asyncpg.
 pub fn python() -> PathBuf {
-    let folder = installed("python", PYTHON, |folder| {
+    python_with("python", PYTHON)
+}
+
+/// The interpreter of one that has Django and SQLAlchemy.
+pub fn python_with_mappers() -> PathBuf {
+    python_with("mappers", MAPPERS)
+}
+
+fn python_with(name: &str, packages: &[&str]) -> PathBuf {
+    let folder = installed(name, packages, |folder| {
         run(Command::new("python3").args(["-m", "venv"]).arg(folder));
         run(Command::new(folder.join("bin/pip"))
             .args(["install", "--quiet", "--disable-pip-version-check"])
-            .args(PYTHON));
+            .args(packages));
     });
     folder.join("bin/python")
 }

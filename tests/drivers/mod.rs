@@ -3,7 +3,7 @@
 //! Every suite runs twice: directly at the server, which shows that the suite is right, and through pgweir.
 
 mod asyncpg;
-mod environment;
+pub mod environment;
 mod node_postgres;
 mod pgbench;
 mod psql;

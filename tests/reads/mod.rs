@@ -3,6 +3,7 @@
 mod cases;
 mod corpus;
 mod explain;
+mod mappers;
 
 use pgweir::catalog::{Barriers, OWN, Reach, Row};
 use pgweir::sql::not_a_read;
