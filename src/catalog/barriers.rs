@@ -44,7 +44,7 @@ impl fmt::Display for Barrier {
 pub struct Barriers {
     /// Functions, which count where they are called.
     calls: Set,
-    /// Functions of one row, which count behind a dot too.
+    /// Functions of one argument, which count behind a dot too.
     attributes: Set,
     /// Relations and types, which count anywhere.
     words: Set,
@@ -88,7 +88,7 @@ impl Barriers {
             _ => {}
         }
         let name = Identifier::of(token, sql)?;
-        if self.beyond_ascii && !name.is_ascii() {
+        if self.beyond_ascii && !name.is_ascii() || name.is_torn() {
             return Some(Barrier::Unclear);
         }
         let name = name.as_bytes();
@@ -169,5 +169,7 @@ mod tests {
         barriers.add("call", "größe");
         assert_eq!(barriers.meets("select gewähr from t".as_bytes(), true), Some(Barrier::Unclear));
         assert_eq!(barriers.meets(b"select a from t", true), None);
+        let torn = format!("select {}é() from t", "x".repeat(62));
+        assert_eq!(Barriers::default().meets(torn.as_bytes(), true), Some(Barrier::Unclear));
     }
 }

@@ -11,6 +11,8 @@ pub(super) struct Identifier {
     bytes: [u8; LONGEST],
     length: usize,
     is_ascii: bool,
+    /// It was cut where it is not known whether a character ends.
+    is_torn: bool,
 }
 
 impl Identifier {
@@ -37,11 +39,17 @@ impl Identifier {
         let length = name.len().min(LONGEST);
         let mut bytes = [0; LONGEST];
         bytes[..length].copy_from_slice(&name[..length]);
-        Identifier { bytes, length, is_ascii: name.is_ascii() }
+        let is_ascii = name.is_ascii();
+        Identifier { bytes, length, is_ascii, is_torn: !is_ascii && length < name.len() }
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
+    }
+
+    /// Whether PostgreSQL may have cut the name somewhere else.
+    pub(super) fn is_torn(&self) -> bool {
+        self.is_torn
     }
 
     /// Whether the name can be compared with one in the catalog: what is not ASCII is written in the client's encoding.

@@ -6,7 +6,7 @@
 
 use super::barriers::Barriers;
 use super::read::{BODIES, Row};
-use crate::sql::{Kind, Lexer};
+use crate::sql::{Kind, Lexer, NotRead, words_against_reading};
 
 /// `(catalog, oid, kind, name)`; see the file.
 pub const OWN: &str = include_str!("sql/own.sql");
@@ -89,7 +89,7 @@ impl Reach {
             .replace(
                 "{pattern}",
                 &format!(
-                    ":(funcid|opfuncid|aggfnoid|winfnoid) ({functions}) |:relid ({views}) |:rowMarks [(]"
+                    ":(funcid|opfuncid|aggfnoid|winfnoid) ({functions}) |:relid ({views}) |:rowMarks [(]|:hasModifyingCTE true|:commandType [2345]"
                 ),
             )
             .replace("{own}", &format!("{{{}}}", self.own.functions.join(",")));
@@ -118,7 +118,10 @@ impl Reach {
         let meets = |body: &[u8], std_strings| barriers.meets(body, std_strings).is_some();
         let found = |(_, body): &(String, String)| {
             let body = body.as_bytes();
-            meets(body, true) || meets(body, false) || runs_text(body)
+            let by = |std_strings| {
+                meets(body, std_strings) || runs_text(body, std_strings) || says(body, std_strings)
+            };
+            by(true) || by(false)
         };
         let (new, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.bodies).into_iter().partition(found);
         self.bodies = rest;
@@ -131,9 +134,14 @@ impl Reach {
     }
 }
 
+/// What the words say of a body; INTO has another meaning in PL/pgSQL.
+fn says(body: &[u8], std_strings: bool) -> bool {
+    words_against_reading(body, std_strings).is_some_and(|reason| reason != NotRead::Into)
+}
+
 /// EXECUTE of PL/pgSQL runs what its code does not show.
-fn runs_text(body: &[u8]) -> bool {
-    Lexer::new(body, true)
+fn runs_text(body: &[u8], std_strings: bool) -> bool {
+    Lexer::new(body, std_strings)
         .any(|token| token.kind == Kind::Ident && token.text(body).eq_ignore_ascii_case(b"execute"))
 }
 

@@ -40,7 +40,7 @@ pub use effects::Effects;
 pub use lexer::{Kind, Lexer, Token};
 pub use mentions::mentions_session_effects;
 pub use plain::plain_verb;
-pub use reads::{NotRead, not_a_read};
+pub use reads::{NotRead, not_a_read, words_against_reading};
 pub use shape::{BadFingerprint, Fingerprint, Literal, Shape, Value, shape};
 pub use summary::{Statement, Summary, summarize};
 pub use text::unquoted;

@@ -57,51 +57,73 @@ pub fn not_a_read(sql: &[u8], dialect: impl Into<Dialect>) -> Option<NotRead> {
         return Some(NotRead::Unclear);
     }
     // Before what it does to the session, what it says of itself.
-    let by_words = by_words(sql, dialect);
+    let by_words = words_against_reading(sql, dialect);
     by_words.or((!statement.effects.is_empty()).then_some(NotRead::Session))
 }
 
-fn by_words(sql: &[u8], dialect: Dialect) -> Option<NotRead> {
-    let mut before: [Option<Token>; 2] = [None, None];
-    for token in Lexer::new(sql, dialect).filter(|token| token.kind != Kind::Comment) {
-        let found = match token.kind {
-            Kind::UnicodeIdent | Kind::Unterminated | Kind::Other => Some(NotRead::Unclear),
-            Kind::Ident => of_word(token, before, sql),
-            Kind::QuotedIdent if token.text(sql) == b"\"current_setting\"" => Some(NotRead::Session),
-            // Whether the server is the same one shows in its settings; those of the application go with the session.
-            Kind::String if is_word(before[0], sql, b"current_setting") => {
-                (!token.text(sql).contains(&b'.')).then_some(NotRead::Session)
+/// The first word in a text, of whatever statements it has, by which it is more than reads.
+pub fn words_against_reading(sql: &[u8], dialect: impl Into<Dialect>) -> Option<NotRead> {
+    let mut walk = Walk { sql, before: None, setting: Setting::No };
+    let mut tokens = Lexer::new(sql, dialect).filter(|token| token.kind != Kind::Comment);
+    let found = tokens.find_map(|token| walk.token(token));
+    found.or((walk.setting != Setting::No).then_some(NotRead::Session))
+}
+
+struct Walk<'a> {
+    sql: &'a [u8],
+    before: Option<Token>,
+    setting: Setting,
+}
+
+/// Where the walk is in a call of `current_setting`: settings of the server show which one it is, those of the application,
+/// with a dot in their name, go with the session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Setting {
+    No,
+    /// Behind the function's name.
+    Named,
+    /// Behind the parenthesis.
+    Called,
+}
+
+impl Walk<'_> {
+    fn token(&mut self, token: Token) -> Option<NotRead> {
+        let text = token.text(self.sql);
+        let setting = std::mem::replace(&mut self.setting, Setting::No);
+        let found = match (setting, token.kind) {
+            (Setting::Named, Kind::LeftParen) => {
+                self.setting = Setting::Called;
+                None
             }
-            _ if is_word(before[0], sql, b"current_setting") && is_open(before[1]) => Some(NotRead::Session),
+            (Setting::Called, Kind::String) if text.contains(&b'.') => None,
+            (Setting::Named | Setting::Called, _) => Some(NotRead::Session),
+            (Setting::No, Kind::UnicodeIdent | Kind::Unterminated | Kind::Other) => Some(NotRead::Unclear),
+            (Setting::No, Kind::Ident) => self.word(text),
+            (Setting::No, Kind::QuotedIdent) if text == b"\"current_setting\"" => Some(NotRead::Session),
             _ => None,
         };
-        if found.is_some() {
-            return found;
-        }
-        before = [before[1], Some(token)];
+        self.before = Some(token);
+        found
     }
-    None
-}
 
-fn is_open(token: Option<Token>) -> bool {
-    token.is_some_and(|token| token.kind == Kind::LeftParen)
-}
-
-/// What an unquoted word means behind the two tokens before it.
-fn of_word(token: Token, before: [Option<Token>; 2], sql: &[u8]) -> Option<NotRead> {
-    let text = token.text(sql);
-    let is = |word: &[u8]| text.eq_ignore_ascii_case(word);
-    // Names of columns and labels.
-    let names = before[1].is_some_and(|token| token.kind == Kind::Dot) || is_word(before[1], sql, b"as");
-    if is(b"into") {
-        Some(NotRead::Into)
-    } else if is_word(before[1], sql, b"for") && (is(b"update") || is(b"share") || is(b"no") || is(b"key")) {
-        Some(NotRead::Locks)
-    } else if !names && (is(b"insert") || is(b"update") || is(b"delete") || is(b"merge")) {
-        Some(NotRead::Modifies)
-    } else if is_word(before[0], sql, b"current_setting") && is_open(before[1]) {
-        Some(NotRead::Session)
-    } else {
-        None
+    /// What an unquoted word means behind the one before it.
+    fn word(&mut self, text: &[u8]) -> Option<NotRead> {
+        let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes()));
+        let behind = |word: &[u8]| is_word(self.before, self.sql, word);
+        // Names of columns and labels.
+        let names = self.before.is_some_and(|token| token.kind == Kind::Dot) || behind(b"as");
+        if is(&["into"]) {
+            Some(NotRead::Into)
+        } else if behind(b"for") && is(&["update", "share", "no", "key"]) {
+            Some(NotRead::Locks)
+        } else if !names && is(&["insert", "update", "delete", "merge"]) {
+            Some(NotRead::Modifies)
+        } else if is(&["cmin", "cmax", "datfrozenxid", "relfrozenxid"]) {
+            // Numbers of commands are the session's own; ages of these are the node's.
+            Some(NotRead::Session)
+        } else {
+            self.setting = if is(&["current_setting"]) { Setting::Named } else { Setting::No };
+            None
+        }
     }
 }

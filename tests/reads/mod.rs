@@ -1,5 +1,6 @@
 //! What is judged to be a read, against what PostgreSQL says when it runs.
 
+mod attacks;
 mod cases;
 mod corpus;
 mod explain;

@@ -57,6 +57,10 @@ fn what_does_not() {
     check("select current_setting($1)", NotRead::Session);
     check("select \"current_setting\"('in_hot_standby')", NotRead::Session);
     check("select current_setting(E'a.b')", NotRead::Session);
+    check("select ('transaction_read_only'::text).current_setting", NotRead::Session);
+    check("select x.current_setting from f() x", NotRead::Session);
+    check("select cmin from t", NotRead::Session);
+    check("select age(datfrozenxid) from pg_database", NotRead::Session);
     check("select pg_advisory_lock(1)", NotRead::Session);
     check("select U&\"\\0061\" from t", NotRead::Unclear);
     check("select 'unterminated", NotRead::Unclear);
