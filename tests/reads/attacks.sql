@@ -516,22 +516,6 @@ create function "CamelCase"() returns int language sql as 'select touch()';
 ! select "CamelCase"/*(*/()
 ! select t.* from t where "left"(i) = 1
 ! select extract(year from now())
-== 16 and later
-create domain busyd as int check (touch(value) = 1);
-= select pg_input_is_valid('5', 'busyd')
-= select * from pg_input_error_info('5', 'bus' || 'yd')
-= select * from pg_get_loaded_modules()
-= select * from pg_aios
-= select system_user
-= select pg_numa_available()
-= select * from pg_wait_events limit 1
-= select * from pg_shmem_allocations_numa limit 1
-= select * from pg_dsm_registry_allocations
-= select pg_get_sequence_data('ids'::regclass)
-! select json_value('{"a":1}', '$.a' returning busyd)
-= select * from json_table('[1]', '$[*]' columns (a int path '$'))
-= select uuidv7() is null
-= select merge_action()
 == all extensions A
 create extension citext; create extension hstore; create extension ltree; create extension intarray; create extension btree_gist; create extension btree_gin; create extension cube; create extension earthdistance; create extension isn; create extension seg; create extension lo; create extension pg_trgm; create extension unaccent; create extension tablefunc; create extension xml2; create extension fuzzystrmatch; create extension dict_int; create extension tsm_system_rows; create extension tsm_system_time; create extension pgcrypto; create extension intagg; create extension bloom;
 create table e (c citext, h hstore, l ltree, a int[], q cube, o lo, i isbn);

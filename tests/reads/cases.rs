@@ -154,8 +154,11 @@ fn what_writes_behind_a_select() {
     if since(14) {
         server.run(standard);
     }
+    let since_16: &[&str] =
+        &["select pg_input_is_valid('1', 'picky')", "select * from pg_input_error_info('1', 'picky')"];
     let barriers = barriers(&mut cluster.superuser(&database.name));
-    for text in NOT_READS.iter().chain(since_14.iter().filter(|_| since(14))) {
+    let later = since_14.iter().filter(|_| since(14)).chain(since_16.iter().filter(|_| since(16)));
+    for text in NOT_READS.iter().chain(later) {
         assert!(reason(text, &barriers).is_some(), "judged to be a read: {text}");
         let answer = server.simple(&format!("begin; {text}; rollback"));
         let failed = answer.iter().find(|message| message.tag == b'E').map(ToString::to_string);
