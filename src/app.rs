@@ -72,9 +72,11 @@ async fn run(
 ) -> anyhow::Result<()> {
     files::raise_limit(&loaded.settings.limits);
     let mut app = App::build(arguments, loaded, set_level)?;
+    // Whoever sees that it listens may send one.
+    let signals = Signals::caught()?;
     app.open(arguments.reuse_port)?;
     greeting.iter().for_each(|line| println!("{line}"));
-    app.until_stopped().await
+    app.until_stopped(signals).await
 }
 
 /// How often it is looked whether clients have gone.
@@ -192,13 +194,8 @@ impl App {
         Ok(())
     }
 
-    async fn until_stopped(mut self) -> anyhow::Result<()> {
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut quit = signal(SignalKind::quit())?;
-        let mut pause = signal(SignalKind::user_defined1())?;
-        let mut resume = signal(SignalKind::user_defined2())?;
+    async fn until_stopped(mut self, signals: Signals) -> anyhow::Result<()> {
+        let Signals { mut hangup, mut interrupt, mut terminate, mut quit, mut pause, mut resume } = signals;
         let mut clients_first = false;
         // Whoever asked by the console is answered when newcomers are turned away.
         let mut begun = None;
@@ -329,6 +326,29 @@ impl App {
     fn busy(&self, taken_over: bool) -> bool {
         let logins = self.entrance.clients.used() + self.entrance.unauthenticated.used();
         self.sessions() > 0 || taken_over && logins > 0
+    }
+}
+
+/// The signals that mean something, from the moment on that they are caught.
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+    quit: Signal,
+    pause: Signal,
+    resume: Signal,
+}
+
+impl Signals {
+    fn caught() -> std::io::Result<Signals> {
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            pause: signal(SignalKind::user_defined1())?,
+            resume: signal(SignalKind::user_defined2())?,
+        })
     }
 }
 

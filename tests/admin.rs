@@ -1,9 +1,9 @@
 //! Seen from outside: the console, metrics and health, after traffic whose numbers are known.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::cluster::{APP, APP2, Cluster, Database, free_port};
@@ -589,4 +589,24 @@ fn admin_http_port_in_use_is_no_end() {
     let second = Proxy::start_with(&options);
     assert_eq!(Client::connect(&second.endpoint(), &scene.database.login()).value("select 1"), "1");
     assert!(second.log().contains("no HTTP"), "{}", second.log());
+}
+
+/// From the moment on that it says that it listens, signals mean what they should.
+#[test]
+fn a_reload_as_soon_as_it_listens() {
+    let url = format!("postgres://app:secret@127.0.0.1:{}/nowhere", free_port());
+    for round in 0..20 {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program()).args(["run", "--http", "off", "--listen"]);
+        command.arg(format!("127.0.0.1:{}", free_port())).arg(&url).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("pgweir starts");
+        let pid = rustix::process::Pid::from_child(&child);
+        let log = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut lines = log.lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains(" listening ")), "round {round}: it does not listen");
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it is there");
+        assert!(lines.any(|line| line.contains("settings reloaded")), "round {round}: it did not reload");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is there");
+        assert!(child.wait().expect("it ends").success(), "round {round}");
+    }
 }
