@@ -1,23 +1,16 @@
 //! The search for the names that a read must not mention.
 //!
-//! PostgreSQL's own come first ([`OWN`]); then, in turns, what is such a name by itself or reaches one ([`Reach::question`]) and the
+//! PostgreSQL's own come first ([`OWN`]); then, in rounds, what is such a name by itself or reaches one ([`Reach::question`]) and the
 //! functions whose body mentions one, until nothing is new. Every question works from PostgreSQL 13 on, for any user, under
 //! [`Reach::SETTINGS`].
 
 use super::barriers::Barriers;
-use super::read::{BODIES, Row};
+use super::read::{FUNCTIONS, MOST, ROUNDS, Row, pair};
 use crate::sql::{Kind, Lexer, NotRead, words_against_reading};
 
 /// `(catalog, oid, kind, name)`; see the file.
 pub const OWN: &str = include_str!("sql/own.sql");
 const REACHING: &str = include_str!("sql/reaching.sql");
-
-/// The `LIMIT` of each question. An answer that has as many rows may lack some, and then nothing is a read.
-const MOST: usize = 20_000;
-/// Turns, beyond which the same is true.
-const TURNS: usize = 32;
-/// The number of `pg_proc`.
-const FUNCTIONS: &str = "1255";
 
 /// The names found so far, and how to find more.
 #[derive(Debug)]
@@ -29,7 +22,8 @@ pub struct Reach {
     has_sql_bodies: bool,
     /// `(catalog, oid)` found last; the first question has none.
     fresh: Vec<(String, String)>,
-    turns: usize,
+    rounds: usize,
+    /// An answer may lack rows, or there are too many rounds: then nothing is a read.
     overflow: bool,
 }
 
@@ -44,10 +38,7 @@ impl Reach {
     /// What the connection has to set before any question. Compiling a question takes longer than answering it.
     pub const SETTINGS: &str = "SET search_path = pg_catalog; SET jit = off";
 
-    /// Also asked once: the bodies of functions.
-    pub const BODIES: &str = BODIES;
-
-    /// Begins with the answers to [`OWN`] and [`Reach::BODIES`]; `version` as `server_version_num` has it.
+    /// Begins with the answers to [`OWN`] and [`super::BODIES`]; `version` as `server_version_num` has it.
     pub fn begin(version: u32, own: &[Row], bodies: &[Row]) -> Reach {
         let mut reach = Reach {
             barriers: Barriers::default(),
@@ -55,15 +46,16 @@ impl Reach {
             own: Own::default(),
             has_sql_bodies: version >= 140_000,
             fresh: vec![],
-            turns: 0,
+            rounds: 0,
             overflow: own.len().max(bodies.len()) >= MOST,
         };
         for row in own {
-            let [Some(catalog), Some(oid), Some(kind), Some(name)] = row.as_slice() else { continue };
+            let [_, Some(oid), Some(kind), Some(name)] = row.as_slice() else { continue };
             reach.barriers.add(kind, name);
-            match catalog == FUNCTIONS {
-                true => reach.own.functions.push(oid.clone()),
-                false => reach.own.views.push(oid.clone()),
+            match kind.as_str() {
+                "call" => reach.own.functions.push(oid.clone()),
+                "word" => reach.own.views.push(oid.clone()),
+                _ => {}
             }
         }
         // None at all is an answer that something else gave.
@@ -73,25 +65,23 @@ impl Reach {
 
     /// What is to be asked next; `None` when all is found, or too much to tell.
     pub fn question(&self) -> Option<String> {
-        let is_first = self.turns == 0;
+        let is_first = self.rounds == 0;
         if self.overflow || !is_first && self.fresh.is_empty() {
             return None;
         }
         let start: Vec<String> =
             self.fresh.iter().map(|(catalog, oid)| format!("({catalog},{oid})")).collect();
         let start = if is_first { "(0,0)".to_owned() } else { start.join(",") };
-        let functions = self.own.functions.join("|");
-        let views = self.own.views.join("|");
+        let pattern = format!(
+            ":(funcid|opfuncid|aggfnoid|winfnoid) ({}) |:relid ({}) |:rowMarks [(]|:hasModifyingCTE true|:commandType [2345]",
+            self.own.functions.join("|"),
+            self.own.views.join("|")
+        );
         let question = REACHING
             .replace("{start}", &start)
             .replace("{first}", if is_first { "true" } else { "false" })
             .replace("{sqlbody}", if self.has_sql_bodies { "prosqlbody::text" } else { "''" })
-            .replace(
-                "{pattern}",
-                &format!(
-                    ":(funcid|opfuncid|aggfnoid|winfnoid) ({functions}) |:relid ({views}) |:rowMarks [(]|:hasModifyingCTE true|:commandType [2345]"
-                ),
-            )
+            .replace("{pattern}", &pattern)
             .replace("{own}", &format!("{{{}}}", self.own.functions.join(",")));
         Some(question)
     }
@@ -99,8 +89,8 @@ impl Reach {
     /// The answer to it.
     #[must_use]
     pub fn answer(mut self, rows: &[Row]) -> Reach {
-        self.turns += 1;
-        self.overflow |= rows.len() >= MOST || self.turns >= TURNS;
+        self.rounds += 1;
+        self.overflow |= rows.len() >= MOST || self.rounds >= ROUNDS;
         for row in rows {
             let [Some(catalog), Some(oid), Some(kind), Some(name)] = row.as_slice() else { continue };
             self.barriers.add(kind, name);
@@ -143,11 +133,6 @@ fn says(body: &[u8], std_strings: bool) -> bool {
 fn runs_text(body: &[u8], std_strings: bool) -> bool {
     Lexer::new(body, std_strings)
         .any(|token| token.kind == Kind::Ident && token.text(body).eq_ignore_ascii_case(b"execute"))
-}
-
-fn pair(row: &Row) -> Option<(String, String)> {
-    let [Some(one), Some(two)] = row.as_slice() else { return None };
-    Some((one.clone(), two.clone()))
 }
 
 #[cfg(test)]

@@ -22,11 +22,11 @@ pub const BODIES: &str = include_str!("sql/bodies.sql");
 const DEPENDENTS: &str = include_str!("sql/dependents.sql");
 
 /// The `LIMIT` of each question. An answer that has as many rows may lack some, and then every text may do anything.
-const MOST: usize = 20_000;
+pub(super) const MOST: usize = 20_000;
 /// Questions for dependents, beyond which the same is true.
-const ROUNDS: usize = 32;
+pub(super) const ROUNDS: usize = 32;
 /// The number of `pg_proc`.
-const FUNCTIONS: &str = "1255";
+pub(super) const FUNCTIONS: &str = "1255";
 
 /// Effects of a function's code that matter to its caller's session.
 pub(super) const LASTING: Effects = Effects::SETTING
@@ -160,7 +160,8 @@ fn effects_of_code(language: &str, code: &str) -> Effects {
     effects
 }
 
-fn pair(row: &Row) -> Option<(String, String)> {
+/// The first two columns of a row, if it has no others and neither is null.
+pub(super) fn pair(row: &Row) -> Option<(String, String)> {
     let [Some(one), Some(two)] = row.as_slice() else { return None };
     Some((one.clone(), two.clone()))
 }

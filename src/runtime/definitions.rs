@@ -100,7 +100,7 @@ pub(crate) async fn barriers(server: &mut Connected) -> Result<Barriers, Fault> 
     let version = rows(server, "SHOW server_version_num").await?;
     let version = version.into_iter().flatten().flatten().next().and_then(|version| version.parse().ok());
     let own = rows(server, OWN).await?;
-    let bodies = rows(server, Reach::BODIES).await?;
+    let bodies = rows(server, BODIES).await?;
     let mut reach = Reach::begin(version.unwrap_or_default(), &own, &bodies);
     while let Some(question) = reach.question() {
         reach = reach.answer(&rows(server, &question).await?);

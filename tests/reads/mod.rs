@@ -6,7 +6,7 @@ mod corpus;
 mod explain;
 mod mappers;
 
-use pgweir::catalog::{Barriers, OWN, Reach, Row};
+use pgweir::catalog::{BODIES, Barriers, OWN, Reach, Row};
 use pgweir::sql::not_a_read;
 
 use crate::harness::raw::Client;
@@ -26,7 +26,7 @@ fn barriers(server: &mut Client) -> Barriers {
 fn barriers_beyond(own: &[Row], server: &mut Client) -> Barriers {
     ask(server, Reach::SETTINGS);
     let version = ask(server, "show server_version_num")[0][0].clone().and_then(|text| text.parse().ok());
-    let mut reach = Reach::begin(version.expect("a version"), own, &ask(server, Reach::BODIES));
+    let mut reach = Reach::begin(version.expect("a version"), own, &ask(server, BODIES));
     while let Some(question) = reach.question() {
         reach = reach.answer(&ask(server, &question));
     }
