@@ -16,6 +16,7 @@ mod custom;
 mod detail;
 mod dialect;
 mod effects;
+pub mod facts;
 mod keywords;
 pub mod lexer;
 mod mentions;

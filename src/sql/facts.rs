@@ -1,0 +1,154 @@
+//! What a statement is about, as its syntax tree says: tables, functions, columns in predicates, limits.
+//!
+//! Of the statement alone: which object a name means, what views and functions do behind it, and which partitions a table
+//! has, the `catalog` knows. Found once for a shape, so literals are known by their place in the shape only.
+
+/// What kind of statement it is, by its command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// SELECT, VALUES, TABLE, and WITH that ends in one of them.
+    Select,
+    /// INSERT.
+    Insert,
+    /// UPDATE.
+    Update,
+    /// DELETE.
+    Delete,
+    /// MERGE.
+    Merge,
+    /// TRUNCATE.
+    Truncate,
+    /// COPY, either way.
+    Copy,
+    /// CREATE, ALTER, DROP, COMMENT, GRANT and their like.
+    Define,
+    /// CALL and DO.
+    Call,
+    /// BEGIN, COMMIT, SAVEPOINT and their like.
+    Transaction,
+    /// SET, RESET, DISCARD, LISTEN, PREPARE, DECLARE and their like: what belongs to the session.
+    Session,
+    /// EXPLAIN of anything.
+    Explain,
+    /// SHOW, FETCH, VACUUM, LOCK and the rest that is known.
+    Utility,
+    /// No statement, or several in one text.
+    Several,
+    /// Its command is not known here.
+    Unknown,
+}
+
+/// A name as written in a statement, folded as PostgreSQL folds it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name {
+    /// The schema, where it is written.
+    pub schema: Option<Box<str>>,
+    /// The object's own name.
+    pub name: Box<str>,
+}
+
+/// What is done to a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Access {
+    /// Its rows are read.
+    Read,
+    /// Its rows, or it itself, are changed.
+    Write,
+}
+
+/// A table, view or the like that a statement names; common table expressions are none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Table {
+    /// As written.
+    pub name: Name,
+    /// The strongest of what is done to it.
+    pub access: Access,
+}
+
+/// How a predicate compares its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Comparison {
+    /// `=`, also by USING and by IS NOT DISTINCT FROM.
+    Equal,
+    /// `IN (...)`, `= ANY (...)`.
+    In,
+    /// `<`, `<=`, `>`, `>=`, BETWEEN.
+    Range,
+    /// LIKE, ILIKE, SIMILAR TO, regular expressions.
+    Pattern,
+    /// `IS NULL`, `IS NOT NULL`.
+    Null,
+    /// Anything else.
+    Other,
+}
+
+/// What a column is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Operand {
+    /// A literal: its place in the shape (`sql::Literal::place`).
+    Literal(usize),
+    /// A parameter, `$n`.
+    Parameter(u16),
+    /// A column of a table of the statement; `None` where its table is not clear.
+    Column(Option<Name>, Box<str>),
+    /// An expression.
+    Other,
+}
+
+/// A column in a condition: WHERE, ON, USING or HAVING.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Predicate {
+    /// Its table; `None` where that is not clear without a catalog.
+    pub table: Option<Name>,
+    /// The column.
+    pub column: Box<str>,
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// With what.
+    pub operand: Operand,
+    /// Nothing but AND stands between it and the statement's own condition, so that every row that is touched satisfies it.
+    pub required: bool,
+}
+
+/// What is known of a statement by its tree. Where the tree is not understood, what is empty says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// By its command, known of unparsed statements too.
+    pub class: Class,
+    /// Whether the tree was understood; else only the class is known.
+    pub understood: bool,
+    /// Tables, each once, in order of their names.
+    pub tables: Vec<Table>,
+    /// Functions that are called, each once, in order of their names.
+    pub functions: Vec<Name>,
+    /// Columns in conditions.
+    pub predicates: Vec<Predicate>,
+    /// The statement itself (its outermost level) has a WHERE.
+    pub filtered: bool,
+    /// The statement itself has a LIMIT or FETCH FIRST.
+    pub limited: bool,
+    /// The statement itself has an ORDER BY.
+    pub ordered: bool,
+    /// Two relations are joined somewhere with no condition between them.
+    pub cross_joined: bool,
+    /// FOR UPDATE, FOR SHARE and their like stand somewhere.
+    pub locks: bool,
+}
+
+impl Facts {
+    /// Of a statement whose tree is not understood.
+    pub fn of_class(class: Class) -> Facts {
+        Facts {
+            class,
+            understood: false,
+            tables: vec![],
+            functions: vec![],
+            predicates: vec![],
+            filtered: false,
+            limited: false,
+            ordered: false,
+            cross_joined: false,
+            locks: false,
+        }
+    }
+}
