@@ -412,7 +412,7 @@ impl Catalog for Servers {
         let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
         let mut connected = ask::open(&target).await?;
         let names = definitions::search(&mut connected).await?.unwrap_or_else(Names::everything);
-        Ok(Known { names, barriers: definitions::barriers(&mut connected).await? })
+        Ok(Known { names, barriers: definitions::barriers(&mut connected, None).await?.0 })
     }
 }
 

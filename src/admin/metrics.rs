@@ -66,6 +66,9 @@ metrics! {
     "pgweir_cancels_total" Counter ["database", "user"]
         "Cancels by clients that named a session with its secret."
         |all, out| totals(all, out, |pool| pool.cancels);
+    "pgweir_shared_reads_total" Counter ["database", "user", "result"]
+        "Reads sent behind another session's on a server at work (`share_servers`); `result` is `answered`, or `sent_away`: those ahead took too long or went wrong, and another server answered."
+        |all, out| two(all, out, ["answered", "sent_away"], |pool| [pool.followed.saturating_sub(pool.sent_away), pool.sent_away]);
     "pgweir_pins_total" Counter ["database", "user", "reason"]
         "Times that a session began to keep its server, by what cannot follow it to another."
         |all, out| each(all, out, |key, pool, out| {

@@ -40,6 +40,17 @@ pub fn may_define(text: &[u8], effects: Effects) -> bool {
     mentions(&text, CODE) || reaches && mentions(&text, &["create", "alter"])
 }
 
+/// Whether a statement may change which names a read must not mention: any change of definitions may. Objects of the session
+/// alone do not count.
+pub fn may_move_barriers(text: &[u8], effects: Effects) -> bool {
+    if !effects.intersects(Effects::DDL.union(Effects::OPAQUE)) {
+        return effects.contains(Effects::NO_TX) && first_word(text) == b"commit";
+    }
+    let alone = !effects.intersects(Effects::OPAQUE) && first_word(text) == b"create";
+    !(alone && effects.intersects(Effects::TEMP.union(Effects::TEMP_OF_TX)))
+        && (effects.contains(Effects::DDL) || !only_calls(text))
+}
+
 /// Whether code may, when it runs, define what [`may_define`] means.
 pub(super) fn code_may_define(code: &[u8]) -> bool {
     let code = code.to_ascii_lowercase();

@@ -6,7 +6,8 @@
 //!   casts.
 //! - [`Search`]: how they are found, as questions and answers; it connects to nothing.
 //! - [`Definitions`], [`Known`], [`Change`]: one copy for all workers, and when it does not hold.
-//! - [`Barriers`]: the names that a statement must not mention to be a read, and [`Reach`], the search for them.
+//! - [`Barriers`]: the names that a statement must not mention to be a read, and [`Reach`], the search for them; [`Judge`], a worker's
+//!   copy.
 //! - [`may_define`]: the texts that make it so.
 //!
 //! Over-approximate: by name, in any schema. Absent on purpose: what C code does, unless it is known to run SQL given as a text.
@@ -20,8 +21,8 @@ mod read;
 mod shared;
 
 pub use barriers::{Barrier, Barriers};
-pub use defining::may_define;
+pub use defining::{may_define, may_move_barriers};
 pub use names::Names;
 pub use reach::{OWN, Reach};
 pub use read::{BODIES, CODE, MARK, Row, Search, USERS};
-pub use shared::{Change, Definitions, Known, Reading};
+pub use shared::{Change, Definitions, Judge, Known, Reading};

@@ -1,7 +1,8 @@
 //! What is known of a database's names, shared by all workers, and whether it still holds.
 //!
 //! From the moment a text that may define code is sent until the names were read again behind it, nobody knows which names
-//! change sessions: every text counts as one that may.
+//! change sessions: every text counts as one that may. The same holds for the names that a read must not mention, and there
+//! any change of definitions counts.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::barriers::Barriers;
 use super::names::{Names, custom_settings};
 use crate::sql::{Dialect, Effects};
 
@@ -17,17 +19,17 @@ const STALE: Duration = Duration::from_secs(30);
 /// How long after a reading that failed the next one begins.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The names of one database.
+/// Names of one database: those that change sessions, or another `T` that is found in its catalogs.
 #[derive(Debug)]
-pub struct Definitions {
+pub struct Definitions<T = Names> {
     /// Another number whenever something in `state` has changed.
     stamp: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<State<T>>,
 }
 
 #[derive(Debug)]
-struct State {
-    names: Arc<Names>,
+struct State<T> {
+    names: Arc<T>,
     /// Changes under way.
     open: usize,
     /// Beginnings and ends of changes so far.
@@ -43,15 +45,24 @@ struct State {
     settings: Vec<Box<[u8]>>,
 }
 
-impl State {
+impl<T> State<T> {
     fn is_certain(&self) -> bool {
         self.open == 0 && self.read == self.changes
     }
+
+    /// Not to be read again yet: where definitions change all the time, readings must not be all that a server does.
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.last.is_some_and(|(began, _)| now.duration_since(began) < AGAIN)
+    }
+
+    fn is_old(&self, now: Instant) -> bool {
+        self.last.is_some_and(|(began, _)| now.duration_since(began) >= STALE)
+    }
 }
 
-impl Definitions {
+impl<T: Default> Definitions<T> {
     /// Nothing is known.
-    pub fn new() -> Arc<Definitions> {
+    pub fn new() -> Arc<Definitions<T>> {
         let state = State {
             names: Arc::default(),
             open: 0,
@@ -64,19 +75,21 @@ impl Definitions {
         };
         Arc::new(Definitions { stamp: AtomicU64::new(1), state: Mutex::new(state) })
     }
+}
 
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+impl<T> Definitions<T> {
+    fn change<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
         let mut state = self.lock();
         let result = change(&mut state);
         self.stamp.fetch_add(1, Ordering::Release);
         result
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(self: &Arc<Definitions>, now: Instant, due: impl FnOnce(&State) -> bool) -> Option<Reading> {
+    fn start(self: &Arc<Self>, now: Instant, due: impl FnOnce(&State<T>) -> bool) -> Option<Reading<T>> {
         let mut state = self.lock();
         let failed = state.last.is_some_and(|(began, well)| !well && now.duration_since(began) < AGAIN);
         if state.reading || failed || !due(&state) {
@@ -88,15 +101,24 @@ impl Definitions {
         let mark = state.mark.clone().filter(|_| state.is_certain());
         Some(Reading { definitions: self.clone(), covers: state.changes, mark })
     }
+
+    fn begin_change(self: &Arc<Self>, settings: Vec<Box<[u8]>>) -> Change<T> {
+        self.change(|state| {
+            state.open += 1;
+            state.changes += 1;
+            state.settings.extend(settings);
+        });
+        Change { definitions: self.clone() }
+    }
 }
 
 /// A change of definitions that is under way; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Change {
-    definitions: Arc<Definitions>,
+pub struct Change<T = Names> {
+    definitions: Arc<Definitions<T>>,
 }
 
-impl Drop for Change {
+impl<T> Drop for Change<T> {
     fn drop(&mut self) {
         self.definitions.change(|state| {
             state.open -= 1;
@@ -107,16 +129,16 @@ impl Drop for Change {
 
 /// The names are being read; dropped without a result, it failed.
 #[derive(Debug)]
-pub struct Reading {
-    definitions: Arc<Definitions>,
+pub struct Reading<T = Names> {
+    definitions: Arc<Definitions<T>>,
     covers: u64,
     /// What the catalogs looked like at the last reading, if names are certain while they look the same.
     pub mark: Option<String>,
 }
 
-impl Reading {
+impl<T> Reading<T> {
     /// These are the names; `None` if they are what they were.
-    pub fn done(self, names: Option<Names>, mark: Option<String>) {
+    pub fn done(self, names: Option<T>, mark: Option<String>) {
         self.definitions.change(|state| {
             state.read = state.read.max(self.covers);
             state.last = state.last.map(|(began, _)| (began, true));
@@ -131,7 +153,7 @@ impl Reading {
     }
 }
 
-impl Drop for Reading {
+impl<T> Drop for Reading<T> {
     fn drop(&mut self) {
         self.definitions.lock().reading = false;
     }
@@ -202,12 +224,7 @@ impl Known {
 
     /// A change of definitions begins: its text is about to be sent.
     pub fn change(&self, text: &[u8]) -> Change {
-        self.definitions.change(|state| {
-            state.open += 1;
-            state.changes += 1;
-            state.settings.extend(custom_settings(text));
-        });
-        Change { definitions: self.definitions.clone() }
+        self.definitions.begin_change(custom_settings(text))
     }
 
     /// Whether the names were never read.
@@ -225,8 +242,67 @@ impl Known {
 
     /// A reading, if the last was long ago and somebody has asked since.
     pub fn reading_due(&self, now: Instant) -> Option<Reading> {
-        let old = |state: &State| state.last.is_some_and(|(began, _)| now.duration_since(began) >= STALE);
-        let reading = self.used.get().then(|| self.definitions.start(now, old)).flatten()?;
+        let reading =
+            self.used.get().then(|| self.definitions.start(now, |state| state.is_old(now))).flatten()?;
+        self.used.set(false);
+        Some(reading)
+    }
+}
+
+/// What a worker knows of the names that a read must not mention: a copy, as with [`Known`].
+#[derive(Debug)]
+pub struct Judge {
+    definitions: Arc<Definitions<Barriers>>,
+    stamp: Cell<u64>,
+    barriers: RefCell<Option<Arc<Barriers>>>,
+    used: Cell<bool>,
+}
+
+impl Judge {
+    /// Nothing yet.
+    pub fn new(definitions: Arc<Definitions<Barriers>>) -> Rc<Judge> {
+        Rc::new(Judge {
+            definitions,
+            stamp: Cell::new(0),
+            barriers: RefCell::default(),
+            used: Cell::new(false),
+        })
+    }
+
+    /// Names what is known: another number when something has changed since.
+    #[inline]
+    pub fn stamp(&self) -> u64 {
+        self.used.set(true);
+        self.definitions.stamp.load(Ordering::Acquire)
+    }
+
+    /// Whether `text` only reads, as far as its names are concerned; `None` while that is not known.
+    pub fn passes(&self, text: &[u8], dialect: Dialect) -> Option<bool> {
+        let now = self.stamp();
+        if self.stamp.replace(now) != now {
+            let state = self.definitions.lock();
+            *self.barriers.borrow_mut() = state.is_certain().then(|| state.names.clone());
+        }
+        let barriers = self.barriers.borrow();
+        barriers.as_ref().map(|barriers| barriers.meets(text, dialect).is_none())
+    }
+
+    /// A change of definitions begins: its text is about to be sent.
+    pub fn change(&self) -> Change<Barriers> {
+        self.definitions.begin_change(vec![])
+    }
+
+    /// A reading, if what is known does not hold any more, no change is under way, and nobody reads already.
+    pub fn reading_wanted(&self) -> Option<Reading<Barriers>> {
+        self.definitions.start(Instant::now(), |state| state.open == 0 && !state.is_certain())
+    }
+
+    /// A reading, if what is known does not hold any more or was read long ago, and somebody has asked since.
+    pub fn reading_due(&self, now: Instant) -> Option<Reading<Barriers>> {
+        let due = |state: &State<_>| {
+            state.is_old(now) || state.open == 0 && !state.is_certain() && !state.is_fresh(now)
+        };
+        let reading = self.used.get().then(|| self.definitions.start(now, due)).flatten()?;
         self.used.set(false);
         Some(reading)
     }

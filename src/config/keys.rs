@@ -289,6 +289,10 @@ table! {
     pins: PINS = "pin", Reload, |pool| pool.pins;
     /// Whether a `BEGIN` in a simple query is held back until the first statement of the transaction.
     defer_begin: BOOL = true, Reload, |pool| pool.defer_begin;
+    /// When a read that is known to be short is sent behind another session's on a server that is at work, which costs less
+    /// than waking one more: `auto`: when statements take longer the more servers work; `always`: whenever there is one
+    /// to go behind; `off`: never. In the pool mode `transaction`, for reads by simple query outside of transactions.
+    share_servers: SHARING = "auto", Reload, |pool| pool.share_servers;
 }
 
 table! {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::host;
 use super::settings::{
-    AuthMethod, ClientTlsMode, Host, PinPolicy, PoolMode, Secret, SslMode, TargetSessionAttrs,
+    AuthMethod, ClientTlsMode, Host, PinPolicy, PoolMode, Secret, Sharing, SslMode, TargetSessionAttrs,
 };
 use super::{startup_options, suggest};
 
@@ -197,6 +197,8 @@ choice! {
         "statement" => PoolMode::Statement;
     /// What happens to state that cannot follow its session.
     PINS: PinPolicy = "pin" => PinPolicy::Pin, "refuse" => PinPolicy::Refuse;
+    /// When short reads share a server.
+    SHARING: Sharing = "auto" => Sharing::Auto, "always" => Sharing::Always, "off" => Sharing::Off;
     /// TLS towards servers.
     SSLMODE: SslMode = "disable" => SslMode::Disable, "allow" => SslMode::Allow, "prefer" => SslMode::Prefer,
         "require" => SslMode::Require, "verify-ca" => SslMode::VerifyCa, "verify-full" => SslMode::VerifyFull;

@@ -239,6 +239,8 @@ pub struct Pool {
     pub pins: PinPolicy,
     /// Whether `BEGIN` is held back until the first statement.
     pub defer_begin: bool,
+    /// When short reads of several sessions are under way on one server, one behind the other.
+    pub share_servers: Sharing,
 }
 
 /// When a server goes back to the pool.
@@ -261,6 +263,18 @@ pub enum PinPolicy {
     Pin,
     /// The statement is refused (0A000) with a hint.
     Refuse,
+}
+
+/// When short reads of several sessions are under way on one server, one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// When statements take longer because so many servers are at work.
+    #[default]
+    Auto,
+    /// Whenever a server is at work on one.
+    Always,
+    /// Never.
+    Off,
 }
 
 /// A user known from the settings.

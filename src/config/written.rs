@@ -281,6 +281,7 @@ impl Default for Pool {
             idle_timeout: Duration::ZERO,
             pins: Default::default(),
             defer_begin: false,
+            share_servers: Default::default(),
         };
         keys::POOL.set_defaults(&mut pool);
         pool

@@ -72,6 +72,8 @@ pub enum Note {
     Sequences,
     /// The server's settings go back to their defaults, before the session's are brought over.
     Resetting,
+    /// It was another session's, which does not wait for it any more.
+    Abandoned,
     /// The rows tell the session's true state (settings, pins).
     Probe,
 }

@@ -20,10 +20,14 @@ pub mod server;
 pub mod state;
 pub mod target;
 
+pub mod follow;
+
+mod line;
 mod queue;
 mod report;
 
-pub use queue::{Pool, Ticket};
+pub use line::{Ticket, Turn};
+pub use queue::Pool;
 pub use report::{PoolReport, ServerReport};
 pub use server::Server;
 pub use target::Target;

@@ -17,13 +17,15 @@ use std::time::{Duration, Instant};
 
 use super::budget::{Budget, Share};
 use super::connect::{self, Connected, Params};
+use super::follow::Crowd;
+use super::line::{Place, Ticket};
 use super::report::{PoolReport, ServerReport};
 use super::sequences::Asking;
-use super::server::{Clock, Server};
+use super::server::{Clock, Server, Shared};
 use super::state::{State, States};
 use super::target::Target;
 use crate::stats::PoolStats;
-use crate::wire::{Fault, Severity};
+use crate::wire::Fault;
 
 /// How many idle servers are looked at for one that already has the session's state.
 const STATE_SEARCH: usize = 8;
@@ -36,55 +38,38 @@ const MAX_BACKOFF: Duration = Duration::from_secs(15);
 /// Servers for one (database, user) on one worker.
 #[derive(Debug)]
 pub struct Pool {
-    target: RefCell<Arc<Target>>,
+    pub(super) target: RefCell<Arc<Target>>,
     states: Rc<States>,
     budgets: [Arc<Budget>; 2],
     stats: Arc<PoolStats>,
     /// Whether its sessions ask for what sequences gave them.
     pub asking: Asking,
-    inner: RefCell<Inner>,
+    pub(super) inner: RefCell<Inner>,
+    pub(super) crowd: Crowd,
+    /// Followers are looked after.
+    pub(super) looking: Cell<bool>,
     generation: Cell<u64>,
     /// Woken when an idle server has something to say.
     keeper: RefCell<Waker>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    idle: Vec<Box<Server>>,
+pub(super) struct Inner {
+    pub(super) idle: Vec<Box<Server>>,
     /// Clean, but with a cancel still on its way.
-    parked: Vec<Box<Server>>,
-    line: VecDeque<Rc<Place>>,
-    live: usize,
+    pub(super) parked: Vec<Box<Server>>,
+    pub(super) line: VecDeque<Rc<Place>>,
+    pub(super) live: usize,
     /// Those of `live` that a RECONNECT or a reload wants closed.
     old: usize,
     connecting: usize,
-    paused: bool,
-    closed: bool,
+    pub(super) paused: bool,
+    pub(super) closed: bool,
     failures: u32,
     failure: Option<(Instant, Fault)>,
     welcome: Option<Rc<Params>>,
-}
-
-/// A session's place in line.
-#[derive(Debug)]
-struct Place {
-    since: Instant,
-    slot: RefCell<Slot>,
-}
-
-#[derive(Debug)]
-enum Slot {
-    Waiting(Waker),
-    Given(Box<Server>),
-    Refused(Fault),
-    Left,
-}
-
-/// A session's place in line; leaving it gives back what was given meanwhile.
-#[derive(Debug)]
-pub struct Ticket {
-    pool: Rc<Pool>,
-    place: Rc<Place>,
+    /// Lent servers behind whose statement others may be sent.
+    pub(super) followed: Vec<Rc<Shared>>,
 }
 
 impl Pool {
@@ -102,6 +87,8 @@ impl Pool {
             stats,
             asking: Asking::default(),
             inner: RefCell::default(),
+            crowd: Crowd::default(),
+            looking: Cell::new(false),
             generation: Cell::new(0),
             keeper: RefCell::new(Waker::noop().clone()),
         })
@@ -174,10 +161,7 @@ impl Pool {
     /// 53300 when the line is full, 57P03 when the pool was closed.
     pub fn enqueue(self: &Rc<Pool>) -> Result<Ticket, Fault> {
         let target = self.target();
-        let place = Rc::new(Place {
-            since: Instant::now(),
-            slot: RefCell::new(Slot::Waiting(Waker::noop().clone())),
-        });
+        let place = Place::new();
         {
             let mut inner = self.inner.borrow_mut();
             if inner.closed {
@@ -194,13 +178,19 @@ impl Pool {
             inner.line.push_back(place.clone());
         }
         self.make_what_is_needed();
-        Ok(Ticket { pool: self.clone(), place })
+        Ok(Ticket::new(self.clone(), place))
     }
 
     /// Gives a server back. One that is not clean is closed; so is one that is old, of an earlier generation, or
     /// too many.
-    pub fn give_back(&self, mut server: Box<Server>) {
+    pub fn give_back(self: &Rc<Pool>, mut server: Box<Server>) {
         let now = server.clock.answered.take().unwrap_or_else(Instant::now);
+        if server.shared.follow.is_in_use() {
+            match self.pass_on(server) {
+                Some(free) => server = free,
+                None => return,
+            }
+        }
         if !server.is_clean() || self.is_stale(&server, now) || self.inner.borrow().paused {
             return drop(server);
         }
@@ -226,7 +216,7 @@ impl Pool {
         }
     }
 
-    fn is_stale(&self, server: &Server, now: Instant) -> bool {
+    pub(super) fn is_stale(&self, server: &Server, now: Instant) -> bool {
         let lifetime = self.target.borrow().pool.lifetime;
         server.generation() != self.generation.get()
             || self.inner.borrow().closed
@@ -238,14 +228,22 @@ impl Pool {
         if inner.paused { None } else { inner.line.pop_front() }
     }
 
+    pub(super) fn leave_line(&self, place: &Rc<Place>) {
+        let mut inner = self.inner.borrow_mut();
+        if let Some(at) = inner.line.iter().position(|one| Rc::ptr_eq(one, place)) {
+            inner.line.remove(at);
+        }
+    }
+
     /// Called when a cancel has arrived: servers that waited for it are lent again.
-    pub fn unpark(&self) {
+    pub fn unpark(self: &Rc<Pool>) {
         let parked = std::mem::take(&mut self.inner.borrow_mut().parked);
         parked.into_iter().for_each(|server| self.give_back(server));
     }
 
     /// A server was closed.
-    pub(super) fn lost(self: &Rc<Pool>, generation: u64) {
+    pub(super) fn lost(self: &Rc<Pool>, generation: u64, shared: &Rc<Shared>) {
+        self.send_followers_away(shared);
         let was_old = generation != self.generation.get();
         let mut inner = self.inner.borrow_mut();
         inner.live -= 1;
@@ -364,7 +362,7 @@ impl Pool {
         std::future::poll_fn(|cx| self.poll_keep(cx)).await;
     }
 
-    fn poll_keep(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_keep(self: &Rc<Pool>, cx: &mut Context<'_>) -> Poll<()> {
         self.keeper.borrow_mut().clone_from(cx.waker());
         let mut spoke = |server: &mut Box<Server>| server.socket.poll_read_ready(cx).is_ready();
         let talkers: Vec<_> = self.inner.borrow_mut().idle.extract_if(.., |server| spoke(server)).collect();
@@ -438,63 +436,13 @@ impl Pool {
 }
 
 impl Inner {
+    pub(super) fn at_work(&self) -> usize {
+        self.live - self.idle.len() - self.parked.len()
+    }
+
     fn backs_off(&self) -> bool {
         let Some((at, _)) = &self.failure else { return false };
         let doubled = MIN_BACKOFF * 2u32.saturating_pow(self.failures.saturating_sub(1).min(16));
         at.elapsed() < doubled.min(MAX_BACKOFF)
-    }
-}
-
-impl Place {
-    /// Gives the server to the session that stands here; gives it back when nobody does.
-    fn give(&self, server: Box<Server>) -> Option<Box<Server>> {
-        let mut slot = self.slot.borrow_mut();
-        if !matches!(*slot, Slot::Waiting(_)) {
-            return Some(server);
-        }
-        if let Slot::Waiting(waker) = std::mem::replace(&mut *slot, Slot::Given(server)) {
-            waker.wake();
-        }
-        None
-    }
-
-    fn refuse(&self, fault: Fault) {
-        let mut slot = self.slot.borrow_mut();
-        if let Slot::Waiting(waker) = &*slot {
-            waker.wake_by_ref();
-            *slot = Slot::Refused(Fault { severity: Severity::Error, ..fault });
-        }
-    }
-}
-
-impl Ticket {
-    /// The server, or why there is none. Not to be polled again once ready.
-    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Box<Server>, Fault>> {
-        let mut slot = self.place.slot.borrow_mut();
-        if let Slot::Waiting(waker) = &mut *slot {
-            waker.clone_from(cx.waker());
-            return Poll::Pending;
-        }
-        match std::mem::replace(&mut *slot, Slot::Left) {
-            Slot::Given(server) => Poll::Ready(Ok(server)),
-            Slot::Refused(fault) => Poll::Ready(Err(fault)),
-            _ => Poll::Ready(Err(Fault::error("XX000", "left the line"))),
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let slot = self.place.slot.replace(Slot::Left);
-        match slot {
-            Slot::Given(server) => self.pool.give_back(server),
-            Slot::Waiting(_) => {
-                let mut inner = self.pool.inner.borrow_mut();
-                if let Some(at) = inner.line.iter().position(|place| Rc::ptr_eq(place, &self.place)) {
-                    inner.line.remove(at);
-                }
-            }
-            Slot::Refused(_) | Slot::Left => {}
-        }
     }
 }

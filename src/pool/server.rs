@@ -10,6 +10,7 @@ use super::budget::Share;
 use super::connect::{Connected, parameter};
 use super::encrypt::Connector;
 use super::exchange::{Exchanges, Expect, Kind, Note};
+use super::follow::Following;
 use super::prepared::{Description, OnServer};
 use super::queue::Pool;
 use super::reach::Address;
@@ -127,6 +128,8 @@ pub struct Shared {
     pub own: Cell<bool>,
     /// When it connected.
     pub born: Instant,
+    /// Who is behind its holder's statement.
+    pub follow: Following,
 }
 
 impl Server {
@@ -146,6 +149,7 @@ impl Server {
                 cancels: Cell::new(0),
                 own: Cell::new(false),
                 born: now,
+                follow: Following::default(),
             }),
             state,
             murky: false,
@@ -294,6 +298,6 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.pool.lost(self.generation);
+        self.pool.lost(self.generation, &self.shared);
     }
 }

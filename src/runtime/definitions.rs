@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use super::Worker;
 use super::worker::Shared;
 use crate::catalog::{
-    BODIES, Barriers, CODE, Definitions, Known, MARK, Names, OWN, Reach, Reading, Search, USERS,
+    BODIES, Barriers, CODE, Definitions, Judge, Known, MARK, Names, OWN, Reach, Reading, Search, USERS,
 };
+use crate::plan::Profiles;
 use crate::pool::Target;
-use crate::pool::ask::{open, rows};
+use crate::pool::ask::{Row, open, rows};
 use crate::pool::connect::Connected;
 use crate::wire::Fault;
 
@@ -32,8 +33,23 @@ impl Worker {
         self.functions.borrow_mut().entry(target.database.clone()).or_insert(known).clone()
     }
 
+    /// What is known of a database's statements. The names that reads must not mention are read at the
+    /// worker's next tick, if somebody asks for them.
+    pub(crate) fn profiles(&self, target: &Arc<Target>) -> Rc<Profiles> {
+        let mut profiles = self.profiles.borrow_mut();
+        let new = || Profiles::new(Judge::new(self.shared.barriers(target)));
+        profiles.entry(target.database.clone()).or_insert_with(new).clone()
+    }
+
     /// Reads the names of a database in use that others may have changed meanwhile.
     pub(super) fn read_what_is_old(&self, now: Instant) {
+        for (database, profiles) in self.profiles.borrow().iter() {
+            let Some(reading) = profiles.judge.reading_due(now) else { continue };
+            let pools = self.pools.borrow();
+            if let Some(pool) = pools.iter().find_map(|(key, pool)| (key.0 == *database).then_some(pool)) {
+                tokio::task::spawn_local(read_barriers(self.shared.clone(), reading, pool.target()));
+            }
+        }
         for (database, known) in self.functions.borrow().iter() {
             let Some(reading) = known.reading_due(now) else { continue };
             let pools = self.pools.borrow();
@@ -46,9 +62,58 @@ impl Worker {
 
 impl Shared {
     fn definitions(&self, target: &Target) -> Arc<Definitions> {
-        let key = format!("{:?} {}", target.hosts, target.server_database);
         let mut all = self.definitions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.entry(key).or_insert_with(Definitions::new).clone()
+        all.entry(place(target)).or_insert_with(Definitions::new).clone()
+    }
+
+    fn barriers(&self, target: &Target) -> Arc<Definitions<Barriers>> {
+        let mut all = self.barriers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.entry(place(target)).or_insert_with(Definitions::new).clone()
+    }
+}
+
+impl Shared {
+    /// PostgreSQL's own names, which stay what they are as long as the process lives.
+    fn own_names(&self, target: &Target) -> Option<Own> {
+        let all = self.own.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.get(&place(target)).cloned()
+    }
+
+    fn keep_own_names(&self, target: &Target, own: Own) {
+        self.own.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(place(target), own);
+    }
+}
+
+/// The version of a server, and the answer to [`OWN`] there.
+pub(crate) type Own = (String, Arc<Vec<Row>>);
+
+/// What has the same catalogs.
+fn place(target: &Target) -> String {
+    format!("{:?} {}", target.hosts, target.server_database)
+}
+
+/// Reads, and passes on what was found. When the server does not answer, what was uncertain stays so.
+async fn read_barriers(shared: Arc<Shared>, reading: Reading<Barriers>, target: Arc<Target>) {
+    let known = reading.mark.clone();
+    let asking = async {
+        let mut server = open(&target).await?;
+        let mark = rows(&mut server, MARK).await?.into_iter().flatten().flatten().next();
+        if mark.is_some() && mark == known {
+            return Ok((None, mark));
+        }
+        let own = shared.own_names(&target);
+        let (barriers, own) = barriers(&mut server, own).await?;
+        shared.keep_own_names(&target, own);
+        Ok::<_, Fault>((Some(barriers), mark))
+    };
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(Ok((barriers, mark))) => reading.done(barriers, mark),
+        Ok(Err(error)) => {
+            tracing::warn!(database = target.database, %error, "names that reads must not mention not read")
+        }
+        Err(_) => {
+            tracing::warn!(database = target.database, "names that reads must not mention not read in time")
+        }
     }
 }
 
@@ -91,21 +156,24 @@ async fn ask(target: &Arc<Target>, known: Option<&str>) -> Result<(Option<Names>
     Ok((Some(names.unwrap_or_else(Names::everything)), mark))
 }
 
-/// The names of a database that make more than a read.
+/// The names of a database that make more than a read; PostgreSQL's own are asked for if they are not `known` of this version.
 ///
 /// # Errors
 /// As the server answers.
-pub(crate) async fn barriers(server: &mut Connected) -> Result<Barriers, Fault> {
+pub(crate) async fn barriers(server: &mut Connected, known: Option<Own>) -> Result<(Barriers, Own), Fault> {
     rows(server, Reach::SETTINGS).await?;
     let version = rows(server, "SHOW server_version_num").await?;
-    let version = version.into_iter().flatten().flatten().next().and_then(|version| version.parse().ok());
-    let own = rows(server, OWN).await?;
+    let version = version.into_iter().flatten().flatten().next().unwrap_or_default();
+    let own = match known.filter(|known| known.0 == version) {
+        Some((_, own)) => own,
+        None => Arc::new(rows(server, OWN).await?),
+    };
     let bodies = rows(server, BODIES).await?;
-    let mut reach = Reach::begin(version.unwrap_or_default(), &own, &bodies);
+    let mut reach = Reach::begin(version.parse().unwrap_or_default(), &own, &bodies);
     while let Some(question) = reach.question() {
         reach = reach.answer(&rows(server, &question).await?);
     }
-    Ok(reach.barriers())
+    Ok((reach.barriers(), (version, own)))
 }
 
 /// The names of a database that change sessions; `None` if there are too many to tell.

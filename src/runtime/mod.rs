@@ -7,6 +7,7 @@ pub mod paused;
 pub mod peers;
 pub mod worker;
 
+mod order;
 mod report;
 
 pub(crate) use definitions::read_again;

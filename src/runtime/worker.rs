@@ -12,18 +12,20 @@ use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::acceptor::{Door, Entrance};
+use super::definitions::Own;
+pub use super::order::{KillOrder, Order, PoolOrder};
 use super::paused::Paused;
 pub use super::report::{ClientReport, WorkerReport};
-use crate::catalog::{Definitions, Known};
+use crate::catalog::{Barriers, Definitions, Known};
 use crate::config::settings::{Host, Limits};
+use crate::plan::Profiles;
 use crate::pool::budget::Budget;
 use crate::pool::listener::Listener;
 use crate::pool::state::States;
 use crate::pool::{Pool, Target};
-use crate::session::admit::{self, Admission};
+use crate::session::admit;
+use crate::session::handle::{Handle, Request};
 use crate::session::leave;
-use crate::session::serve::{Handle, Request};
 use crate::session::statement::Statements;
 use crate::stats::PoolStats;
 use crate::wire::Fault;
@@ -38,59 +40,6 @@ const TICK: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_secs(1);
 /// Bits of a process id that name the slot of the session; the bits above name the worker.
 const SLOT_BITS: u32 = 22;
-
-/// What a worker is asked to do.
-pub enum Order {
-    /// Accept here, and have those who come log in.
-    Open(Door, Arc<Entrance>),
-    /// Accept no more; answered when that is so.
-    Close(oneshot::Sender<()>),
-    /// Serve a client that has proven who it is.
-    Admit(Box<Admission>),
-    /// Cancel what a session runs.
-    Cancel {
-        /// As given to the client.
-        pid: i32,
-        /// As given to the client.
-        secret: Vec<u8>,
-        /// Used when there is no such session; else dropped when the cancel has been passed on.
-        unknown: oneshot::Sender<()>,
-    },
-    /// Tell what there is.
-    Report(oneshot::Sender<WorkerReport>),
-    /// PAUSE, RESUME, RECONNECT; of one database, or of all.
-    Pools(PoolOrder, Option<String>),
-    /// End sessions as they come to rest.
-    Drain,
-    /// End sessions that have been at rest for a while: others take the new clients, nobody needs to be disturbed.
-    Retire,
-    /// End sessions now: one by process id, or all of a database.
-    Kill(KillOrder),
-    /// Use these targets for pools that exist, and these limits.
-    Reload(Arc<Limits>, Vec<Arc<Target>>),
-}
-
-/// Orders to pools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PoolOrder {
-    /// Lend nothing.
-    Pause,
-    /// Lend again.
-    Resume,
-    /// Replace servers as they become idle.
-    Reconnect,
-}
-
-/// Which sessions to end.
-#[derive(Debug, Clone)]
-pub enum KillOrder {
-    /// By the process id given to the client.
-    Session(i32),
-    /// Those of a database.
-    Database(String),
-    /// All.
-    All,
-}
 
 /// The way to a worker from other threads.
 #[derive(Debug, Clone)]
@@ -129,6 +78,10 @@ pub struct Shared {
     pub pools: std::sync::Mutex<HashMap<(String, String), Arc<Budget>>>,
     /// Names that change sessions, by hosts and database.
     pub definitions: std::sync::Mutex<HashMap<String, Arc<Definitions>>>,
+    /// Names that reads must not mention, by hosts and database.
+    pub barriers: std::sync::Mutex<HashMap<String, Arc<Definitions<Barriers>>>>,
+    /// PostgreSQL's own of these.
+    pub(super) own: std::sync::Mutex<HashMap<String, Own>>,
     /// Counters of every pool of every worker.
     pub stats: std::sync::Mutex<Vec<Arc<PoolStats>>>,
 }
@@ -141,6 +94,8 @@ impl Shared {
             replication: Budget::new(limits.max_replication),
             pools: Default::default(),
             definitions: Default::default(),
+            barriers: Default::default(),
+            own: Default::default(),
             stats: Default::default(),
         })
     }
@@ -182,6 +137,8 @@ pub struct Worker {
     stats: RefCell<HashMap<(String, String), Arc<PoolStats>>>,
     /// What is known of each database's names, as clients name the database.
     pub(super) functions: RefCell<HashMap<String, Rc<Known>>>,
+    /// What is known of each database's statements.
+    pub(super) profiles: RefCell<HashMap<String, Rc<Profiles>>>,
     sessions: RefCell<Slab<Rc<Handle>>>,
     count: Arc<AtomicUsize>,
     doors: RefCell<Vec<AbortHandle>>,
@@ -233,6 +190,7 @@ impl Worker {
             listeners: RefCell::default(),
             stats: RefCell::default(),
             functions: RefCell::default(),
+            profiles: RefCell::default(),
             sessions: RefCell::default(),
             count,
             doors: RefCell::default(),

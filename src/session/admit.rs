@@ -5,18 +5,20 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::handle::Handle;
 use super::reading;
 use super::replication::{self, Replication};
-use super::serve::{Handle, Session};
+use super::serve::Session;
 use super::statement::fresh_id;
 use super::told::Asking;
 use crate::catalog::Known;
 use crate::config::settings::PoolMode;
+use crate::plan::Profiles;
 use crate::pool::budget::Share;
 use crate::pool::connect::parameter;
 use crate::pool::reading::Reading;
 use crate::pool::state::{self, Settings, State};
-use crate::pool::{Pool, Server, Target};
+use crate::pool::{Pool, Server, Target, Turn};
 use crate::runtime::Worker;
 use crate::sql::Effects;
 use crate::stats::PoolStats;
@@ -72,6 +74,7 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Box<Admission>) {
     let pool = worker.pool(target.clone());
     let greeted = greet(&worker, &pool, &target, settings).await;
     let functions = worker.functions(&target).await;
+    let profiles = worker.profiles(&target);
     let (initial, told, defaults) = match greeted {
         Ok(greeted) => greeted,
         Err(fault) => {
@@ -87,8 +90,16 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Box<Admission>) {
     out.drain(..written);
     out.shrink_to_fit();
     let Ok(client) = socket.attach() else { return worker.unregister(&handle) };
-    let mut session =
-        session(worker.clone(), handle.clone(), client, pool, mode, (initial, defaults), functions, out);
+    let mut session = session(
+        worker.clone(),
+        handle.clone(),
+        client,
+        pool,
+        mode,
+        (initial, defaults),
+        (functions, profiles),
+        out,
+    );
     session.input = input;
     tokio::task::spawn_local(async move {
         session.run().await;
@@ -153,7 +164,7 @@ fn session(
     pool: Rc<Pool>,
     mode: PoolMode,
     (initial, defaults): (Rc<State>, Reading),
-    functions: Rc<Known>,
+    (functions, profiles): (Rc<Known>, Rc<Profiles>),
     out: Vec<u8>,
 ) -> Session {
     let mut session = Session {
@@ -164,6 +175,8 @@ fn session(
         mode,
         server: None,
         ticket: None,
+        following: 0,
+        alone: false,
         input: vec![],
         input_rest: 0,
         drop_rest: false,
@@ -173,6 +186,9 @@ fn session(
         initial: initial.clone(),
         functions,
         defining: None,
+        redefining: None,
+        profiles,
+        reading_now: None,
         listening: false,
         listens: None,
         dialect: reading::dialect(&defaults),
@@ -310,7 +326,11 @@ async fn wait(pool: &Rc<Pool>) -> Result<Box<Server>, Fault> {
         return Ok(server);
     }
     let ticket = pool.enqueue()?;
-    std::future::poll_fn(|cx| ticket.poll(cx)).await
+    match std::future::poll_fn(|cx| ticket.poll(cx)).await {
+        Turn::Server(server) => Ok(server),
+        Turn::Refused(fault) => Err(fault),
+        Turn::Elsewhere => Err(Fault::error("XX000", "nothing was sent ahead")),
+    }
 }
 
 /// Applies a state on a server of the pool; gives what the server reports to have changed.

@@ -18,9 +18,11 @@ impl Session {
         let now = Instant::now();
         server.clock.answered = Some(now);
         stats.query_time.add_time(now.duration_since(asked));
+        let time = now.duration_since(asked);
         if ended && let Some(began) = server.clock.transaction.take() {
             stats.transaction_time.add_time(now.duration_since(began));
         }
+        self.note_pace(time);
     }
 
     /// Counts an exchange by what it was.

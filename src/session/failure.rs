@@ -22,7 +22,13 @@ impl Session {
             server.broken = true;
             return self.farewell();
         }
+        if self.following > 0 {
+            self.followed_well();
+        }
+        let Some(server) = &mut self.server else { return Verdict::Forward };
         let Some(front) = server.expects.front_mut() else { return Verdict::Forward };
+        // How long it takes to fail says nothing.
+        self.reading_now = None;
         let (ours, note) = (front.ours, std::mem::take(&mut front.note));
         let whole_cycle = front.ends_with_ready();
         let kind = front.kind;

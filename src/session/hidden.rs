@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::custom::Given;
 use super::serve::Session;
 use super::statement::Statement;
-use crate::catalog::may_define;
+use crate::catalog::{may_define, may_move_barriers};
 use crate::pool::prepared::Form;
 use crate::runtime::read_again;
 use crate::sql::Effects;
@@ -65,6 +65,9 @@ impl Session {
         if self.defining.is_none() && may_define(text, effects) {
             self.defining = Some(self.functions.change(text));
         }
+        if self.redefining.is_none() && may_move_barriers(text, effects) {
+            self.redefining = Some(self.profiles.judge.change());
+        }
     }
 
     /// The transaction has ended: what it may have defined is read.
@@ -72,6 +75,8 @@ impl Session {
         if self.defining.take().is_some() {
             read_again(&self.functions, self.pool.target());
         }
+        // These are read at the worker's next tick, if somebody asks.
+        self.redefining = None;
     }
 
     /// Custom settings that functions set are asked for by name: the server does not list them.

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::serve::{End, Handle, Session};
+use super::handle::Handle;
+use super::serve::{End, Session};
 use super::simple::OF_THE_PROCESS;
 use crate::config::settings::PoolMode;
 use crate::pool::connect::parameter;
@@ -37,7 +38,7 @@ impl Session {
         if at_work {
             let shared = server.shared.clone();
             drop(server);
-            let defining = self.defining.take();
+            let defining = (self.defining.take(), self.redefining.take());
             tokio::task::spawn_local(async move {
                 cancel(&shared).await;
                 drop(defining);
@@ -131,6 +132,8 @@ pub(crate) async fn cancel_for(pool: Option<Rc<Pool>>, session: &Handle) {
         }
         tokio::time::sleep(OWN_WORK).await;
     };
+    // It must not hit those who are behind.
+    server.follow.send_away();
     server.cancels.set(server.cancels.get() + 1);
     cancel(&server).await;
     server.cancels.set(server.cancels.get() - 1);

@@ -12,6 +12,7 @@ pub mod admit;
 pub mod directory;
 mod encrypt;
 pub mod entry;
+pub mod handle;
 pub mod leave;
 pub mod login;
 pub mod probe;
@@ -34,7 +35,9 @@ mod outcome;
 mod prepare;
 mod sequences;
 mod settle;
+mod share;
 mod simple;
 mod told;
 
-pub use serve::{Handle, Session};
+pub use handle::Handle;
+pub use serve::Session;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::serve::{Request, Session};
+use super::handle::Request;
+use super::serve::Session;
 use crate::pool::Server;
 use crate::wire::Fault;
 use crate::wire::frame::TxStatus;

@@ -154,6 +154,7 @@ impl Session {
         (self.input_rest, self.drop_rest) = (0, false);
         (self.settling, self.unused, self.leaving) = (false, false, false);
         (self.asking, self.bound) = (Asking::default(), None);
+        (self.following, self.alone, self.reading_now) = (0, true, None);
         self.listened_to_nothing();
         self.taken_back += 1;
         // A name given by PREPARE is not known to be new.

@@ -51,12 +51,17 @@ impl Session {
         result
     }
 
-    fn relay(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn relay(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
         let mut run = Run { bytes, from: 0 };
         let mut at = 0;
         while at < bytes.len() {
             match self.relay_one(&mut run, at) {
-                ControlFlow::Continue(next) => at = next,
+                ControlFlow::Continue(next) => {
+                    at = next;
+                    if self.passes_on(&bytes[at.min(bytes.len())..]) {
+                        break;
+                    }
+                }
                 ControlFlow::Break(()) => break,
             }
         }
@@ -86,6 +91,10 @@ impl Session {
             Ok(None) => return keep(server, bytes),
             Err(bad) => return self.garbled(run, at, bad),
         };
+        if self.following > 0 && frame.tag != back::ERROR_RESPONSE {
+            self.followed_well();
+        }
+        let Some(server) = &mut self.server else { return ControlFlow::Break(()) };
         let ours = server.expects.front().is_some_and(|expect| expect.ours);
         let ours =
             ours || server.expects.front().is_some_and(|front| matches!(front.note, Note::Followed(true)));

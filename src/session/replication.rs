@@ -12,7 +12,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::admit::{self, Admission};
-use super::serve::{Handle, KEPT, Request};
+use super::handle::{Handle, Request};
+use super::serve::KEPT;
 use crate::pool::Target;
 use crate::pool::budget::Share;
 use crate::pool::connect::{self, Connected, Params};
@@ -80,6 +81,7 @@ pub(super) async fn admit(worker: Rc<Worker>, admission: Admission, kind: Replic
         cancels: Default::default(),
         own: Default::default(),
         born: Instant::now(),
+        follow: Default::default(),
     };
     let all = params.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
     let application =

@@ -1,26 +1,25 @@
 //! The driver of a session: small polls in a fixed order.
 
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
+use super::handle::Handle;
 use super::listen::Listens;
 use super::outcome::Unsent;
 use super::prepare::{Dropped, Names};
 use super::probe::Asked;
-use super::replication::Replication;
 use super::statement::{Named, Statement};
 use super::told::Asking;
-use crate::catalog::{Change, Known};
+use crate::catalog::{Barriers, Change, Known};
 use crate::config::settings::PoolMode;
+use crate::plan::{Profile, Profiles};
 use crate::pool::exchange::{Commits, Describing, Note};
 use crate::pool::reading::Reading;
-use crate::pool::server::{Clock, Shared};
+use crate::pool::server::Clock;
 use crate::pool::state::State;
-use crate::pool::{Pool, Server, Ticket};
+use crate::pool::{Pool, Server, Ticket, Turn};
 use crate::runtime::Worker;
 use crate::sql::{Dialect, Effects};
 use crate::wire::frame::TxStatus;
@@ -32,54 +31,6 @@ pub(super) const BACKLOG: usize = 256 * 1024;
 const TERMINATE: &[u8] = b"X\0\0\0\x04";
 /// A buffer larger than this is not kept when it is empty.
 pub(super) const KEPT: usize = 16 * 1024;
-
-/// What others may know of a session, and do to it.
-#[derive(Debug)]
-pub struct Handle {
-    /// Process id given to the client.
-    pub pid: i32,
-    /// Cancel secret given to the client.
-    pub secret: Box<[u8]>,
-    /// Database and user, as the client named them.
-    pub database: String,
-    /// The user, as the client named it.
-    pub user: String,
-    /// `application_name` at login.
-    pub application: String,
-    /// The client's address.
-    pub peer: String,
-    /// When it logged in.
-    pub born: std::time::Instant,
-    /// Its connection is one of replication.
-    pub replication: Option<Replication>,
-    /// The server in its hands.
-    pub server: RefCell<Option<Rc<Shared>>>,
-    /// It stands in line for a server.
-    pub waiting: Cell<bool>,
-    /// It was asked to stop waiting, or to end.
-    pub request: Cell<Option<Request>>,
-    /// The client has said something since it was last asked.
-    pub heard: Cell<bool>,
-    /// The same, for who counts how long it has been quiet.
-    pub stirred: Cell<bool>,
-    /// Since when it has been, about.
-    pub quiet_since: Cell<std::time::Instant>,
-    /// Wakes it up after `request` was set.
-    pub waker: RefCell<std::task::Waker>,
-}
-
-/// What others ask of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    /// Cancel while waiting in line.
-    Cancel,
-    /// End as soon as it is not in a transaction.
-    Drain,
-    /// End now.
-    Kill,
-    /// End if the settings do not allow to be idle for so long.
-    Quiet(Duration),
-}
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +77,10 @@ pub struct Session {
     pub(super) mode: PoolMode,
     pub(super) server: Option<Box<Server>>,
     pub(super) ticket: Option<Ticket>,
+    /// So many bytes of the input were sent behind another session's statement, and their answer has not begun.
+    pub(super) following: usize,
+    /// What stands in the input is not to be sent behind another's again.
+    pub(super) alone: bool,
     /// Client bytes not yet taken.
     pub(super) input: Vec<u8>,
     /// Bytes of a client message that are still to come and go to the server unseen.
@@ -142,6 +97,12 @@ pub struct Session {
     pub(super) functions: Rc<Known>,
     /// Its transaction may change definitions.
     pub(super) defining: Option<Change>,
+    /// The same for the names that reads must not mention.
+    pub(super) redefining: Option<Change<Barriers>>,
+    /// What is known of the database's statements.
+    pub(super) profiles: Rc<Profiles>,
+    /// The plain read that is under way on a server of its own.
+    pub(super) reading_now: Option<Rc<Profile>>,
     /// It may have listened: notifications are for it.
     pub(super) listening: bool,
     /// What it hears by the worker's listener.
@@ -238,7 +199,7 @@ impl Session {
             return Ok(progress);
         }
         progress |= self.obey();
-        progress |= self.poll_ticket(cx);
+        progress |= self.poll_ticket(cx)?;
         progress |= self.poll_listening(cx);
         let answered = self.poll_server(cx)?;
         if self.end.is_some() {
@@ -273,14 +234,16 @@ impl Session {
         Ok(written > 0)
     }
 
-    fn poll_ticket(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(ticket) = &self.ticket else { return false };
-        let Poll::Ready(result) = ticket.poll(cx) else { return false };
-        match result {
-            Ok(server) => self.lease(server),
-            Err(fault) => self.refused(fault),
+    fn poll_ticket(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let Some(ticket) = &self.ticket else { return Ok(false) };
+        let Poll::Ready(turn) = ticket.poll(cx) else { return Ok(false) };
+        match turn {
+            Turn::Server(server) if self.following > 0 => self.follow_on(server, cx)?,
+            Turn::Server(server) => self.lease(server),
+            Turn::Refused(fault) => self.refused(fault),
+            Turn::Elsewhere => self.follow_no_more(),
         }
-        true
+        Ok(true)
     }
 
     /// Takes a server and brings it to the session's state.
@@ -310,6 +273,7 @@ impl Session {
     /// answered by that error.
     pub(super) fn refused(&mut self, fault: Fault) {
         self.ticket = None;
+        self.following = 0;
         self.handle.waiting.set(false);
         if fault.severity == Severity::Fatal {
             return self.fatal(&fault);
@@ -361,6 +325,8 @@ impl Session {
     /// The client's next message must wait.
     pub(super) fn is_held_up(&self) -> bool {
         self.ticket.is_some()
+            || self.following > 0
+            || self.has_followers()
             || self.settling
             || matches!(self.asking, Asking::Waits(_))
             || self.waits_for_listener()
@@ -415,6 +381,7 @@ impl Session {
     /// Writes what is ready for the server; what does not fit stays for the next turn.
     pub(super) fn flush_server(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(server) = &mut self.server else { return false };
+        server.shared.follow.take_bytes(&mut server.out);
         if server.out.is_empty() {
             // An error shows again at the next read.
             let _ = server.socket.poll_flush(cx);
@@ -426,7 +393,11 @@ impl Session {
         match server.socket.poll_write(cx, &server.out) {
             Poll::Ready(Ok(written)) => {
                 drain_front(&mut server.out, written);
-                if written > 0 && !self.settling && !matches!(self.asking, Asking::Waits(_)) {
+                if written > 0
+                    && self.following == 0
+                    && !self.settling
+                    && !matches!(self.asking, Asking::Waits(_))
+                {
                     (self.unsent, self.taken_back) = (None, 0);
                 }
                 written > 0
@@ -455,24 +426,28 @@ impl Session {
     /// Gives the server back if nothing holds it any more.
     pub(super) fn release_if_free(&mut self) {
         let Some(server) = &self.server else { return };
-        let kept = self.mode == PoolMode::Session
-            || !self.pins.is_empty()
-            || self.batch_open
-            || self.input_rest > 0
-            || self.unused;
-        if kept || !self.after.is_empty() {
+        if self.keeps_server() || !self.after.is_empty() {
             return;
         }
         if server.spoiled && server.tx == TxStatus::Idle && server.expects.is_empty() && !server.skips {
             *self.handle.server.borrow_mut() = None;
             self.server = None;
-        } else if server.is_clean()
+        } else if (server.is_clean() || server.shared.follow.has_followers())
             && let Some(server) = self.server.take()
         {
             *self.handle.server.borrow_mut() = None;
             let pool = server.pool().clone();
             pool.give_back(server);
         }
+    }
+
+    /// Whether the server stays between transactions.
+    pub(super) fn keeps_server(&self) -> bool {
+        self.mode == PoolMode::Session
+            || !self.pins.is_empty()
+            || self.batch_open
+            || self.input_rest > 0
+            || self.unused
     }
 
     /// The transaction status that the client knows.

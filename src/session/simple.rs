@@ -77,14 +77,21 @@ impl Session {
             && !self.dialect.is_wide()
             && let Some(verb) = sql::plain_verb(text)
         {
+            let read = self.shareable(text);
             if self.server.is_none() {
+                if read.as_ref().is_some_and(|profile| self.follow(whole, profile)) {
+                    return Flow::Later;
+                }
                 // Not by way of [`Flow::Server`], which would have the text read twice.
                 self.want_server();
                 if self.server.is_none() || self.is_held_up() {
                     return Flow::Later;
                 }
             }
-            return self.plain_query(whole, outcome::commits_alone(verb));
+            self.alone = false;
+            let flow = self.plain_query(whole, outcome::commits_alone(verb));
+            self.reading_now = read.filter(|_| self.has_one_under_way());
+            return flow;
         }
         let mut summary = sql::summarize(text, self.dialect);
         summary.effects |= hidden;

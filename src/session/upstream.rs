@@ -32,6 +32,9 @@ impl Session {
             if self.is_held_up() {
                 break;
             }
+            if let Some(server) = &self.server {
+                server.shared.follow.close();
+            }
             let leased = self.server.is_some();
             let flow = self.take_one(&bytes[at..]);
             if matches!(flow, Flow::Server) {
@@ -44,6 +47,9 @@ impl Session {
                 Flow::Taken(taken) => {
                     at += taken;
                     self.unused = false;
+                    if self.reading_now.is_some() && at == bytes.len() {
+                        self.let_follow();
+                    }
                 }
                 Flow::More => break,
                 Flow::Server | Flow::Later => {}

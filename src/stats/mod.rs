@@ -109,6 +109,10 @@ counters! {
     binds,
     /// Times that a session was given a server.
     assignments,
+    /// Reads sent behind another session's on a server at work.
+    followed,
+    /// Those of them that were sent to another server instead, since those ahead took too long or went wrong.
+    sent_away,
     /// Bytes received from clients.
     received,
     /// Bytes sent to clients.

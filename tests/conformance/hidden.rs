@@ -456,7 +456,7 @@ fn only_what_defines_code_is_read_again() {
     }
     let cluster = Cluster::start("log_connections = on\n", &[]);
     let database = cluster.database();
-    let proxy = Proxy::start(&cluster.url(APP, &database.name, "pool_size=1"));
+    let proxy = Proxy::start(&cluster.url(APP, &database.name, "pool_size=1&share_servers=off"));
     let mut client = Client::connect(&proxy.endpoint(), &database.login());
     client.run("create table t (i int)");
     let before = connections(&cluster);

@@ -5,6 +5,7 @@ mod crowd;
 mod flood;
 mod frozen;
 mod outcome;
+mod sharing;
 mod takeover;
 
 /// What every file needs.

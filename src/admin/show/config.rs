@@ -113,6 +113,7 @@ fn pool(pool: &Pool) -> Vec<Value> {
         ("idle_timeout", format!("{:?}", pool.idle_timeout)),
         ("pins", pins.to_owned()),
         ("defer_begin", pool.defer_begin.to_string()),
+        ("share_servers", format!("{:?}", pool.share_servers).to_ascii_lowercase()),
     ]
     .map(|(name, value)| ("pool", name, value))
     .into()

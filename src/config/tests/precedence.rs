@@ -53,7 +53,7 @@ fn a_url_needs_neither_password_nor_database_nor_user() {
 fn parameters_of_a_url() {
     let url = "postgres://h/d?sslmode=verify-full&target_session_attrs=primary&application_name=weir\
                &options=-c%20geqo%3Doff&connect_timeout=3&queue_timeout=2s&min_idle=1&lifetime=2h&idle_timeout=5min\
-               &pins=refuse&defer_begin=off";
+               &pins=refuse&defer_begin=off&share_servers=off";
     let settings = loaded("", &with_url(url));
     let database = &settings.databases["d"];
     assert_eq!(database.tls, ServerTls { mode: SslMode::VerifyFull, ..ServerTls::default() });
@@ -70,6 +70,7 @@ fn parameters_of_a_url() {
         idle_timeout: Duration::from_secs(300),
         pins: PinPolicy::Refuse,
         defer_begin: false,
+        share_servers: Sharing::Off,
     };
     assert_eq!(database.pool, pool);
 }
@@ -101,6 +102,7 @@ fn defaults_are_those_of_the_documentation() {
         idle_timeout: s(600),
         pins: PinPolicy::Pin,
         defer_begin: true,
+        share_servers: Sharing::Auto,
     };
     let auth = Auth {
         method: AuthMethod::ScramSha256,

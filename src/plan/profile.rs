@@ -1,0 +1,163 @@
+//! What a worker knows of a database's statements, by shape: whether they only read, and how long they take.
+
+use std::cell::{Cell, RefCell};
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use lru::LruCache;
+use memchr::memmem;
+
+use crate::catalog::Judge;
+use crate::sql::{Dialect, Fingerprint, not_a_read, shape};
+
+/// Shapes remembered per worker and database, about 150 bytes each.
+const SHAPES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
+/// So many times are taken before anything is said of how long a shape takes.
+const SEEN: u32 = 16;
+/// What usually takes longer is not short, in microseconds.
+const SHORT: f32 = 2000.0;
+
+/// The shapes of a database's statements, most recently used first.
+#[derive(Debug)]
+pub struct Profiles {
+    /// Knows which names a read must not mention.
+    pub judge: Rc<Judge>,
+    shapes: RefCell<LruCache<Fingerprint, Rc<Profile>, RandomState>>,
+}
+
+/// One shape.
+#[derive(Debug, Default)]
+pub struct Profile {
+    /// The [`Judge::stamp`] at which it was judged, and whether it is a read.
+    verdict: Cell<(u64, bool)>,
+    /// How long it takes.
+    pub pace: Pace,
+}
+
+/// How long statements of a shape take on a server, in microseconds.
+#[derive(Debug, Default)]
+pub struct Pace {
+    seen: Cell<u32>,
+    best: Cell<f32>,
+    usual: Cell<f32>,
+}
+
+impl Profiles {
+    /// Nothing is known yet.
+    pub fn new(judge: Rc<Judge>) -> Rc<Profiles> {
+        let shapes = RefCell::new(LruCache::with_hasher(SHAPES, RandomState::default()));
+        Rc::new(Profiles { judge, shapes })
+    }
+
+    /// The shape of a text, if it is certain that the text only reads.
+    pub fn read(&self, text: &[u8], dialect: Dialect) -> Option<Rc<Profile>> {
+        let name = shape(text, dialect).fingerprint;
+        let profile = self.shapes.borrow_mut().get_or_insert(name, Rc::default).clone();
+        profile.is_read(&self.judge, text, dialect).then_some(profile)
+    }
+}
+
+impl Profile {
+    /// All texts of a shape get the verdict of the first: they differ in literals, and of those only the one in
+    /// `current_setting('...')` matters.
+    fn is_read(&self, judge: &Judge, text: &[u8], dialect: Dialect) -> bool {
+        let (judged, verdict) = self.verdict.get();
+        let now = judge.stamp();
+        if judged == now {
+            return verdict;
+        }
+        let by_words = not_a_read(text, dialect).is_none() && !depends_on_literals(text);
+        let verdict = by_words && judge.passes(text, dialect).unwrap_or(false);
+        self.verdict.set((now, verdict));
+        verdict
+    }
+}
+
+fn depends_on_literals(text: &[u8]) -> bool {
+    memmem::find(&text.to_ascii_lowercase(), b"current_setting").is_some()
+}
+
+impl Pace {
+    /// A statement took so long on a server that it had for itself. Gives how many times its best that is, once there is a best.
+    pub fn note(&self, time: Duration) -> Option<f32> {
+        let time = (time.as_micros() as f32).max(1.0);
+        let seen = self.seen.get();
+        self.seen.set(seen.saturating_add(1));
+        if seen == 0 {
+            self.best.set(time);
+            self.usual.set(time);
+            return None;
+        }
+        // The best of the past counts less and less: data grows.
+        let best = (self.best.get() * (1.0 + 1.0 / 1024.0)).min(time);
+        self.best.set(best);
+        self.usual.set(self.usual.get() + (time - self.usual.get()) / 16.0);
+        (seen >= SEEN).then(|| time / best)
+    }
+
+    /// Whether statements of this shape are known to take little time.
+    pub fn is_short(&self) -> bool {
+        self.seen.get() > SEEN && self.usual.get() < SHORT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Barriers, Definitions};
+
+    fn profiles(barriers: Barriers) -> Rc<Profiles> {
+        let judge = Judge::new(Definitions::new());
+        judge.reading_wanted().expect("nothing is known").done(Some(barriers), None);
+        Profiles::new(judge)
+    }
+
+    fn is_read(profiles: &Profiles, text: &str) -> bool {
+        profiles.read(text.as_bytes(), true.into()).is_some()
+    }
+
+    #[test]
+    fn nothing_is_a_read_before_the_names_are_known() {
+        let profiles = Profiles::new(Judge::new(Definitions::new()));
+        assert!(!is_read(&profiles, "select 1"));
+        profiles.judge.reading_wanted().expect("wanted").done(Some(Barriers::default()), None);
+        assert!(is_read(&profiles, "select 1"));
+        let change = profiles.judge.change();
+        assert!(!is_read(&profiles, "select 2"), "a change is under way");
+        drop(change);
+        assert!(!is_read(&profiles, "select 2"), "it was not read yet");
+        profiles.judge.reading_wanted().expect("wanted").done(Some(Barriers::everywhere()), None);
+        assert!(!is_read(&profiles, "select 2"));
+    }
+
+    #[test]
+    fn a_shape_is_judged_by_its_words() {
+        let profiles = profiles(Barriers::default());
+        assert!(is_read(&profiles, "select * from t where i = 1"));
+        assert!(is_read(&profiles, "select * from t where i = 2"));
+        assert!(!is_read(&profiles, "select * from t where i = 2 for update"));
+        assert!(!is_read(&profiles, "insert into t values (1)"));
+        assert!(is_read(&profiles, "select now() at time zone 'utc'"));
+        assert!(!is_read(&profiles, "select Current_Setting('app.tenant')"), "of one shape with work_mem");
+    }
+
+    #[test]
+    fn what_takes_its_time_is_not_short() {
+        let pace = Pace::default();
+        for _ in 0..=SEEN {
+            assert!(!pace.is_short());
+            pace.note(Duration::from_micros(50));
+        }
+        assert!(pace.is_short());
+        let stretch = pace.note(Duration::from_micros(500)).expect("there is a best");
+        assert!((9.0..=10.0).contains(&stretch), "{stretch}");
+        for _ in 0..20 {
+            pace.note(Duration::from_millis(5));
+        }
+        assert!(!pace.is_short());
+        let better = pace.note(Duration::from_micros(20)).expect("there is a best");
+        assert!((0.99..1.01).contains(&better), "{better}");
+    }
+}

@@ -1,0 +1,413 @@
+//! Statements of several sessions on one server, one behind the other.
+//!
+//! A read that is known to be short may be sent behind another session's that is under way, instead of waking one more server:
+//! several statements go out in one `send`, several answers come in one `recv`, and the server finds its next statement
+//! without going to sleep. See `docs/design/sharing.md`.
+//!
+//! The server stays in one session's hands, that of the one whose answer comes next. Who follows has a place in line; it gets
+//! the server when the answers before its own are there. Nothing that follows depends on who is ahead: whatever goes wrong
+//! there, or takes too long, sends the followers away, each to a server of its own, and what was sent here is dropped when
+//! it is answered. That is why only reads may follow.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::exchange::{Expect, Kind};
+use super::line::{Place, Ticket};
+use super::queue::Pool;
+use super::reading::Reading;
+use super::server::{Server, Shared};
+use super::state::State;
+use crate::config::settings::Sharing;
+use crate::wire::frame::{Frame, HEADER, TxStatus, back};
+
+/// How many may be behind one statement.
+const DEPTH: usize = 7;
+/// How long a session stays behind others; more than it takes an operating system to let a busy process run again.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How often it is looked for those who have been behind for that long.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long answers for which nobody waits may take.
+const DROPPING: Duration = Duration::from_secs(5);
+
+/// Who is behind a server's statement. Lives beside the server, since that is in a session's hands.
+#[derive(Debug, Default)]
+pub struct Following {
+    /// It is registered with the pool: open to followers, or was since it was lent.
+    used: Cell<bool>,
+    /// Answers to come behind the holder's own.
+    count: Cell<usize>,
+    behind: RefCell<Behind>,
+}
+
+#[derive(Debug, Default)]
+struct Behind {
+    open: bool,
+    /// What followers must have in common with it.
+    state: Option<Rc<State>>,
+    reading: Option<Reading>,
+    places: VecDeque<Rc<Place>>,
+    /// What they send, as far as the server's holder has not taken it.
+    bytes: Vec<u8>,
+    /// Answers to come for which nobody waits any more: those of all who were sent away.
+    abandoned: usize,
+    /// Wakes the holder.
+    holder: Option<Waker>,
+}
+
+impl Following {
+    /// Whether it is registered with the pool.
+    #[inline]
+    pub(super) fn is_in_use(&self) -> bool {
+        self.used.get()
+    }
+
+    /// Whether answers to others come behind its holder's.
+    #[inline]
+    pub fn has_followers(&self) -> bool {
+        self.count.get() > 0
+    }
+
+    /// Moves what followers send behind what the holder sends.
+    #[inline]
+    pub fn take_bytes(&self, out: &mut Vec<u8>) {
+        if self.used.get() {
+            out.append(&mut self.behind.borrow_mut().bytes);
+        }
+    }
+
+    /// Nobody else may follow.
+    #[inline]
+    pub fn close(&self) {
+        if self.used.get() {
+            self.behind.borrow_mut().open = false;
+        }
+    }
+
+    /// Those who follow ask elsewhere; their answers are abandoned. Gives how many they were.
+    pub fn send_away(&self) -> usize {
+        if !self.used.get() {
+            return 0;
+        }
+        let places = {
+            let mut behind = self.behind.borrow_mut();
+            behind.open = false;
+            behind.abandoned += behind.places.len();
+            std::mem::take(&mut behind.places)
+        };
+        places.iter().for_each(|place| place.send_away());
+        places.len()
+    }
+
+    /// The answers that come behind the holder's, all of them abandoned now, are the holder's to drop. Gives how many there are.
+    pub fn disown(&self) -> usize {
+        self.send_away();
+        self.count.set(0);
+        std::mem::take(&mut self.behind.borrow_mut().abandoned)
+    }
+
+    fn takes(&self, state: &Rc<State>, reading: &Reading) -> bool {
+        let behind = self.behind.borrow();
+        behind.open
+            && self.count.get() < DEPTH
+            && behind.state.as_ref().is_some_and(|own| Rc::ptr_eq(own, state))
+            && behind.reading.as_ref() == Some(reading)
+    }
+
+    fn open(&self, server: &(Rc<State>, Reading), holder: &Waker) {
+        let mut behind = self.behind.borrow_mut();
+        behind.open = true;
+        match &mut behind.holder {
+            Some(waker) => waker.clone_from(holder),
+            none => *none = Some(holder.clone()),
+        }
+        if !behind.state.as_ref().is_some_and(|state| Rc::ptr_eq(state, &server.0)) {
+            behind.state = Some(server.0.clone());
+        }
+        if behind.reading.as_ref() != Some(&server.1) {
+            behind.reading = Some(server.1.clone());
+        }
+    }
+
+    fn join(&self, message: &[u8]) -> Rc<Place> {
+        let place = Place::new();
+        let mut behind = self.behind.borrow_mut();
+        behind.places.push_back(place.clone());
+        behind.bytes.extend_from_slice(message);
+        self.count.set(self.count.get() + 1);
+        behind.holder.iter().for_each(Waker::wake_by_ref);
+        place
+    }
+
+    /// Whose answer comes next; nobody, when it is abandoned.
+    fn next(&self) -> Option<Rc<Place>> {
+        let mut behind = self.behind.borrow_mut();
+        if behind.abandoned > 0 {
+            return None;
+        }
+        let place = behind.places.pop_front()?;
+        self.count.set(behind.places.len());
+        Some(place)
+    }
+
+    /// Sends those away who have been behind for too long.
+    fn send_overdue_away(&self, now: Instant) -> usize {
+        let overdue = |place: &Rc<Place>| now.duration_since(place.since) >= PATIENCE;
+        let is_overdue = self.behind.borrow().places.front().is_some_and(overdue);
+        if is_overdue { self.send_away() } else { 0 }
+    }
+}
+
+/// How many servers of a pool are to be at work before reads share them.
+///
+/// Servers of a machine with room for them take as long for a statement as one alone; where they wait for each other, one more
+/// makes nothing faster. So it goes by how many times its best time a statement takes.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    wanted: Cell<f32>,
+    turn: Cell<u32>,
+}
+
+impl Default for Crowd {
+    fn default() -> Crowd {
+        Crowd { wanted: Cell::new(f32::MAX), turn: Cell::new(0) }
+    }
+}
+
+impl Crowd {
+    /// Up to so many times its best, a statement has not waited for others.
+    const ROOMY: f32 = 1.5;
+    /// From so many times on, it has.
+    const TIGHT: f32 = 2.0;
+    /// How far one statement moves it, in servers.
+    const STEP: f32 = 0.125;
+    /// One of so many reads that could follow gets a server of its own all the same: to see whether there is room again.
+    const TRIAL: u32 = 64;
+
+    /// A statement that had a server for itself took so many times its best time, while so many servers were at work, of as many as
+    /// there may be.
+    fn observe(&self, stretch: f32, at_work: usize, most: usize) {
+        let wanted = self.wanted.get().min(most as f32);
+        // What happens with fewer at work says nothing of more.
+        let next = if stretch >= Crowd::TIGHT {
+            wanted.min(at_work as f32 + 1.0) - Crowd::STEP
+        } else if stretch <= Crowd::ROOMY {
+            wanted + Crowd::STEP
+        } else {
+            wanted
+        };
+        self.wanted.set(next.clamp(1.0, most as f32));
+    }
+
+    fn is_enough(&self, at_work: usize) -> bool {
+        let turn = self.turn.get().wrapping_add(1);
+        self.turn.set(turn);
+        at_work as f32 >= self.wanted.get() && !turn.is_multiple_of(Crowd::TRIAL)
+    }
+}
+
+impl Server {
+    /// Whether what is behind the holder's statement goes on as if it had been alone.
+    fn is_between_statements(&self) -> bool {
+        !self.broken
+            && !self.spoiled
+            && self.tx == TxStatus::Idle
+            && self.rest == 0
+            && !self.copy_in
+            && !self.skips
+    }
+}
+
+impl Pool {
+    /// Others may send their reads behind the statement that the holder of `server` has just sent.
+    pub fn open(&self, server: &Server, holder: &Waker) {
+        let follow = &server.shared.follow;
+        if !follow.used.replace(true) {
+            self.inner.borrow_mut().followed.push(server.shared.clone());
+        }
+        follow.open(&(server.state.clone(), server.reading.clone()), holder);
+    }
+
+    /// Sends a short read behind another session's, if enough servers are at work and one of them is like the session.
+    pub fn follow(self: &Rc<Pool>, state: &Rc<State>, reading: &Reading, message: &[u8]) -> Option<Ticket> {
+        let inner = self.inner.borrow();
+        if inner.followed.is_empty() || inner.paused || inner.closed {
+            return None;
+        }
+        // Those in line are not to see servers go from hand to hand for long.
+        let line_waits = inner.line.front().is_some_and(|place| place.since.elapsed() > PATIENCE);
+        let always = self.target.borrow().pool.share_servers == Sharing::Always;
+        if line_waits || !always && !self.crowd.is_enough(inner.at_work()) {
+            return None;
+        }
+        let fits = |one: &&Rc<Shared>| one.follow.takes(state, reading) && one.cancels.get() == 0;
+        let best = inner.followed.iter().filter(fits).min_by_key(|one| one.follow.count.get())?.clone();
+        drop(inner);
+        self.stats().followed.add(1);
+        let place = best.follow.join(message);
+        self.look_after_followers();
+        Some(Ticket::new(self.clone(), place))
+    }
+
+    /// Whether short reads may share its servers.
+    pub fn shares(&self) -> bool {
+        self.target.borrow().pool.share_servers != Sharing::Off
+    }
+
+    /// A short read that had a server for itself took so many times its best time.
+    pub fn observe(&self, stretch: f32) {
+        let at_work = self.inner.borrow().at_work();
+        self.crowd.observe(stretch, at_work, self.target.borrow().pool.size);
+    }
+
+    /// Gives a server to who follows. `None`: it is in other hands now.
+    pub(super) fn pass_on(self: &Rc<Pool>, mut server: Box<Server>) -> Option<Box<Server>> {
+        let shared = server.shared.clone();
+        let follow = &shared.follow;
+        follow.take_bytes(&mut server.out);
+        let has_own = !server.expects.is_empty();
+        if !has_own && !follow.has_followers() {
+            self.forget_followers(&shared);
+            return Some(server);
+        }
+        if !server.is_between_statements() || self.is_stale(&server, Instant::now()) {
+            return None;
+        }
+        let may_be_hit = shared.cancels.get() > 0;
+        if !has_own
+            && !may_be_hit
+            && let Some(place) = follow.next()
+        {
+            server.expect(Expect::client(Kind::Query));
+            server = place.give(server)?;
+        }
+        // Nobody waits for the next answer.
+        self.stats().sent_away.add(follow.send_away() as u64);
+        let left = server.expects.len() + follow.disown();
+        self.forget_followers(&shared);
+        server.expects.clear();
+        tokio::task::spawn_local(drop_answers(server, left));
+        None
+    }
+
+    /// A server is gone: who followed asks elsewhere.
+    pub(super) fn send_followers_away(&self, shared: &Rc<Shared>) {
+        if shared.follow.used.get() {
+            self.stats().sent_away.add(shared.follow.send_away() as u64);
+            shared.follow.disown();
+            self.forget_followers(shared);
+        }
+    }
+
+    fn forget_followers(&self, shared: &Rc<Shared>) {
+        if !shared.follow.used.replace(false) {
+            return;
+        }
+        *shared.follow.behind.borrow_mut() = Behind::default();
+        let followed = &mut self.inner.borrow_mut().followed;
+        if let Some(at) = followed.iter().position(|one| Rc::ptr_eq(one, shared)) {
+            followed.swap_remove(at);
+        }
+    }
+
+    /// While there are followers, sends those away who have been behind for too long.
+    fn look_after_followers(self: &Rc<Pool>) {
+        if self.looking.replace(true) {
+            return;
+        }
+        let pool = self.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let now = Instant::now();
+                let followed: Vec<_> = pool.inner.borrow().followed.clone();
+                let away: usize = followed.iter().map(|one| one.follow.send_overdue_away(now)).sum();
+                pool.stats().sent_away.add(away as u64);
+                if !followed.iter().any(|one| one.follow.has_followers()) {
+                    break;
+                }
+            }
+            pool.looking.set(false);
+        });
+    }
+}
+
+/// Reads answers for which nobody waits, and gives the server back behind them.
+async fn drop_answers(mut server: Box<Server>, answers: usize) {
+    let dropped = tokio::time::timeout(DROPPING, read_answers(&mut server, answers)).await;
+    if dropped == Ok(Some(())) {
+        let pool = server.pool().clone();
+        pool.give_back(server);
+    }
+}
+
+/// `None`: the server closed, or says what it was not asked.
+async fn read_answers(server: &mut Server, mut answers: usize) -> Option<()> {
+    let out = std::mem::take(&mut server.out);
+    server.socket.write_all(&out).await.ok()?;
+    let mut bytes = std::mem::take(&mut server.residue);
+    let mut buffer = vec![0; 16 * 1024];
+    // Of a message that began in what was read before.
+    let mut rest = 0;
+    while answers > 0 || rest > 0 || !bytes.is_empty() {
+        let passed = rest.min(bytes.len());
+        bytes.drain(..passed);
+        rest -= passed;
+        let frame = Frame::peek(&bytes).ok()?;
+        let (Some(frame), 0) = (frame, rest) else {
+            let read = std::future::poll_fn(|cx| server.socket.poll_read(cx, &mut buffer)).await.ok()?;
+            bytes.extend_from_slice(&buffer[..read]);
+            if read == 0 {
+                return None;
+            }
+            continue;
+        };
+        match (frame.tag, bytes.get(HEADER)) {
+            (back::READY_FOR_QUERY, None) => rest = 0,
+            (back::READY_FOR_QUERY, Some(status)) => {
+                server.tx = TxStatus::from_byte(*status);
+                answers = answers.checked_sub(1)?;
+                rest = frame.total;
+            }
+            // The next session would not hear of it.
+            (back::PARAMETER_STATUS, _) => return None,
+            _ => rest = frame.total,
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_that_wait_for_each_other_are_shared_and_others_not() {
+        let crowd = Crowd::default();
+        assert!(!crowd.is_enough(16), "nothing is known");
+        (0..100).for_each(|_| crowd.observe(1.1, 16, 16));
+        assert!(!crowd.is_enough(15) && crowd.is_enough(16));
+        (0..200).for_each(|_| crowd.observe(4.0, 16, 16));
+        assert!(crowd.is_enough(1));
+        (0..200).for_each(|_| crowd.observe(1.0, 2, 16));
+        assert!(!crowd.is_enough(15) && crowd.is_enough(16));
+    }
+
+    #[test]
+    fn few_servers_that_wait_say_what_is_enough() {
+        let crowd = Crowd::default();
+        crowd.observe(3.0, 2, 64);
+        assert!(!crowd.is_enough(2) && crowd.is_enough(3));
+    }
+
+    #[test]
+    fn now_and_then_one_that_could_follow_does_not() {
+        let crowd = Crowd::default();
+        (0..200).for_each(|_| crowd.observe(4.0, 16, 16));
+        let direct = (0..Crowd::TRIAL * 10).filter(|_| !crowd.is_enough(16)).count();
+        assert_eq!(direct, 10);
+    }
+}

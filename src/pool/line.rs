@@ -1,0 +1,117 @@
+//! Places in line: for a server, or behind the statement of another session on one.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use super::queue::Pool;
+use super::server::Server;
+use crate::wire::{Fault, Severity};
+
+/// A session's place in line.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) since: Instant,
+    slot: RefCell<Slot>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Waiting(Waker),
+    Given(Box<Server>),
+    Refused(Fault),
+    Elsewhere,
+    Left,
+}
+
+/// What became of a place in line.
+#[derive(Debug)]
+pub enum Turn {
+    /// The server is the session's.
+    Server(Box<Server>),
+    /// There will be none.
+    Refused(Fault),
+    /// What was sent ahead is not answered here: it is to be sent to another server.
+    Elsewhere,
+}
+
+/// A session's place in line; leaving it gives back what was given meanwhile.
+#[derive(Debug)]
+pub struct Ticket {
+    pool: Rc<Pool>,
+    place: Rc<Place>,
+}
+
+impl Place {
+    pub(super) fn new() -> Rc<Place> {
+        let slot = RefCell::new(Slot::Waiting(Waker::noop().clone()));
+        Rc::new(Place { since: Instant::now(), slot })
+    }
+
+    /// Gives the server to the session that stands here; gives it back when nobody does.
+    pub(super) fn give(&self, server: Box<Server>) -> Option<Box<Server>> {
+        let mut slot = self.slot.borrow_mut();
+        if !matches!(*slot, Slot::Waiting(_)) {
+            return Some(server);
+        }
+        if let Slot::Waiting(waker) = std::mem::replace(&mut *slot, Slot::Given(server)) {
+            waker.wake();
+        }
+        None
+    }
+
+    pub(super) fn refuse(&self, fault: Fault) {
+        self.end(Slot::Refused(Fault { severity: Severity::Error, ..fault }));
+    }
+
+    /// What was sent ahead will not be answered.
+    pub(super) fn send_away(&self) {
+        self.end(Slot::Elsewhere);
+    }
+
+    fn end(&self, end: Slot) {
+        let mut slot = self.slot.borrow_mut();
+        if let Slot::Waiting(waker) = &*slot {
+            waker.wake_by_ref();
+            *slot = end;
+        }
+    }
+}
+
+impl Ticket {
+    pub(super) fn new(pool: Rc<Pool>, place: Rc<Place>) -> Ticket {
+        Ticket { pool, place }
+    }
+
+    /// Since when the session stands there.
+    pub fn since(&self) -> Instant {
+        self.place.since
+    }
+
+    /// What became of it. Not to be polled again once ready.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let mut slot = self.place.slot.borrow_mut();
+        if let Slot::Waiting(waker) = &mut *slot {
+            waker.clone_from(cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(match std::mem::replace(&mut *slot, Slot::Left) {
+            Slot::Given(server) => Turn::Server(server),
+            Slot::Refused(fault) => Turn::Refused(fault),
+            Slot::Elsewhere => Turn::Elsewhere,
+            Slot::Waiting(_) | Slot::Left => Turn::Refused(Fault::error("XX000", "left the line")),
+        })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let slot = self.place.slot.replace(Slot::Left);
+        match slot {
+            Slot::Given(server) => self.pool.give_back(server),
+            Slot::Waiting(_) => self.pool.leave_line(&self.place),
+            Slot::Refused(_) | Slot::Elsewhere | Slot::Left => {}
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Servers in common: a short read goes behind another session's instead of waking one more server.
+//!
+//! See [`crate::pool::follow`]. The client's message stays in the input until its answer begins, so that it can be sent
+//! to another server if nothing comes of it here.
+
+use std::io;
+use std::rc::Rc;
+use std::task::Context;
+use std::time::Duration;
+
+use super::outcome::Unsent;
+use super::serve::{Session, drain_front};
+use super::simple::forget_unnamed;
+use crate::config::settings::PoolMode;
+use crate::plan::Profile;
+use crate::pool::Server;
+use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::server::Clock;
+use crate::wire::frame::TxStatus;
+
+impl Session {
+    /// The shape of a plain statement that is certain to read only, where servers may be shared.
+    pub(super) fn shareable(&self, text: &[u8]) -> Option<Rc<Profile>> {
+        let wanted = self.mode == PoolMode::Transaction && self.pool.shares();
+        if !wanted || self.tx_status() != TxStatus::Idle || self.batch_open {
+            return None;
+        }
+        self.profiles.read(text, self.dialect)
+    }
+
+    /// Whether what the session has is all in its settings: nothing is to be done for it before or behind a short read.
+    fn may_share(&self) -> bool {
+        self.after.is_empty()
+            && self.pins.is_empty()
+            && self.listens.is_none()
+            && !self.listening
+            && !self.batch_open
+            && !self.pool.asking.is_watched()
+            && self.makes_temporary_objects().is_empty()
+    }
+
+    /// Sends a short read behind another session's. False: there is none to go behind.
+    pub(super) fn follow(&mut self, whole: &[u8], profile: &Profile) -> bool {
+        if self.alone || !profile.pace.is_short() || self.held_begin.is_some() || !self.may_share() {
+            return false;
+        }
+        let Some(ticket) = self.pool.follow(&self.state, &self.defaults, whole) else { return false };
+        self.handle.waiting.set(true);
+        self.following = whole.len();
+        self.ticket = Some(ticket);
+        true
+    }
+
+    /// Of what was sent to the server, one answer is missing.
+    pub(super) fn has_one_under_way(&self) -> bool {
+        self.server.as_deref().is_some_and(|server| server.expects.len() == 1)
+    }
+
+    /// The message just taken was a read, and the last that the client has sent: if it is short, others may go behind it.
+    pub(super) fn let_follow(&mut self) {
+        let short = self.reading_now.as_ref().is_some_and(|profile| profile.pace.is_short());
+        let Some(server) = &self.server else { return };
+        if short && server.reading == self.defaults && server.shared.cancels.get() == 0 && self.may_share() {
+            self.pool.open(server, &self.handle.waker.borrow());
+        }
+    }
+
+    /// A cycle was answered. How long it took says how much room the servers have, if it was a read on one of its own.
+    pub(super) fn note_pace(&mut self, time: Duration) {
+        if let Some(profile) = self.reading_now.take()
+            && let Some(stretch) = profile.pace.note(time)
+            && profile.pace.is_short()
+        {
+            self.pool.observe(stretch);
+        }
+    }
+
+    /// Others' answers come behind the session's own.
+    #[inline]
+    pub(super) fn has_followers(&self) -> bool {
+        self.server.as_deref().is_some_and(|server| server.shared.follow.has_followers())
+    }
+
+    /// The session's own answer is there, and `rest` came behind it. True: it is kept for who follows, who gets the server.
+    pub(super) fn passes_on(&mut self, rest: &[u8]) -> bool {
+        let Some(server) = &mut self.server else { return false };
+        if !server.expects.is_empty() || !server.shared.follow.has_followers() {
+            return false;
+        }
+        let free = self.after.is_empty() && !self.keeps_server();
+        let Some(server) = &mut self.server else { return false };
+        if free {
+            server.residue.extend_from_slice(rest);
+            return true;
+        }
+        server.shared.follow.take_bytes(&mut server.out);
+        for _ in 0..server.shared.follow.disown() {
+            server.expects.push_back(Expect::ours(Kind::Query, Note::Abandoned));
+        }
+        false
+    }
+
+    /// All answers ahead of the session's own are there.
+    pub(super) fn follow_on(&mut self, server: Box<Server>, cx: &mut Context<'_>) -> io::Result<()> {
+        let since = self.ticket.take().map(|ticket| ticket.since());
+        self.handle.waiting.set(false);
+        self.unsent = Some(Unsent::of(self));
+        self.pool.stats().assignments.add(1);
+        *self.handle.server.borrow_mut() = Some(server.shared.clone());
+        let server = self.server.insert(server);
+        server.clock = Clock { exchange: since, transaction: since, ..Clock::default() };
+        self.enter_server();
+        let Some(server) = &mut self.server else { return Ok(()) };
+        forget_unnamed(server, &mut self.unnamed);
+        self.pool.open(server, &self.handle.waker.borrow());
+        let come = std::mem::take(&mut server.residue);
+        if come.is_empty() { Ok(()) } else { self.relay(cx, &come) }
+    }
+
+    /// What was sent ahead is not answered: it goes to a server of the session's own.
+    pub(super) fn follow_no_more(&mut self) {
+        self.ticket = None;
+        self.handle.waiting.set(false);
+        self.following = 0;
+        self.alone = true;
+    }
+
+    /// The answer to what was sent ahead has begun.
+    pub(super) fn followed_well(&mut self) {
+        let sent = std::mem::take(&mut self.following);
+        drain_front(&mut self.input, sent);
+        (self.unsent, self.taken_back) = (None, 0);
+    }
+}
