@@ -238,8 +238,14 @@ fn database(name: &str, entries: &[&Node], file: &Text, work: &mut Work) {
 }
 
 fn identity(name: &str, entry: &Node, work: &mut Work) {
-    let Some(user) = entry.text("user").filter(|user| !user.is_empty()) else { return };
     let shown = |key: &str| format!("{name}: {key}");
+    let Some(user) = entry.text("user").filter(|user| !user.is_empty()) else {
+        if let Some(value) = entry.get("password") {
+            let why = "it is the servers' password for every user there; here each user has its own, or the database a server_user";
+            work.report.left(&value.place, &shown("password"), why);
+        }
+        return;
+    };
     tell(&keys::DATABASE, entry, "user", &shown("user"), work);
     tell(&keys::DATABASE, entry, "password", &shown("password"), work);
     if let Err(why) = work.user(user, entry.text("password").unwrap_or_default(), &entry.place) {
