@@ -9,5 +9,6 @@ mod cuts;
 mod drivers;
 mod fuzz;
 mod harness;
+mod import;
 mod load;
 mod reads;

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use super::import;
 use crate::admin::metrics;
 use crate::config::reference;
 
@@ -14,6 +15,8 @@ pub enum Document {
     SettingsPage,
     /// The reference of the metrics, `docs/guide/metrics.md`.
     MetricsPage,
+    /// What becomes of the keys of other poolers, `docs/guide/importing.md`.
+    ImportingPage,
 }
 
 impl Document {
@@ -23,6 +26,7 @@ impl Document {
             Self::SampleSettings => reference::sample_toml(),
             Self::SettingsPage => reference::settings_page(),
             Self::MetricsPage => metrics::page(),
+            Self::ImportingPage => import::page::text(),
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod explain;
 mod generate;
 mod hint;
+pub mod import;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ enum Command {
     Demo(RunArgs),
     /// Say what a statement is to pgweir: its shape, whether it only reads, and what it does to its session
     Explain(ExplainArgs),
+    /// Write pgweir.toml from the configuration of another pooler, and say what changes in meaning
+    Import(import::ImportArgs),
     /// Write a generated document to standard output.
     #[command(hide = true)]
     Generate {
@@ -131,6 +134,7 @@ pub fn main<T: check::Trial + explain::Catalog>(
         },
         Command::Demo(arguments) => run_demo(arguments, start),
         Command::Explain(arguments) => explain(&arguments, trial),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Generate { document } => {
             print!("{}", document.text());
             ExitCode::SUCCESS

@@ -71,6 +71,14 @@ pub fn load_with_origins(sources: &Sources) -> Result<Loaded, Vec<ConfigError>> 
     load_in(sources, &|name| std::env::var(name).ok())
 }
 
+/// Settings of a text that would stand in a file of this name, without a command line; everything that is wrong with it.
+pub fn read(path: &Path, text: &str) -> Result<Loaded, Vec<ConfigError>> {
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let mut written = Written::default();
+    file::read_text(path, text, &Context { folder, env: &|name| std::env::var(name).ok() }, &mut written);
+    finish(written)
+}
+
 fn load_in(sources: &Sources, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Vec<ConfigError>> {
     let folder = sources.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let mut written = Written::default();
