@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::begin::HeldBegin;
 use super::listen::Listens;
 use super::outcome::Unsent;
 use super::prepare::{Dropped, Names};
@@ -16,7 +17,7 @@ use super::statement::{Named, Statement};
 use super::told::Asking;
 use crate::catalog::{Change, Known};
 use crate::config::settings::PoolMode;
-use crate::pool::exchange::{Commits, Describing, Note};
+use crate::pool::exchange::{Commits, Describing};
 use crate::pool::reading::Reading;
 use crate::pool::server::{Clock, Shared};
 use crate::pool::state::State;
@@ -56,6 +57,8 @@ pub struct Handle {
     pub server: RefCell<Option<Rc<Shared>>>,
     /// It stands in line for a server.
     pub waiting: Cell<bool>,
+    /// It has begun a transaction of which no server knows.
+    pub begun: Cell<bool>,
     /// It was asked to stop waiting, or to end.
     pub request: Cell<Option<Request>>,
     /// The client has said something since it was last asked.
@@ -103,15 +106,6 @@ pub struct Batch {
     pub flushed: bool,
     /// What may be committed with it.
     pub commits: Commits,
-}
-
-/// A BEGIN that the client has been told is done, and that no server knows of.
-#[derive(Debug, Clone)]
-pub(super) struct HeldBegin {
-    /// As the client wrote it.
-    pub(super) text: Box<[u8]>,
-    /// A statement of the transaction has failed: for want of a server, or it was cancelled while it waited for one.
-    pub(super) failed: bool,
 }
 
 /// Why a session keeps its server between transactions.
@@ -297,13 +291,7 @@ impl Session {
         self.keep_reading();
         self.settle(forgets);
         self.after |= self.makes_temporary_objects();
-        let Some(server) = &mut self.server else { return };
-        if let Some(begin) = self.held_begin.take() {
-            server.ask(&begin.text, Note::None);
-            if begin.failed {
-                server.ask(b"refused by pgweir", Note::None);
-            }
-        }
+        self.begin_on_server();
     }
 
     /// There is no server to be had: the client is told, and what it sent meanwhile up to the end of the cycle is
