@@ -287,7 +287,7 @@ table! {
     /// say): `pin`: it keeps its server for as long as it must; `refuse`: the statement is refused (0A000).
     /// Without meaning in the pool mode `session`.
     pins: PINS = "pin", Reload, |pool| pool.pins;
-    /// Whether a `BEGIN` in a simple query is held back until the first statement of the transaction.
+    /// Whether a `BEGIN` that comes alone, as a query or as a batch, is held back until the first statement of the transaction.
     defer_begin: BOOL = true, Reload, |pool| pool.defer_begin;
     /// When a read that is known to be short is sent behind another session's on a server that is at work, which costs less
     /// than waking one more: `auto`: when statements take longer the more servers work; `always`: whenever there is one

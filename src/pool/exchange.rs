@@ -74,6 +74,8 @@ pub enum Note {
     Resetting,
     /// It was another session's, which does not wait for it any more.
     Abandoned,
+    /// The transaction is begun of which the client has been told that it is: the session ends when that fails.
+    Beginning,
     /// The rows tell the session's true state (settings, pins).
     Probe,
 }
@@ -176,7 +178,7 @@ impl Expect {
 
     /// Whether it opens a transaction: the BEGIN that was held back.
     pub fn begins(&self) -> bool {
-        self.ours && self.kind == Kind::Query && matches!(self.note, Note::None)
+        matches!(self.note, Note::Beginning)
     }
 
     /// Whether it is answered up to a ReadyForQuery.

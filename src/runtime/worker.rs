@@ -294,8 +294,7 @@ impl Worker {
                 session.quiet_since.set(now);
             }
             let quiet = now.saturating_duration_since(session.quiet_since.get());
-            // Without a server it is in no transaction.
-            let in_none = session.server.borrow().is_none();
+            let in_none = session.server.borrow().is_none() && !session.begun.get();
             let free = in_none && limits.client_idle_timeout.is_none_or(|limit| quiet < limit);
             let passed_over = free || session.replication.is_some() || session.request.get().is_some();
             if quiet >= shortest && !passed_over {

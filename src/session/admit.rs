@@ -133,6 +133,7 @@ pub(super) fn new_handle(pid: i32, minor: u16, target: &Target, application: &[u
         replication: None,
         server: Default::default(),
         waiting: Default::default(),
+        begun: Default::default(),
         request: Default::default(),
         heard: true.into(),
         stirred: true.into(),

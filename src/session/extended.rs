@@ -34,7 +34,7 @@ impl Session {
             return Flow::More;
         };
         if self.server.is_none() {
-            return Flow::Server;
+            return self.batch_here(bytes);
         }
         let Some((name, tail)) = frame::cstr(body(whole)).filter(|(_, tail)| is_text_and_types(tail)) else {
             return self.malformed(frame, bytes, Kind::Parse);
@@ -143,7 +143,7 @@ impl Session {
             return if hopeless { self.malformed(frame, bytes, Kind::Bind) } else { Flow::More };
         };
         if self.server.is_none() {
-            return Flow::Server;
+            return self.batch_here(bytes);
         }
         if self.is_contested(name) {
             return Flow::Later;

@@ -26,6 +26,7 @@ impl Session {
             self.followed_well();
         }
         let Some(server) = &mut self.server else { return Verdict::Forward };
+        let begins = server.expects.iter().any(Expect::begins);
         let Some(front) = server.expects.front_mut() else { return Verdict::Forward };
         // How long it takes to fail says nothing.
         self.reading_now = None;
@@ -39,7 +40,7 @@ impl Session {
         }
         match note {
             Note::Blame(fault) => Verdict::Replace(fault),
-            Note::Settling(_) | Note::Restoring(_) | Note::Resetting | Note::Sequences if !failed => {
+            note if begins || !failed && brings_state(&note) => {
                 self.settling_failed(&Fault::from_body(fields));
                 Verdict::Swallow
             }
@@ -93,8 +94,7 @@ impl Session {
         server.skips = sync.is_none();
         self.batch.failed |= server.skips;
         let skipped: Vec<Expect> = server.expects.drain(..sync.unwrap_or(server.expects.len())).collect();
-        if !server.expects.iter().any(decides_the_unnamed) {
-            // What is skipped was to change it.
+        if skipped.iter().any(decides_the_unnamed) && !server.expects.iter().any(decides_the_unnamed) {
             server.unnamed = UNKNOWN;
         }
         let replacing = skipped.iter().filter(|expect| matches!(expect.note, Note::Unnamed)).count();
@@ -117,8 +117,14 @@ impl Session {
         self.unnamed_is(kept);
     }
 
-    /// What the oldest message under way that replaces the unnamed statement finds, or what there is if there is none.
+    /// What the oldest message under way that replaces the unnamed statement finds, or what there is if there is none. Behind a Query
+    /// there is nothing to be found.
     fn unnamed_is(&mut self, statement: Option<Named>) {
+        let Some(server) = &self.server else { return };
+        let next = server.expects.iter().find(|expect| replaces_the_unnamed(expect));
+        if next.is_some_and(|next| next.kind == Kind::Query) {
+            return;
+        }
         *self.replaced.front_mut().unwrap_or(&mut self.unnamed) = statement;
     }
 
@@ -143,6 +149,16 @@ impl Session {
             _ => {}
         }
     }
+}
+
+/// Whether nothing may run where this has failed.
+fn brings_state(note: &Note) -> bool {
+    matches!(note, Note::Settling(_) | Note::Restoring(_) | Note::Resetting | Note::Sequences)
+}
+
+/// Whether the client replaces its unnamed statement by a message that is to be answered, or takes it away.
+fn replaces_the_unnamed(expect: &Expect) -> bool {
+    !expect.ours && (expect.kind == Kind::Query || matches!(expect.note, Note::Unnamed))
 }
 
 /// Whether it is known behind an answer to come which unnamed statement the server has.

@@ -30,6 +30,8 @@ pub struct Handle {
     pub server: RefCell<Option<Rc<Shared>>>,
     /// It stands in line for a server.
     pub waiting: Cell<bool>,
+    /// It has begun a transaction of which no server knows.
+    pub begun: Cell<bool>,
     /// It was asked to stop waiting, or to end.
     pub request: Cell<Option<Request>>,
     /// The client has said something since it was last asked.

@@ -1,8 +1,9 @@
 //! One client: login, cycle, relay, cancel, goodbye.
 //!
 //! The order of the modules is the life of a session: [`login`] proves who the client is, by what [`entry`] asks of it; [`serve`] is the
-//! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs (`simple`, `extended`);
-//! `intern` makes statements of texts, `prepare` follows their names; `settle` brings a server to the session's settings; [`relay`] brings the answers
+//! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs (`simple`, `extended`),
+//! `begin` holds back what can wait for a statement; `intern` makes statements of texts, `prepare` follows their names; `settle` brings a
+//! server to the session's settings; [`relay`] brings the answers
 //! back, `failure` those that are errors; [`probe`] asks the server what a transaction left behind, `custom` knows which names to ask for, `hidden` what a
 //! text reaches without saying so; `listen` hears what others notify; `outcome` says what is known when a server is lost; `obey` does what others ask of the
 //! session; [`leave`] makes the server fit for others when the client is gone. Connections of [`replication`] have a life of their own: a server of
@@ -23,6 +24,7 @@ pub mod serve;
 pub mod statement;
 pub mod upstream;
 
+mod begin;
 mod count;
 mod custom;
 mod extended;

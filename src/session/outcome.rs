@@ -5,7 +5,8 @@
 
 use std::task::Context;
 
-use super::serve::{HeldBegin, Session};
+use super::begin::HeldBegin;
+use super::serve::Session;
 use super::statement::Named;
 use super::told::Asking;
 use crate::pool::Server;
@@ -141,7 +142,7 @@ impl Session {
             }
         }
         drop(server);
-        self.held_begin = unsent.held_begin;
+        self.hold(unsent.held_begin);
         self.unnamed = unsent.unnamed;
         self.replaced.clear();
         self.pins.truncate(unsent.pins);

@@ -269,7 +269,9 @@ impl Session {
             _ => return None,
         };
         let place = Some((range.clone(), name.as_slice().into()));
-        let Some(named) = self.named(name) else {
+        // One that names others itself is taken as it is: it may be the one that is being read.
+        let personal = self.names.get(significant(name)).filter(|named| named.statement.original.is_some());
+        let Some(named) = personal.cloned().or_else(|| self.named(name)) else {
             // Names of ours are nobody's to use.
             let ours = name.starts_with(NAME_PREFIX.as_bytes());
             return ours.then(|| Translated { place, name: format!("\"{NOBODYS}\""), action: None });

@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::begin::HeldBegin;
 use super::handle::Handle;
 use super::listen::Listens;
 use super::outcome::Unsent;
@@ -15,7 +16,7 @@ use super::told::Asking;
 use crate::catalog::{Barriers, Change, Known};
 use crate::config::settings::PoolMode;
 use crate::plan::{Profile, Profiles};
-use crate::pool::exchange::{Commits, Describing, Note};
+use crate::pool::exchange::{Commits, Describing};
 use crate::pool::reading::Reading;
 use crate::pool::server::Clock;
 use crate::pool::state::State;
@@ -54,15 +55,6 @@ pub struct Batch {
     pub flushed: bool,
     /// What may be committed with it.
     pub commits: Commits,
-}
-
-/// A BEGIN that the client has been told is done, and that no server knows of.
-#[derive(Debug, Clone)]
-pub(super) struct HeldBegin {
-    /// As the client wrote it.
-    pub(super) text: Box<[u8]>,
-    /// A statement of the transaction has failed: for want of a server, or it was cancelled while it waited for one.
-    pub(super) failed: bool,
 }
 
 /// Why a session keeps its server between transactions.
@@ -260,13 +252,7 @@ impl Session {
         self.keep_reading();
         self.settle(forgets);
         self.after |= self.makes_temporary_objects();
-        let Some(server) = &mut self.server else { return };
-        if let Some(begin) = self.held_begin.take() {
-            server.ask(&begin.text, Note::None);
-            if begin.failed {
-                server.ask(b"refused by pgweir", Note::None);
-            }
-        }
+        self.begin_on_server();
     }
 
     /// There is no server to be had: the client is told, and what it sent meanwhile up to the end of the cycle is

@@ -3,15 +3,13 @@
 use super::custom::{Given, NAMING};
 use super::outcome;
 use super::prepare::characters;
-use super::serve::{HeldBegin, Session};
+use super::serve::Session;
 use super::statement::{Action, Named};
 use super::upstream::Flow;
 use crate::config::settings::{PinPolicy, PoolMode};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
-use crate::sql::{
-    self, Detail, DiscardTarget, Effects, SetValue, SettingNames, Summary, Verb, setting_names,
-};
+use crate::sql::{self, Detail, DiscardTarget, Effects, SetValue, SettingNames, Summary, setting_names};
 use crate::wire::frame::{Frame, HEADER, TxStatus};
 use crate::wire::{Fault, emit};
 
@@ -50,16 +48,6 @@ const KEPT: &[(Effects, &str)] = &[
 
 /// Why a server is closed behind the session that kept it: DISCARD ALL would not clean it.
 pub(super) const OF_THE_PROCESS: &[&str] = &["load", "random seed", "server process"];
-
-/// Effects that need more than to be remembered.
-const ACTIVE: Effects = Effects::BEGIN
-    .union(Effects::COMMIT)
-    .union(Effects::ROLLBACK)
-    .union(Effects::PREPARE)
-    .union(Effects::EXECUTE)
-    .union(Effects::DEALLOCATE)
-    .union(Effects::DISCARD)
-    .union(Effects::SETTING);
 
 impl Session {
     pub(super) fn query(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
@@ -234,49 +222,23 @@ impl Session {
 
     /// What can be answered without a server.
     fn answered_here(&mut self, whole: &[u8], text: &[u8], summary: &Summary) -> Option<Flow> {
-        let [one] = summary.statements.as_slice() else { return None };
-        if self.server.is_some() || self.batch_open || !summary.effects.intersects(ACTIVE) {
-            return None;
-        }
-        let status = match (&one.detail, self.held_begin.is_some()) {
-            (Detail::Begin { simple: true }, false) if self.may_hold(&text[one.range.clone()]) => {
-                self.held_begin = Some(HeldBegin { text: text.into(), failed: false });
-                let start = text[one.range.clone()][..1].eq_ignore_ascii_case(b"s");
-                emit::command_complete(&mut self.out, if start { "START TRANSACTION" } else { "BEGIN" });
-                TxStatus::Open
-            }
-            (Detail::Commit { chain: false }, true) if one.verb == Verb::Commit => {
-                let failed = self.held_begin.take().is_some_and(|begin| begin.failed);
-                emit::command_complete(&mut self.out, if failed { "ROLLBACK" } else { "COMMIT" });
-                TxStatus::Idle
-            }
-            (Detail::Rollback { chain: false }, true) => {
-                self.held_begin = None;
-                emit::command_complete(&mut self.out, "ROLLBACK");
-                TxStatus::Idle
-            }
-            (Detail::Discard(DiscardTarget::All), false) => {
-                self.forget_everything();
-                emit::command_complete(&mut self.out, "DISCARD ALL");
-                TxStatus::Idle
-            }
-            _ => return None,
-        };
+        let (tag, status) = self.bound_here(text, summary).or_else(|| self.discarded_here(summary))?;
         self.unnamed = None;
+        emit::command_complete(&mut self.out, tag);
         emit::ready(&mut self.out, status);
-        let stats = self.pool.stats();
-        stats.queries.add(1);
-        stats.transactions.add(u64::from(status == TxStatus::Idle));
+        self.count_here(status);
         Some(Flow::Taken(whole.len()))
     }
 
-    /// Only what cannot fail when it is sent later is held back: read-write and serializable are refused by standbys.
-    fn may_hold(&self, begin: &[u8]) -> bool {
-        let target = self.pool.target();
-        let refusable =
-            |word: &[u8]| word.eq_ignore_ascii_case(b"write") || word.eq_ignore_ascii_case(b"serializable");
-        let words = begin.split(|byte| !byte.is_ascii_alphabetic());
-        target.pool.defer_begin && self.mode != PoolMode::Statement && !words.into_iter().any(refusable)
+    /// DISCARD ALL of a session that has no server.
+    fn discarded_here(&mut self, summary: &Summary) -> Option<(&'static str, TxStatus)> {
+        let [one] = summary.statements.as_slice() else { return None };
+        let here = self.server.is_none() && !self.batch_open && self.held_begin.is_none();
+        if !here || !matches!(one.detail, Detail::Discard(DiscardTarget::All)) {
+            return None;
+        }
+        self.forget_everything();
+        Some(("DISCARD ALL", TxStatus::Idle))
     }
 
     /// DISCARD ALL, as far as it concerns this side.

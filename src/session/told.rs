@@ -106,6 +106,13 @@ impl Session {
         Shown::Asked
     }
 
+    /// Sees to it that the server has a statement of which the client was told nothing.
+    pub(super) fn bring_untold(&mut self, named: &Named, unnamed: bool) {
+        if !self.has_as_told(named, unnamed) {
+            self.bring(named, unnamed, Types::AsGiven);
+        }
+    }
+
     fn has_as_told(&mut self, named: &Named, unnamed: bool) -> bool {
         let Some(server) = &mut self.server else { return true };
         let (description, typed) = match unnamed {

@@ -238,7 +238,7 @@ fn unknown_type(tag: u8) -> Fault {
 }
 
 /// Why PostgreSQL would end the connection at the sight of this head.
-fn impossible(frame: Frame) -> Option<Fault> {
+pub(super) fn impossible(frame: Frame) -> Option<Fault> {
     let small = match frame.tag {
         front::QUERY | front::PARSE | front::BIND | front::FUNCTION_CALL | front::COPY_DATA => false,
         front::CLOSE | front::DESCRIBE | front::EXECUTE | front::FLUSH | front::SYNC | front::TERMINATE => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::numbers::Numbers;
 use super::prelude::*;
 use crate::harness::direct_only;
 use crate::harness::eventually;
@@ -524,22 +525,6 @@ fn the_encoding_changes_later() {
         .run();
 }
 
-/// Numbers that are the same in every run (xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.below(choices.len())]
-    }
-}
-
 /// A text of one to three statements, as a Query or as a batch. In a transaction block, what shows the channels is left
 /// out: there it shows those of the transaction only.
 fn some_cycle(numbers: &mut Numbers, payload: &mut u32, in_block: &mut bool) -> Vec<u8> {
@@ -572,12 +557,7 @@ fn some_cycle(numbers: &mut Numbers, payload: &mut u32, in_block: &mut bool) -> 
 
 #[test]
 fn random_pipelines() {
-    let (mut numbers, mut payload) = (
-        Numbers(std::env::var("SEED").ok().map_or(0x9e37_79b9_7f4a_7c15, |s| {
-            s.parse::<u64>().unwrap().wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        })),
-        0,
-    );
+    let (mut numbers, mut payload) = (Numbers::seeded(), 0);
     let mut steps = vec![];
     for _ in 0..250 {
         let (mut cycles, mut in_block) = (vec![], false);

@@ -666,3 +666,29 @@ fn what_an_execute_describes() {
         .expect(["A RowDescription (x", "08P01"])
         .run();
 }
+
+/// Its own name in its text meant nothing when it was parsed.
+#[test]
+fn a_statement_that_names_itself() {
+    case("32 33", "DEALLOCATE and EXECUTE of itself, prepared under that name")
+        .steps([
+            A.send([msg::parse("n", "deallocate n"), msg::sync()]),
+            A.ready(),
+            A.send([msg::describe_statement("n"), msg::bind("", "n", &[]), msg::execute("", 0), msg::sync()]),
+            A.ready(),
+            A.send([msg::bind("", "n", &[]), msg::execute("", 0), msg::sync()]),
+            A.ready(),
+            A.send([msg::parse("n", "execute n"), msg::sync()]),
+            A.ready(),
+            A.send([msg::bind("", "n", &[]), msg::sync()]),
+            A.ready(),
+            A.query("deallocate n"),
+            A.ready(),
+            A.send([msg::parse("a", "deallocate b"), msg::parse("b", "deallocate a"), msg::sync()]),
+            A.ready(),
+            A.send([msg::bind("", "a", &[]), msg::execute("", 0), msg::sync()]),
+            A.ready(),
+        ])
+        .expect(["DEALLOCATE", "26000"])
+        .run();
+}

@@ -204,6 +204,22 @@ def notifications():
 
 
 @case
+def transactions_that_have_only_begun():
+    # More than there are servers, by statements prepared, and in one batch (binary results).
+    clients = [connect(autocommit=True) for _ in range(CLIENTS)]
+    with connect(autocommit=True) as other:
+        other.execute("create table begun (i int)")
+        for n, client in enumerate(clients):
+            client.execute("BEGIN", prepare=n % 2 == 0, binary=n % 2 == 1)
+            assert client.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+        for n, client in enumerate(clients):
+            assert other.execute("select count(*) from begun").fetchone() == (n,)
+            client.execute("insert into begun values (%s)", (n,))
+            client.execute("COMMIT", prepare=True)
+            client.close()
+
+
+@case
 def cancel():
     with connect(autocommit=True) as conn:
         started = time.time()

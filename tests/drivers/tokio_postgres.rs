@@ -122,6 +122,27 @@ fn transactions_and_portals() {
     });
 }
 
+/// More transactions than servers have begun, by prepared statements, and somebody else works meanwhile.
+#[test]
+fn transactions_that_have_only_begun() {
+    directly_and_through_pgweir(|target| {
+        block_on(async {
+            let clients = future::join_all((0..CLIENTS).map(|_| connect(target))).await;
+            let (other, _) = connect(target).await;
+            other.batch_execute("create table t (i int)").await.expect("a table");
+            for (client, _) in &clients {
+                client.execute("BEGIN", &[]).await.expect("it begins");
+            }
+            for (n, (client, _)) in clients.iter().enumerate() {
+                let count = other.query_one("select count(*) from t", &[]).await.expect("a row");
+                assert_eq!(count.get::<_, i64>(0), n as i64 / 2);
+                client.execute("insert into t values ($1)", &[&(n as i32)]).await.expect("a row");
+                client.execute(if n % 2 == 0 { "ROLLBACK" } else { "COMMIT" }, &[]).await.expect("it ends");
+            }
+        });
+    });
+}
+
 #[test]
 fn copy() {
     directly_and_through_pgweir(|target| {

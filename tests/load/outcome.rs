@@ -135,15 +135,49 @@ fn second_cycles() -> Vec<(&'static str, Vec<u8>)> {
         ("extended", extended("insert into t values ('SECOND')", msg::sync())),
         ("named", named.concat()),
         ("pipelined", [msg::query("begin"), msg::query("update t set i = 'SECOND'")].concat()),
+        (
+            "batches",
+            [extended("begin", msg::sync()), extended("update t set i = 'SECOND'", msg::sync())].concat(),
+        ),
     ]
 }
 
 /// The answers to one of the cycles above.
 fn check_answers(name: &str, client: &mut Client) {
-    for _ in 0..1 + usize::from(name == "pipelined") {
+    for _ in 0..1 + usize::from(matches!(name, "pipelined" | "batches")) {
         let messages = client.until(b'Z').expect("an answer in time");
         let good = messages.last().is_some_and(|m| m.tag == b'Z') && messages.iter().all(|m| m.tag != b'E');
         assert!(good, "{name}: {messages:?}");
+    }
+}
+
+/// A BEGIN that was held back fails after all: the session ends, its statements are in no transaction.
+#[test]
+fn a_held_begin_that_fails() {
+    if direct_only() {
+        return;
+    }
+    for begin in [msg::query("begin"), extended("begin", msg::sync())] {
+        let server = ScriptedServer::start(|_, peer| {
+            serve(peer, |peer, message| {
+                let begins = message.tag == b'E' || sql(message).is_some_and(|text| text == "begin");
+                let fails = begins && message.tag != b'P';
+                if fails {
+                    peer.send(&msg::frame(b'E', b"SERROR\0VERROR\0C57014\0Mnot now\0\0"));
+                    peer.stall(Duration::from_secs(5));
+                }
+                fails
+            })
+        });
+        let proxy = Proxy::start(&server.url("pool_size=1"));
+        let mut client = Client::connect(&proxy.endpoint(), &login());
+        client.send(&begin);
+        assert_eq!(client.until_ready().last().map(ToString::to_string).as_deref(), Some("ReadyForQuery T"));
+        client.send(&msg::query("select 1"));
+        let answer = client.until(b'Z').expect("an answer in time");
+        let error = answer.last().expect("an error");
+        assert_eq!((error.tag, error.sqlstate().as_str()), (b'E', "57014"), "{answer:?}");
+        assert_eq!(error.field(b'S').as_deref(), Some("FATAL"));
     }
 }
 
