@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::acceptor::{Door, Entrance};
+use super::cluster::{Clusters, Nodes};
 use super::paused::Paused;
 pub use super::report::{ClientReport, WorkerReport};
 use crate::catalog::{Definitions, Known};
@@ -129,6 +130,8 @@ pub struct Shared {
     pub pools: std::sync::Mutex<HashMap<(String, String), Arc<Budget>>>,
     /// Names that change sessions, by hosts and database.
     pub definitions: std::sync::Mutex<HashMap<String, Arc<Definitions>>>,
+    /// Nodes of databases whose reads go to replicas.
+    pub clusters: Clusters,
     /// Counters of every pool of every worker.
     pub stats: std::sync::Mutex<Vec<Arc<PoolStats>>>,
 }
@@ -141,6 +144,7 @@ impl Shared {
             replication: Budget::new(limits.max_replication),
             pools: Default::default(),
             definitions: Default::default(),
+            clusters: Default::default(),
             stats: Default::default(),
         })
     }
@@ -182,6 +186,7 @@ pub struct Worker {
     stats: RefCell<HashMap<(String, String), Arc<PoolStats>>>,
     /// What is known of each database's names, as clients name the database.
     pub(super) functions: RefCell<HashMap<String, Rc<Known>>>,
+    pub(super) nodes: RefCell<Vec<Rc<Nodes>>>,
     sessions: RefCell<Slab<Rc<Handle>>>,
     count: Arc<AtomicUsize>,
     doors: RefCell<Vec<AbortHandle>>,
@@ -233,6 +238,7 @@ impl Worker {
             listeners: RefCell::default(),
             stats: RefCell::default(),
             functions: RefCell::default(),
+            nodes: RefCell::default(),
             sessions: RefCell::default(),
             count,
             doors: RefCell::default(),
@@ -394,6 +400,7 @@ impl Worker {
         };
         WorkerReport {
             pools: self.pools.borrow().values().map(|pool| (pool.target(), pool.report())).collect(),
+            nodes: self.report_nodes(),
             clients: self.sessions.borrow().iter().map(|(_, session)| client(session)).collect(),
         }
     }
