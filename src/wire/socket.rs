@@ -131,10 +131,11 @@ impl Socket {
         !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Ready when something, or the end, waits to be read, and the kernel agrees. Never over TLS, whose records need be no news.
+    /// Ready when something, or the end, waits to be read, and the kernel agrees. Over TLS its own records count too, until
+    /// somebody has read.
     pub fn poll_news(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self, Socket::Tls(_)) {
-            return Poll::Pending;
+        if let Socket::Tls(tls) = self {
+            return tls.poll_news(cx);
         }
         loop {
             std::task::ready!(self.poll_read_ready(cx))?;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::Scene;
 use crate::admin::{get, show};
+use crate::conformance::tls::Secured;
 use crate::harness::cluster::{APP, Cluster, KEEPS_WAL, SUPERUSER, free_port};
 use crate::harness::proxy::{Proxy, ProxyOptions};
 use crate::harness::raw::{Client, Login};
@@ -121,6 +122,27 @@ fn a_node_that_ends_is_left_alone_and_comes_back() {
     assert!(watched.metric(&events("node lost")) >= Some(1.0));
     assert_eq!(watched.metric(&events("node returned")), Some(1.0));
     assert_eq!(watched.metric(&events("primary found")), Some(1.0));
+}
+
+#[test]
+fn the_end_of_a_node_is_noticed_at_once_over_tls_too() {
+    if direct_only() {
+        return;
+    }
+    let secured = Secured::start("");
+    for (mode, tls) in [("disable", "f"), ("require", "t")] {
+        let query = format!("reads=replicas&check_interval=1h&sslmode={mode}");
+        let mut watched = Watched::start(&secured.cluster.url(APP, "postgres", &query), APP);
+        watched.becomes(&secured.cluster, "primary", "up");
+        let mut superuser = secured.cluster.superuser("postgres");
+        let probes = "from pg_stat_activity join pg_stat_ssl using (pid) where usename = 'app'";
+        assert_eq!(superuser.value(&format!("select bool_and(ssl) {probes}")), tls);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let asked = watched.metric("pgweir_node_probes_total{database=\"postgres\",result=\"ok\"}");
+        assert!(asked < Some(10.0), "nobody asks for more: {asked:?}");
+        superuser.run(&format!("select pg_terminate_backend(pid) {probes}"));
+        eventually("the end is noticed", || watched.proxy.log().contains("node lost"));
+    }
 }
 
 #[test]
