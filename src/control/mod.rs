@@ -80,17 +80,53 @@ impl Control {
     }
 }
 
+/// Databases with a name of their own before the fallback, which is asked in another than the clients' where it is alone.
 fn watched(settings: &Settings) -> impl Iterator<Item = (&str, &Database, Key)> {
-    settings.databases.iter().filter(|(_, database)| database.reads.to_replicas).filter_map(
-        |(name, database)| {
-            let user = database.probe_users.first()?.clone();
-            let key = Key { hosts: database.hosts.clone(), reads: database.reads.clone(), user };
-            Some((name.as_str(), database, key))
-        },
-    )
+    let named = settings.databases.iter().filter(|(name, _)| *name != "*");
+    let all = named.chain(settings.databases.get_key_value("*"));
+    all.filter(|(_, database)| database.reads.to_replicas).filter_map(|(name, database)| {
+        let user = database.probe_users.first()?.clone();
+        let key = Key { hosts: database.hosts.clone(), reads: database.reads.clone(), user };
+        Some((name.as_str(), database, key))
+    })
 }
 
 /// A database to ask in for the fallback.
 fn on_server(name: &str) -> &str {
     if name == "*" { "postgres" } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::scram::MockSecret;
+    use crate::config::{Sources, load};
+
+    fn directory(url: &str) -> Directory {
+        let settings = load(&Sources { url: Some(url.to_owned()), ..Sources::default() });
+        let mock = MockSecret::random().expect("randomness");
+        Directory::new(settings.expect("the URL is right"), mock).expect("it is ready")
+    }
+
+    #[tokio::test]
+    async fn databases_with_the_same_nodes_have_one_monitor_and_its_name_is_not_the_fallbacks() {
+        let clusters = Clusters::default();
+        let mut control = Control::default();
+        control.watch(&directory("postgres://app:pw@127.0.0.1:1/shop?reads=replicas"), &clusters);
+        let names: Vec<_> = control.monitors.iter().map(|(_, monitor)| monitor.database()).collect();
+        assert_eq!(names, ["shop"]);
+        let cluster = clusters.of("shop", true).expect("it is watched");
+        let fallback = clusters.of("any", false).expect("it is watched");
+        assert!(Arc::ptr_eq(&cluster, &fallback));
+        let id = cluster.sighting().topology.nodes[0].id;
+        control.watch(
+            &directory("postgres://app:pw@127.0.0.1:1/shop?reads=replicas&balance=weighted"),
+            &clusters,
+        );
+        assert!(Arc::ptr_eq(&cluster, &clusters.of("shop", true).expect("it is watched")));
+        assert_eq!(cluster.sighting().topology.nodes[0].id, id);
+        control.watch(&directory("postgres://app:pw@127.0.0.1:1/shop"), &clusters);
+        assert!(control.monitors.is_empty() && clusters.of("shop", true).is_none());
+        assert!(cluster.sighting().topology.nodes.is_empty(), "what nobody watches is not read");
+    }
 }
