@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -20,6 +20,7 @@ use crate::cli::check::{Node, Trial};
 use crate::cli::explain::{Catalog, Known};
 use crate::config::settings::{Host, TargetSessionAttrs};
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
+use crate::control::Control;
 use crate::pool::budget::Budget;
 use crate::pool::{ask, connect, role};
 use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
@@ -109,6 +110,7 @@ struct App {
     shared: Arc<Shared>,
     admin: Arc<Admin>,
     demands: mpsc::UnboundedReceiver<Demand>,
+    control: Mutex<Control>,
 }
 
 impl App {
@@ -146,7 +148,24 @@ impl App {
         let (demand, demands) = mpsc::unbounded_channel();
         let admin = Admin::new(entrance.clone(), shared.clone(), demand);
         tokio::spawn(admin::console::serve(admin.clone(), clients));
-        Ok(App { set_level, entrance, sources: arguments.sources(), unix_path: None, shared, admin, demands })
+        let app = App {
+            set_level,
+            entrance,
+            sources: arguments.sources(),
+            unix_path: None,
+            shared,
+            admin,
+            demands,
+            control: Mutex::default(),
+        };
+        app.watch_nodes();
+        Ok(app)
+    }
+
+    /// Watches the nodes of the databases in force.
+    fn watch_nodes(&self) {
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        control.watch(&self.entrance.directory(), &self.shared.clusters);
     }
 
     fn open(&mut self, reuse_port: bool) -> anyhow::Result<()> {
@@ -262,6 +281,7 @@ impl App {
         for worker in &self.entrance.workers {
             worker.send(Order::Reload(limits.clone(), targets.clone()));
         }
+        self.watch_nodes();
         tracing::info!("settings reloaded");
         Ok(waiting)
     }

@@ -16,6 +16,7 @@ pub mod auth;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod plan;
 pub mod pool;
 pub mod runtime;

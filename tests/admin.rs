@@ -21,7 +21,7 @@ struct Scene {
 }
 
 /// What a SHOW answered: rows by column name.
-type Rows = Vec<BTreeMap<String, String>>;
+pub(crate) type Rows = Vec<BTreeMap<String, String>>;
 
 impl Scene {
     fn new(pool: &str) -> Option<Scene> {
@@ -83,7 +83,7 @@ fn columns(messages: &[Message]) -> Vec<String> {
     names
 }
 
-fn show(console: &mut Client, what: &str) -> Rows {
+pub(crate) fn show(console: &mut Client, what: &str) -> Rows {
     let messages = console.simple(&format!("SHOW {what};"));
     let names = columns(&messages);
     let rows = messages.iter().filter(|message| message.tag == b'D').map(|message| {

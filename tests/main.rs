@@ -3,6 +3,7 @@
 mod admin;
 mod architecture;
 mod check;
+mod cluster;
 mod compose;
 mod conformance;
 mod cuts;

@@ -11,6 +11,7 @@ pub mod scram;
 pub mod sql;
 pub mod startup;
 pub mod state;
+pub mod token;
 pub mod url;
 
 /// Takes one byte off the front; 0 where there is none.

@@ -5,8 +5,9 @@ use std::time::UNIX_EPOCH;
 
 use super::Snapshot;
 use super::snapshot::PoolView;
+use crate::plan::topology::Node;
 use crate::stats::prometheus::{self, Head, Kind, Samples};
-use crate::stats::{ERROR_CLASSES, PIN_REASONS, Totals};
+use crate::stats::{CLUSTER_EVENTS, ERROR_CLASSES, PIN_REASONS, Totals};
 
 /// A metric and how it is read.
 struct Metric {
@@ -102,6 +103,35 @@ metrics! {
     "pgweir_pool_paused" Gauge ["database", "user"]
         "1 while the pool is paused."
         |all, out| gauge(all, out, |pool| f64::from(u8::from(pool.report.paused)));
+    "pgweir_node_up" Gauge ["database", "node", "role"]
+        "1 while a node of a database with `reads = \"replicas\"` can be used as what it is; `role` is `primary`, `replica` or `unknown`."
+        |all, out| nodes(all, out, |node, state, samples, database| {
+            samples.count(&[database, &node.name, node.role.word()], (state == "up").into());
+        });
+    "pgweir_node_lag_bytes" Gauge ["database", "node"]
+        "Bytes of WAL that a replica has yet to replay."
+        |all, out| all.clusters.iter().for_each(|view| view.nodes().for_each(|(node, _)| {
+            let behind = view.sighting.topology.bytes_behind(node);
+            behind.into_iter().for_each(|bytes| out.count(&[&view.database, &node.name], bytes));
+        }));
+    "pgweir_node_lag_seconds" Gauge ["database", "node"]
+        "How old a replica's data were when it was probed last."
+        |all, out| nodes(all, out, |node, _, samples, database| {
+            node.lag.into_iter().for_each(|lag| samples.put(&[database, &node.name], lag.as_secs_f64()));
+        });
+    "pgweir_node_probes_total" Counter ["database", "result"]
+        "Questions to nodes where they are; `result` is `ok` or `failed`, connections that could not be made included."
+        |all, out| all.clusters.iter().for_each(|view| {
+            let stats = &view.cluster.stats;
+            out.count(&[&view.database, "ok"], stats.probes.get());
+            out.count(&[&view.database, "failed"], stats.probes_failed.get());
+        });
+    "pgweir_node_events_total" Counter ["database", "event"]
+        "What happened to the nodes of a database; `event` as in the log."
+        |all, out| all.clusters.iter().for_each(|view| {
+            let counts = CLUSTER_EVENTS.iter().zip(&view.cluster.stats.events);
+            counts.for_each(|(event, count)| out.count(&[&view.database, event], count.get()));
+        });
     "pgweir_clients" Gauge []
         "Clients logged in or about to be."
         |all, out| out.count(&[], all.process.clients.0 as u64);
@@ -152,6 +182,12 @@ type Key = (String, String);
 
 fn each(all: &Snapshot, out: &mut Samples<'_>, put: fn(&Key, &PoolView, &mut Samples<'_>)) {
     all.pools.iter().for_each(|(key, pool)| put(key, pool, out));
+}
+
+fn nodes(all: &Snapshot, out: &mut Samples<'_>, put: fn(&Node, &str, &mut Samples<'_>, &str)) {
+    for view in &all.clusters {
+        view.nodes().for_each(|(node, state)| put(node, state, out, &view.database));
+    }
 }
 
 fn totals(all: &Snapshot, out: &mut Samples<'_>, read: fn(&Totals) -> u64) {

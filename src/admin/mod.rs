@@ -8,6 +8,7 @@ mod command;
 pub mod console;
 pub mod http;
 pub mod metrics;
+mod nodes;
 mod orders;
 mod show;
 mod snapshot;

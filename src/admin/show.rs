@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::command::syntax;
 use super::table::{Cell, Table, row};
-use super::{Admin, Snapshot};
+use super::{Admin, Snapshot, nodes};
 use crate::config::settings::{Host, PoolMode};
 use crate::runtime::worker::ClientReport;
 use crate::session::login::mode_name;
@@ -31,6 +31,7 @@ const SHOWS: &[Show] = &[
     ("SERVERS", |_, all| servers(all)),
     ("DATABASES", databases),
     ("USERS", |_, all| users(all)),
+    ("NODES", |_, all| nodes::table(&all.clusters)),
     ("STATS", stats::stats),
     ("STATS_TOTALS", |_, all| stats::totals_by_database(all)),
     ("STATS_AVERAGES", stats::averages_by_database),
@@ -173,7 +174,7 @@ fn clients(all: &Snapshot) -> Table {
     Table::new(CONNECTION).with(all.clients.iter().map(row))
 }
 
-fn place(host: &Host) -> (String, u16) {
+pub(super) fn place(host: &Host) -> (String, u16) {
     match host {
         Host::Tcp(name, port) => (name.clone(), *port),
         Host::Unix(folder, port) => (folder.display().to_string(), *port),

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Admin;
 use super::averages::ByDatabase;
+use super::nodes::{self, ClusterView};
 use crate::pool::{PoolReport, Target};
 use crate::runtime::worker::{ClientReport, Shared, WorkerReport};
 use crate::session::directory::Directory;
@@ -59,6 +60,8 @@ pub struct Snapshot {
     pub pools: BTreeMap<(String, String), PoolView>,
     /// Sessions, by process id.
     pub clients: Vec<ClientReport>,
+    /// Nodes of the databases whose reads go to replicas.
+    pub clusters: Vec<ClusterView>,
     /// The process.
     pub process: ProcessView,
     /// Settings in force.
@@ -102,13 +105,17 @@ pub async fn take(admin: &Admin) -> Snapshot {
     let mut snapshot = Snapshot {
         pools: BTreeMap::new(),
         clients: vec![],
+        clusters: vec![],
         process: process(admin),
         directory: admin.entrance.directory(),
     };
+    let mut reports = vec![];
     for worker in &admin.entrance.workers {
-        let report = tokio::time::timeout(PATIENCE, worker.report()).await.unwrap_or_default();
+        let mut report = tokio::time::timeout(PATIENCE, worker.report()).await.unwrap_or_default();
+        reports.append(&mut report.nodes);
         merge(&mut snapshot, report);
     }
+    snapshot.clusters = nodes::views(&admin.shared.clusters, &reports);
     for stats in admin.shared.stats() {
         let key = (stats.database.clone(), stats.user.clone());
         snapshot.pools.entry(key).or_default().totals.add(&stats.totals());

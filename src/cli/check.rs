@@ -65,7 +65,7 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
             continue;
         }
         let mut roles = vec![];
-        for host in &database.hosts {
+        for host in database.nodes() {
             if !is_new(&mut tried, name, database, host) {
                 continue;
             }
@@ -318,7 +318,7 @@ fn looked_up_in(settings: &Settings) -> Option<&str> {
 }
 
 fn show_database(loaded: &Loaded, name: &str, database: &Database, out: &mut impl Write) -> io::Result<()> {
-    let hosts: Vec<_> = database.hosts.iter().map(show_host).collect();
+    let hosts: Vec<_> = database.nodes().map(show_host).collect();
     let origin = loaded.origins.of(&format!("databases.{name}"));
     let on_server = match (name, &database.server_database) {
         ("*", None) => "the database that the client names",

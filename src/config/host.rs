@@ -7,6 +7,16 @@ use super::settings::Host;
 /// PostgreSQL's own port.
 pub const DEFAULT_PORT: u16 = 5432;
 
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Host::Tcp(name, port) if name.contains(':') => write!(f, "[{name}]:{port}"),
+            Host::Tcp(name, port) => write!(f, "{name}:{port}"),
+            Host::Unix(folder, port) => write!(f, "{}/.s.PGSQL.{port}", folder.display()),
+        }
+    }
+}
+
 /// Reads an address. The error continues the sentence "`hosts` ...".
 pub fn parse(text: &str) -> Result<Host, String> {
     if text.contains('@') || text.contains("://") {

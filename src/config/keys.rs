@@ -334,6 +334,30 @@ table! {
     connect_timeout: CONNECT_TIMEOUT = none e.g. "2s", Reload, |database| database.connect_timeout;
     /// Overrides `queue_timeout` of `[limits]`.
     queue_timeout: DURATION = none e.g. "10s", Reload, |database| database.queue_timeout;
+    /// Where reads go: `primary`: where everything goes; `replicas`: nodes are watched, and reads may go to those
+    /// that follow the primary. The nodes are `hosts` (which of them is the primary is found out) and `replicas`;
+    /// `target_session_attrs` is then `primary` if nothing is said.
+    reads: READS = "primary", Reload, |database| database.reads.to_replicas;
+    /// More hosts, written as in `hosts`, for reads only: nothing else ever goes there, whatever becomes of them.
+    replicas: SOME_HOSTS = [] e.g. ["10.0.0.3", "10.0.0.4"], Reload, |database| database.reads.replicas;
+    /// How a replica is chosen: `latency`: by how fast it answers; `round-robin`; `weighted`; `least-in-flight`;
+    /// `client-hash`: the same one for a client's address.
+    balance: BALANCE = "latency", Reload, |database| database.reads.balance;
+    /// Shares of hosts, each 1 if nothing is said: the host as in `hosts`, `=`, and a whole number.
+    weights: WEIGHTS = none e.g. ["10.0.0.2=3"], Reload, |database| database.reads.weights;
+    /// Where hosts are, in words of your own: the host as in `hosts`, `=`, and its zone.
+    zones: ZONES = none e.g. ["10.0.0.1=eu-1a", "10.0.0.2=eu-1b"], Reload, |database| database.reads.zones;
+    /// The zone of pgweir itself. Replicas in it are preferred: others get reads when none in it will do.
+    zone: TEXT = none e.g. "eu-1a", Reload, |database| database.reads.zone;
+    /// What reads from replicas promise: `session`: a session sees what it wrote, and never less than it saw;
+    /// `bounded:500ms`: data are never older; `any`: nothing; `primary`: the primary answers.
+    consistency: CONSISTENCY = "session" e.g. "bounded:500ms", Reload, |database| database.reads.consistency;
+    /// How long a read may wait for a replica that will do, before it goes to the primary.
+    replica_wait: DURATION_OR_ZERO = "0s" e.g. "5ms", Reload, |database| database.reads.replica_wait;
+    /// A replica whose data are older gets no reads, whatever the level.
+    max_replica_lag: DURATION_OR_NEVER = "never" e.g. "30s", Reload, |database| database.reads.max_replica_lag;
+    /// How often nodes are asked where they are. They are asked more often while reads wait for it.
+    check_interval: DURATION = "1s", Reload, |database| database.reads.check_interval;
 }
 
 table! {

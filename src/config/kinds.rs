@@ -12,6 +12,8 @@ use super::settings::{
     AuthMethod, ClientTlsMode, Host, PinPolicy, PoolMode, Secret, Sharing, SslMode, TargetSessionAttrs,
 };
 use super::{startup_options, suggest};
+use crate::plan::balance::Strategy;
+use crate::plan::consistency::Level;
 
 /// A value as somebody wrote it.
 #[derive(Clone, PartialEq)]
@@ -166,6 +168,26 @@ kind! {
     /// Nodes.
     HOSTS: Vec<Host> = "list", "a list of hosts, such as [\"10.0.0.1:5432\", \"/run/postgresql\"]",
         |given, _| hosts(given);
+    /// Nodes, perhaps none.
+    SOME_HOSTS: Vec<Host> = "list", "a list of hosts, such as [\"10.0.0.3:5432\"], or []", |given, _| match given {
+        Given::List(items) if items.is_empty() => Ok(vec![]),
+        given => hosts(given),
+    };
+    /// Shares of nodes.
+    WEIGHTS: Vec<(Host, u32)> = "list", "a list such as [\"10.0.0.2:5432=3\"], with weights from 1 to 1000",
+        |given, _| of_hosts(given, |text| match text.parse() {
+            Ok(weight @ 1..=1000) => Ok(weight),
+            _ => Err("the weight is not a whole number from 1 to 1000"),
+        });
+    /// Places of nodes.
+    ZONES: Vec<(Host, String)> = "list", "a list such as [\"10.0.0.2:5432=eu-1a\"]",
+        |given, _| of_hosts(given, |text| match text {
+            "" => Err("the zone is empty"),
+            zone => Ok(zone.to_owned()),
+        });
+    /// What a read from a replica promises.
+    CONSISTENCY: Level = "text", "\"session\", \"any\", \"primary\", or \"bounded:\" and a duration, such as \"bounded:500ms\"",
+        |given, _| level(given);
     /// Settings for a server at start-up, as in libpq's `options`.
     OPTIONS: BTreeMap<String, String> = "text", "options, such as \"-c statement_timeout=5min\"",
         |given, _| match given.text() {
@@ -209,6 +231,12 @@ choice! {
         "read-write" => TargetSessionAttrs::ReadWrite, "read-only" => TargetSessionAttrs::ReadOnly,
         "primary" => TargetSessionAttrs::Primary, "standby" => TargetSessionAttrs::Standby,
         "prefer-standby" => TargetSessionAttrs::PreferStandby;
+    /// Where reads go; true: to replicas.
+    READS: bool = "primary" => false, "replicas" => true;
+    /// How a replica is chosen.
+    BALANCE: Strategy = "latency" => Strategy::Latency, "round-robin" => Strategy::RoundRobin,
+        "weighted" => Strategy::Weighted, "least-in-flight" => Strategy::LeastInFlight,
+        "client-hash" => Strategy::ClientHash;
     /// Form of the log; true: JSON.
     LOG_FORMAT: bool = "text" => false, "json" => true;
     /// The least important event that is logged.
@@ -366,6 +394,35 @@ fn hosts(given: &Given) -> Reading<Vec<Host>> {
         return because("is empty; name at least one host");
     }
     texts.iter().map(|text| host::parse(text).map_err(Problem::Because)).collect()
+}
+
+/// `HOST=VALUE` for several hosts.
+fn of_hosts<V>(given: &Given, value: fn(&str) -> Result<V, &'static str>) -> Reading<Vec<(Host, V)>> {
+    let texts = match given.text() {
+        Some(text) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+        None => list(given)?,
+    };
+    let one = |text: &String| {
+        let Some((host, given)) = text.rsplit_once('=') else {
+            return because(format!("holds `{text}`, which has no `=`; write the host, `=` and its value"));
+        };
+        let host = host::parse(host).map_err(Problem::Because)?;
+        let value = value(given).map_err(|reason| Problem::Because(format!("holds `{text}`: {reason}")))?;
+        Ok((host, value))
+    };
+    texts.iter().map(one).collect()
+}
+
+fn level(given: &Given) -> Reading<Level> {
+    match given.text().ok_or(Problem::NotThat)? {
+        "session" => Ok(Level::Session),
+        "any" => Ok(Level::Any),
+        "primary" => Ok(Level::Primary),
+        text => match text.strip_prefix("bounded:") {
+            Some(bound) => duration(&Given::Word(bound.to_owned())).and_then(not_zero).map(Level::Bounded),
+            None => Err(Problem::NotThat),
+        },
+    }
 }
 
 fn secret(given: &Given, context: &Context<'_>) -> Reading<Option<Secret>> {

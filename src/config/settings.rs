@@ -8,6 +8,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::plan::balance::Strategy;
+use crate::plan::consistency::Level;
+
 /// All that the process needs to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -160,6 +163,40 @@ pub struct Database {
     pub connect_timeout: Option<Duration>,
     /// Overrides `limits.queue_timeout`.
     pub queue_timeout: Option<Duration>,
+    /// Its nodes beyond `hosts`, and how reads are spread over them.
+    pub reads: Reads,
+}
+
+/// Where the reads of a database go.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reads {
+    /// To replicas where that is right; else everything goes where `hosts` and the target lead.
+    pub to_replicas: bool,
+    /// Hosts that are for reads only, beside the database's.
+    pub replicas: Vec<Host>,
+    /// Shares of hosts that are not 1.
+    pub weights: Vec<(Host, u32)>,
+    /// Where hosts are.
+    pub zones: Vec<(Host, String)>,
+    /// Where pgweir is.
+    pub zone: Option<String>,
+    /// How a replica is chosen.
+    pub balance: Strategy,
+    /// What reads promise.
+    pub consistency: Level,
+    /// How long a read may wait for a replica to catch up.
+    pub replica_wait: Duration,
+    /// How old a replica's data may be at any level; `None`: however old.
+    pub max_replica_lag: Option<Duration>,
+    /// How often nodes are asked where they are.
+    pub check_interval: Duration,
+}
+
+impl Database {
+    /// Every node: the hosts, then those for reads only.
+    pub fn nodes(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().chain(&self.reads.replicas)
+    }
 }
 
 /// An address of a PostgreSQL node.

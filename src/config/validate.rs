@@ -6,6 +6,7 @@ use std::path::Path;
 use super::place::{Origin, Origins};
 use super::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PinPolicy, PoolMode, Secret, Settings, SslMode,
+    TargetSessionAttrs,
 };
 use super::written::Written;
 use crate::auth::StoredSecret;
@@ -49,6 +50,7 @@ pub fn as_used(written: &mut Written) {
         pool(settings, name, database, &mut problems);
         server_tls(name, database, &mut problems);
         itself(settings, name, database, &mut problems);
+        reads(name, database, &mut problems);
     }
     for (origin, message) in problems.found {
         written.error(origin, message);
@@ -260,9 +262,50 @@ fn server_tls(name: &str, database: &Database, problems: &mut Problems<'_>) {
     }
 }
 
+/// Nodes that a cluster may have.
+const MAX_NODES: usize = 64;
+
+fn reads(name: &str, database: &Database, problems: &mut Problems<'_>) {
+    let path = |key: &str| format!("databases.{name}.{key}");
+    let reads = &database.reads;
+    let is_node = |host: &Host| database.nodes().any(|node| node == host);
+    if let Some(host) = reads.replicas.iter().find(|host| database.hosts.contains(host)) {
+        let message = format!("{host} is one of `hosts` too; remove it from one of them");
+        problems.at(&[&path("replicas")], message);
+    }
+    let weighed = reads.weights.iter().map(|(host, _)| ("weights", host));
+    for (key, host) in weighed.chain(reads.zones.iter().map(|(host, _)| ("zones", host))) {
+        if !is_node(host) {
+            let message =
+                format!("{host} is neither in `hosts` nor in `replicas`; correct it, or add it there");
+            problems.at(&[&path(key)], message);
+        }
+    }
+    if !reads.to_replicas {
+        return;
+    }
+    if !matches!(database.target, TargetSessionAttrs::Primary | TargetSessionAttrs::ReadWrite) {
+        let message = "with `reads` as `replicas` this is `primary` or `read-write`: what is no read must go there; for an entry \
+                       whose statements all go to standbys, remove `reads`";
+        problems.at(&[&path("target_session_attrs"), &path("reads")], message);
+    }
+    if database.probe_users.is_empty() {
+        let message = "`reads` is `replicas`, but nobody is known as whom nodes can be asked; add `user` and `password`, \
+                       or `auth_user` to [auth]";
+        problems.at(&[&path("reads")], message);
+    }
+    let nodes = database.nodes().count();
+    if nodes > MAX_NODES {
+        problems.at(
+            &[&path("replicas"), &path("hosts"), &path("reads")],
+            format!("{nodes} nodes are named, but a database may have {MAX_NODES} at most"),
+        );
+    }
+}
+
 /// A node that is pgweir itself.
 fn itself(settings: &Settings, name: &str, database: &Database, problems: &mut Problems<'_>) {
-    for host in &database.hosts {
+    for host in database.nodes() {
         let found = match host {
             Host::Tcp(host, port) => {
                 settings.listen.iter().any(|address| address.port() == *port && is_here(host, address.ip()))
@@ -273,9 +316,10 @@ fn itself(settings: &Settings, name: &str, database: &Database, problems: &mut P
             }
         };
         if found {
-            let (hosts, url) = (format!("databases.{name}.hosts"), format!("databases.{name}.url"));
+            let of = |key: &str| format!("databases.{name}.{key}");
+            let key = if database.hosts.contains(host) { "hosts" } else { "replicas" };
             problems.at(
-                &[&hosts, &url],
+                &[&of(key), &of("url")],
                 "this host is where pgweir itself listens; name PostgreSQL's address and port",
             );
         }

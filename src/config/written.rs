@@ -7,8 +7,8 @@ use super::keys;
 use super::kinds::{Context, Given};
 use super::place::{ConfigError, Origin, Origins};
 use super::settings::{
-    Admin, Auth, AuthMethod, ClientTls, Database, Host, Limits, Log, Pool, Secret, ServerTls, Settings,
-    TargetSessionAttrs, User,
+    Admin, Auth, AuthMethod, ClientTls, Database, Host, Limits, Log, Pool, Reads, Secret, ServerTls,
+    Settings, TargetSessionAttrs, User,
 };
 use super::url::Url;
 use crate::auth::StoredSecret;
@@ -42,6 +42,8 @@ pub struct WrittenDatabase {
     pub queue_timeout: Option<Duration>,
     /// Its pool settings.
     pub pool: Pool,
+    /// Where its reads go.
+    pub reads: Reads,
 }
 
 /// Keys that a URL says otherwise, or must not say.
@@ -102,10 +104,15 @@ impl WrittenDatabase {
         if let Some(name) = self.application_name {
             server_options.insert("application_name".to_owned(), name);
         }
+        // With replicas among the hosts, the first that answers will not do for everything.
+        let target = match self.target {
+            TargetSessionAttrs::Any if self.reads.to_replicas => TargetSessionAttrs::Primary,
+            target => target,
+        };
         Database {
             hosts: self.hosts,
             server_database: self.database,
-            target: self.target,
+            target,
             tls: self.tls,
             probe_users: self.server_user.clone().or(self.user).into_iter().collect(),
             server_user: self.server_user,
@@ -113,6 +120,7 @@ impl WrittenDatabase {
             server_options,
             connect_timeout: self.connect_timeout,
             queue_timeout: self.queue_timeout,
+            reads: self.reads,
         }
     }
 }

@@ -98,10 +98,6 @@ pub struct Shown<'a>(pub &'a Host);
 
 impl std::fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Host::Tcp(name, port) if name.contains(':') => write!(f, "[{name}]:{port}"),
-            Host::Tcp(name, port) => write!(f, "{name}:{port}"),
-            Host::Unix(folder, port) => write!(f, "{}/.s.PGSQL.{port}", folder.display()),
-        }
+        self.0.fmt(f)
     }
 }

@@ -107,6 +107,26 @@ impl Target {
             && self.tls.is_like(&other.tls)
     }
 
+    /// The same servers at one host, whatever its role is.
+    pub fn at(&self, host: &Host) -> Target {
+        Target {
+            database: self.database.clone(),
+            user: self.user.clone(),
+            hosts: vec![host.clone()],
+            server_database: self.server_database.clone(),
+            server_user: self.server_user.clone(),
+            options: self.options.clone(),
+            attrs: TargetSessionAttrs::Any,
+            tls: self.tls.clone(),
+            connect_timeout: self.connect_timeout,
+            pool: self.pool.clone(),
+            queue_length: self.queue_length,
+            queue_timeout: self.queue_timeout,
+            prepared_limit: self.prepared_limit,
+            credential: Mutex::new(self.credential()),
+        }
+    }
+
     /// Takes over what the one before it has learned of the same secret.
     pub fn inherit(&self, before: &Target) {
         if self.server_user != before.server_user {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cluster::NodesReport;
 use crate::config::settings::Host;
 use crate::pool::{PoolReport, Target};
 use crate::session::replication::Replication;
@@ -12,6 +13,8 @@ use crate::session::replication::Replication;
 pub struct WorkerReport {
     /// Pools by (database, user).
     pub pools: Vec<(Arc<Target>, PoolReport)>,
+    /// What it has with the nodes of clusters.
+    pub nodes: Vec<NodesReport>,
     /// Sessions.
     pub clients: Vec<ClientReport>,
 }

@@ -12,6 +12,7 @@ use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use super::cluster::{Clusters, Nodes};
 use super::definitions::Own;
 pub use super::order::{KillOrder, Order, PoolOrder};
 use super::paused::Paused;
@@ -82,6 +83,8 @@ pub struct Shared {
     pub barriers: std::sync::Mutex<HashMap<String, Arc<Definitions<Barriers>>>>,
     /// PostgreSQL's own of these.
     pub(super) own: std::sync::Mutex<HashMap<String, Own>>,
+    /// Nodes of databases whose reads go to replicas.
+    pub clusters: Clusters,
     /// Counters of every pool of every worker.
     pub stats: std::sync::Mutex<Vec<Arc<PoolStats>>>,
 }
@@ -96,6 +99,7 @@ impl Shared {
             definitions: Default::default(),
             barriers: Default::default(),
             own: Default::default(),
+            clusters: Default::default(),
             stats: Default::default(),
         })
     }
@@ -139,6 +143,7 @@ pub struct Worker {
     pub(super) functions: RefCell<HashMap<String, Rc<Known>>>,
     /// What is known of each database's statements.
     pub(super) profiles: RefCell<HashMap<String, Rc<Profiles>>>,
+    pub(super) nodes: RefCell<Vec<Rc<Nodes>>>,
     sessions: RefCell<Slab<Rc<Handle>>>,
     count: Arc<AtomicUsize>,
     doors: RefCell<Vec<AbortHandle>>,
@@ -191,6 +196,7 @@ impl Worker {
             stats: RefCell::default(),
             functions: RefCell::default(),
             profiles: RefCell::default(),
+            nodes: RefCell::default(),
             sessions: RefCell::default(),
             count,
             doors: RefCell::default(),
@@ -351,6 +357,7 @@ impl Worker {
         };
         WorkerReport {
             pools: self.pools.borrow().values().map(|pool| (pool.target(), pool.report())).collect(),
+            nodes: self.report_nodes(),
             clients: self.sessions.borrow().iter().map(|(_, session)| client(session)).collect(),
         }
     }

@@ -184,6 +184,28 @@ pub struct DoorStats {
     pub unfinished: Counter,
 }
 
+/// What happened to the nodes of a cluster. Written by the control thread.
+#[derive(Debug, Default)]
+pub struct ClusterStats {
+    /// Probes that were answered.
+    pub probes: Counter,
+    /// Probes that were not, and connections for probes that failed.
+    pub probes_failed: Counter,
+    /// Events, by the names of [`CLUSTER_EVENTS`].
+    pub events: [Counter; CLUSTER_EVENTS.len()],
+}
+
+/// What may happen to the nodes of a cluster.
+pub const CLUSTER_EVENTS: [&str; 7] = [
+    "primary found",
+    "role changed",
+    "node lost",
+    "node returned",
+    "node banned",
+    "two primaries",
+    "node of another cluster",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::tls::TlsSocket;
@@ -129,6 +129,32 @@ impl Socket {
             Socket::Tls(_) => return false,
         };
         !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Ready when something, or the end, waits to be read, and the kernel agrees. Over TLS its own records count too, until
+    /// somebody has read.
+    pub fn poll_news(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Socket::Tls(tls) = self {
+            return tls.poll_news(cx);
+        }
+        loop {
+            std::task::ready!(self.poll_read_ready(cx))?;
+            let mut byte = [std::mem::MaybeUninit::uninit()];
+            // What is left of an earlier readiness is cleared when the kernel does not agree.
+            let peeked = match self {
+                Socket::Tcp(stream) => {
+                    stream.try_io(Interest::READABLE, || socket2::SockRef::from(stream).peek(&mut byte))
+                }
+                Socket::Unix(stream) => {
+                    stream.try_io(Interest::READABLE, || socket2::SockRef::from(stream).peek(&mut byte))
+                }
+                Socket::Tls(_) => return Poll::Pending,
+            };
+            match peeked {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return Poll::Ready(peeked.map(|_| ())),
+            }
+        }
     }
 
     /// Reads until `buf` is full.

@@ -135,6 +135,14 @@ impl TlsSocket {
         }
     }
 
+    /// As [`Socket::poll_news`].
+    pub(super) fn poll_news(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.stream {
+            Some(stream) if self.plaintext == 0 && !self.over => stream.poll_news(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Reads ciphertext once, and decrypts what is whole.
     fn fetch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut raw = Raw { stream: &mut self.stream, cx };

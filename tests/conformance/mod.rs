@@ -18,7 +18,7 @@ mod replication;
 mod simple;
 mod startup;
 mod state;
-mod tls;
+pub(crate) mod tls;
 mod tls_in_use;
 mod told;
 

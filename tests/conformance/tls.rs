@@ -18,14 +18,14 @@ const SSL_ON: &str =
     "ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\nssl_ca_file = 'ca.crt'\n";
 
 /// A cluster with TLS, and the authority that signed its certificate.
-pub(super) struct Secured {
+pub(crate) struct Secured {
     pub(super) authority: Authority,
-    pub(super) cluster: Cluster,
+    pub(crate) cluster: Cluster,
     pub(super) server: Identity,
 }
 
 impl Secured {
-    pub(super) fn start(hba: &str) -> Self {
+    pub(crate) fn start(hba: &str) -> Self {
         let authority = Authority::new();
         let server = authority.identity("localhost");
         let files =

@@ -50,6 +50,11 @@ fn hba() {
 }
 
 #[test]
+fn token() {
+    fuzz("token", targets::token::run);
+}
+
+#[test]
 fn url() {
     fuzz("url", targets::url::run);
 }

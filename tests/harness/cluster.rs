@@ -80,13 +80,7 @@ impl Cluster {
     /// A standby that streams from this cluster: a copy of the same beginning, which has everything since to catch up
     /// with. `self` must be young, or have been started with [`KEEPS_WAL`].
     pub fn standby(&self) -> Self {
-        let conf = format!(
-            "primary_conninfo = 'host={} port={} user={} password={}'\n",
-            self.dir.display(),
-            self.port,
-            SUPERUSER.0,
-            SUPERUSER.1
-        );
+        let conf = format!("primary_conninfo = '{}'\n", self.conninfo());
         Self::start(&conf, &[("standby.signal", "")])
     }
 
@@ -133,11 +127,52 @@ impl Cluster {
 
     /// Restarts it (`fast`, `immediate`), and waits until it is up again.
     pub fn restart(&self, mode: &str) {
+        self.control(&["restart", "-m", mode]);
+    }
+
+    /// Stops it (`fast`, `immediate`).
+    pub fn stop(&self, mode: &str) {
+        self.control(&["stop", "-m", mode]);
+    }
+
+    /// Starts it after a stop, and waits until it is up.
+    pub fn start_again(&self) {
+        self.control(&["start"]);
+    }
+
+    /// Makes a standby a primary, and waits until it is one.
+    pub fn promote(&self) {
+        self.control(&["promote"]);
+    }
+
+    /// Has a standby follow another primary.
+    pub fn follow(&self, primary: &Cluster) {
+        let mut superuser = self.superuser("postgres");
+        superuser.run(&format!(
+            "alter system set primary_conninfo = '{}'",
+            primary.conninfo().replace('\'', "''")
+        ));
+        superuser.run("select pg_reload_conf()");
+    }
+
+    fn conninfo(&self) -> String {
+        format!(
+            "host={} port={} user={} password={}",
+            self.dir.display(),
+            self.port,
+            SUPERUSER.0,
+            SUPERUSER.1
+        )
+    }
+
+    fn control(&self, order: &[&str]) {
         let mut command = as_server_user(&pg_bin().join("pg_ctl"));
-        command.args(["restart", "-w", "-s", "-m", mode, "-D"]).arg(self.dir.join("data"));
-        command.arg("-l").arg(self.dir.join("log-after-restart")).stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        assert!(command.status().expect("pg_ctl runs").success(), "no restart\n{}", self.log());
+        command.args(order).args(["-w", "-s", "-D"]).arg(self.dir.join("data"));
+        if matches!(order[0], "start" | "restart") {
+            command.arg("-l").arg(self.dir.join("log-after-restart"));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(command.status().expect("pg_ctl runs").success(), "no {order:?}\n{}", self.log());
     }
 
     /// Stops all its processes in the middle of what they do, until the guard is dropped.

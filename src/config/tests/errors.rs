@@ -379,3 +379,57 @@ fn the_command_line() {
     let text = "/nowhere/f.toml: cannot be read: No such file or directory (os error 2); --config names the settings file";
     assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), [text]);
 }
+
+#[test]
+fn reads() {
+    let with = |more: &str| format!("[databases.shop]\nurl = \"postgres://app:pw@a,b:5433/shop\"\n{more}");
+    let check = |more: &str, expected: &[&str]| check(&with(more), expected);
+    check(
+        "reads = \"replicas\"\nreplicas = [\"c\"]\nweights = [\"c=3\", \"b:5433=2\"]\nzones = [\"a=x\"]\n",
+        &[],
+    );
+    check("reads = \"replica\"\n", &["f.toml:3:9: `reads` is \"replica\"; did you mean `replicas`?"]);
+    check(
+        "replicas = [\"a\"]\nweights = [\"b=2\"]\nzones = [\"d=x\"]\n",
+        &[
+            "f.toml:3:1: a:5432 is one of `hosts` too; remove it from one of them",
+            "f.toml:4:1: b:5432 is neither in `hosts` nor in `replicas`; correct it, or add it there",
+            "f.toml:5:1: d:5432 is neither in `hosts` nor in `replicas`; correct it, or add it there",
+        ],
+    );
+    check(
+        "weights = [\"a=0\", \"b=x\"]\nzones = [\"a\"]\n",
+        &[
+            "f.toml:3:11: `weights` holds `a=0`: the weight is not a whole number from 1 to 1000",
+            "f.toml:4:9: `zones` holds `a`, which has no `=`; write the host, `=` and its value",
+        ],
+    );
+    let level =
+        "takes \"session\", \"any\", \"primary\", or \"bounded:\" and a duration, such as \"bounded:500ms\"";
+    check("consistency = \"strong\"\n", &[&format!("f.toml:3:15: `consistency` is \"strong\", but {level}")]);
+    check(
+        "consistency = \"bounded:500\"\n",
+        &[
+            "f.toml:3:15: `consistency` is 500 without a unit; write for example \"500s\" (the units are us, ms, s, m or min, h, d)",
+        ],
+    );
+    check(
+        "reads = \"replicas\"\ntarget_session_attrs = \"standby\"\n",
+        &[
+            "f.toml:4:1: with `reads` as `replicas` this is `primary` or `read-write`: what is no read must go there; for an \
+           entry whose statements all go to standbys, remove `reads`",
+        ],
+    );
+    let many: Vec<_> = (0..63).map(|n| format!("\"r{n}\"")).collect();
+    check(
+        &format!("reads = \"replicas\"\nreplicas = [{}]\n", many.join(",")),
+        &["f.toml:4:1: 65 nodes are named, but a database may have 64 at most"],
+    );
+    check_more(
+        "reads = \"replicas\"\n",
+        &[
+            "f.toml:3:1: `reads` is `replicas`, but nobody is known as whom nodes can be asked; add `user` and `password`, or \
+           `auth_user` to [auth]",
+        ],
+    );
+}

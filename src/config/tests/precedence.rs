@@ -245,3 +245,37 @@ fn what_takes_a_restart() {
     assert_eq!(new, old);
     assert!(super::super::keep_until_restart(&mut new, &old).is_empty());
 }
+
+#[test]
+fn reads_are_said_in_a_url_too() {
+    use crate::plan::balance::Strategy;
+    use crate::plan::consistency::Level;
+    let settings = loaded("", &with_url("postgres://app:pw@h/shop"));
+    let shop = &settings.databases["shop"];
+    let defaults = Reads { check_interval: Duration::from_secs(1), ..Reads::default() };
+    assert_eq!((&shop.reads, shop.target), (&defaults, TargetSessionAttrs::Any));
+    let url = "postgres://app:pw@h1,h2/shop?reads=replicas&replicas=h3,h4:5433&weights=h3%3D3&zones=h2%3Da,h3%3Db&zone=a\
+               &balance=client-hash&consistency=bounded:200ms&replica_wait=5ms&max_replica_lag=30s&check_interval=100ms";
+    let settings = loaded("", &with_url(url));
+    let shop = &settings.databases["shop"];
+    let host = |name: &str, port| Host::Tcp(name.to_owned(), port);
+    let expected = Reads {
+        to_replicas: true,
+        replicas: vec![host("h3", 5432), host("h4", 5433)],
+        weights: vec![(host("h3", 5432), 3)],
+        zones: vec![(host("h2", 5432), "a".to_owned()), (host("h3", 5432), "b".to_owned())],
+        zone: Some("a".to_owned()),
+        balance: Strategy::ClientHash,
+        consistency: Level::Bounded(Duration::from_millis(200)),
+        replica_wait: Duration::from_millis(5),
+        max_replica_lag: Some(Duration::from_secs(30)),
+        check_interval: Duration::from_millis(100),
+    };
+    assert_eq!(shop.reads, expected);
+    assert_eq!(
+        shop.target,
+        TargetSessionAttrs::Primary,
+        "with replicas among the hosts, not any of them will do"
+    );
+    assert_eq!(shop.nodes().count(), 4);
+}

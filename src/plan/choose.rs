@@ -1,0 +1,164 @@
+//! The choice: a replica, or the primary and why.
+
+use std::time::{Duration, Instant};
+
+use super::balance::{Balancer, Candidate};
+use super::consistency::{Floor, Level, Shows};
+use super::loads::Loads;
+use super::topology::{Node, NodeId, Topology};
+
+/// Where a read goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// To this replica.
+    Replica(NodeId),
+    /// To the primary.
+    Primary(Reason),
+}
+
+/// Why a read that might have gone to a replica goes to the primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The level asks for it.
+    Level,
+    /// No replica that follows the primary is up.
+    NoReplica,
+    /// Replicas are too old, or it is not known how old they are.
+    TooOld,
+    /// No probe has told yet where what the session has seen is in the WAL.
+    Unknown,
+    /// No replica has replayed what the session has seen.
+    Behind,
+}
+
+/// The names of all reasons, in the order of [`Reason`].
+pub const REASONS: [&str; 5] =
+    ["level primary", "no replica", "replicas too old", "position unknown", "replicas behind"];
+
+impl Reason {
+    /// Its stable name, one of [`REASONS`].
+    pub fn name(self) -> &'static str {
+        REASONS[self as usize]
+    }
+
+    /// Whether the next probe may make it untrue, so that it is worth asking for and perhaps waiting for.
+    pub fn may_change(self) -> bool {
+        matches!(self, Reason::TooOld | Reason::Unknown | Reason::Behind)
+    }
+}
+
+/// A read that may go to a replica.
+#[derive(Debug, Clone, Copy)]
+pub struct Read {
+    /// What it promises; where nobody has said, the [`super::topology::Policy`]'s.
+    pub level: Level,
+    /// A hash of the client's address ([`super::balance::hash`]).
+    pub client: u64,
+    /// Now.
+    pub now: Instant,
+}
+
+/// Chooses. `floor` is what the session must not see undone; it takes in what probes have told.
+pub fn choose(
+    read: Read,
+    topology: &Topology,
+    floor: &mut Floor,
+    loads: &Loads,
+    balancer: &mut Balancer,
+) -> Choice {
+    if read.level == Level::Primary {
+        return Choice::Primary(Reason::Level);
+    }
+    floor.look(topology);
+    let (mut candidates, mut why) = (Vec::with_capacity(topology.nodes.len()), Reason::NoReplica);
+    for (node, _) in topology.replicas() {
+        match will_do(&read, node, topology.policy.max_lag, floor) {
+            Ok(()) => candidates.push(candidate(node, loads, read.now)),
+            // The reason of the one that came closest.
+            Err(reason) if reason as usize > why as usize => why = reason,
+            Err(_) => {}
+        }
+    }
+    match balancer.pick(topology.policy.strategy, &candidates, read.client) {
+        Some(at) => Choice::Replica(candidates[at].node),
+        None => Choice::Primary(why),
+    }
+}
+
+fn will_do(read: &Read, node: &Node, max_lag: Option<Duration>, floor: &Floor) -> Result<(), Reason> {
+    let bound = match read.level {
+        Level::Bounded(bound) => Some(bound),
+        _ => None,
+    };
+    let oldest = bound.into_iter().chain(max_lag).min();
+    if oldest.is_some_and(|oldest| node.age(read.now).is_none_or(|age| age > oldest)) {
+        return Err(Reason::TooOld);
+    }
+    match floor.shown_by(node) {
+        _ if read.level != Level::Session => Ok(()),
+        Shows::All => Ok(()),
+        Shows::Unknown => Err(Reason::Unknown),
+        Shows::Less => Err(Reason::Behind),
+    }
+}
+
+fn candidate<'a>(node: &'a Node, loads: &Loads, now: Instant) -> Candidate<'a> {
+    let load = loads.of(node.id);
+    Candidate {
+        node: node.id,
+        name: &node.name,
+        in_flight: load.map_or(0, |load| load.in_flight),
+        cost: load.map_or(0.0, |load| load.cost(now)),
+        weight: node.weight,
+        local: node.local,
+        warmth: node.warmth(now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::topology::tests::{position, topology};
+    use super::super::topology::{Health, Role};
+    use super::*;
+
+    fn chosen(level: Level, topology: &Topology, floor: &mut Floor, now: Instant) -> Choice {
+        let read = Read { level, client: 1, now };
+        choose(read, topology, floor, &Loads::default(), &mut Balancer::new(1))
+    }
+
+    #[test]
+    fn every_reason_has_its_name() {
+        use Reason::{Behind, Level, NoReplica, TooOld, Unknown};
+        let names = [Level, NoReplica, TooOld, Unknown, Behind].map(Reason::name);
+        assert_eq!(names, REASONS);
+    }
+
+    #[test]
+    fn the_primary_answers_when_no_replica_will_do() {
+        let now = Instant::now();
+        let mut topology = topology(&[500, 300]);
+        let mut floor = Floor::default();
+        let replica = Choice::Replica(NodeId(1));
+        let primary = Choice::Primary;
+        assert_eq!(chosen(Level::Session, &topology, &mut floor, now), replica);
+        assert_eq!(chosen(Level::Primary, &topology, &mut floor, now), primary(Reason::Level));
+        floor.used(NodeId(0), &topology);
+        assert_eq!(chosen(Level::Session, &topology, &mut floor, now), primary(Reason::Unknown));
+        position(&mut topology, NodeId(0), 600);
+        assert_eq!(chosen(Level::Session, &topology, &mut floor, now), primary(Reason::Behind));
+        assert_eq!(chosen(Level::Any, &topology, &mut floor, now), replica);
+        let bounded = Level::Bounded(Duration::from_millis(500));
+        assert_eq!(chosen(bounded, &topology, &mut floor, now), primary(Reason::TooOld));
+        topology.nodes[1].fresh_at = Some(now);
+        assert_eq!(chosen(bounded, &topology, &mut floor, now + Duration::from_millis(500)), replica);
+        let later = now + Duration::from_millis(501);
+        assert_eq!(chosen(bounded, &topology, &mut floor, later), primary(Reason::TooOld));
+        topology.policy.max_lag = Some(Duration::from_millis(500));
+        assert_eq!(chosen(Level::Any, &topology, &mut floor, later), primary(Reason::TooOld));
+        topology.nodes[1].health = Health::Banned { until: now, reason: "".into() };
+        assert_eq!(chosen(Level::Any, &topology, &mut floor, now), primary(Reason::NoReplica));
+        topology.nodes[1].health = Health::Up;
+        topology.nodes[1].role = Role::Primary;
+        assert_eq!(chosen(Level::Any, &topology, &mut floor, now), primary(Reason::NoReplica));
+    }
+}
