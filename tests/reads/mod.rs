@@ -4,6 +4,8 @@ mod attacks;
 mod cases;
 mod corpus;
 mod explain;
+mod generated;
+mod grammar;
 mod mappers;
 
 use pgweir::catalog::{BODIES, Barriers, OWN, Reach, Row};
