@@ -31,7 +31,7 @@ use super::summary::summarize;
 pub const LONGEST: usize = 64 * 1024;
 
 /// How deep sqlparser may call itself.
-const RECURSION: usize = 48;
+const RECURSION: usize = 40;
 
 /// What a text says of itself that the server reads in `dialect`; `shape` is the shape of the same text.
 ///

@@ -157,7 +157,7 @@ impl Walk<'_> {
             return column.map_or(Operand::Other, |column| Operand::Column(column.table, column.name));
         }
         match constant(expression) {
-            Some((value, _)) if matches!(value.value, Constant::Placeholder(_)) => self.parameter(value),
+            Some((value, false)) if matches!(value.value, Constant::Placeholder(_)) => self.parameter(value),
             _ => self.place(expression),
         }
     }

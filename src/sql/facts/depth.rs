@@ -9,7 +9,11 @@ use crate::sql::words::Word;
 /// How many parentheses may be open. sqlparser goes back and tries again behind some, so that each may double the time.
 const NESTED: usize = 40;
 /// How deep a tree may be.
-const DEEPEST: usize = 600;
+const DEEPEST: usize = 400;
+
+/// How many joins may wait for their condition: in `a JOIN b JOIN c ON ... ON ...` sqlparser calls itself for each, and does not count.
+/// CROSS and NATURAL joins never have one.
+const WAITING: usize = 50;
 
 /// The walk over the tokens.
 #[derive(Debug, Default)]
@@ -17,6 +21,7 @@ pub(super) struct Depth {
     /// One for each open parenthesis: how deep the list before it is.
     open: Vec<Level>,
     level: Level,
+    waiting: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -36,11 +41,22 @@ impl Depth {
             Kind::LeftParen | Kind::LeftBracket => self.open.push(std::mem::take(&mut self.level)),
             Kind::RightParen | Kind::RightBracket => self.close(),
             Kind::Comma => self.level.end_element(),
-            Kind::Ident if is_set(token, sql) => self.level.sets += 1,
-            _ if deepens(token, sql) => self.level.current += 1,
+            Kind::Ident => self.word(Word::folded(token.text(sql)).as_bytes()),
+            Kind::Operator | Kind::Typecast | Kind::Colon => self.level.current += 1,
             _ => {}
         }
-        (self.level.depth() <= DEEPEST && self.open.len() <= NESTED).then_some(())
+        let deep = self.level.depth() > DEEPEST || self.open.len() > NESTED || self.waiting > WAITING;
+        (!deep).then_some(())
+    }
+
+    fn word(&mut self, word: &[u8]) {
+        match word {
+            b"union" | b"intersect" | b"except" => self.level.sets += 1,
+            b"join" => self.waiting += 1,
+            b"on" | b"using" => self.waiting = self.waiting.saturating_sub(1),
+            _ if deepens(word) => self.level.current += 1,
+            _ => {}
+        }
     }
 
     fn close(&mut self) {
@@ -61,33 +77,25 @@ impl Level {
     }
 }
 
-fn is_set(token: Token, sql: &[u8]) -> bool {
-    matches!(Word::folded(token.text(sql)).as_bytes(), b"union" | b"intersect" | b"except")
-}
-
-/// Whether a token may put what stands before it one level down.
-fn deepens(token: Token, sql: &[u8]) -> bool {
-    match token.kind {
-        Kind::Operator | Kind::Typecast | Kind::Colon => true,
-        Kind::Ident => matches!(
-            Word::folded(token.text(sql)).as_bytes(),
-            b"and"
-                | b"or"
-                | b"not"
-                | b"is"
-                | b"isnull"
-                | b"notnull"
-                | b"in"
-                | b"like"
-                | b"ilike"
-                | b"similar"
-                | b"between"
-                | b"collate"
-                | b"at"
-                | b"overlaps"
-                | b"operator"
-                | b"case"
-        ),
-        _ => false,
-    }
+/// Words that put what stands before them one level down.
+fn deepens(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"and"
+            | b"or"
+            | b"not"
+            | b"is"
+            | b"isnull"
+            | b"notnull"
+            | b"in"
+            | b"like"
+            | b"ilike"
+            | b"similar"
+            | b"between"
+            | b"collate"
+            | b"at"
+            | b"overlaps"
+            | b"operator"
+            | b"case"
+    )
 }

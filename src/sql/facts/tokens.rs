@@ -98,7 +98,7 @@ fn phrase(rest: &[Token], before: Option<Token>, sql: &[u8]) -> Option<Phrase> {
 }
 
 fn begins_a_query(before: Option<Token>, sql: &[u8]) -> bool {
-    let words = [&b"union"[..], b"except", b"intersect", b"all", b"distinct", b"as"];
+    let words = [&b"union"[..], b"except", b"intersect", b"all", b"distinct", b"as", b"explain"];
     before.is_none_or(|token| {
         token.kind == Kind::LeftParen || words.iter().any(|word| is_word(Some(token), sql, word))
     })
