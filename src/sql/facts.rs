@@ -15,6 +15,7 @@ mod scope;
 mod tokens;
 mod walk;
 
+use std::fmt;
 use std::ops::Range;
 
 use sqlparser::ast::Statement;
@@ -106,6 +107,16 @@ pub struct Name {
     pub schema: Option<Box<str>>,
     /// The object's own name.
     pub name: Box<str>,
+}
+
+impl fmt::Display for Name {
+    /// With a point, without quotes: for people.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(out, "{schema}.{}", self.name),
+            None => out.write_str(&self.name),
+        }
+    }
 }
 
 /// What is done to a table.

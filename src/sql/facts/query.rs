@@ -71,7 +71,7 @@ impl Walk<'_> {
             | SetExpr::Delete(statement)
             | SetExpr::Merge(statement) => self.statement(statement, own),
             SetExpr::Table(table) => {
-                let name = table.table_name.as_deref().ok_or(Strange)?;
+                let name = table.table_name.as_deref().filter(|name| !name.is_empty()).ok_or(Strange)?;
                 self.read(Name { schema: table.schema_name.as_deref().map(Into::into), name: name.into() });
                 Ok(())
             }

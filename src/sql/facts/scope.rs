@@ -1,6 +1,6 @@
 //! What names mean: common table expressions, relations of the levels around, and their columns.
 
-use sqlparser::ast::{Ident, ObjectName};
+use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 
 use super::Name;
 use crate::sql::keywords::{is_col_id, is_function_name};
@@ -174,7 +174,11 @@ pub(super) fn function_of(name: &ObjectName) -> Option<Name> {
 
 /// The name, and whether it may be any: with quotes or behind a schema.
 fn parts_of(name: &ObjectName) -> Option<(Name, bool)> {
-    let parts: Option<Vec<&Ident>> = name.0.iter().map(|part| part.as_ident()).collect();
+    // sqlparser takes strings for names too.
+    let part = |name: &ObjectNamePart| {
+        name.as_ident().filter(|name| matches!(name.quote_style, None | Some('"'))).cloned()
+    };
+    let parts: Option<Vec<Ident>> = name.0.iter().map(part).collect();
     match parts?.as_slice() {
         [name] => Some((Name { schema: None, name: name.value.as_str().into() }, name.quote_style.is_some())),
         [schema, name] | [_, schema, name] => {
@@ -187,5 +191,8 @@ fn parts_of(name: &ObjectName) -> Option<(Name, bool)> {
 
 /// Whether PostgreSQL takes it for the name of a column or relation at all. Where it does not, sqlparser has not understood.
 pub(super) fn is_name(name: &Ident) -> bool {
-    name.quote_style.is_some() || is_col_id(name.value.as_bytes())
+    match name.quote_style {
+        None => is_col_id(name.value.as_bytes()),
+        Some(quote) => quote == '"',
+    }
 }

@@ -7,10 +7,6 @@ fn found(sql: &str) -> Facts {
     facts(sql.as_bytes(), true, &shape(sql.as_bytes(), true))
 }
 
-fn name(name: &Name) -> String {
-    name.schema.as_ref().map_or(String::new(), |schema| format!("{schema}.")) + &name.name
-}
-
 /// The facts in one line: what is written is marked with `!`.
 fn line(facts: &Facts) -> String {
     if !facts.understood {
@@ -18,9 +14,9 @@ fn line(facts: &Facts) -> String {
     }
     let tables = facts.tables.iter().map(|table| {
         let mark = if table.access == Access::Write { "!" } else { "" };
-        name(&table.name) + mark
+        table.name.to_string() + mark
     });
-    let functions = facts.functions.iter().map(|function| name(function) + "()");
+    let functions = facts.functions.iter().map(|function| format!("{function}()"));
     let flags = [
         (facts.filtered, "filtered"),
         (facts.limited, "limited"),
@@ -41,7 +37,7 @@ fn check_predicates(sql: &str, expected: &str) {
     let facts = found(sql);
     assert!(facts.understood, "{sql}");
     let one = |one: &Predicate| {
-        let owner = |table: &Option<Name>| table.as_ref().map_or("?".to_owned(), name);
+        let owner = |table: &Option<Name>| table.as_ref().map_or("?".to_owned(), Name::to_string);
         let operand = match &one.operand {
             Operand::Literal(place) => format!("#{place}"),
             Operand::Parameter(number) => format!("${number}"),
