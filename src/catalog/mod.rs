@@ -7,6 +7,7 @@
 //! - [`Search`]: how they are found, as questions and answers; it connects to nothing.
 //! - [`Definitions`], [`Known`], [`Change`]: one copy for all workers, and when it does not hold.
 //! - [`Barriers`]: the names that a statement must not mention to be a read, and [`Reach`], the search for them.
+//! - [`Relations`]: which tables a statement reads and changes with those that it names.
 //! - [`may_define`]: the texts that make it so.
 //!
 //! Over-approximate: by name, in any schema. Absent on purpose: what C code does, unless it is known to run SQL given as a text.
@@ -17,6 +18,7 @@ mod identifier;
 mod names;
 mod reach;
 mod read;
+mod relations;
 mod shared;
 
 pub use barriers::{Barrier, Barriers};
@@ -24,4 +26,5 @@ pub use defining::may_define;
 pub use names::Names;
 pub use reach::{OWN, Reach};
 pub use read::{BODIES, CODE, MARK, Row, Search, USERS};
+pub use relations::{EDGES, RELATIONS, Reached, RelationKind, Relations, Unknown};
 pub use shared::{Change, Definitions, Known, Reading};

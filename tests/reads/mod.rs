@@ -7,6 +7,7 @@ mod explain;
 mod generated;
 mod grammar;
 mod mappers;
+mod relations;
 
 use pgweir::catalog::{BODIES, Barriers, OWN, Reach, Row};
 use pgweir::sql::not_a_read;
