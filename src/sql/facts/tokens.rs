@@ -140,7 +140,7 @@ fn ascii(text: &[u8]) -> Option<&str> {
 /// A name of at most [`LONGEST`] bytes, cut where a character ends.
 fn cut(name: &[u8]) -> Option<&str> {
     let name = std::str::from_utf8(name).ok()?;
-    Some(&name[..name.floor_char_boundary(LONGEST)])
+    (0..=LONGEST.min(name.len())).rev().find_map(|end| name.get(..end))
 }
 
 fn operator(text: &str) -> Parsed {

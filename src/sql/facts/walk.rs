@@ -85,14 +85,12 @@ impl<'a> Walk<'a> {
             }
             Statement::CreateTable(create) => self.create_table(create),
             Statement::CreateView(create) => self.create_view(create),
-            Statement::Drop { object_type, names, table: None, .. }
-                if matches!(
-                    object_type,
-                    ObjectType::Table | ObjectType::View | ObjectType::MaterializedView
-                ) =>
-            {
-                names.iter().try_for_each(|name| self.table(name, Access::Write))
-            }
+            Statement::Drop {
+                object_type: ObjectType::Table | ObjectType::View | ObjectType::MaterializedView,
+                names,
+                table: None,
+                ..
+            } => names.iter().try_for_each(|name| self.table(name, Access::Write)),
             Statement::Call(function) => self.call(function),
             // These name nothing.
             Statement::StartTransaction { statements, exception: None, .. } if statements.is_empty() => {
