@@ -1,3 +1,5 @@
+//! Facts, clauses and predicates of statements, as data.
+
 use std::time::{Duration, Instant};
 
 use super::*;
