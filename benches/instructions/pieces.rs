@@ -10,14 +10,14 @@ use anyhow::bail;
 use pgweir::pool::exchange::Commits;
 use pgweir::pool::state::{Settings, State, States, difference};
 use pgweir::session::statement::{Statement, Statements};
-use pgweir::sql::{plain_verb, shape, summarize};
+use pgweir::sql::{facts, plain_verb, shape, summarize};
 use pgweir::wire::frame::{Frame, back, front};
 use pgweir::wire::{emit, startup};
 
 use crate::measured;
 
 /// All of them.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "startup",
     "frames_simple",
     "frames_extended",
@@ -25,6 +25,7 @@ pub const NAMES: [&str; 11] = [
     "summary_select",
     "summary_begin",
     "shape_select",
+    "facts_select",
     "statement_known",
     "state_equal",
     "state_different",
@@ -36,9 +37,14 @@ const SELECT: &[u8] =
     b"SELECT o.id, o.total, c.name AS customer FROM orders o JOIN customers c ON c.id = o.customer_id \
     WHERE o.id = $1 AND o.state <> 'gone' ORDER BY 2 LIMIT";
 
+/// The same, of the same length, and complete, so that there is a tree of it.
+const COMPLETE: &[u8] =
+    b"SELECT o.id, o.total, c.name AS customer FROM orders o JOIN customers c ON c.id = o.customer_id \
+    WHERE o.id = $1 AND o.state <> 'gone' ORDER BY o.total";
+
 /// Runs one under the counter.
 pub fn run(name: &str) -> anyhow::Result<()> {
-    assert_eq!(SELECT.len(), 150);
+    assert_eq!((SELECT.len(), COMPLETE.len()), (150, 150));
     match name {
         "startup" => start(),
         "frames_simple" => frames(&simple_answer()),
@@ -47,6 +53,7 @@ pub fn run(name: &str) -> anyhow::Result<()> {
         "summary_select" => text(SELECT),
         "summary_begin" => text(b"BEGIN"),
         "shape_select" => folded(SELECT),
+        "facts_select" => new_shape(COMPLETE),
         "statement_known" => statement(),
         "state_equal" => states(&[("work_mem", "8MB")], &[("work_mem", "8MB")]),
         "state_different" => states(&[("work_mem", "8MB"), ("jit", "off")], &[("work_mem", "9MB")]),
@@ -75,6 +82,13 @@ fn plain(sql: &[u8]) {
     count(|| {
         black_box(plain_verb(black_box(sql)));
     });
+}
+
+/// All that a shape costs that nobody has seen: its shape, its tree, and the facts.
+fn new_shape(sql: &[u8]) {
+    let found = || facts(black_box(sql), true, &shape(black_box(sql), true));
+    assert!(found().understood);
+    count(|| drop(black_box(found())));
 }
 
 fn folded(sql: &[u8]) {

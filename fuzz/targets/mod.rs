@@ -4,6 +4,7 @@
 //! every day (`tests/fuzz/`), which change the committed corpus for some seconds, and by libFuzzer (`make fuzz`), which
 //! looks for bytes that take ways nobody took before. Why both: `docs/design/fuzz.md`.
 
+pub mod facts;
 pub mod frames;
 pub mod hba;
 pub mod import;

@@ -8,6 +8,7 @@
 //! - [`Definitions`], [`Known`], [`Change`]: one copy for all workers, and when it does not hold.
 //! - [`Barriers`]: the names that a statement must not mention to be a read, and [`Reach`], the search for them; [`Judge`], a worker's
 //!   copy.
+//! - [`Relations`]: which tables a statement reads and changes with those that it names.
 //! - [`may_define`]: the texts that make it so.
 //!
 //! Over-approximate: by name, in any schema. Absent on purpose: what C code does, unless it is known to run SQL given as a text.
@@ -18,6 +19,7 @@ mod identifier;
 mod names;
 mod reach;
 mod read;
+mod relations;
 mod shared;
 
 pub use barriers::{Barrier, Barriers};
@@ -25,4 +27,5 @@ pub use defining::{may_define, may_move_barriers};
 pub use names::Names;
 pub use reach::{OWN, Reach};
 pub use read::{BODIES, CODE, MARK, Row, Search, USERS};
+pub use relations::{EDGES, RELATIONS, Reached, RelationKind, Relations, Unknown};
 pub use shared::{Change, Definitions, Judge, Known, Reading};

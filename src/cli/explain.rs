@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use crate::catalog::{Barriers, Names};
 use crate::config::Settings;
-use crate::sql::{Dialect, Effects, not_a_read, shape, summarize};
+use crate::sql::facts::{Access, Facts, Name, Operand, Predicate};
+use crate::sql::{Dialect, Effects, Shape, facts, not_a_read, shape, summarize};
 use crate::wire::Fault;
 
 /// What a database knows that a text does not show.
@@ -58,8 +59,62 @@ pub fn print(text: &str, known: Option<&Known>, out: &mut impl Write) -> io::Res
         writeln!(out, "read         {}", read(text, dialect, known))?;
         let hidden = known.map_or(Effects::EMPTY, |known| known.names.effects_of(text, dialect));
         writeln!(out, "session      {}", session(statement.effects, hidden))?;
+        print_facts(&facts(text, dialect, &shape), &shape, text, out)?;
     }
     Ok(())
+}
+
+/// What the tree of a statement says: its class, and, where there is something to say, tables, functions, clauses and predicates.
+fn print_facts(facts: &Facts, shape: &Shape, text: &[u8], out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "class        {}", format!("{:?}", facts.class).to_ascii_lowercase())?;
+    if !facts.understood {
+        return writeln!(out, "tree         not understood by the parser");
+    }
+    let tables = facts.tables.iter().map(|table| {
+        let access = if table.access == Access::Write { "written" } else { "read" };
+        format!("{} ({access})", table.name)
+    });
+    let clauses = [
+        (facts.filtered, "where"),
+        (facts.limited, "limit"),
+        (facts.ordered, "order by"),
+        (facts.cross_joined, "cross join"),
+        (facts.locks, "row locks"),
+    ];
+    let clauses = clauses.iter().filter(|clause| clause.0).map(|clause| clause.1.to_owned());
+    let predicates = facts.predicates.iter().map(|one| predicate(one, shape, text));
+    print_list("tables", tables.collect(), out)?;
+    print_list("functions", facts.functions.iter().map(Name::to_string).collect(), out)?;
+    print_list("clauses", clauses.collect(), out)?;
+    predicates.into_iter().try_for_each(|line| writeln!(out, "predicate    {line}"))
+}
+
+fn print_list(name: &str, entries: Vec<String>, out: &mut impl Write) -> io::Result<()> {
+    match entries.as_slice() {
+        [] => Ok(()),
+        entries => writeln!(out, "{name:<12} {}", entries.join(", ")),
+    }
+}
+
+/// `t.i equal 7, for every row`.
+fn predicate(predicate: &Predicate, shape: &Shape, text: &[u8]) -> String {
+    let column = |table: &Option<Name>, column: &str| match table {
+        Some(table) => format!("{table}.{column}"),
+        None => column.to_owned(),
+    };
+    let operand = match &predicate.operand {
+        Operand::Literal(place) => {
+            let literals = shape.literals.iter().filter(|literal| literal.place == *place);
+            let texts = literals.map(|literal| String::from_utf8_lossy(&text[literal.range.clone()]));
+            format!(" {}", texts.collect::<Vec<_>>().join(", "))
+        }
+        Operand::Parameter(number) => format!(" ${number}"),
+        Operand::Column(table, name) => format!(" {}", column(table, name)),
+        Operand::Other => String::new(),
+    };
+    let comparison = format!("{:?}", predicate.comparison).to_ascii_lowercase();
+    let rows = if predicate.required { ", for every row" } else { "" };
+    format!("{} {comparison}{operand}{rows}", column(&predicate.table, &predicate.column))
 }
 
 fn read(text: &[u8], dialect: Dialect, known: Option<&Known>) -> String {
@@ -98,12 +153,24 @@ mod tests {
         let text = printed("SELECT * FROM t  WHERE i IN (1, 2)", None);
         assert!(text.starts_with("shape        select * from t where i in (?)\nfingerprint  "), "{text}");
         assert!(text.contains("read         by its words; without a database"), "{text}");
-        assert!(text.ends_with("session      unchanged\n"), "{text}");
+        let rest = "session      unchanged\nclass        select\ntables       t (read)\nclauses      where\n\
+            predicate    t.i in 1, 2, for every row\n";
+        assert!(text.ends_with(rest), "{text}");
         let text = printed("select pg_advisory_lock(1); delete from t", None);
         assert!(text.starts_with("2 statements in one text"), "{text}");
         assert!(text.contains("session      advisory\n"), "{text}");
         assert!(text.contains("read         no: is a command that may write\n"), "{text}");
         assert_eq!(printed(" -- nothing", None), "no statement\n");
+    }
+
+    #[test]
+    fn what_the_tree_says() {
+        let text = printed("update s.t a set n = f() from u where a.i = u.i or a.i > $1", None);
+        let facts = "class        update\ntables       u (read), s.t (written)\nfunctions    f\nclauses      where\n\
+            predicate    s.t.i equal u.i\npredicate    u.i equal s.t.i\npredicate    s.t.i range $1\n";
+        assert!(text.ends_with(facts), "{text}");
+        let text = printed("alter table t add i int", None);
+        assert!(text.ends_with("class        define\ntree         not understood by the parser\n"), "{text}");
     }
 
     #[test]

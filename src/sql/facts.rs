@@ -2,6 +2,68 @@
 //!
 //! Of the statement alone: which object a name means, what views and functions do behind it, and which partitions a table
 //! has, the `catalog` knows. Found once for a shape, so literals are known by their place in the shape only.
+//!
+//! The tree is sqlparser's. It is not PostgreSQL's own, so that the walk over it is strict: what PostgreSQL does not have was not
+//! understood, and of what is not understood only the class is known. See `docs/design/facts.md`.
+
+mod class;
+mod condition;
+mod depth;
+mod expression;
+mod query;
+mod scope;
+mod tokens;
+mod walk;
+
+use std::fmt;
+use std::ops::Range;
+
+use sqlparser::ast::Statement;
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
+
+use self::walk::Walk;
+use super::dialect::Dialect;
+use super::shape::Shape;
+use super::summary::summarize;
+
+/// Of longer texts, in bytes, only the class is found.
+pub const LONGEST: usize = 64 * 1024;
+
+/// How deep sqlparser may call itself.
+const RECURSION: usize = 40;
+
+/// What a text says of itself that the server reads in `dialect`; `shape` is the shape of the same text.
+///
+/// Any bytes are taken. Time and stack are bounded by limits on the length of the text and on the depth of its tree, which is found
+/// before there is a tree. Beyond them, and for whatever is not understood, the answer is [`Facts::of_class`].
+pub fn facts(text: &[u8], dialect: impl Into<Dialect>, shape: &Shape) -> Facts {
+    let dialect = dialect.into();
+    let summary = summarize(text, dialect);
+    let class = class::class_of(text, &summary, dialect);
+    let parsed = match summary.statements.as_slice() {
+        [statement] if class != Class::Unknown => parse(text, statement.range.clone(), dialect),
+        _ => None,
+    };
+    let walked = parsed.and_then(|tree| {
+        let mut walk = Walk::new(class, &shape.literals);
+        walk.statement(&tree, true).ok().map(|()| walk.finish())
+    });
+    walked.unwrap_or_else(|| Facts::of_class(class))
+}
+
+fn parse(text: &[u8], range: Range<usize>, dialect: Dialect) -> Option<Statement> {
+    if range.len() > LONGEST {
+        return None;
+    }
+    let tokens = tokens::tokens(text, range, dialect)?;
+    let mut parser =
+        Parser::new(&PostgreSqlDialect {}).with_recursion_limit(RECURSION).with_tokens_with_locations(tokens);
+    let statement = parser.parse_statement().ok()?;
+    while parser.consume_token(&Token::SemiColon) {}
+    (parser.peek_token_ref().token == Token::EOF).then_some(statement)
+}
 
 /// What kind of statement it is, by its command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +107,16 @@ pub struct Name {
     pub schema: Option<Box<str>>,
     /// The object's own name.
     pub name: Box<str>,
+}
+
+impl fmt::Display for Name {
+    /// With a point, without quotes: for people.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(out, "{schema}.{}", self.name),
+            None => out.write_str(&self.name),
+        }
+    }
 }
 
 /// What is done to a table.
@@ -152,3 +224,6 @@ impl Facts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

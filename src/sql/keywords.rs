@@ -13,6 +13,11 @@ pub(super) fn is_reserved(word: &[u8]) -> bool {
     is_in(RESERVED, word)
 }
 
+/// Whether a folded unquoted identifier may be the name of a function that is called (`type_function_name`).
+pub(super) fn is_function_name(word: &[u8]) -> bool {
+    !is_in(RESERVED, word) && !is_in(COL_NAME, word)
+}
+
 /// Whether `quote_identifier` of the server puts this word in quotes because it is a keyword.
 pub(super) fn needs_quotes(word: &[u8]) -> bool {
     is_in(COL_NAME, word) || !is_col_id(word)

@@ -1,13 +1,14 @@
-//! Text to facts: what a text sent by a client says of itself, without a catalog and without a parser.
+//! Text to facts: what a text sent by a client says of itself, without a catalog.
 //!
 //! - [`Lexer`]: tokens, as PostgreSQL's scanner sees them.
 //! - [`summarize`]: statements, their verbs and operands, and what they may do to the session.
 //! - [`shape`]: the text without what makes it one of many, and its fingerprint.
+//! - [`facts()`]: tables, functions and conditions, once for a shape, by a syntax tree.
 //! - [`not_a_read`]: whether it may do more than read.
 //! - [`plain_verb`]: the common case, at a third of the cost.
 //! - [`mentions_session_effects`]: the same for the code of a function.
 //!
-//! Absent on purpose: syntax trees, knowledge of objects, decoding of `U&` escapes. When in doubt the answer
+//! All but the facts goes without a syntax tree. Absent on purpose: knowledge of objects, decoding of `U&` escapes. When in doubt the answer
 //! is more effects, up to [`Effects::OPAQUE`]. Imports nothing of ours.
 
 mod bytes;
@@ -38,6 +39,7 @@ pub use custom::{SettingNames, execute_argument, setting_names};
 pub use detail::{Detail, DiscardTarget, SetValue};
 pub use dialect::Dialect;
 pub use effects::Effects;
+pub use facts::facts;
 pub use lexer::{Kind, Lexer, Token};
 pub use mentions::mentions_session_effects;
 pub use plain::plain_verb;

@@ -9,6 +9,8 @@ use crate::harness::command;
 
 const PYTHON: &[&str] = &["psycopg[binary]==3.3.9", "asyncpg==0.32.0"];
 const MAPPERS: &[&str] = &["psycopg[binary]==3.3.9", "django==5.2.19", "sqlalchemy==2.1.9"];
+/// PostgreSQL's own grammar, that of version 18.
+const GRAMMAR: &[&str] = &["pglast==8.8"];
 const NODE: &[&str] = &["pg@8.23.1", "pg-cursor@2.22.0"];
 const DEADLINE: Duration = Duration::from_secs(300);
 
@@ -20,6 +22,11 @@ pub fn python() -> PathBuf {
 /// The interpreter of one that has Django and SQLAlchemy.
 pub fn python_with_mappers() -> PathBuf {
     python_with("mappers", MAPPERS)
+}
+
+/// The interpreter of one that has PostgreSQL's own grammar.
+pub fn python_with_grammar() -> PathBuf {
+    python_with("grammar", GRAMMAR)
 }
 
 fn python_with(name: &str, packages: &[&str]) -> PathBuf {

@@ -40,6 +40,11 @@ fn sql() {
 }
 
 #[test]
+fn facts() {
+    fuzz("facts", targets::facts::run);
+}
+
+#[test]
 fn state() {
     fuzz("state", targets::state::run);
 }

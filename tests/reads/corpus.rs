@@ -222,7 +222,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 /// The statements of a file: without what psql does by itself, and without the data of COPY.
-fn statements(folder: &Path, file: &str) -> Vec<String> {
+pub(super) fn statements(folder: &Path, file: &str) -> Vec<String> {
     let text = fs::read(folder.join("sql").join(format!("{file}.sql"))).expect("a file of the schedule");
     let text = String::from_utf8_lossy(&text);
     let mut sql = String::new();
@@ -251,7 +251,7 @@ fn statements(folder: &Path, file: &str) -> Vec<String> {
 }
 
 /// The folder of the tests in PostgreSQL's source.
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres-source.sh");
     let mut fetch = Command::new(script);
     fetch.arg(pg_version().to_string());

@@ -17,18 +17,12 @@ const NEEDLESS: usize = 3;
 
 #[test]
 fn reads_of_applications_are_known() {
-    let cluster = Cluster::start("log_statement = all\nlog_line_prefix = '%d|'\n", &[]);
+    let cluster = logging();
     let database = cluster.database();
-    let mut suite = Command::new(environment::python_with_mappers());
-    suite.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reads/mappers_suite.py"));
-    let port = cluster.port.to_string();
-    suite.envs([("PGHOST", "127.0.0.1"), ("PGPORT", &port), ("PGDATABASE", &database.name)]);
-    suite.envs([("PGUSER", APP.0), ("PGPASSWORD", APP.1)]);
-    assert_eq!(run(&mut suite, Duration::from_secs(120)).success(), "all sent\n");
-
+    let sent = sent(&cluster, &database.name);
     let barriers = barriers(&mut cluster.superuser(&database.name));
     let mut shapes = BTreeMap::new();
-    for text in statements(&cluster.log(), &database.name) {
+    for text in sent {
         let summary = summarize(text.as_bytes(), true);
         let verb = summary.statements.first().map_or(Verb::Other, |one| one.verb);
         if matches!(verb, Verb::Select | Verb::Values | Verb::Table | Verb::With) {
@@ -43,6 +37,22 @@ fn reads_of_applications_are_known() {
     println!("{} of {} shapes needlessly:\n{}", needless.len(), reads.len(), needless.join("\n"));
     assert!(reads.len() > 80, "only {} shapes were sent", reads.len());
     assert!(needless.len() * 100 <= reads.len() * NEEDLESS, "{}", needless.join("\n"));
+}
+
+/// A server that writes down what it is sent.
+pub(super) fn logging() -> Cluster {
+    Cluster::start("log_statement = all\nlog_line_prefix = '%d|'\n", &[])
+}
+
+/// All that the mappers send to a database.
+pub(super) fn sent(cluster: &Cluster, database: &str) -> Vec<String> {
+    let mut suite = Command::new(environment::python_with_mappers());
+    suite.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reads/mappers_suite.py"));
+    let port = cluster.port.to_string();
+    suite.envs([("PGHOST", "127.0.0.1"), ("PGPORT", &port), ("PGDATABASE", database)]);
+    suite.envs([("PGUSER", APP.0), ("PGPASSWORD", APP.1)]);
+    assert_eq!(run(&mut suite, Duration::from_secs(120)).success(), "all sent\n");
+    statements(&cluster.log(), database)
 }
 
 /// The statements that the server's log says were sent to the database.

@@ -4,7 +4,10 @@ mod attacks;
 mod cases;
 mod corpus;
 mod explain;
+mod generated;
+mod grammar;
 mod mappers;
+mod relations;
 
 use pgweir::catalog::{BODIES, Barriers, OWN, Reach, Row};
 use pgweir::sql::not_a_read;
