@@ -103,7 +103,7 @@ fn predicate(predicate: &Predicate, shape: &Shape, text: &[u8]) -> String {
         None => column.to_owned(),
     };
     let operand = match &predicate.operand {
-        Operand::Literal(place) => {
+        Operand::Literal(place) | Operand::Cast(place) => {
             let literals = shape.literals.iter().filter(|literal| literal.place == *place);
             let texts = literals.map(|literal| String::from_utf8_lossy(&text[literal.range.clone()]));
             format!(" {}", texts.collect::<Vec<_>>().join(", "))

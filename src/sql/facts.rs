@@ -25,7 +25,7 @@ use sqlparser::tokenizer::Token;
 
 use self::walk::Walk;
 use super::dialect::Dialect;
-use super::shape::Shape;
+use super::shape::{Shape, Value};
 use super::summary::summarize;
 
 /// Of longer texts, in bytes, only the class is found.
@@ -157,14 +157,31 @@ pub enum Comparison {
 /// What a column is compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Operand {
-    /// A literal: its place in the shape (`sql::Literal::place`).
+    /// A literal or parameter: its place in the shape (`sql::Literal::place`). Texts of one shape differ in which of them stands there, and
+    /// in the number of the parameter: [`Operand::in_text`] says what a text has.
     Literal(usize),
-    /// A parameter, `$n`.
+    /// A parameter, `$n`. Never in [`Facts`], which are those of a shape: only what [`Operand::in_text`] makes of `Literal`.
     Parameter(u16),
+    /// A literal or parameter that is cast, once, to a type that takes no value for another one when it is a string or parameter: its
+    /// place. A number may become another one (`1.5::int`).
+    Cast(usize),
     /// A column of a table of the statement; `None` where its table is not clear.
     Column(Option<Name>, Box<str>),
     /// An expression.
     Other,
+}
+
+impl Operand {
+    /// What it is in the text that `shape` was made of: a parameter where that stands in the place of a literal. A folded list stays
+    /// what it is.
+    pub fn in_text(&self, shape: &Shape) -> Operand {
+        let Operand::Literal(place) = *self else { return self.clone() };
+        let mut values = shape.literals.iter().filter(|literal| literal.place == place).map(|one| one.value);
+        match (values.next(), values.next()) {
+            (Some(Value::Parameter(number)), None) => Operand::Parameter(number),
+            _ => Operand::Literal(place),
+        }
+    }
 }
 
 /// A column in a condition: WHERE, ON, USING or HAVING.

@@ -1,12 +1,11 @@
 //! Conditions: which columns they compare, how, and with what.
 
-use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator, Value as Constant, ValueWithSpan};
+use sqlparser::ast::{BinaryOperator, DataType, Expr, Ident, UnaryOperator, ValueWithSpan};
 
 use super::scope::{Column, is_name};
 use super::tokens::place_of;
 use super::walk::{Walk, Walked};
 use super::{Comparison, Operand, Predicate};
-use crate::sql::shape::Value;
 
 impl Walk<'_> {
     /// A condition of the innermost level; `required` if every row that the statement touches satisfies it.
@@ -156,36 +155,26 @@ impl Walk<'_> {
             let column = self.column_of(expression);
             return column.map_or(Operand::Other, |column| Operand::Column(column.table, column.name));
         }
-        match constant(expression) {
-            Some((value, false)) if matches!(value.value, Constant::Placeholder(_)) => self.parameter(value),
-            _ => self.place(expression),
-        }
-    }
-
-    fn parameter(&self, value: &ValueWithSpan) -> Operand {
-        match self.literal(value).map(|at| self.literals[at].value) {
-            Some(Value::Parameter(number)) => Operand::Parameter(number),
-            _ => Operand::Other,
-        }
+        self.place(expression)
     }
 
     /// A literal or parameter by its place.
     fn place(&self, expression: &Expr) -> Operand {
-        let Some((value, signed)) = constant(expression) else { return Operand::Other };
-        let found = self.literal(value).map(|at| &self.literals[at]);
-        // A sign before it is a part of the literal, or the operand is more than the literal.
-        let whole = |start: usize| !signed || place_of(value.span).is_some_and(|place| start < place);
-        match found {
-            Some(literal) if whole(literal.range.start) => Operand::Literal(literal.place),
-            _ => Operand::Other,
+        let Some(constant) = constant(expression) else { return Operand::Other };
+        let Some(place) = place_of(constant.value.span) else { return Operand::Other };
+        match self.literal(place).map(|at| &self.literals[at]) {
+            // A sign before it is a part of the literal, or the operand is more than the literal.
+            Some(literal) if constant.signed && literal.range.start == place => Operand::Other,
+            Some(literal) if constant.cast => Operand::Cast(literal.place),
+            Some(literal) => Operand::Literal(literal.place),
+            None => Operand::Other,
         }
     }
 
-    /// The literal of the shape that stands where `value` does.
-    fn literal(&self, value: &ValueWithSpan) -> Option<usize> {
-        let place = place_of(value.span)?;
-        let at = self.literals.partition_point(|literal| literal.range.end <= place);
-        self.literals.get(at).is_some_and(|literal| literal.range.contains(&place)).then_some(at)
+    /// The literal of the shape that stands at an offset.
+    fn literal(&self, offset: usize) -> Option<usize> {
+        let at = self.literals.partition_point(|literal| literal.range.end <= offset);
+        self.literals.get(at).is_some_and(|literal| literal.range.contains(&offset)).then_some(at)
     }
 }
 
@@ -221,16 +210,57 @@ fn is_column(expression: &Expr) -> bool {
     }
 }
 
-/// A literal or parameter, whatever type it is given, and whether a sign stands before it.
-fn constant(expression: &Expr) -> Option<(&ValueWithSpan, bool)> {
+/// A literal or parameter.
+struct Constant<'a> {
+    value: &'a ValueWithSpan,
+    /// A sign stands before it.
+    signed: bool,
+    cast: bool,
+}
+
+fn constant(expression: &Expr) -> Option<Constant<'_>> {
     match expression {
-        Expr::Value(value) => Some((value, false)),
-        Expr::TypedString(string) => Some((&string.value, false)),
-        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => constant(inner),
-        Expr::Interval(interval) => constant(&interval.value),
+        Expr::Value(value) => Some(Constant { value, signed: false, cast: false }),
+        Expr::TypedString(string) if keeps_values(&string.data_type) => {
+            Some(Constant { value: &string.value, signed: false, cast: true })
+        }
+        Expr::Nested(inner) => constant(inner),
+        Expr::Cast { expr, data_type, .. } if keeps_values(data_type) => {
+            constant(expr).filter(|inner| !inner.cast).map(|inner| Constant { cast: true, ..inner })
+        }
         Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => {
-            constant(expr).filter(|(_, signed)| !signed).map(|(value, _)| (value, true))
+            let inner = constant(expr).filter(|inner| !inner.signed && !inner.cast);
+            inner.map(|inner| Constant { signed: true, ..inner })
         }
         _ => None,
     }
 }
+
+/// Whether strings that become values of this type are not cut or rounded. `varchar(3)` cuts, and so does `char`.
+fn keeps_values(data_type: &DataType) -> bool {
+    let name = data_type.to_string().to_ascii_lowercase();
+    KEEPING.contains(&name.trim_end_matches("[]"))
+}
+
+static KEEPING: &[&str] = &[
+    "int",
+    "integer",
+    "bigint",
+    "smallint",
+    "int2",
+    "int4",
+    "int8",
+    "text",
+    "varchar",
+    "character varying",
+    "uuid",
+    "bool",
+    "boolean",
+    "date",
+    "numeric",
+    "decimal",
+    "timestamp",
+    "timestamp without time zone",
+    "timestamp with time zone",
+    "timestamptz",
+];

@@ -36,12 +36,14 @@ fn check(sql: &str, expected: &str) {
 
 /// Predicates, `;` between them; `*` behind what every row satisfies.
 fn check_predicates(sql: &str, expected: &str) {
-    let facts = found(sql);
+    let shape = shape(sql.as_bytes(), true);
+    let facts = facts(sql.as_bytes(), true, &shape);
     assert!(facts.understood, "{sql}");
     let one = |one: &Predicate| {
         let owner = |table: &Option<Name>| table.as_ref().map_or("?".to_owned(), Name::to_string);
-        let operand = match &one.operand {
+        let operand = match &one.operand.in_text(&shape) {
             Operand::Literal(place) => format!("#{place}"),
+            Operand::Cast(place) => format!("#{place}::"),
             Operand::Parameter(number) => format!("${number}"),
             Operand::Column(table, column) => format!("{}.{column}", owner(table)),
             Operand::Other => "_".to_owned(),
@@ -227,9 +229,22 @@ fn predicates() {
     check("select * from t where (i, j) = (1, $1)", "t.i Equal #0*; t.j Equal $1*");
     check(
         "select * from t where i = '5'::int and d > date '2020-01-01' and e < - $1",
-        "t.i Equal #0*; t.d Range #1*; t.e Range _*",
+        "t.i Equal #0::*; t.d Range #1::*; t.e Range _*",
     );
     check("select * from t where i = - 5 and j = -(5)", "t.i Equal #0*; t.j Equal _*");
+}
+
+#[test]
+fn operands_that_are_cast() {
+    let check = check_predicates;
+    check("select * from t where i = $1::integer and n = 'x'::varchar(3)", "t.i Equal #0::*; t.n Equal _*");
+    check("select * from t where n = 'x'::char and m = cast('x' as text)", "t.n Equal _*; t.m Equal #1::*");
+    check("select * from t where i = '1.5'::numeric::int", "t.i Equal _*");
+    check("select * from t where i = any ($1::int[])", "t.i In #0::*");
+    check(
+        "select * from t where d = timestamp(0) '2020-01-01' and e = interval '1' day",
+        "t.d Equal _*; t.e Equal _*",
+    );
 }
 
 #[test]
@@ -473,4 +488,7 @@ fn facts_are_of_the_shape() {
     let names = |sql: &str| -> Fingerprint { shape(sql.as_bytes(), true).fingerprint };
     assert_eq!(names(one), names(other));
     assert_eq!(found(one), found(other));
+    let bound = "select * from t where i in ($2, $1) and n = $3";
+    assert_eq!(names(one), names(bound));
+    assert_eq!(found(one), found(bound));
 }
