@@ -88,13 +88,17 @@ pub struct Floor {
     history: Option<History>,
     lsn: Lsn,
     notes: [Option<Note>; NOTES],
+    /// It was looked at for a read since the primary was used last.
+    looked: bool,
 }
 
 impl Floor {
-    /// Notes that `node` was used, after its answer has come.
+    /// Notes that `node` was used, after its answer has come. Whether a probe is worth asking for now: it was the primary, and the
+    /// session reads too; a probe that was asked for earlier does not cover this use.
     #[inline]
-    pub fn used(&mut self, node: NodeId, topology: &Topology) {
+    pub fn used(&mut self, node: NodeId, topology: &Topology) -> bool {
         self.used_after(node, topology.clock.started(), topology);
+        topology.primary == Some(node) && std::mem::take(&mut self.looked)
     }
 
     fn used_after(&mut self, node: NodeId, after: u64, topology: &Topology) {
@@ -138,6 +142,7 @@ impl Floor {
 
     /// Takes in what probes have told meanwhile.
     pub fn look(&mut self, topology: &Topology) {
+        self.looked = true;
         self.adopt(topology);
         for slot in &mut self.notes {
             let Some(note) = slot else { continue };
@@ -339,7 +344,8 @@ pub(crate) mod tests {
         let mut topology = topology(&[100, 100, 100]);
         let mut floor = Floor::default();
         assert_eq!(shown(&mut floor, &topology), [Shows::All; 2]);
-        floor.used(PRIMARY, &topology);
+        assert!(floor.used(PRIMARY, &topology), "a probe behind it is worth asking for");
+        assert!(!floor.used(PRIMARY, &topology), "nobody has read since");
         assert_eq!(shown(&mut floor, &topology), [Shows::Unknown; 2]);
         position(&mut topology, PRIMARY, 150);
         assert_eq!(shown(&mut floor, &topology), [Shows::Less; 2]);
@@ -437,7 +443,9 @@ pub(crate) mod tests {
     fn more_nodes_than_notes_are_noted_as_one() {
         let mut topology = topology(&[500, 300, 300, 300, 300]);
         let mut floor = Floor::default();
-        (1..=4).for_each(|id| floor.used(NodeId(id), &topology));
+        for id in 1..=4 {
+            assert!(!floor.used(NodeId(id), &topology), "a replica covers itself");
+        }
         assert_eq!(floor.notes.iter().flatten().count(), 1);
         assert_eq!(shown(&mut floor, &topology), [Shows::Unknown; 2]);
         position(&mut topology, PRIMARY, 500);

@@ -222,10 +222,12 @@ impl Nodes {
         }
     }
 
-    /// Notes in `floor` that `node` was used, after its answer has come.
+    /// Notes in `floor` that `node` was used, after its answer has come; asks for a probe that covers it where the session will need one.
     #[inline]
     pub fn used(&self, node: NodeId, floor: &mut Floor) {
-        floor.used(node, &self.sighting().topology);
+        if floor.used(node, &self.sighting().topology) {
+            self.cluster.want();
+        }
     }
 
     /// What this worker has with the nodes; to be given back before the next await.

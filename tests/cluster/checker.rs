@@ -128,22 +128,27 @@ async fn disturb(stage: Rc<Stage>) {
     }
 }
 
+/// A monitor of these nodes, and a worker's view of them, once all are known.
+async fn watch(scene: &Scene, interval: &str) -> (Monitor, Rc<Nodes>) {
+    let url = scene.url(SUPERUSER, &format!("check_interval={interval}"));
+    let settings = config::load(&Sources { url: Some(url), ..Sources::default() }).expect("the URL is right");
+    let database = settings.databases["postgres"].clone();
+    let directory = Directory::new(settings, MockSecret::random().expect("randomness")).expect("it is ready");
+    let target = directory.target("postgres", SUPERUSER.0).expect("there is this database");
+    let monitor = Monitor::start("postgres", &database, &target);
+    let nodes = Nodes::new(monitor.cluster(), 1);
+    while nodes.sighting().topology.replicas().count() < scene.standbys.len() {
+        nodes.cluster().want();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    (monitor, nodes)
+}
+
 fn run(scene: &Scene, rules: Rules, wait: u64) -> Seen {
     let time = Duration::from_secs(if big() { 60 } else { 4 });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     LocalSet::new().block_on(&runtime, async {
-        let url = scene.url(SUPERUSER, "check_interval=100ms");
-        let settings =
-            config::load(&Sources { url: Some(url), ..Sources::default() }).expect("the URL is right");
-        let database = settings.databases["postgres"].clone();
-        let directory =
-            Directory::new(settings, MockSecret::random().expect("randomness")).expect("it is ready");
-        let target = directory.target("postgres", SUPERUSER.0).expect("there is this database");
-        let monitor = Monitor::start("postgres", &database, &target);
-        let nodes = Nodes::new(monitor.cluster(), 1);
-        while nodes.sighting().topology.replicas().count() < scene.standbys.len() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let (_monitor, nodes) = watch(scene, "100ms").await;
         let sighting = Arc::clone(&nodes.sighting());
         let all = scene.standbys.iter().chain([&scene.primary]);
         let id = |(cluster, node): (&Cluster, &pgweir::plan::topology::Node)| (node.id, cluster.port);
@@ -189,4 +194,29 @@ fn sessions_see_what_they_must_and_replicas_answer() {
     let broken = run(&scene, Rules::NothingNoted, 0);
     println!("nothing noted: {broken:?}");
     assert!(broken.undone > 0, "without the rules nobody would notice: {broken:?}");
+}
+
+#[test]
+fn a_session_that_pauses_comes_back_to_a_replica_by_itself() {
+    let scene = Scene::new(1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    LocalSet::new().block_on(&runtime, async {
+        // Nobody asks but those who want to know.
+        let (_monitor, nodes) = watch(&scene, "1h").await;
+        let primary = nodes.sighting().topology.primary.expect("there is a primary");
+        let client = connect(scene.primary.port).await;
+        client.batch_execute("create table t (i int)").await.expect("it is made");
+        let mut floor = Floor::default();
+        let read = || Read { level: Level::Session, client: 0, now: Instant::now() };
+        assert!(matches!(nodes.choose(read(), &mut floor), Choice::Replica(_)), "it has seen nothing");
+        client.batch_execute("insert into t values (1)").await.expect("it is written");
+        nodes.used(primary, &mut floor);
+        let until = Instant::now() + Duration::from_secs(10);
+        while matches!(nodes.choose(read(), &mut floor), Choice::Primary(_)) {
+            assert!(Instant::now() < until, "it never comes back");
+            client.batch_execute("select i from t").await.expect("it is read");
+            nodes.used(primary, &mut floor);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
 }
