@@ -7,7 +7,7 @@ use super::Snapshot;
 use super::snapshot::PoolView;
 use crate::plan::topology::Node;
 use crate::stats::prometheus::{self, Head, Kind, Samples};
-use crate::stats::{CLUSTER_EVENTS, ERROR_CLASSES, PIN_REASONS, Totals};
+use crate::stats::{CLUSTER_EVENTS, ERROR_CLASSES, PIN_REASONS, PRIMARY_REASONS, Totals};
 
 /// A metric and how it is read.
 struct Metric {
@@ -70,6 +70,14 @@ metrics! {
     "pgweir_shared_reads_total" Counter ["database", "user", "result"]
         "Reads sent behind another session's on a server at work (`share_servers`); `result` is `answered`, or `sent_away`: those ahead took too long or went wrong, and another server answered."
         |all, out| two(all, out, ["answered", "sent_away"], |pool| [pool.followed.saturating_sub(pool.sent_away), pool.sent_away]);
+    "pgweir_replica_reads_total" Counter ["database", "user", "result"]
+        "Reads sent to replicas (`reads`); `result` is `answered`, or `asked_again`: the replica failed or refused, and the primary answered."
+        |all, out| two(all, out, ["answered", "asked_again"], |pool| [pool.replica_reads.saturating_sub(pool.asked_again), pool.asked_again]);
+    "pgweir_primary_reads_total" Counter ["database", "user", "reason"]
+        "Reads that might have gone to a replica and went to the primary, by the reason."
+        |all, out| each(all, out, |key, pool, out| {
+            PRIMARY_REASONS.iter().zip(pool.totals.kept).for_each(|(reason, n)| out.count(&[&key.0, &key.1, reason], n));
+        });
     "pgweir_pins_total" Counter ["database", "user", "reason"]
         "Times that a session began to keep its server, by what cannot follow it to another."
         |all, out| each(all, out, |key, pool, out| {

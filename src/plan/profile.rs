@@ -34,6 +34,8 @@ pub struct Profile {
     verdict: Cell<(u64, bool)>,
     /// How long it takes.
     pub pace: Pace,
+    /// A replica has refused it: it is for the primary.
+    pub refused: Cell<bool>,
 }
 
 /// How long statements of a shape take on a server, in microseconds.

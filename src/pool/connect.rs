@@ -412,6 +412,7 @@ mod tests {
         let tls = ServerTls { mode: SslMode::Disable, ..ServerTls::default() };
         Arc::new(Target {
             database: "shop".into(),
+            is_named: true,
             user: "app".into(),
             hosts: vec![],
             server_database: "shop".into(),

@@ -34,6 +34,8 @@ const UNASKED: Duration = Duration::from_millis(5);
 /// Delay before connecting again after a failure: doubled each time, up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
+/// The same where a primary may come up on another of several hosts, and sessions wait for it.
+const MOVING_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Servers for one (database, user) on one worker.
 #[derive(Debug)]
@@ -267,7 +269,8 @@ impl Pool {
     fn may_make(&self) -> Option<[Share; 2]> {
         let mut inner = self.inner.borrow_mut();
         let wanted = inner.line.len().max(self.target.borrow().pool.min_idle.saturating_sub(inner.live));
-        let holds = inner.closed || inner.paused || inner.backs_off();
+        let most = if self.target.borrow().may_move() { MOVING_BACKOFF } else { MAX_BACKOFF };
+        let holds = inner.closed || inner.paused || inner.backs_off(most);
         if holds || inner.connecting >= wanted {
             return None;
         }
@@ -303,9 +306,11 @@ impl Pool {
         let mut inner = self.inner.borrow_mut();
         inner.failures += 1;
         inner.failure = Some((Instant::now(), fault.clone()));
-        // With servers at work the line moves on, and one that is just starting will be there soon. Else nobody in it
-        // can be served: say why.
-        let hopeless = inner.live == 0 && fault.sqlstate != "57P03";
+        // With servers at work the line moves on, and one that is just starting will be there soon; so may a primary on another
+        // of several hosts. Else nobody in it can be served: say why.
+        let hopeless = inner.live == 0
+            && fault.sqlstate != "57P03"
+            && !(target.may_move() && fault.sqlstate.starts_with("08"));
         let refused = if hopeless { std::mem::take(&mut inner.line) } else { VecDeque::new() };
         drop(inner);
         refused.into_iter().for_each(|place| place.refuse(fault.clone()));
@@ -440,9 +445,9 @@ impl Inner {
         self.live - self.idle.len() - self.parked.len()
     }
 
-    fn backs_off(&self) -> bool {
+    fn backs_off(&self, most: Duration) -> bool {
         let Some((at, _)) = &self.failure else { return false };
         let doubled = MIN_BACKOFF * 2u32.saturating_pow(self.failures.saturating_sub(1).min(16));
-        at.elapsed() < doubled.min(MAX_BACKOFF)
+        at.elapsed() < doubled.min(most)
     }
 }

@@ -12,6 +12,8 @@ use crate::config::settings::{Host, Pool, TargetSessionAttrs};
 pub struct Target {
     /// The database as clients name it.
     pub database: String,
+    /// The settings have that database itself; else it is one of the fallback's.
+    pub is_named: bool,
     /// The user as clients name it.
     pub user: String,
     /// Hosts in order of preference.
@@ -111,6 +113,7 @@ impl Target {
     pub fn at(&self, host: &Host) -> Target {
         Target {
             database: self.database.clone(),
+            is_named: self.is_named,
             user: self.user.clone(),
             hosts: vec![host.clone()],
             server_database: self.server_database.clone(),
@@ -125,6 +128,12 @@ impl Target {
             prepared_limit: self.prepared_limit,
             credential: Mutex::new(self.credential()),
         }
+    }
+
+    /// Whether servers are wanted at a primary that may be another host tomorrow: who waits for one waits through a failover.
+    pub fn may_move(&self) -> bool {
+        use TargetSessionAttrs::{Primary, ReadWrite};
+        self.hosts.len() > 1 && matches!(self.attrs, Primary | ReadWrite)
     }
 
     /// Takes over what the one before it has learned of the same secret.

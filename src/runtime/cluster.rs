@@ -3,7 +3,7 @@
 //! `control` watches the nodes and publishes; workers copy a [`Topology`] when its version has changed, which is one load, and
 //! never wait. What they tell (a position is wanted, a node failed) costs a system call at most once until it is heard.
 
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -149,6 +149,8 @@ pub struct Nodes {
     known: RefCell<Arc<Sighting>>,
     loads: RefCell<Loads>,
     balancer: RefCell<Balancer>,
+    /// The primary, when it was last looked for.
+    primary: Cell<Option<NodeId>>,
 }
 
 impl Nodes {
@@ -157,7 +159,14 @@ impl Nodes {
         let news = cluster.published.subscribe();
         let known = RefCell::new(news.borrow().clone());
         let balancer = RefCell::new(Balancer::new(seed));
-        Rc::new(Nodes { cluster, news: RefCell::new(news), known, loads: RefCell::default(), balancer })
+        Rc::new(Nodes {
+            cluster,
+            news: RefCell::new(news),
+            known,
+            loads: RefCell::default(),
+            balancer,
+            primary: Cell::default(),
+        })
     }
 
     /// The cluster, to tell it something.
@@ -258,6 +267,29 @@ impl Worker {
         let nodes = Nodes::new(cluster, seed());
         all.push(nodes.clone());
         Some(nodes)
+    }
+
+    /// Where another node has become the primary, servers at the one before are closed as they come back: they may still take writes.
+    pub(super) fn follow_primaries(&self) {
+        for nodes in self.nodes.borrow().iter() {
+            let sighting = nodes.sighting().clone();
+            let Some(primary) = sighting.topology.primary else { continue };
+            let before = nodes.primary.replace(Some(primary));
+            if before.is_none_or(|before| before == primary) {
+                continue;
+            }
+            for (key, pool) in self.pools.borrow().iter() {
+                let named = pool.target().is_named;
+                let same = self
+                    .shared
+                    .clusters
+                    .of(&key.0, named)
+                    .is_some_and(|one| Arc::ptr_eq(&one, &nodes.cluster));
+                if same && key.2.is_none() {
+                    pool.reconnect();
+                }
+            }
+        }
     }
 
     pub(super) fn report_nodes(&self) -> Vec<NodesReport> {

@@ -46,14 +46,18 @@ impl Worker {
         for (database, profiles) in self.profiles.borrow().iter() {
             let Some(reading) = profiles.judge.reading_due(now) else { continue };
             let pools = self.pools.borrow();
-            if let Some(pool) = pools.iter().find_map(|(key, pool)| (key.0 == *database).then_some(pool)) {
+            if let Some(pool) =
+                pools.iter().find_map(|(key, pool)| (key.0 == *database && key.2.is_none()).then_some(pool))
+            {
                 tokio::task::spawn_local(read_barriers(self.shared.clone(), reading, pool.target()));
             }
         }
         for (database, known) in self.functions.borrow().iter() {
             let Some(reading) = known.reading_due(now) else { continue };
             let pools = self.pools.borrow();
-            if let Some(pool) = pools.iter().find_map(|(key, pool)| (key.0 == *database).then_some(pool)) {
+            if let Some(pool) =
+                pools.iter().find_map(|(key, pool)| (key.0 == *database && key.2.is_none()).then_some(pool))
+            {
                 tokio::task::spawn_local(read(reading, pool.target()));
             }
         }

@@ -76,7 +76,7 @@ pub struct Shared {
     /// Replication connections.
     pub replication: Arc<Budget>,
     /// Servers of each pool, by (database, user).
-    pub pools: std::sync::Mutex<HashMap<(String, String), Arc<Budget>>>,
+    pub pools: std::sync::Mutex<HashMap<PoolKey, Arc<Budget>>>,
     /// Names that change sessions, by hosts and database.
     pub definitions: std::sync::Mutex<HashMap<String, Arc<Definitions>>>,
     /// Names that reads must not mention, by hosts and database.
@@ -116,11 +116,17 @@ impl Shared {
         stats
     }
 
-    fn budget(&self, target: &Target) -> Arc<Budget> {
+    fn budget(&self, target: &Target, node: Option<&Host>) -> Arc<Budget> {
         let mut pools = self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let key = (target.database.clone(), target.user.clone());
-        pools.entry(key).or_insert_with(|| Budget::new(target.pool.size)).clone()
+        pools.entry(key(target, node)).or_insert_with(|| Budget::new(target.pool.size)).clone()
     }
+}
+
+/// Which pool: database and user as clients name them, and the node, if it is one for reads at a single node.
+pub(super) type PoolKey = (String, String, Option<Host>);
+
+fn key(target: &Target, node: Option<&Host>) -> PoolKey {
+    (target.database.clone(), target.user.clone(), node.cloned())
 }
 
 /// Servers that listen, by database and the `client_encoding` that sessions asked for.
@@ -136,7 +142,7 @@ pub struct Worker {
     limits: RefCell<Arc<Limits>>,
     statements: RefCell<Statements>,
     scratch: Cell<Vec<u8>>,
-    pub(super) pools: RefCell<HashMap<(String, String), Rc<Pool>>>,
+    pub(super) pools: RefCell<HashMap<PoolKey, Rc<Pool>>>,
     listeners: RefCell<Listeners>,
     stats: RefCell<HashMap<(String, String), Arc<PoolStats>>>,
     /// What is known of each database's names, as clients name the database.
@@ -214,6 +220,7 @@ impl Worker {
             loop {
                 let now = ticks.tick().await;
                 worker.pools.borrow().values().for_each(|pool| pool.tick(now.into_std()));
+                worker.follow_primaries();
                 worker.read_what_is_old(now.into_std());
                 worker.look_for_idle(now.into_std());
             }
@@ -276,9 +283,11 @@ impl Worker {
             session.request.set(Some(Request::Cancel));
             return session.waker.borrow().wake_by_ref();
         }
-        let pool = self.pools.borrow().get(&key).cloned();
+        let of_session = |(of, _): &(&PoolKey, &Rc<Pool>)| of.0 == key.0 && of.1 == key.1;
+        let pools = self.pools.borrow();
+        let pools: Vec<_> = pools.iter().filter(of_session).map(|(_, pool)| pool.clone()).collect();
         tokio::task::spawn_local(async move {
-            leave::cancel_for(pool, &session).await;
+            leave::cancel_for(&pools, &session).await;
             drop(unknown);
         });
     }
@@ -320,7 +329,7 @@ impl Worker {
     fn order_pools(&self, order: PoolOrder, database: Option<&str>) {
         self.paused.borrow_mut().note(order, database);
         let pools = self.pools.borrow();
-        let named = |key: &(String, String)| database.is_none_or(|name| key.0 == name);
+        let named = |key: &PoolKey| database.is_none_or(|name| key.0 == name);
         for (_, pool) in pools.iter().filter(|(key, _)| named(key)) {
             match order {
                 PoolOrder::Pause => {
@@ -337,8 +346,9 @@ impl Worker {
         *self.limits.borrow_mut() = limits;
         let pools = self.pools.borrow();
         for target in targets {
-            if let Some(pool) = pools.get(&(target.database.clone(), target.user.clone())) {
-                pool.retarget(target);
+            let same = |of: &PoolKey| of.0 == target.database && of.1 == target.user;
+            for (of, pool) in pools.iter().filter(|(of, _)| same(of)) {
+                pool.retarget(of.2.as_ref().map_or_else(|| target.clone(), |node| Arc::new(target.at(node))));
             }
         }
     }
@@ -373,10 +383,20 @@ impl Worker {
 
     /// The pool for `target`, made when it is the first time.
     pub(crate) fn pool(&self, target: Arc<Target>) -> Rc<Pool> {
-        let key = (target.database.clone(), target.user.clone());
+        self.pool_of(key(&target, None), || target)
+    }
+
+    /// The pool for reads at one node of the cluster that `target` leads to.
+    pub(crate) fn pool_at(&self, target: &Target, node: &Host) -> Rc<Pool> {
+        self.pool_of(key(target, Some(node)), || Arc::new(target.at(node)))
+    }
+
+    fn pool_of(&self, key: PoolKey, target: impl FnOnce() -> Arc<Target>) -> Rc<Pool> {
+        let node = key.2.clone();
         let mut pools = self.pools.borrow_mut();
         let pool = pools.entry(key).or_insert_with(|| {
-            let budgets = [self.shared.budget(&target), self.shared.servers.clone()];
+            let target = target();
+            let budgets = [self.shared.budget(&target, node.as_ref()), self.shared.servers.clone()];
             let stats = self.stats(&target);
             let pool = Pool::new(target, self.states.clone(), budgets, stats);
             if self.paused.borrow().holds(&pool.target().database) {

@@ -101,6 +101,7 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Box<Admission>) {
         out,
     );
     session.input = input;
+    session.begin_routing();
     tokio::task::spawn_local(async move {
         session.run().await;
         drop(session);
@@ -188,6 +189,7 @@ fn session(
         functions,
         defining: None,
         redefining: None,
+        route: None,
         profiles,
         reading_now: None,
         listening: false,

@@ -9,12 +9,17 @@ use crate::wire::frame::TxStatus;
 impl Session {
     /// A cycle of the client's ended: counts the transaction if it ended with it, and the times when nothing else runs.
     pub(super) fn count_cycle(&mut self) {
+        self.note_seen();
         let Some(server) = &mut self.server else { return };
         let stats = self.pool.stats();
         let ended = server.tx == TxStatus::Idle;
         stats.transactions.add(u64::from(ended));
         let under_way = server.expects.back().is_some_and(|last| !last.ours);
-        let (false, Some(asked)) = (under_way, server.clock.exchange.take()) else { return };
+        if under_way {
+            // The time of all is counted with the last.
+            return;
+        }
+        let Some(asked) = server.clock.exchange.take() else { return };
         let now = Instant::now();
         server.clock.answered = Some(now);
         stats.query_time.add_time(now.duration_since(asked));
@@ -27,7 +32,10 @@ impl Session {
 
     /// Counts an exchange by what it was.
     #[inline]
-    pub(super) fn count_exchange(&self, kind: Kind, ours: bool) {
+    pub(super) fn count_exchange(&mut self, kind: Kind, ours: bool) {
+        if !ours && matches!(kind, Kind::Query | Kind::Execute | Kind::Function) {
+            self.note_run();
+        }
         let stats = self.pool.stats();
         match kind {
             Kind::Query | Kind::Execute | Kind::Function if !ours => stats.queries.add(1),

@@ -15,6 +15,16 @@ use crate::wire::frame::{self, HEADER, TxStatus};
 impl Session {
     /// The server answers with an error.
     pub(super) fn error(&mut self, whole: &[u8]) -> Verdict {
+        let verdict = self.error_of_server(whole);
+        if !self.is_to_be_asked_again() {
+            return verdict;
+        }
+        // What the server still says of the cycle is for nobody.
+        self.server.iter_mut().flat_map(|server| &mut server.expects).for_each(|expect| expect.ours = true);
+        Verdict::Again
+    }
+
+    fn error_of_server(&mut self, whole: &[u8]) -> Verdict {
         let Some(server) = &mut self.server else { return Verdict::Forward };
         let fields = &whole[HEADER..];
         server.copy_in = false;
@@ -25,6 +35,7 @@ impl Session {
         if self.following > 0 {
             self.followed_well();
         }
+        self.asks_again(fields);
         let Some(server) = &mut self.server else { return Verdict::Forward };
         let begins = server.expects.iter().any(Expect::begins);
         let Some(front) = server.expects.front_mut() else { return Verdict::Forward };

@@ -123,7 +123,7 @@ pub(crate) async fn cancel(shared: &Shared) {
 
 /// Cancels for a session: meanwhile its server is lent to nobody else, so that nobody else can be hit. What pgweir put
 /// ahead of the client's statement, or behind it, is let to its end: it is not what the client means.
-pub(crate) async fn cancel_for(pool: Option<Rc<Pool>>, session: &Handle) {
+pub(crate) async fn cancel_for(pools: &[Rc<Pool>], session: &Handle) {
     let until = Instant::now() + PATIENCE;
     let server = loop {
         let Some(server) = session.server.borrow().clone() else { return };
@@ -138,6 +138,6 @@ pub(crate) async fn cancel_for(pool: Option<Rc<Pool>>, session: &Handle) {
     cancel(&server).await;
     server.cancels.set(server.cancels.get() - 1);
     if server.cancels.get() == 0 {
-        pool.into_iter().for_each(|pool| pool.unpark());
+        pools.iter().for_each(|pool| pool.unpark());
     }
 }

@@ -126,11 +126,15 @@ impl Session {
         taken
     }
 
-    /// Lets a server go to which nothing of the client's was sent, and forgets what was done for it; gives where the
-    /// first message for it stood.
-    pub(super) fn take_back(&mut self) -> usize {
-        let (Some(unsent), Some(mut server)) = (self.unsent.take(), self.server.take()) else { return 0 };
-        *self.handle.server.borrow_mut() = None;
+    /// What was sent of a batch to a server that is gone is as if it had never been.
+    pub(super) fn forget_batch(&mut self, mut server: Box<Server>) {
+        self.undo_all(&mut server);
+        drop(server);
+        (self.batch_open, self.batch) = (false, Default::default());
+        (self.unused, self.reading_now) = (false, None);
+    }
+
+    fn undo_all(&mut self, server: &mut Server) {
         server.broken = true;
         for expect in server.expects.drain(..).rev() {
             match (expect.kind, expect.note) {
@@ -141,6 +145,14 @@ impl Session {
                 _ => {}
             }
         }
+    }
+
+    /// Lets a server go to which nothing of the client's was sent, and forgets what was done for it; gives where the
+    /// first message for it stood.
+    pub(super) fn take_back(&mut self) -> usize {
+        let (Some(unsent), Some(mut server)) = (self.unsent.take(), self.server.take()) else { return 0 };
+        *self.handle.server.borrow_mut() = None;
+        self.undo_all(&mut server);
         drop(server);
         self.hold(unsent.held_begin);
         self.unnamed = unsent.unnamed;
@@ -156,6 +168,7 @@ impl Session {
         (self.settling, self.unused, self.leaving) = (false, false, false);
         (self.asking, self.bound) = (Asking::default(), None);
         (self.following, self.alone, self.reading_now) = (0, true, None);
+        self.leave_node();
         self.listened_to_nothing();
         self.taken_back += 1;
         // A name given by PREPARE is not known to be new.

@@ -18,6 +18,8 @@ pub(super) enum Verdict {
     Swallow,
     /// The client reads this instead.
     Replace(Box<[u8]>),
+    /// Neither this nor what came ahead of it is for the client: another server is asked.
+    Again,
 }
 
 /// Bytes on their way to the client: those before `from` are settled.
@@ -98,6 +100,10 @@ impl Session {
         let ours = server.expects.front().is_some_and(|expect| expect.ours);
         let ours =
             ours || server.expects.front().is_some_and(|front| matches!(front.note, Note::Followed(true)));
+        if !ours {
+            self.note_beginning(frame.tag);
+        }
+        let Some(server) = &mut self.server else { return ControlFlow::Break(()) };
         if matches!(frame.tag, back::DATA_ROW | back::COPY_DATA) && !ours {
             return pass(server, frame, bytes.len(), at);
         }
@@ -111,6 +117,7 @@ impl Session {
                 run.cut(&mut self.out, at, at + frame.total);
                 self.out.extend_from_slice(&other);
             }
+            Verdict::Again => run.from = at + frame.total,
         }
         if self.answers_here() {
             run.cut(&mut self.out, at + frame.total, at + frame.total);
@@ -152,7 +159,9 @@ impl Session {
         }
         let next = pass(server, frame, there, at);
         let verdict = self.answer(frame.tag, &run.bytes[at..]);
-        if let (Verdict::Swallow | Verdict::Replace(_), Some(server)) = (verdict, &mut self.server) {
+        if let (Verdict::Swallow | Verdict::Replace(_) | Verdict::Again, Some(server)) =
+            (verdict, &mut self.server)
+        {
             server.swallow_rest = true;
             run.cut(&mut self.out, at, run.bytes.len());
         }
@@ -371,7 +380,7 @@ impl Session {
 
     /// Writes a run straight from the read buffer; what the client does not take waits in `out`.
     fn write_run(&mut self, cx: &mut Context<'_>, run: &[u8]) -> io::Result<()> {
-        if !self.out.is_empty() {
+        if !self.out.is_empty() || self.holds_answer() {
             self.out.extend_from_slice(run);
             return Ok(());
         }
@@ -398,6 +407,9 @@ impl Session {
         let told = server.broken || server.is_inside_message();
         server.broken = true;
         let fault = outcome::lost(&server);
+        if self.end.is_none() && self.asks_again_elsewhere() {
+            return self.forget_batch(server);
+        }
         drop(server);
         if self.end.is_some() {
             return;

@@ -11,6 +11,7 @@ use super::listen::Listens;
 use super::outcome::Unsent;
 use super::prepare::{Dropped, Names};
 use super::probe::Asked;
+use super::route::Route;
 use super::statement::{Named, Statement};
 use super::told::Asking;
 use crate::catalog::{Barriers, Change, Known};
@@ -91,6 +92,8 @@ pub struct Session {
     pub(super) defining: Option<Change>,
     /// The same for the names that reads must not mention.
     pub(super) redefining: Option<Change<Barriers>>,
+    /// How its reads go to replicas, if its database has any.
+    pub(super) route: Option<Box<Route>>,
     /// What is known of the database's statements.
     pub(super) profiles: Rc<Profiles>,
     /// The plain read that is under way on a server of its own.
@@ -191,6 +194,7 @@ impl Session {
             return Ok(progress);
         }
         progress |= self.obey();
+        progress |= self.poll_route(cx);
         progress |= self.poll_ticket(cx)?;
         progress |= self.poll_listening(cx);
         let answered = self.poll_server(cx)?;
@@ -207,6 +211,7 @@ impl Session {
         self.server.is_none()
             && self.ticket.is_none()
             && self.listens.is_none()
+            && !self.waits_for_node()
             && self.out.is_empty()
             && self.input.is_empty()
             && self.end.is_none()
@@ -215,6 +220,9 @@ impl Session {
     }
 
     fn poll_out(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if self.holds_answer() {
+            return Ok(false);
+        }
         if self.out.is_empty() {
             // With TLS, what was written may still wait for the socket.
             let _pending = self.client.poll_flush(cx)?;
@@ -232,7 +240,12 @@ impl Session {
         match turn {
             Turn::Server(server) if self.following > 0 => self.follow_on(server, cx)?,
             Turn::Server(server) => self.lease(server),
-            Turn::Refused(fault) => self.refused(fault),
+            Turn::Refused(fault) => {
+                self.ticket = None;
+                if !self.node_refuses() {
+                    self.refused(fault);
+                }
+            }
             Turn::Elsewhere => self.follow_no_more(),
         }
         Ok(true)
@@ -249,6 +262,7 @@ impl Session {
         let server = self.server.insert(server);
         server.clock = Clock { lent: server.clock.lent, ..Clock::default() };
         let forgets = self.enter_server();
+        self.enter_node();
         self.keep_reading();
         self.settle(forgets);
         self.after |= self.makes_temporary_objects();
@@ -313,6 +327,7 @@ impl Session {
         self.ticket.is_some()
             || self.following > 0
             || self.has_followers()
+            || self.waits_for_node()
             || self.settling
             || matches!(self.asking, Asking::Waits(_))
             || self.waits_for_listener()

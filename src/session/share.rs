@@ -19,24 +19,30 @@ use crate::pool::server::Clock;
 use crate::wire::frame::TxStatus;
 
 impl Session {
-    /// The shape of a plain statement that is certain to read only, where servers may be shared.
-    pub(super) fn shareable(&self, text: &[u8]) -> Option<Rc<Profile>> {
-        let wanted = self.mode == PoolMode::Transaction && self.pool.shares();
-        if !wanted || self.tx_status() != TxStatus::Idle || self.batch_open {
+    /// The shape of a plain statement that is certain to read only, outside of transactions, where that makes a difference.
+    pub(super) fn plain_read(&self, text: &[u8]) -> Option<Rc<Profile>> {
+        let shares = self.mode == PoolMode::Transaction && self.pool.shares();
+        if !shares && self.route.is_none() || self.tx_status() != TxStatus::Idle || self.batch_open {
             return None;
         }
         self.profiles.read(text, self.dialect)
     }
 
-    /// Whether what the session has is all in its settings: nothing is to be done for it before or behind a short read.
-    fn may_share(&self) -> bool {
+    /// Whether what the session has is all in its settings: nothing else is to be done for it before or behind a read.
+    pub(super) fn has_settings_only(&self) -> bool {
         self.after.is_empty()
             && self.pins.is_empty()
             && self.listens.is_none()
             && !self.listening
             && !self.batch_open
-            && !self.pool.asking.is_watched()
             && self.makes_temporary_objects().is_empty()
+    }
+
+    fn may_share(&self) -> bool {
+        self.mode == PoolMode::Transaction
+            && self.pool.shares()
+            && !self.pool_to_lease_from().asking.is_watched()
+            && self.has_settings_only()
     }
 
     /// Sends a short read behind another session's. False: there is none to go behind.
@@ -44,7 +50,9 @@ impl Session {
         if self.alone || !profile.pace.is_short() || self.held_begin.is_some() || !self.may_share() {
             return false;
         }
-        let Some(ticket) = self.pool.follow(&self.state, &self.defaults, whole) else { return false };
+        let Some(ticket) = self.pool_to_lease_from().follow(&self.state, &self.defaults, whole) else {
+            return false;
+        };
         self.handle.waiting.set(true);
         self.following = whole.len();
         self.ticket = Some(ticket);
@@ -61,7 +69,7 @@ impl Session {
         let short = self.reading_now.as_ref().is_some_and(|profile| profile.pace.is_short());
         let Some(server) = &self.server else { return };
         if short && server.reading == self.defaults && server.shared.cancels.get() == 0 && self.may_share() {
-            self.pool.open(server, &self.handle.waker.borrow());
+            server.pool().open(server, &self.handle.waker.borrow());
         }
     }
 
@@ -70,8 +78,9 @@ impl Session {
         if let Some(profile) = self.reading_now.take()
             && let Some(stretch) = profile.pace.note(time)
             && profile.pace.is_short()
+            && let Some(server) = &self.server
         {
-            self.pool.observe(stretch);
+            server.pool().observe(stretch);
         }
     }
 
@@ -110,9 +119,10 @@ impl Session {
         let server = self.server.insert(server);
         server.clock = Clock { exchange: since, transaction: since, ..Clock::default() };
         self.enter_server();
+        self.enter_node();
         let Some(server) = &mut self.server else { return Ok(()) };
         forget_unnamed(server, &mut self.unnamed);
-        self.pool.open(server, &self.handle.waker.borrow());
+        server.pool().clone().open(server, &self.handle.waker.borrow());
         let come = std::mem::take(&mut server.residue);
         if come.is_empty() { Ok(()) } else { self.relay(cx, &come) }
     }

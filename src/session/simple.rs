@@ -65,8 +65,11 @@ impl Session {
             && !self.dialect.is_wide()
             && let Some(verb) = sql::plain_verb(text)
         {
-            let read = self.shareable(text);
+            let read = self.plain_read(text);
             if self.server.is_none() {
+                if read.as_ref().is_some_and(|profile| !self.choose_node(whole, profile)) {
+                    return Flow::Later;
+                }
                 if read.as_ref().is_some_and(|profile| self.follow(whole, profile)) {
                     return Flow::Later;
                 }
@@ -79,6 +82,7 @@ impl Session {
             self.alone = false;
             let flow = self.plain_query(whole, outcome::commits_alone(verb));
             self.reading_now = read.filter(|_| self.has_one_under_way());
+            self.note_sent();
             return flow;
         }
         let mut summary = sql::summarize(text, self.dialect);

@@ -96,6 +96,7 @@ impl Session {
         if skips && !matches!(frame.tag, front::SYNC | front::TERMINATE) {
             return self.pass_over(frame, bytes);
         }
+        self.forget_choice();
         match frame.tag {
             front::TERMINATE => {
                 self.leaving = true;
@@ -120,6 +121,7 @@ impl Session {
                 }
                 flow
             }
+            front::PARSE | front::BIND if !self.choose_for_batch(bytes) => Flow::Later,
             front::PARSE => self.parse(frame, bytes),
             front::BIND => self.bind(frame, bytes),
             front::DESCRIBE => whole.map_or(Flow::More, |whole| self.describe(whole)),
@@ -183,6 +185,7 @@ impl Session {
                 server.out.extend_from_slice(whole);
                 server.expect(Expect::client(Kind::Sync).committing(batch.commits));
                 server.skips = false;
+                self.note_sent();
                 self.answer_here();
             }
             None => {
@@ -202,15 +205,17 @@ impl Session {
 
     /// Leases an idle server, or stands in line.
     pub(super) fn want_server(&mut self) {
-        if let Some(server) = self.pool.try_lease(&self.state, self.server_again()) {
+        let pool = self.pool_to_lease_from();
+        if let Some(server) = pool.try_lease(&self.state, self.server_again()) {
             return self.lease(server);
         }
-        match self.pool.enqueue() {
+        match pool.enqueue() {
             Ok(ticket) => {
                 self.handle.waiting.set(true);
                 self.ticket = Some(ticket);
             }
-            Err(fault) => self.refused(fault),
+            Err(fault) if !self.node_refuses() => self.refused(fault),
+            Err(_) => {}
         }
     }
 

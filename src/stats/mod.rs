@@ -22,6 +22,16 @@ pub const PIN_REASONS: [&str; 10] = [
     "server process",
 ];
 
+/// Why a read that might have gone to a replica went to the primary; the last: its shape was refused by a replica before.
+pub const PRIMARY_REASONS: [&str; 6] = [
+    "level primary",
+    "no replica",
+    "replicas too old",
+    "position unknown",
+    "replicas behind",
+    "refused before",
+];
+
 /// Classes of SQLSTATE in which pgweir itself makes errors; all others are counted as the last.
 pub const ERROR_CLASSES: [&str; 12] =
     ["08", "0A", "22", "25", "26", "28", "3D", "53", "54", "57", "XX", "other"];
@@ -63,6 +73,8 @@ macro_rules! counters {
             pub pins: [Counter; PIN_REASONS.len()],
             /// Errors of pgweir's own, by the classes of [`ERROR_CLASSES`].
             pub errors: [Counter; ERROR_CLASSES.len()],
+            /// Reads that stayed on the primary, by [`PRIMARY_REASONS`].
+            pub kept: [Counter; PRIMARY_REASONS.len()],
         }
 
         /// Numbers read from counters at one time, of one pool or of several added up.
@@ -73,6 +85,8 @@ macro_rules! counters {
             pub pins: [u64; PIN_REASONS.len()],
             /// Errors of pgweir's own, by the classes of [`ERROR_CLASSES`].
             pub errors: [u64; ERROR_CLASSES.len()],
+            /// Reads that stayed on the primary, by [`PRIMARY_REASONS`].
+            pub kept: [u64; PRIMARY_REASONS.len()],
         }
 
         impl PoolStats {
@@ -82,6 +96,7 @@ macro_rules! counters {
                     $($name: self.$name.get(),)*
                     pins: std::array::from_fn(|at| self.pins[at].get()),
                     errors: std::array::from_fn(|at| self.errors[at].get()),
+                    kept: std::array::from_fn(|at| self.kept[at].get()),
                 }
             }
         }
@@ -91,6 +106,7 @@ macro_rules! counters {
                 $(self.$name = with(self.$name, other.$name);)*
                 self.pins.iter_mut().zip(other.pins).for_each(|(mine, other)| *mine = with(*mine, other));
                 self.errors.iter_mut().zip(other.errors).for_each(|(mine, other)| *mine = with(*mine, other));
+                self.kept.iter_mut().zip(other.kept).for_each(|(mine, other)| *mine = with(*mine, other));
             }
         }
     };
@@ -113,6 +129,10 @@ counters! {
     followed,
     /// Those of them that were sent to another server instead, since those ahead took too long or went wrong.
     sent_away,
+    /// Reads sent to replicas.
+    replica_reads,
+    /// Those of them that the primary answered, because the replica failed or refused.
+    asked_again,
     /// Bytes received from clients.
     received,
     /// Bytes sent to clients.

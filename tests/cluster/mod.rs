@@ -2,6 +2,7 @@
 
 mod checker;
 mod nodes;
+mod routing;
 
 use crate::harness::cluster::{Cluster, KEEPS_WAL};
 
