@@ -4,6 +4,7 @@ use clap::ValueEnum;
 
 use crate::admin::metrics;
 use crate::config::reference;
+use crate::rules;
 
 /// A generated document.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -14,6 +15,8 @@ pub enum Document {
     SettingsPage,
     /// The reference of the metrics, `docs/guide/metrics.md`.
     MetricsPage,
+    /// The reference of rule files, `rules/README.md`.
+    RulesPage,
 }
 
 impl Document {
@@ -23,6 +26,7 @@ impl Document {
             Self::SampleSettings => reference::sample_toml(),
             Self::SettingsPage => reference::settings_page(),
             Self::MetricsPage => metrics::page(),
+            Self::RulesPage => rules::reference::page(),
         }
     }
 }
