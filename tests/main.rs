@@ -11,3 +11,4 @@ mod fuzz;
 mod harness;
 mod load;
 mod reads;
+mod rules;

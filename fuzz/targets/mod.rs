@@ -6,6 +6,7 @@
 
 pub mod frames;
 pub mod hba;
+pub mod rules;
 pub mod scram;
 pub mod sql;
 pub mod startup;
