@@ -7,6 +7,8 @@ use crate::sql::Fingerprint;
 use crate::sql::facts::{Class, Facts};
 
 /// What is the same for all statements of one shape.
+///
+/// The shape is that of the statement alone, without a semicolon behind it: so `pgweir explain` shows it, and so rules name it.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// What its tree says.

@@ -28,7 +28,9 @@ fn facts(text: &str) -> Facts {
         text if text.contains("pg_type t JOIN pg_namespace n") => {
             (Class::Select, &["pg_namespace", "pg_type"], true, false)
         }
-        text if text.contains(" FROM orders") => (Class::Select, &["orders"], text.contains("WHERE"), false),
+        text if text.to_lowercase().contains(" from orders") => {
+            (Class::Select, &["orders"], text.contains("WHERE"), false)
+        }
         other => panic!("no facts of {other}"),
     };
     let tables = reads.iter().map(|name| table(name, Access::Read)).collect();
@@ -65,6 +67,19 @@ fn every_file_of_the_pack_is_in_the_reference() {
     let names: Vec<_> =
         pack().iter().map(|file| file.path.file_name().expect("a file").display().to_string()).collect();
     assert_eq!(names, reference::STARTER_PACK.map(|(file, _)| file));
+}
+
+#[test]
+fn the_examples_of_the_pages_are_sound() {
+    for (page, tests) in [("docs/guide/rules.md", 2), ("rules/README.md", 1)] {
+        let page_text = committed(page);
+        let examples = page_text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let text: String = examples.collect::<Vec<_>>().join("\n");
+        let checked = check(&[Source { path: page.into(), text }], NOON, &mut facts);
+        let problems: Vec<_> = checked.problems.iter().map(ToString::to_string).collect();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+        assert_eq!(checked.tests, tests, "{page}");
+    }
 }
 
 /// A test of the pack that passed whatever the rules are would be none.

@@ -58,6 +58,7 @@ fn what_was_expected_and_what_was_found() {
         "statement = \"select  1\"\nshape = \"select 1\"",
         "test fails: the shape should be `select 1`, but is `select ?`",
     );
+    passes("statement = \"select  1 ; \"\nshape = \"select ?\"");
     fails(
         "statement = \"select 1\"\ndecided = { route = \"report\" }",
         "test fails: there is no rule `report`; did you mean `reports`?",
