@@ -434,3 +434,49 @@ impl Shown for Box<str> {
         self.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::concurrency::Entered;
+
+    #[test]
+    fn keys_are_those_of_the_session() {
+        let client = |address: &str| Some(address.parse().expect("an address"));
+        let session = Session {
+            user: b"u",
+            database: b"d",
+            application: b"a",
+            client: client("::ffff:10.0.0.1"),
+            number: 7,
+        };
+        let check = |per: Per, expected: &[u8]| assert_eq!(&*per.key(&session), expected, "{per:?}");
+        check(Per::Rule, b"");
+        check(Per::User, b"u");
+        check(Per::Database, b"d");
+        check(Per::Application, b"a");
+        check(Per::Client, &[10, 0, 0, 1]);
+        assert_eq!(&*Per::Client.key(&Session { client: None, ..session }), b"");
+        assert_eq!(Per::Client.key(&Session { client: client("::1"), ..session }).len(), 16);
+    }
+
+    #[test]
+    fn actions_make_the_state_behind_them() {
+        let rate = Rate { count: 4, per: Duration::from_secs(2) };
+        let mut buckets = Throttle { rate, burst: 2, per: Per::Rule }.buckets(10);
+        let mut take = |ms| buckets.take(b"", Duration::from_millis(ms));
+        assert_eq!((take(0), take(0)), (Ok(()), Ok(())));
+        assert_eq!(take(0), Err(Duration::from_millis(500)));
+        let mut line = Concurrency { limit: 1, queue: 1, ..Concurrency::default() }.line();
+        let entered = [1, 2, 3].map(|who| line.enter(b"", who));
+        assert_eq!(entered, [Entered::Runs, Entered::Waits, Entered::Full]);
+    }
+
+    #[test]
+    fn shares_are_hundredths_of_a_percent() {
+        let taken = |share: Share| (0..Share::ALL.0).filter(|hash| share.takes(u64::from(*hash))).count();
+        assert_eq!([Share(1), Share(1250), Share::ALL].map(taken), [1, 1250, 10_000]);
+        let shown = [Share(1), Share(1250), Share::ALL].map(|share| share.to_string());
+        assert_eq!(shown, ["0.01 %", "12.50 %", "100 %"]);
+    }
+}
