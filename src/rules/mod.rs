@@ -9,7 +9,7 @@
 //!
 //! A [`Decision`] says for each [`Concern`] what is done and which rule says so. To do it is the caller's: this module has
 //! no I/O but [`folder`], no clock and no task. [`throttle`] and [`concurrency`] are the state behind two of the
-//! actions, as pure values. [`check`], [`explain`] and [`reference`] are for people. What a statement is about, `sql::facts` says.
+//! actions, as pure values. [`check`], [`explain`] and [`mod@reference`] are for people. What a statement is about, `sql::facts` says.
 
 mod action;
 pub mod calendar;
