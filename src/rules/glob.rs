@@ -11,22 +11,26 @@ pub const LONGEST: usize = 256;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Glob {
     text: Box<str>,
-    /// What stands before, between and behind the stars; never empty.
+    /// What stands before, between and behind the stars; empty where there is none.
     pieces: Box<[Box<[u8]>]>,
 }
 
 impl Glob {
     /// Every text is a pattern.
     pub fn new(text: &str) -> Glob {
-        let pieces = text.split('*').map(|piece| piece.as_bytes().into()).collect();
+        let pieces = text.split('*').map(|piece| piece.as_bytes().into());
+        let pieces = if text.contains('*') { pieces.collect() } else { Box::default() };
         Glob { text: text.into(), pieces }
     }
 
     /// Whether it stands for this name. Linear in the length of the name for each piece.
+    #[inline]
     pub fn matches(&self, name: &[u8]) -> bool {
-        let [first, middle @ .., last] = &*self.pieces else {
-            return self.pieces.first().is_some_and(|only| **only == *name);
-        };
+        if self.pieces.is_empty() { self.text.as_bytes() == name } else { self.matches_pieces(name) }
+    }
+
+    fn matches_pieces(&self, name: &[u8]) -> bool {
+        let [first, middle @ .., last] = &*self.pieces else { return false };
         let Some(mut rest) = name.strip_prefix(&**first) else { return false };
         for piece in middle {
             match memchr::memmem::find(rest, piece) {
@@ -57,44 +61,45 @@ impl fmt::Debug for Glob {
 
 /// A pattern for a name and, where it has dots, for what it belongs to: `table`, `schema.table`, `table.column`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dotted(Box<[Glob]>);
+pub struct Dotted {
+    name: Glob,
+    /// What stands before the dots, the nearest first.
+    owners: Box<[Glob]>,
+}
 
 impl Dotted {
     /// `None`: it has more than `parts` parts, or an empty one.
     pub fn new(text: &str, parts: usize) -> Option<Dotted> {
-        let globs: Box<[Glob]> = text.split('.').map(Glob::new).collect();
-        let sound = globs.len() <= parts && text.split('.').all(|part| !part.is_empty());
-        sound.then_some(Dotted(globs))
+        let sound = text.split('.').count() <= parts && text.split('.').all(|part| !part.is_empty());
+        let mut globs = text.rsplit('.').map(Glob::new);
+        let name = globs.next().filter(|_| sound)?;
+        Some(Dotted { name, owners: globs.collect() })
     }
 
     /// Whether it stands for this table or function. A schema that is not written is none that a pattern could ask for.
+    #[inline]
     pub fn matches_name(&self, name: &Name) -> bool {
-        self.matches(&[Some(&name.name), name.schema.as_deref()])
+        self.name.matches(name.name.as_bytes()) && self.has_owners([name.schema.as_deref(), None])
     }
 
     /// Whether it stands for this column of this table.
     pub fn matches_column(&self, column: &str, table: Option<&Name>) -> bool {
         let schema = table.and_then(|table| table.schema.as_deref());
-        let name = table.map(|table| &*table.name);
-        self.0.last().is_some_and(|last| last.matches(column.as_bytes()))
-            && Dotted::match_parts(&self.0[..self.0.len() - 1], &[name, schema])
+        self.name.matches(column.as_bytes()) && self.has_owners([table.map(|table| &*table.name), schema])
     }
 
     /// Whether it stands for all for which `other` does.
     pub fn covers(&self, other: &Dotted) -> bool {
-        let mut theirs = other.0.iter().rev();
-        self.0.iter().rev().all(|glob| theirs.next().is_some_and(|other| glob.covers(other)))
+        let mut theirs = other.owners.iter();
+        self.name.covers(&other.name)
+            && self.owners.iter().all(|glob| theirs.next().is_some_and(|other| glob.covers(other)))
     }
 
-    fn matches(&self, parts: &[Option<&str>]) -> bool {
-        Dotted::match_parts(&self.0, parts)
-    }
-
-    /// The last pattern belongs to the first part.
-    fn match_parts(globs: &[Glob], parts: &[Option<&str>]) -> bool {
-        let mut parts = parts.iter();
-        globs.iter().rev().all(|glob| match parts.next() {
-            Some(Some(part)) => glob.matches(part.as_bytes()),
+    /// The nearest first, as in the pattern.
+    fn has_owners(&self, owners: [Option<&str>; 2]) -> bool {
+        let mut owners = owners.into_iter();
+        self.owners.iter().all(|glob| match owners.next() {
+            Some(Some(owner)) => glob.matches(owner.as_bytes()),
             _ => false,
         })
     }
