@@ -6,8 +6,6 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use foldhash::fast::RandomState;
-
 /// What became of one who asked for a permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entered {
@@ -30,7 +28,7 @@ pub struct Line<T> {
     waiting: usize,
     /// Keys with somebody in line, the next one first; each is here once.
     turns: VecDeque<Box<[u8]>>,
-    lines: HashMap<Box<[u8]>, VecDeque<T>, RandomState>,
+    lines: HashMap<Box<[u8]>, VecDeque<T>>,
 }
 
 impl<T: Copy + Eq> Line<T> {
@@ -42,7 +40,7 @@ impl<T: Copy + Eq> Line<T> {
             running: 0,
             waiting: 0,
             turns: VecDeque::new(),
-            lines: HashMap::default(),
+            lines: HashMap::new(),
         }
     }
 

@@ -7,8 +7,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
-
 /// Full buckets are looked for not more often than this, when there is no room for another key.
 const SWEEP: u64 = 100_000_000;
 
@@ -19,8 +17,8 @@ pub struct Buckets {
     interval: u64,
     full: u64,
     most: usize,
-    /// For each key, when its bucket is full again.
-    keys: HashMap<Box<[u8]>, u64, RandomState>,
+    /// For each key, when its bucket is full again. Clients choose keys, so they are hashed in the way that is safe from that.
+    keys: HashMap<Box<[u8]>, u64>,
     /// The bucket of all keys for which there is no room.
     others: u64,
     next_sweep: u64,
@@ -33,7 +31,7 @@ impl Buckets {
     pub fn new(interval: Duration, burst: u32, most: usize) -> Buckets {
         let interval = nanos(interval).max(1);
         let full = interval.saturating_mul(u64::from(burst.max(1)));
-        Buckets { interval, full, most, keys: HashMap::default(), others: 0, next_sweep: 0 }
+        Buckets { interval, full, most, keys: HashMap::new(), others: 0, next_sweep: 0 }
     }
 
     /// Takes a token out of the bucket of `key`. `now` is the time since any fixed moment, the same one each time.
