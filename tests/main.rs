@@ -13,3 +13,4 @@ mod harness;
 mod import;
 mod load;
 mod reads;
+mod rules;

@@ -9,7 +9,9 @@ use std::rc::Rc;
 use anyhow::bail;
 use pgweir::pool::exchange::Commits;
 use pgweir::pool::state::{Settings, State, States, difference};
+use pgweir::rules::{Candidates, Context, Ruleset, Session, Source, Subject};
 use pgweir::session::statement::{Statement, Statements};
+use pgweir::sql::facts::{Access, Class, Facts, Name, Table};
 use pgweir::sql::{facts, plain_verb, shape, summarize};
 use pgweir::wire::frame::{Frame, back, front};
 use pgweir::wire::{emit, startup};
@@ -17,7 +19,7 @@ use pgweir::wire::{emit, startup};
 use crate::measured;
 
 /// All of them.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 15] = [
     "startup",
     "frames_simple",
     "frames_extended",
@@ -30,6 +32,9 @@ pub const NAMES: [&str; 12] = [
     "state_equal",
     "state_different",
     "emit_query",
+    "rules_settled",
+    "rules_of_session",
+    "rules_new_shape",
 ];
 
 /// A common read, of 150 bytes.
@@ -58,6 +63,13 @@ pub fn run(name: &str) -> anyhow::Result<()> {
         "state_equal" => states(&[("work_mem", "8MB")], &[("work_mem", "8MB")]),
         "state_different" => states(&[("work_mem", "8MB"), ("jit", "off")], &[("work_mem", "9MB")]),
         "emit_query" => query(),
+        "rules_settled" => rules("then.tag = \"x\"", |candidates, context| {
+            black_box(candidates.decide(black_box(context)).is_empty());
+        }),
+        "rules_of_session" => rules(PER_USER, |candidates, context| {
+            black_box(candidates.decide(black_box(context)).is_empty());
+        }),
+        "rules_new_shape" => rules_of_new_shape(),
         _ => bail!("no piece is called {name}"),
     }
     Ok(())
@@ -153,4 +165,42 @@ fn query() {
         out.clear();
         emit::query(black_box(&mut out), black_box(SELECT));
     });
+}
+
+/// Rules that ask for the session: ten of them hold for each shape.
+const PER_USER: &str = "when.user = \"tenant_*_x\"\nthen.log = \"info\"";
+
+/// A thousand rules, each about ten tables in a row, so that ten hold for each shape; `more` is what each of them says.
+fn thousand(more: &str) -> Ruleset {
+    let rule = |n: usize| {
+        let tables: Vec<String> = (n..n + 10).map(|n| format!("\"t{n}\"")).collect();
+        format!("[[rule]]\nname = \"r{n}\"\nwhen.tables = [{}]\n{more}\n", tables.join(", "))
+    };
+    let text: String = (0..1000).map(rule).collect();
+    Ruleset::compile(&[Source { path: "f.toml".into(), text }]).expect("sound rules")
+}
+
+/// Facts of a statement about one table.
+fn about(table: &str) -> Facts {
+    let name = Name { schema: None, name: table.into() };
+    let tables = vec![Table { name, access: Access::Read }];
+    Facts { understood: true, tables, ..Facts::of_class(Class::Select) }
+}
+
+fn rules(more: &str, decide: impl Fn(&Candidates, &Context<'_>)) {
+    let (rules, facts, shape) = (thousand(more), about("t500"), shape(SELECT, true));
+    let subject =
+        Subject { facts: &facts, fingerprint: shape.fingerprint, shape: &shape.text, is_read: true };
+    let candidates = rules.candidates(&subject);
+    assert!(!candidates.is_empty());
+    let session = Session { user: b"tenant_7", ..Session::default() };
+    let context = Context { session, ..Context::default() };
+    count(|| decide(black_box(&candidates), &context));
+}
+
+fn rules_of_new_shape() {
+    let (rules, facts, shape) = (thousand(PER_USER), about("t500"), shape(SELECT, true));
+    let subject =
+        Subject { facts: &facts, fingerprint: shape.fingerprint, shape: &shape.text, is_read: true };
+    count(|| drop(black_box(rules.candidates(black_box(&subject)))));
 }

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use super::import;
 use crate::admin::metrics;
 use crate::config::reference;
+use crate::rules;
 
 /// A generated document.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -17,6 +18,8 @@ pub enum Document {
     MetricsPage,
     /// What becomes of the keys of other poolers, `docs/guide/importing.md`.
     ImportingPage,
+    /// The reference of rule files, `rules/README.md`.
+    RulesPage,
 }
 
 impl Document {
@@ -27,6 +30,7 @@ impl Document {
             Self::SettingsPage => reference::settings_page(),
             Self::MetricsPage => metrics::page(),
             Self::ImportingPage => import::page::text(),
+            Self::RulesPage => rules::reference::page(),
         }
     }
 }

@@ -3,9 +3,11 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod facts;
 mod generate;
 mod hint;
 pub mod import;
+mod rules;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +28,7 @@ struct Cli {
 enum Command {
     /// Run the proxy until it is stopped (SIGINT, SIGTERM); SIGHUP reloads the settings.
     Run(RunArgs),
-    /// Check the settings and try every node; takes what `run` takes.
+    /// Check the settings and try every node; takes what `run` takes. With --rules, check rule files, alone or besides.
     Check(RunArgs),
     /// Run the proxy in front of a throw-away PostgreSQL with a sample shop in it.
     Demo(RunArgs),
@@ -51,7 +53,7 @@ pub struct RunArgs {
     /// Settings file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder with rule files; not used yet
+    /// Folder with rule files; `check` checks them and runs their tests, `run` does not use them yet
     #[arg(long, value_name = "DIR")]
     pub rules: Option<PathBuf>,
     /// File in which history is kept; not used yet
@@ -83,9 +85,18 @@ struct ExplainArgs {
     /// Database of the settings [default: the only one]
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// User as whom its catalog is read [default: one that `check` would try]
+    /// User as whom its catalog is read [default: one that `check` would try]; for rules, who has logged in
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
+    /// Folder with rule files: say, rule by rule, what becomes of the statement
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+    /// For rules: the session's application_name
+    #[arg(long, value_name = "NAME", default_value = "", requires = "rules")]
+    application: String,
+    /// For rules: the client's address [default: the unix socket]
+    #[arg(long, value_name = "ADDR", requires = "rules")]
+    client: Option<std::net::IpAddr>,
 }
 
 impl std::fmt::Debug for ExplainArgs {
@@ -128,10 +139,7 @@ pub fn main<T: check::Trial + explain::Catalog>(
             Ok(loaded) => start(arguments, loaded, &[]),
             Err(errors) => refuse(&errors),
         },
-        Command::Check(arguments) => match config::load_with_origins(&arguments.sources()) {
-            Ok(loaded) => check(&loaded, &trial(loaded.settings.clone())),
-            Err(errors) => refuse(&errors),
-        },
+        Command::Check(arguments) => check_all(&arguments, trial),
         Command::Demo(arguments) => run_demo(arguments, start),
         Command::Explain(arguments) => explain(&arguments, trial),
         Command::Import(arguments) => import::run(&arguments),
@@ -183,6 +191,28 @@ fn refuse(errors: &[ConfigError]) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Checks rule files if there are any, and the settings unless there are rule files only.
+fn check_all<T: check::Trial>(arguments: &RunArgs, trial: impl FnOnce(Settings) -> T) -> ExitCode {
+    let rules_are_well =
+        match arguments.rules.as_deref().map(|folder| rules::check(folder, &mut std::io::stdout())) {
+            None | Some(Ok(true)) => true,
+            Some(Ok(false)) => false,
+            Some(Err(error)) => {
+                eprintln!("standard output: {error}");
+                false
+            }
+        };
+    let only_rules = arguments.rules.is_some() && arguments.config.is_none() && arguments.url.is_none();
+    let settings = match only_rules {
+        true => ExitCode::SUCCESS,
+        false => match config::load_with_origins(&arguments.sources()) {
+            Ok(loaded) => check(&loaded, &trial(loaded.settings.clone())),
+            Err(errors) => refuse(&errors),
+        },
+    };
+    if rules_are_well { settings } else { ExitCode::FAILURE }
+}
+
 fn check(loaded: &Loaded, trial: &impl check::Trial) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -209,8 +239,15 @@ fn explain<T: explain::Catalog>(arguments: &ExplainArgs, catalog: impl FnOnce(Se
             return ExitCode::FAILURE;
         }
     };
-    match explain::print(&arguments.sql, known.as_ref(), &mut std::io::stdout()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let mut out = std::io::stdout();
+    let printed = explain::print(&arguments.sql, known.as_ref(), &mut out);
+    let well = printed.and_then(|()| match &arguments.rules {
+        Some(folder) => rules::explain(folder, arguments, &mut out),
+        None => Ok(true),
+    });
+    match well {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("standard output: {error}");
             ExitCode::FAILURE

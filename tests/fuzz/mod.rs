@@ -69,6 +69,11 @@ fn import() {
     fuzz("import", targets::import::run);
 }
 
+#[test]
+fn rules() {
+    fuzz("rules", targets::rules::run);
+}
+
 fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }

@@ -1,0 +1,211 @@
+//! The rules that may hold for a shape, and what they decide on one of its statements.
+//!
+//! Three steps, so that what is known once is found out once: `Ruleset::candidates` for a shape, [`Candidates::of_session`] for a
+//! session, and [`Candidates::decide`] for a statement. After either of the first two, [`Candidates::settled`] may have the decision already.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::action::{CONCERNS, Concern, Concerns};
+use super::context::{Context, Session};
+use super::file::Mode;
+use super::ruleset::Rule;
+
+/// Rules whose conditions on the shape hold, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Candidates {
+    rules: Box<[Candidate]>,
+    /// What is decided whatever the session and the moment are.
+    settled: Option<Box<Winners>>,
+}
+
+/// A rule, and what is still to be asked.
+#[derive(Debug, Clone)]
+struct Candidate {
+    rule: Arc<Rule>,
+    session: bool,
+    moment: bool,
+}
+
+/// Nobody has decided.
+const NOBODY: u16 = u16::MAX;
+
+/// Which candidates decide, by their index.
+#[derive(Debug, Clone)]
+struct Winners {
+    by: [u16; CONCERNS],
+    /// What those in shadow would have decided, in order.
+    shadow: Vec<(u16, Concern)>,
+    /// Which ones count a hit.
+    counted: Vec<u16>,
+}
+
+impl Candidates {
+    pub(super) fn of<'a>(rules: impl Iterator<Item = &'a Arc<Rule>>) -> Candidates {
+        Candidates::new(rules.map(|rule| Candidate {
+            rule: Arc::clone(rule),
+            session: rule.asks_the_session(),
+            moment: rule.asks_the_moment(),
+        }))
+    }
+
+    /// Leaves out those that come behind others which decide in any case, and decides where nothing more is to be asked.
+    fn new(candidates: impl Iterator<Item = Candidate>) -> Candidates {
+        let mut taken = Concerns::default();
+        let mut rules = vec![];
+        for candidate in candidates {
+            if candidate.rule.concerns().without(taken).is_empty() {
+                continue;
+            }
+            if !candidate.is_open() && candidate.rule.mode() == Mode::Enforce {
+                taken = taken.with(candidate.rule.concerns());
+            }
+            rules.push(candidate);
+        }
+        let open = rules.iter().any(Candidate::is_open);
+        let settled = (!open && !rules.is_empty()).then(|| Box::new(winners(&rules, |_| true)));
+        Candidates { rules: rules.into(), settled }
+    }
+
+    /// Whether there is none, so that nothing is decided, for nobody.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether the decision is the same whatever the session and the moment are.
+    pub fn is_settled(&self) -> bool {
+        self.rules.is_empty() || self.settled.is_some()
+    }
+
+    /// The decision, if it is the same whatever the session and the moment are. Counts hits.
+    #[inline]
+    pub fn settled(&self) -> Option<Decision<'_>> {
+        if self.rules.is_empty() {
+            return Some(Decision::nothing());
+        }
+        let winners = self.settled.as_deref()?;
+        Some(self.counted(winners.by, &winners.counted, Cow::Borrowed(&winners.shadow)))
+    }
+
+    /// Those whose conditions on the session hold: found once for a shape and a session, for as long as nothing that is in `session`
+    /// changes.
+    pub fn of_session(&self, session: &Session<'_>) -> Candidates {
+        let holds = |one: &&Candidate| !one.session || one.rule.against_session(session).is_none();
+        Candidates::new(
+            self.rules.iter().filter(holds).map(|one| Candidate { session: false, ..one.clone() }),
+        )
+    }
+
+    /// Decides on a statement. Counts hits.
+    pub fn decide(&self, context: &Context<'_>) -> Decision<'_> {
+        match self.settled() {
+            Some(decision) => decision,
+            None => {
+                let Winners { by, shadow, counted } = self.winners(context);
+                self.counted(by, &counted, Cow::Owned(shadow))
+            }
+        }
+    }
+
+    /// What would be decided; counts nothing.
+    pub fn would_decide(&self, context: &Context<'_>) -> Decision<'_> {
+        let Winners { by, shadow, .. } = self.winners(context);
+        Decision { rules: &self.rules, by, shadow: Cow::Owned(shadow) }
+    }
+
+    fn winners(&self, context: &Context<'_>) -> Winners {
+        winners(&self.rules, |one| {
+            (!one.session || one.rule.against_session(&context.session).is_none())
+                && (!one.moment || one.rule.against_moment(&context.moment).is_none())
+        })
+    }
+
+    fn counted<'a>(
+        &'a self,
+        by: [u16; CONCERNS],
+        counted: &[u16],
+        shadow: Cow<'a, [(u16, Concern)]>,
+    ) -> Decision<'a> {
+        for index in counted {
+            self.rules[usize::from(*index)].rule.count();
+        }
+        Decision { rules: &self.rules, by, shadow }
+    }
+}
+
+impl Candidate {
+    fn is_open(&self) -> bool {
+        self.session || self.moment
+    }
+}
+
+/// The first that holds decides, for each concern; one in shadow, where nobody before it has decided, would have.
+fn winners(rules: &[Candidate], holds: impl Fn(&Candidate) -> bool) -> Winners {
+    let mut winners = Winners { by: [NOBODY; CONCERNS], shadow: vec![], counted: vec![] };
+    let mut decided = Concerns::default();
+    for (index, candidate) in (0..NOBODY).zip(rules) {
+        let left = candidate.rule.concerns().without(decided);
+        if left.is_empty() || !holds(candidate) {
+            continue;
+        }
+        winners.counted.push(index);
+        match candidate.rule.mode() {
+            Mode::Shadow => winners.shadow.extend(left.iter().map(|concern| (index, concern))),
+            Mode::Enforce => {
+                left.iter().for_each(|concern| winners.by[concern as usize] = index);
+                decided = decided.with(left);
+            }
+        }
+    }
+    winners
+}
+
+/// What was decided on a statement: for each concern the rule that did, if one did, and what those in shadow would have.
+#[derive(Debug, Clone)]
+pub struct Decision<'a> {
+    rules: &'a [Candidate],
+    by: [u16; CONCERNS],
+    shadow: Cow<'a, [(u16, Concern)]>,
+}
+
+/// An action, and the rule that it is of.
+#[derive(Debug)]
+pub struct Decided<'a, T> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// What it does.
+    pub action: &'a T,
+}
+
+impl<'a> Decision<'a> {
+    /// Where there are no rules.
+    pub fn nothing() -> Decision<'a> {
+        Decision { rules: &[], by: [NOBODY; CONCERNS], shadow: Cow::Borrowed(&[]) }
+    }
+
+    /// Whether nothing was decided.
+    pub fn is_empty(&self) -> bool {
+        self.by == [NOBODY; CONCERNS]
+    }
+
+    /// The rule that decided on a concern.
+    pub fn rule(&self, concern: Concern) -> Option<&'a Rule> {
+        let index = self.by[concern as usize];
+        self.rules.get(usize::from(index)).map(|one| &*one.rule)
+    }
+
+    /// What was decided, in the order of the concerns.
+    pub fn decided(&self) -> impl Iterator<Item = (Concern, &'a Rule)> {
+        Concern::ALL.iter().filter_map(|concern| Some((*concern, self.rule(*concern)?)))
+    }
+
+    /// What rules in shadow would have decided, in the order of the rules.
+    pub fn shadow(&self) -> impl Iterator<Item = (Concern, &'a Rule)> {
+        self.shadow.iter().map(|(index, concern)| (*concern, &*self.rules[usize::from(*index)].rule))
+    }
+}

@@ -1,0 +1,257 @@
+//! Every key of a rule file, defined once: name, kind, an example, what it means.
+//!
+//! The reader (`rules::reader`, `rules::file`), the check and the reference `rules/README.md` all come from these tables.
+
+use super::action::{Block, Concurrency, Mirror, Then, Throttle};
+use super::calendar::Window;
+use super::condition::When;
+use super::file::{WrittenRewrite, WrittenRule, WrittenTest};
+use super::kinds;
+use super::reader::{Key, Meta, Section, Table};
+
+/// All tables, in the order of the documentation.
+pub fn sections() -> Vec<Section> {
+    vec![
+        RULE.section(),
+        WHEN.section(),
+        TIME.section(),
+        THEN.section(),
+        REWRITE.section(),
+        BLOCK.section(),
+        THROTTLE.section(),
+        CONCURRENCY.section(),
+        MIRROR.section(),
+        TEST.section(),
+    ]
+}
+
+macro_rules! required {
+    (required) => {
+        true
+    };
+    () => {
+        false
+    };
+}
+
+/// `name: KIND e.g. "example" [required], |target| place to set;` under its documentation.
+macro_rules! table {
+    ($(#[doc = $about:literal])+ $TABLE:ident: $T:ty = $name:literal;
+     $($(#[doc = $doc:literal])+ $key:ident: $KIND:ident e.g. $example:literal $($required:ident)?,
+       |$target:ident| $place:expr;)+) => {
+        pub(super) static $TABLE: Table<$T> = Table {
+            name: $name,
+            about: &[$($about),+],
+            keys: &[$(Key {
+                meta: Meta {
+                    name: stringify!($key),
+                    kind: kinds::$KIND.name,
+                    accepts: kinds::$KIND.accepts,
+                    example: $example,
+                    doc: &[$($doc),+],
+                    required: required!($($required)?),
+                },
+                set: |$target, value, reader| {
+                    $place = From::from(kinds::$KIND.value(value, reader)?);
+                    Ok(())
+                },
+            }),+],
+        };
+    };
+}
+
+table! {
+    /// One rule. Where several hold for a statement, the first one that has an action for a concern (a key of `then`) decides
+    /// on it; others may decide on other concerns.
+    RULE: WrittenRule = "[[rule]]";
+    /// What it is called in messages, counters and tests. No other rule may have it.
+    name: NAME e.g. "\"deletes-without-where\"" required, |rule| rule.name;
+    /// When it holds: every condition must. Without it, for every statement.
+    when: WHEN e.g. "{ class = \"delete\", where = false }", |rule| rule.when;
+    /// What it does.
+    then: THEN e.g. "{ log = \"warn\" }" required, |rule| rule.then;
+    /// In `shadow` it only counts what it would have done; `enforce` is the default.
+    mode: MODE e.g. "\"shadow\"", |rule| rule.mode;
+    /// The last day on which it holds, in UTC. `pgweir check` warns of rules whose day has passed.
+    until: DATE e.g. "2027-03-31", |rule| rule.until;
+}
+
+table! {
+    /// Conditions. A list holds when any of its members does; all conditions together must hold. Those on the statement's tree
+    /// (`tables`, `reads`, `writes`, `functions`, `columns`, `where`, `limit`, `cross_join`) do not hold for a statement that pgweir's parser does not
+    /// understand; `class` does. Names are compared as PostgreSQL folds them: in lower case unless quoted in the statement.
+    WHEN: When = "when";
+    /// The kind of statement. `read` is what is judged to be a read, `write` everything else that is not the session's own affair
+    /// (`transaction`, `session`). `several`: no statement, or several in one text; `unknown`: a command that is not known.
+    class: CLASSES e.g. "[\"update\", \"delete\"]", |when| when.class;
+    /// Tables, views and the like that the statement names, as it names them: `orders` is one of any schema, `sales.orders` only one
+    /// that is written with its schema.
+    tables: TABLES e.g. "[\"orders\", \"sales.*\"]", |when| when.tables;
+    /// The same, of tables that are only read.
+    reads: TABLES e.g. "\"orders\"", |when| when.reads;
+    /// The same, of tables that are changed.
+    writes: TABLES e.g. "\"audit_*\"", |when| when.writes;
+    /// Functions that are called, as they are named.
+    functions: TABLES e.g. "\"pg_sleep*\"", |when| when.functions;
+    /// Columns in conditions: in WHERE, ON, USING and HAVING. Where it is not clear whose column one is, only a pattern
+    /// without a table holds.
+    columns: COLUMNS e.g. "[\"tenant_id\", \"orders.customer_id\"]", |when| when.columns;
+    /// Whether the statement itself, not a part of it, has a WHERE.
+    where: BOOL e.g. "false", |when| when.filtered;
+    /// Whether the statement itself has a LIMIT or FETCH FIRST.
+    limit: BOOL e.g. "false", |when| when.limited;
+    /// Whether two relations are joined somewhere without a condition between them.
+    cross_join: BOOL e.g. "true", |when| when.cross_joined;
+    /// The name of the statement's shape.
+    fingerprint: FINGERPRINTS e.g. "\"a4df17e25e6a4635741458ad24b14b8a\"", |when| when.fingerprint;
+    /// An expression that matches the shape: words in lower case, one blank between them, `?` for values. Costs nothing
+    /// for a shape that is known.
+    shape_regex: REGEX e.g. "\"^select pg_sleep\"", |when| when.shape_regex;
+    /// Who logged in.
+    user: GLOBS e.g. "[\"report_*\", \"bi\"]", |when| when.user;
+    /// The database that the client asked for.
+    database: GLOBS e.g. "\"shop\"", |when| when.database;
+    /// The session's `application_name`.
+    application: GLOBS e.g. "\"sidekiq*\"", |when| when.application;
+    /// Where the client is.
+    client: NETWORKS e.g. "[\"10.0.0.0/8\", \"local\"]", |when| when.client;
+    /// A share of the sessions, the same ones for as long as they last and the rule keeps its name.
+    percent: PERCENT e.g. "12.5", |when| when.percent;
+    /// Whether a transaction is open.
+    in_transaction: BOOL e.g. "false", |when| when.in_transaction;
+    /// A time of day.
+    time: WINDOW e.g. "{ days = [\"sat\", \"sun\"] }", |when| when.time;
+    /// An expression that matches the statement's text as it was sent, values and comments included: its first 64 kB. It is tried for
+    /// every statement for which all else holds; prefer the other conditions.
+    text_regex: REGEX e.g. "\"/\\\\* job: \"", |when| when.text_regex;
+}
+
+table! {
+    /// A part of the day, by a clock that is so far ahead of UTC the whole year.
+    TIME: Window = "time";
+    /// The days on which it begins; without it, every day.
+    days: DAYS e.g. "[\"mon\", \"tue\", \"wed\", \"thu\", \"fri\"]", |window| window.days;
+    /// When it begins; without it, at 00:00.
+    from: CLOCK e.g. "\"22:00\"", |window| window.from;
+    /// When it is over; without it, at 24:00. A time that is not later than `from` is one of the next day.
+    to: CLOCK e.g. "\"06:00\"", |window| window.to;
+    /// The clock's offset from UTC; without it, none.
+    zone: ZONE e.g. "\"+01:00\"", |window| window.zone;
+}
+
+table! {
+    /// What is done, one key for each concern; one at least.
+    THEN: Then = "then";
+    /// Where the statement goes. A replica gets it only if it may serve it; a write goes to the primary in any case.
+    route: ROUTE e.g. "\"replica\"", |then| then.route;
+    /// How fresh the answer of a replica must be.
+    consistency: CONSISTENCY e.g. "\"bounded:500ms\"", |then| then.consistency;
+    /// How long the statement may run before it is cancelled.
+    timeout: DURATION e.g. "\"30s\"", |then| then.timeout;
+    /// How many rows it may answer.
+    max_rows: ROWS e.g. "10000", |then| then.max_rows;
+    /// What is sent in its place. The rule then holds for this one shape only.
+    rewrite: REWRITE e.g. "{ from = \"select * from t where id = 1\", to = \"select id, name from t where id = $1\" }", |then| then.rewrite;
+    /// Refuses it.
+    block: BLOCK e.g. "{ message = \"DELETE without WHERE is not allowed\" }", |then| then.block;
+    /// Refuses it when such statements come too often.
+    throttle: THROTTLE e.g. "{ rate = \"100/s\", burst = 20, per = \"user\" }", |then| then.throttle;
+    /// Lets so many of them run at once; the others wait in a line that is fair among users, applications or whatever `per` says.
+    concurrency: CONCURRENCY e.g. "{ limit = 4, per = \"user\" }", |then| then.concurrency;
+    /// Sends it to another node too, whose answer is thrown away.
+    mirror: MIRROR e.g. "{ node = \"replica-2\", percent = 5 }", |then| then.mirror;
+    /// Hints for the extension `pg_hint_plan`, put before the statement as a comment.
+    hint: HINT e.g. "\"IndexScan(orders)\"", |then| then.hint;
+    /// Logs it, at this level.
+    log: LEVEL e.g. "\"warn\"", |then| then.log;
+    /// A word under which it is counted.
+    tag: TEXT e.g. "\"orm-chatter\"", |then| then.tag;
+}
+
+table! {
+    /// A rewriting. Values are put back as they were sent; a parameter fits every place, else text and number must be where `from` has them.
+    /// A list (`in (1, 2, 3)`) is one place. What does not fit is sent as it is.
+    REWRITE: WrittenRewrite = "rewrite";
+    /// An example of the shape, with any values.
+    from: RAW e.g. "\"select * from t where id = 1\"" required, |rewrite| rewrite.from;
+    /// The new text; `$1` is the first value of `from`, and so on, or `?` for each in order.
+    to: RAW e.g. "\"select id, name from t where id = $1\"" required, |rewrite| rewrite.to;
+}
+
+table! {
+    /// A refusal: the error that the client gets.
+    BLOCK: Block = "block";
+    /// Its SQLSTATE; without it, 42501 (insufficient privilege).
+    sqlstate: SQLSTATE e.g. "\"42501\"", |block| block.sqlstate;
+    /// Its message.
+    message: TEXT e.g. "\"DELETE without WHERE is not allowed\"" required, |block| block.message;
+    /// Its hint: what to do instead.
+    hint: TEXT e.g. "\"add a WHERE, or ask the team that owns the table\"", |block| block.hint;
+}
+
+table! {
+    /// A bucket of tokens for each key; a statement takes one, and is refused where there is none.
+    THROTTLE: Throttle = "throttle";
+    /// How fast tokens drip in.
+    rate: RATE e.g. "\"100/s\"" required, |throttle| throttle.rate;
+    /// How many a bucket holds: so many statements may come at once. Without it, 1.
+    burst: COUNT e.g. "20", |throttle| throttle.burst;
+    /// What has a bucket of its own; without it, the rule.
+    per: PER e.g. "\"user\"", |throttle| throttle.per;
+}
+
+table! {
+    /// Permits, and a line before them.
+    CONCURRENCY: Concurrency = "concurrency";
+    /// How many statements of the rule may run at once.
+    limit: COUNT e.g. "4" required, |concurrency| concurrency.limit;
+    /// Among what permits go round; without it, the oldest gets the next one.
+    per: PER e.g. "\"user\"", |concurrency| concurrency.per;
+    /// How many may wait; without it, 100. Further ones are refused.
+    queue: COUNT_OR_ZERO e.g. "100", |concurrency| concurrency.queue;
+    /// How long one may wait before it is refused; without it, 10 s.
+    wait: DURATION e.g. "\"2s\"", |concurrency| concurrency.wait;
+}
+
+table! {
+    /// A copy to another node.
+    MIRROR: Mirror = "mirror";
+    /// The node.
+    node: NODE e.g. "\"replica-2\"" required, |mirror| mirror.node;
+    /// The share of statements that are copied; without it, all.
+    percent: PERCENT e.g. "5", |mirror| mirror.percent;
+}
+
+table! {
+    /// A test, which `pgweir check` runs over all files together: a statement of a session, and what must come of it. At least
+    /// one of `decided`, `shadow`, `then`, `class` and `shape` must be there.
+    TEST: WrittenTest = "[[test]]";
+    /// What it shows, for people.
+    name: TEXT e.g. "\"a DELETE without WHERE is noticed\"", |test| test.name;
+    /// The statement.
+    statement: RAW e.g. "\"delete from orders\"" required, |test| test.statement;
+    /// Who logged in.
+    user: RAW e.g. "\"report_7\"", |test| test.user;
+    /// The database.
+    database: RAW e.g. "\"shop\"", |test| test.database;
+    /// The session's `application_name`.
+    application: RAW e.g. "\"psql\"", |test| test.application;
+    /// Where the client is; without it, on the unix socket.
+    client: CLIENT e.g. "\"10.1.2.3\"", |test| test.client;
+    /// The number of the session, which decides on `percent`.
+    session: SESSION e.g. "7", |test| test.session;
+    /// Whether a transaction is open.
+    in_transaction: BOOL e.g. "true", |test| test.in_transaction;
+    /// The time; without it, now.
+    at: MOMENT e.g. "2027-03-31T08:00:00Z", |test| test.at;
+    /// Which rule decides on each concern; concerns that are not named, no rule may decide on.
+    decided: DECIDED e.g. "{ route = \"reports\", timeout = \"reports\" }", |test| test.decided;
+    /// The rules in shadow that would have decided something; no others may.
+    shadow: RULES e.g. "[\"deletes-without-where\"]", |test| test.shadow;
+    /// What must have been decided, as in a rule; concerns that are not named may be anything.
+    then: THEN e.g. "{ route = \"replica\" }", |test| test.then;
+    /// The statement's class.
+    class: CLASS e.g. "\"delete\"", |test| test.class;
+    /// The statement's shape.
+    shape: RAW e.g. "\"delete from orders\"", |test| test.shape;
+}
