@@ -413,6 +413,7 @@ mod tests {
         Arc::new(Target {
             database: "shop".into(),
             is_named: true,
+            watched: false,
             user: "app".into(),
             hosts: vec![],
             server_database: "shop".into(),

@@ -14,6 +14,8 @@ pub struct Target {
     pub database: String,
     /// The settings have that database itself; else it is one of the fallback's.
     pub is_named: bool,
+    /// Its nodes are watched: a primary that is lost will be followed.
+    pub watched: bool,
     /// The user as clients name it.
     pub user: String,
     /// Hosts in order of preference.
@@ -114,6 +116,7 @@ impl Target {
         Target {
             database: self.database.clone(),
             is_named: self.is_named,
+            watched: self.watched,
             user: self.user.clone(),
             hosts: vec![host.clone()],
             server_database: self.server_database.clone(),
@@ -133,7 +136,7 @@ impl Target {
     /// Whether servers are wanted at a primary that may be another host tomorrow: who waits for one waits through a failover.
     pub fn may_move(&self) -> bool {
         use TargetSessionAttrs::{Primary, ReadWrite};
-        self.hosts.len() > 1 && matches!(self.attrs, Primary | ReadWrite)
+        self.watched && self.hosts.len() > 1 && matches!(self.attrs, Primary | ReadWrite)
     }
 
     /// Takes over what the one before it has learned of the same secret.

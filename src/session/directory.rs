@@ -336,6 +336,7 @@ impl Directory {
         Some(Target {
             database: database.to_owned(),
             is_named: self.settings.databases.contains_key(database),
+            watched: settings.reads.to_replicas,
             user: user.to_owned(),
             hosts: settings.hosts.clone(),
             server_database: settings.server_database.clone().unwrap_or_else(|| database.to_owned()),
