@@ -1,5 +1,7 @@
 //! One question to a server, on a connection of its own.
 
+use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::Target;
@@ -10,6 +12,9 @@ use crate::wire::{Fault, emit};
 
 /// The longest row that is accepted as an answer.
 const MAX_ROW: usize = 1 << 20;
+
+/// What is read at once.
+const BUFFER: usize = 16 * 1024;
 
 /// Text columns of a row.
 pub type Row = Vec<Option<String>>;
@@ -51,22 +56,34 @@ pub async fn rows(connected: &mut Connected, sql: &str) -> Result<Vec<Row>, Faul
     let mut out = vec![];
     emit::query(&mut out, sql.as_bytes());
     connected.socket.write_all(&out).await.map_err(cut)?;
-    let mut rows = vec![];
+    let (mut rows, mut buffer, mut known) = (vec![], vec![0; BUFFER], 0..0);
     loop {
-        let mut head = [0; HEADER];
-        connected.socket.read_exact(&mut head).await.map_err(cut)?;
-        let total = Frame::peek(&head)?.map_or(0, |frame| frame.total);
-        if !(HEADER..MAX_ROW).contains(&total) {
+        let said = &buffer[known.clone()];
+        let frame = Frame::peek(said)?;
+        let total = frame.map_or(HEADER, |frame| frame.total);
+        if total > MAX_ROW {
             return Err(Fault::error("08P01", "server sent an unexpected message"));
         }
-        let mut body = vec![0; total - HEADER];
-        connected.socket.read_exact(&mut body).await.map_err(cut)?;
-        match head[0] {
+        let Some(whole) = frame.and_then(|frame| said.get(..frame.total)) else {
+            // The rest of it goes behind its beginning.
+            buffer.copy_within(known.clone(), 0);
+            known = 0..known.len();
+            buffer.resize(total.max(buffer.len()), 0);
+            let room = &mut buffer[known.end..];
+            let read = poll_fn(|cx| connected.socket.poll_read(cx, room)).await.map_err(cut)?;
+            if read == 0 {
+                return Err(cut(ErrorKind::UnexpectedEof.into()));
+            }
+            known.end += read;
+            continue;
+        };
+        match whole[0] {
             back::READY_FOR_QUERY => return Ok(rows),
-            back::ERROR_RESPONSE => return Err(Fault::from_body(&body)),
-            back::DATA_ROW => rows.push(columns(&body)),
+            back::ERROR_RESPONSE => return Err(Fault::from_body(&whole[HEADER..])),
+            back::DATA_ROW => rows.push(columns(&whole[HEADER..])),
             _ => {}
         }
+        known.start += total;
     }
 }
 

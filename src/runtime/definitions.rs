@@ -175,7 +175,11 @@ pub(crate) async fn barriers(server: &mut Connected, known: Option<Own>) -> Resu
     let bodies = rows(server, BODIES).await?;
     let mut reach = Reach::begin(version.parse().unwrap_or_default(), &own, &bodies);
     while let Some(question) = reach.question() {
-        reach = reach.answer(&rows(server, &question).await?);
+        let found = rows(server, &question).await?;
+        // Many bodies take a while, and sessions must not wait for it.
+        reach = tokio::task::spawn_blocking(move || reach.answer(&found))
+            .await
+            .map_err(|_| Fault::error("XX000", "the search for names failed"))?;
     }
     Ok((reach.barriers(), (version, own)))
 }

@@ -50,7 +50,8 @@ impl ScriptedServer {
 
     /// A connection string for the proxy.
     pub fn url(&self, query: &str) -> String {
-        format!("postgres://app:app-secret@{}/app?{query}", self.addr)
+        // Whether reads may share servers is asked on a connection of its own, which no script expects.
+        format!("postgres://app:app-secret@{}/app?share_servers=off&{query}", self.addr)
     }
 
     /// How many connections it has closed.
