@@ -10,7 +10,7 @@ use lru::LruCache;
 use memchr::memmem;
 
 use crate::catalog::Judge;
-use crate::sql::{Dialect, Fingerprint, not_a_read, shape};
+use crate::sql::{Dialect, Fingerprint, Kind, Lexer, Token, not_a_read, shape};
 
 /// Shapes remembered per worker and database, about 150 bytes each.
 const SHAPES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
@@ -32,6 +32,8 @@ pub struct Profiles {
 pub struct Profile {
     /// The [`Judge::stamp`] at which it was judged, and whether it is a read.
     verdict: Cell<(u64, bool)>,
+    /// It calls functions that somebody may define anew.
+    calls: Cell<bool>,
     /// How long it takes.
     pub pace: Pace,
     /// A replica has refused it: it is for the primary.
@@ -73,8 +75,91 @@ impl Profile {
         let by_words = not_a_read(text, dialect).is_none() && !depends_on_literals(text);
         let verdict = by_words && judge.passes(text, dialect).unwrap_or(false);
         self.verdict.set((now, verdict));
+        self.calls.set(calls_others(text, dialect));
         verdict
     }
+
+    /// Whether a statement of this shape may be sent behind another's: it is short, and may be run once more at a later moment, since
+    /// it calls nothing that may have become a function that writes by then.
+    pub fn may_follow(&self) -> bool {
+        self.pace.is_short() && !self.calls.get()
+    }
+}
+
+/// What stands before a parenthesis and is no call, or one of PostgreSQL's own under every search path that does not name
+/// `pg_catalog` last.
+const OWN: &[&str] = &[
+    "all",
+    "and",
+    "any",
+    "array",
+    "as",
+    "avg",
+    "between",
+    "by",
+    "case",
+    "cast",
+    "coalesce",
+    "count",
+    "else",
+    "except",
+    "exists",
+    "extract",
+    "filter",
+    "from",
+    "greatest",
+    "having",
+    "in",
+    "intersect",
+    "is",
+    "join",
+    "lateral",
+    "least",
+    "length",
+    "limit",
+    "lower",
+    "max",
+    "min",
+    "not",
+    "nullif",
+    "numeric",
+    "offset",
+    "on",
+    "or",
+    "over",
+    "partition",
+    "row",
+    "row_number",
+    "select",
+    "some",
+    "substring",
+    "sum",
+    "then",
+    "trim",
+    "union",
+    "upper",
+    "using",
+    "values",
+    "varchar",
+    "when",
+    "where",
+    "with",
+    "within",
+];
+
+fn calls_others(text: &[u8], dialect: Dialect) -> bool {
+    let tokens: Vec<Token> = Lexer::new(text, dialect).filter(|token| token.kind != Kind::Comment).collect();
+    let is = |at: usize, word: &str| tokens[at].text(text).eq_ignore_ascii_case(word.as_bytes());
+    (1..tokens.len()).filter(|at| tokens[*at].kind == Kind::LeftParen).any(|at| {
+        let before = tokens[at - 1];
+        let qualified = at >= 3 && tokens[at - 2].kind == Kind::Dot;
+        match before.kind {
+            Kind::QuotedIdent | Kind::UnicodeIdent => true,
+            Kind::Ident if qualified => !is(at - 3, "pg_catalog"),
+            Kind::Ident => !OWN.iter().any(|own| is(at - 1, own)),
+            _ => false,
+        }
+    })
 }
 
 fn depends_on_literals(text: &[u8]) -> bool {
@@ -143,6 +228,19 @@ mod tests {
         assert!(!is_read(&profiles, "insert into t values (1)"));
         assert!(is_read(&profiles, "select now() at time zone 'utc'"));
         assert!(!is_read(&profiles, "select Current_Setting('app.tenant')"), "of one shape with work_mem");
+    }
+
+    #[test]
+    fn what_calls_functions_of_others_may_be_another_statement_later() {
+        let check = |text: &str, lasting: bool| {
+            assert_eq!(!calls_others(text.as_bytes(), true.into()), lasting, "{text}");
+        };
+        check("select * from t where i in (1, 2) and (j = 3 or k = any ('{1}'))", true);
+        check("select count(*), coalesce(max(x), 0) from (select 1) as x", true);
+        check("select pg_catalog.pg_sleep(0)", true);
+        check("select total(i) from t", false);
+        check("select public.count(i) from t", false);
+        check("select \"count\"(i) from t", false);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use super::exchange::{Expect, Kind};
 use super::line::{Place, Ticket};
 use super::queue::Pool;
+use super::reach::cancel;
 use super::reading::Reading;
 use super::server::{Server, Shared};
 use super::state::State;
@@ -30,7 +31,9 @@ const DEPTH: usize = 7;
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How often it is looked for those who have been behind for that long.
 const LOOK: Duration = Duration::from_millis(5);
-/// How long answers for which nobody waits may take.
+/// How long answers for which nobody waits may take before they are cancelled.
+const SOON: Duration = Duration::from_millis(50);
+/// How long they may take then.
 const DROPPING: Duration = Duration::from_secs(5);
 
 /// Who is behind a server's statement. Lives beside the server, since that is in a session's hands.
@@ -335,10 +338,28 @@ impl Pool {
     }
 }
 
-/// Reads answers for which nobody waits, and gives the server back behind them.
+/// Reads answers for which nobody waits, and gives the server back behind them. What is not answered soon is cancelled: its session
+/// does not want it any more, or has had it from another server.
 async fn drop_answers(mut server: Box<Server>, answers: usize) {
-    let dropped = tokio::time::timeout(DROPPING, read_answers(&mut server, answers)).await;
-    if dropped == Ok(Some(())) {
+    // A Query takes it away.
+    server.unnamed = 0;
+    let shared = server.shared.clone();
+    let mut dropping = std::pin::pin!(async move {
+        let dropped = read_answers(&mut server, answers).await;
+        dropped.map(|()| server)
+    });
+    let deadline = Instant::now() + DROPPING;
+    let dropped = loop {
+        match tokio::time::timeout(SOON, &mut dropping).await {
+            Ok(dropped) => break dropped,
+            // Each of them by itself.
+            Err(_) => cancel(&shared).await,
+        }
+        if Instant::now() > deadline {
+            break None;
+        }
+    };
+    if let Some(server) = dropped {
         let pool = server.pool().clone();
         pool.give_back(server);
     }
@@ -350,34 +371,37 @@ async fn read_answers(server: &mut Server, mut answers: usize) -> Option<()> {
     server.socket.write_all(&out).await.ok()?;
     let mut bytes = std::mem::take(&mut server.residue);
     let mut buffer = vec![0; 16 * 1024];
-    // Of a message that began in what was read before.
+    // Of a long message that is dropped as it comes.
     let mut rest = 0;
-    while answers > 0 || rest > 0 || !bytes.is_empty() {
+    loop {
         let passed = rest.min(bytes.len());
         bytes.drain(..passed);
         rest -= passed;
-        let frame = Frame::peek(&bytes).ok()?;
-        let (Some(frame), 0) = (frame, rest) else {
-            let read = std::future::poll_fn(|cx| server.socket.poll_read(cx, &mut buffer)).await.ok()?;
-            bytes.extend_from_slice(&buffer[..read]);
-            if read == 0 {
-                return None;
-            }
-            continue;
-        };
-        match (frame.tag, bytes.get(HEADER)) {
-            (back::READY_FOR_QUERY, None) => rest = 0,
-            (back::READY_FOR_QUERY, Some(status)) => {
-                server.tx = TxStatus::from_byte(*status);
-                answers = answers.checked_sub(1)?;
-                rest = frame.total;
-            }
+        let frame = if rest == 0 { Frame::peek(&bytes).ok()? } else { None };
+        match frame {
+            None if answers == 0 && rest == 0 && bytes.is_empty() => return Some(()),
             // The next session would not hear of it.
-            (back::PARAMETER_STATUS, _) => return None,
-            _ => rest = frame.total,
+            Some(frame) if frame.tag == back::PARAMETER_STATUS => return None,
+            Some(frame) if frame.tag == back::READY_FOR_QUERY => {
+                if let Some(status) = bytes.get(HEADER) {
+                    server.tx = TxStatus::from_byte(*status);
+                    answers = answers.checked_sub(1)?;
+                    bytes.drain(..frame.total.min(bytes.len()));
+                    continue;
+                }
+            }
+            Some(frame) => {
+                rest = frame.total;
+                continue;
+            }
+            None => {}
         }
+        let read = std::future::poll_fn(|cx| server.socket.poll_read(cx, &mut buffer)).await.ok()?;
+        if read == 0 {
+            return None;
+        }
+        bytes.extend_from_slice(&buffer[..read]);
     }
-    Some(())
 }
 
 #[cfg(test)]

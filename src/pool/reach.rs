@@ -8,11 +8,15 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 
 use super::encrypt::{Connector, Way};
+use super::server::Shared;
 use crate::config::settings::Host;
-use crate::wire::Socket;
+use crate::wire::{Socket, startup};
 
 /// When the system starts to ask whether a silent peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// How long a cancel may take.
+const CANCEL: Duration = Duration::from_secs(5);
 
 /// One address of a host. Several nodes may stand behind one name, so a cancel must remember which it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,12 +89,24 @@ pub async fn open_any(host: &Host) -> io::Result<Socket> {
 ///
 /// # Errors
 /// As the system or TLS gives them.
-pub async fn open_for_cancel(host: &Host, address: &Address, tls: Option<&Connector>) -> io::Result<Socket> {
+async fn open_for_cancel(host: &Host, address: &Address, tls: Option<&Connector>) -> io::Result<Socket> {
     let mut socket = open(address).await?;
     if let Some(tls) = tls {
         tls.encrypt(&mut socket, host, Way::Always).await?;
     }
     Ok(socket)
+}
+
+/// Asks the server to cancel what it runs, and waits until the server has passed that on.
+pub async fn cancel(shared: &Shared) {
+    let packet = startup::cancel_request(shared.pid, &shared.secret);
+    let request = async {
+        let mut socket = open_for_cancel(&shared.host, &shared.address, shared.tls.as_deref()).await?;
+        socket.write_all(&packet).await?;
+        // The server closes the connection after it has sent the signal.
+        socket.read_exact(&mut [0]).await
+    };
+    let _ = tokio::time::timeout(CANCEL, request).await;
 }
 
 /// A host as it is shown in messages.

@@ -8,11 +8,10 @@ use super::serve::{End, Session};
 use super::simple::OF_THE_PROCESS;
 use crate::config::settings::PoolMode;
 use crate::pool::connect::parameter;
-use crate::pool::reach;
-use crate::pool::server::Shared;
+use crate::pool::reach::cancel;
 use crate::pool::{Pool, Server};
+use crate::wire::emit;
 use crate::wire::frame::{Frame, HEADER, TxStatus, back};
-use crate::wire::{emit, startup};
 
 /// How long a cancel, or cleaning a server, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -107,18 +106,6 @@ async fn until_ready(server: &mut Server) -> Option<TxStatus> {
             _ => {}
         }
     }
-}
-
-/// Asks the server to cancel what it runs, and waits until the server has passed that on.
-pub(crate) async fn cancel(shared: &Shared) {
-    let packet = startup::cancel_request(shared.pid, &shared.secret);
-    let request = async {
-        let mut socket = reach::open_for_cancel(&shared.host, &shared.address, shared.tls.as_deref()).await?;
-        socket.write_all(&packet).await?;
-        // The server closes the connection after it has sent the signal.
-        socket.read_exact(&mut [0]).await
-    };
-    let _ = tokio::time::timeout(PATIENCE, request).await;
 }
 
 /// Cancels for a session: meanwhile its server is lent to nobody else, so that nobody else can be hit. What pgweir put

@@ -47,7 +47,7 @@ impl Session {
 
     /// Sends a short read behind another session's. False: there is none to go behind.
     pub(super) fn follow(&mut self, whole: &[u8], profile: &Profile) -> bool {
-        if self.alone || !profile.pace.is_short() || self.held_begin.is_some() || !self.may_share() {
+        if self.alone || !profile.may_follow() || self.held_begin.is_some() || !self.may_share() {
             return false;
         }
         let Some(ticket) = self.pool_to_lease_from().follow(&self.state, &self.defaults, whole) else {
@@ -103,6 +103,8 @@ impl Session {
             return true;
         }
         server.shared.follow.take_bytes(&mut server.out);
+        // A Query takes it away.
+        server.unnamed = 0;
         for _ in 0..server.shared.follow.disown() {
             server.expects.push_back(Expect::ours(Kind::Query, Note::Abandoned));
         }

@@ -36,6 +36,7 @@ impl Session {
                 server.shared.follow.close();
             }
             let leased = self.server.is_some();
+            let behind_a_read = self.reading_now.is_some();
             let flow = self.take_one(&bytes[at..]);
             if matches!(flow, Flow::Server) {
                 self.want_server();
@@ -47,7 +48,10 @@ impl Session {
                 Flow::Taken(taken) => {
                     at += taken;
                     self.unused = false;
-                    if self.reading_now.is_some() && at == bytes.len() {
+                    if behind_a_read {
+                        // The time of both says nothing of the read.
+                        self.reading_now = None;
+                    } else if self.reading_now.is_some() && at == bytes.len() {
                         self.let_follow();
                     }
                 }

@@ -152,6 +152,85 @@ fn who_is_behind_a_slow_statement_is_sent_elsewhere() {
     panic!("nobody was behind the slow statement");
 }
 
+/// The server of those who were sent away is there again as soon as it has answered them, wherever their answers are cut.
+#[test]
+fn what_nobody_waits_for_is_dropped_at_once() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::new("pool_size=1");
+    let (mut slow, mut quick) = (scene.connect(), scene.connect());
+    let long = |n: usize| format!("select pg_catalog.repeat('x', {n})");
+    let messages = quick.simple(&long(100));
+    let around: usize = messages.iter().map(|message| 5 + message.body.len()).sum::<usize>() - 100;
+    (0..40).for_each(|_| drop(quick.value(&long(100))));
+    let (mut away, mut tries) = (0, 0);
+    while away < 12 && tries < 60 {
+        // The last bytes of the answer do not fit into what is read at once.
+        let n = 16 * 1024 - around + tries % 8;
+        tries += 1;
+        let before = scene.counted("sent_away");
+        slow.send(&msg::query(&sleep(0.045)));
+        std::thread::sleep(Duration::from_millis(3));
+        let start = Instant::now();
+        assert_eq!(quick.value(&long(n)).len(), n);
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?} behind 45 ms", start.elapsed());
+        slow.until_ready();
+        away += u32::from(scene.counted("sent_away") > before);
+        (0..100).for_each(|_| drop(slow.value(&sleep(0.0))));
+    }
+    assert!(away >= 4, "{away} of {tries} were sent away");
+}
+
+/// What a client gives up is given up by the server too: there are never more of its processes than servers.
+#[test]
+fn what_is_given_up_is_cancelled() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::new("pool_size=2");
+    let mut superuser = Cluster::shared().superuser(&scene.database.name);
+    superuser.run("begin; lock table t");
+    let question = "select count(*) from pg_stat_activity where datname = current_database() and query like 'select i ||%' and state = 'active'";
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = scene.connect();
+                for _ in 0..8 {
+                    client.send(&msg::query(&pad(1)));
+                    std::thread::sleep(Duration::from_millis(60));
+                    raw::cancel(&scene.proxy.endpoint(), client.pid, &client.key);
+                    client.until_ready();
+                }
+            });
+        }
+    });
+    let mut watcher = Cluster::shared().superuser(&scene.database.name);
+    eventually("they have ended", || watcher.value(question) == "0");
+    superuser.run("commit");
+    assert_eq!(scene.connect().value(&pad(3)), padded(3));
+}
+
+/// Behind what is more than one read nobody follows.
+#[test]
+fn a_pipeline_is_followed_by_nobody() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::new("pool_size=2");
+    let (mut pipelines, mut other) = (scene.connect(), scene.connect());
+    let before = scene.followed();
+    for n in 0..20 {
+        let batch = [msg::unnamed("select pg_catalog.pg_sleep(0.004)", &[]), msg::sync()].concat();
+        pipelines.send(&[msg::query(&pad(1)), batch].concat());
+        std::thread::sleep(Duration::from_millis(1));
+        assert_eq!(other.value(&pad(n + 1)), padded(n + 1));
+        pipelines.until_ready();
+        pipelines.until_ready();
+    }
+    assert!(scene.followed() <= before + 2, "{} went behind a batch", scene.followed() - before);
+}
+
 #[test]
 fn a_cancel_hits_nobody_behind_or_ahead() {
     if direct_only() {
