@@ -581,6 +581,30 @@ fn admin_ready_until_it_drains() {
     eventually("the process ends", || get(scene.http, "/health").0 == 0);
 }
 
+/// That something listens there is not enough: nobody would be served.
+#[test]
+fn admin_ready_needs_a_login() {
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let check = |url: &str, config: &str, status: u16, told: &str| {
+        let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let mut options = ProxyOptions::url(url).config(config);
+        options.args.extend(["--http".to_owned(), http.to_string()]);
+        let proxy = Proxy::start_with(&options);
+        for _ in 0..2 {
+            eventually("HTTP answers", || get(http, "/health").0 == 200);
+            assert_eq!(get(http, "/ready"), (status, told.to_owned()), "{}", proxy.log());
+        }
+    };
+    let nobody = "no server can be reached and logged in to\n";
+    check(&cluster.url(APP, &database.name, ""), "", 200, "ready\n");
+    check(&cluster.url((APP.0, "wrong"), &database.name, ""), "", 503, nobody);
+    check(&format!("postgres://app:secret@127.0.0.1:{}/shop", free_port()), "", 503, nobody);
+    // Whoever logs in by a key that is still to be learned.
+    let known = format!("[users.{}]\n", APP.0);
+    check(&format!("postgres://127.0.0.1:{}/{}", cluster.port, database.name), &known, 200, "ready\n");
+}
+
 #[test]
 fn admin_http_port_in_use_is_no_end() {
     let Some(scene) = Scene::new("pool_size=2") else { return };
