@@ -247,6 +247,40 @@ fn admin_pause_holds_clients_until_resume() {
 }
 
 #[test]
+fn admin_pause_is_told_to_those_who_waited_in_vain() {
+    let Some(scene) = Scene::new("pool_size=2&queue_timeout=300ms") else { return };
+    let mut client = scene.client();
+    client.run("select 1");
+    scene.console(APP).run("PAUSE");
+    let answers = client.simple("select 2");
+    let error = answers.iter().find(|message| message.tag == b'E').expect("an error");
+    let told = "the database is paused, and was not resumed in 300ms (queue_timeout)";
+    assert_eq!((error.sqlstate().as_str(), error.field(b'M').as_deref()), ("53300", Some(told)));
+}
+
+/// What to paste is told wherever a URL is given, and the log does not fill with what cannot be read.
+#[test]
+fn run_tells_what_to_paste_and_once_what_it_cannot_read() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let mut proxy = Proxy::start(&cluster.url((APP.0, "wrong-secret"), "postgres", ""));
+    let line = format!("through pgweir:  psql postgres://app@{}/postgres\n", proxy.addr);
+    eventually("it is told what to paste", || proxy.log().contains(&line));
+    for _ in 0..4 {
+        let mut client = Client::dial(&proxy.endpoint()).expect("a connection");
+        let answers = client.login(&Login::new(APP.0, "wrong-secret", "postgres")).expect("an answer");
+        assert!(answers.iter().any(|message| message.tag == b'E' && message.sqlstate() == "28P01"));
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    let log = proxy.log();
+    assert!(!log.contains("wrong-secret"), "{log}");
+    assert_eq!(log.matches("cannot read which functions change their session").count(), 1, "{log}");
+    assert!(proxy.stop().success());
+}
+
+#[test]
 fn admin_pause_before_there_is_a_pool() {
     let Some(scene) = Scene::new("pool_size=2") else { return };
     let mut console = scene.console(APP);
