@@ -38,7 +38,7 @@ fn plain(default: &str) -> String {
 /// As it may be written in the file, in the largest unit that says it.
 fn time(time: Duration) -> String {
     let in_unit = |(unit, name): &(u128, &str)| {
-        let whole = time.as_micros() % unit == 0 && time.as_micros() >= *unit;
+        let whole = time.as_micros().is_multiple_of(*unit) && time.as_micros() >= *unit;
         whole.then(|| format!("{}{name}", time.as_micros() / unit))
     };
     let units = [
