@@ -1,6 +1,7 @@
 //! Builds everything from the settings; starts, reloads, drains, stops.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,7 +77,8 @@ async fn run(
     // Whoever sees that it listens may send one.
     let signals = Signals::caught()?;
     app.open(arguments.reuse_port)?;
-    greeting.iter().for_each(|line| println!("{line}"));
+    // Whoever started it need not listen.
+    greeting.iter().for_each(|line| drop(writeln!(std::io::stdout(), "{line}")));
     app.until_stopped(signals).await
 }
 
@@ -426,7 +428,12 @@ impl Catalog for Servers {
     async fn known(&self, name: &str, user: Option<&str>) -> Result<Known, Fault> {
         let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
         let database = self.settings.databases.get(name).ok_or_else(unknown)?;
-        let nobody = || Fault::error("28000", "nobody is known to log in as; name somebody with --user");
+        let nobody = || {
+            Fault::error(
+                "28000",
+                "nobody is known to log in as; name somebody with --user, or write user:password@ before the host in the URL",
+            )
+        };
         let user = user.or(database.probe_users.first().map(String::as_str)).ok_or_else(nobody)?;
         let directory = self.directory(name, database.hosts.clone())?;
         let target = directory.target(on_server(name), user).ok_or_else(unknown)?;

@@ -247,6 +247,40 @@ fn admin_pause_holds_clients_until_resume() {
 }
 
 #[test]
+fn admin_pause_is_told_to_those_who_waited_in_vain() {
+    let Some(scene) = Scene::new("pool_size=2&queue_timeout=300ms") else { return };
+    let mut client = scene.client();
+    client.run("select 1");
+    scene.console(APP).run("PAUSE");
+    let answers = client.simple("select 2");
+    let error = answers.iter().find(|message| message.tag == b'E').expect("an error");
+    let told = "the database is paused, and was not resumed in 300ms (queue_timeout)";
+    assert_eq!((error.sqlstate().as_str(), error.field(b'M').as_deref()), ("53300", Some(told)));
+}
+
+/// What to paste is told wherever a URL is given, and the log does not fill with what cannot be read.
+#[test]
+fn run_tells_what_to_paste_and_once_what_it_cannot_read() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let mut proxy = Proxy::start(&cluster.url((APP.0, "wrong-secret"), "postgres", ""));
+    let line = format!("through pgweir:  psql postgres://app@{}/postgres\n", proxy.addr);
+    eventually("it is told what to paste", || proxy.log().contains(&line));
+    for _ in 0..4 {
+        let mut client = Client::dial(&proxy.endpoint()).expect("a connection");
+        let answers = client.login(&Login::new(APP.0, "wrong-secret", "postgres")).expect("an answer");
+        assert!(answers.iter().any(|message| message.tag == b'E' && message.sqlstate() == "28P01"));
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    let log = proxy.log();
+    assert!(!log.contains("wrong-secret"), "{log}");
+    assert_eq!(log.matches("cannot read which functions change their session").count(), 1, "{log}");
+    assert!(proxy.stop().success());
+}
+
+#[test]
 fn admin_pause_before_there_is_a_pool() {
     let Some(scene) = Scene::new("pool_size=2") else { return };
     let mut console = scene.console(APP);
@@ -579,6 +613,30 @@ fn admin_ready_until_it_drains() {
     assert_eq!(get(scene.http, "/health").0, 200);
     client.run("commit");
     eventually("the process ends", || get(scene.http, "/health").0 == 0);
+}
+
+/// That something listens there is not enough: nobody would be served.
+#[test]
+fn admin_ready_needs_a_login() {
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let check = |url: &str, config: &str, status: u16, told: &str| {
+        let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let mut options = ProxyOptions::url(url).config(config);
+        options.args.extend(["--http".to_owned(), http.to_string()]);
+        let proxy = Proxy::start_with(&options);
+        for _ in 0..2 {
+            eventually("HTTP answers", || get(http, "/health").0 == 200);
+            assert_eq!(get(http, "/ready"), (status, told.to_owned()), "{}", proxy.log());
+        }
+    };
+    let nobody = "no server can be reached and logged in to\n";
+    check(&cluster.url(APP, &database.name, ""), "", 200, "ready\n");
+    check(&cluster.url((APP.0, "wrong"), &database.name, ""), "", 503, nobody);
+    check(&format!("postgres://app:secret@127.0.0.1:{}/shop", free_port()), "", 503, nobody);
+    // Whoever logs in by a key that is still to be learned.
+    let known = format!("[users.{}]\n", APP.0);
+    check(&format!("postgres://127.0.0.1:{}/{}", cluster.port, database.name), &known, 200, "ready\n");
 }
 
 #[test]

@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,12 +11,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use super::{Admin, metrics};
-use crate::pool::reach;
 use crate::runtime::acceptor;
 use crate::stats::prometheus;
-
-/// How long it is tried to reach a server before it is said that there is none.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves until the process ends. A port that is taken is no reason to end.
 pub async fn serve(admin: Arc<Admin>, address: SocketAddr, reuse_port: bool) {
@@ -44,31 +38,9 @@ async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], metrics::text(&snapshot))
 }
 
-async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
-    if admin.entrance.draining.load(Ordering::Relaxed) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
+    match admin.ready.problem(&admin).await {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
     }
-    if admin.shared.servers.used() > 0 || can_connect(&admin).await {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "no server can be reached\n")
-    }
-}
-
-/// Whether a server of any database takes connections.
-async fn can_connect(admin: &Admin) -> bool {
-    let directory = admin.entrance.directory();
-    let mut hosts: Vec<_> =
-        directory.settings.databases.values().flat_map(|database| &database.hosts).collect();
-    hosts.sort();
-    hosts.dedup();
-    let any = async {
-        for host in hosts {
-            if let Ok(Ok(_)) = tokio::time::timeout(PATIENCE / 2, reach::open_any(host)).await {
-                return true;
-            }
-        }
-        false
-    };
-    tokio::time::timeout(PATIENCE, any).await.unwrap_or(false)
 }

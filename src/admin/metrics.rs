@@ -234,7 +234,8 @@ pub fn page() -> String {
          `GET /metrics` on the HTTP address (`http`, by default 127.0.0.1:6433) answers in the text format of \
          Prometheus, version 0.0.4. Counters are of the process and begin at zero when it starts; `database` and `user` \
          are as clients name them. Beside it, `/health` answers 200 while the process lives, and `/ready` 200 while it \
-         takes clients and a server has been, or can be, reached; 503 else, and while it stops.\n\n\
+         takes clients and has a server, or can log in to one (as the user of a database or `auth_user`, or one of `[users]` whose plain \
+         password it knows; where there is none, it is enough that a host takes connections); 503 else, and while it stops.\n\n\
          | metric | type | labels | meaning |\n|---|---|---|---|\n",
     );
     for Metric { head, .. } in METRICS {

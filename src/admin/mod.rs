@@ -10,6 +10,7 @@ pub mod http;
 pub mod metrics;
 mod nodes;
 mod orders;
+mod ready;
 mod show;
 mod snapshot;
 mod table;
@@ -23,6 +24,7 @@ use crate::runtime::acceptor::Entrance;
 use crate::runtime::paused::Paused;
 use crate::runtime::worker::{PoolOrder, Shared};
 use averages::Averages;
+use ready::Ready;
 pub use snapshot::Snapshot;
 
 /// What only the process as a whole can do.
@@ -53,6 +55,7 @@ pub struct Admin {
     started: (SystemTime, Instant),
     averages: Averages,
     paused: Mutex<Paused>,
+    ready: Ready,
 }
 
 impl Admin {
@@ -65,7 +68,8 @@ impl Admin {
         let started = (SystemTime::now(), Instant::now());
         let averages = Averages::new();
         let paused = Mutex::default();
-        let admin = Arc::new(Admin { entrance, shared, demands, started, averages, paused });
+        let admin =
+            Arc::new(Admin { entrance, shared, demands, started, averages, paused, ready: Ready::default() });
         tokio::spawn(averages::keep(admin.clone()));
         admin
     }

@@ -29,9 +29,21 @@ pub enum Barrier {
 impl fmt::Display for Barrier {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Barrier::Call(name) => write!(out, "calls {}()", String::from_utf8_lossy(name)),
-            Barrier::Object(name) => write!(out, "reaches {}", String::from_utf8_lossy(name)),
-            Barrier::Operator(name) => write!(out, "uses the operator {}", String::from_utf8_lossy(name)),
+            Barrier::Call(name) => write!(
+                out,
+                "calls {}(), which is volatile or leads to what is no read",
+                String::from_utf8_lossy(name)
+            ),
+            Barrier::Object(name) => write!(
+                out,
+                "reaches {}, which a replica lacks or which leads to what is no read",
+                String::from_utf8_lossy(name)
+            ),
+            Barrier::Operator(name) => write!(
+                out,
+                "uses the operator {}, which leads to what is no read",
+                String::from_utf8_lossy(name)
+            ),
             Barrier::Unclear => out.write_str("has a name that is not understood"),
             Barrier::Unseen => out.write_str("the catalog says nothing certain"),
         }

@@ -18,6 +18,8 @@ use crate::sql::{Dialect, Effects};
 const STALE: Duration = Duration::from_secs(30);
 /// How long after a reading that failed the next one begins.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often it is to be told that readings fail.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Names of one database: those that change sessions, or another `T` that is found in its catalogs.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ struct State<T> {
     reading: bool,
     /// When the last reading began, and whether it went well.
     last: Option<(Instant, bool)>,
+    /// When it was told last that a reading failed, since the last one that did not.
+    told: Option<Instant>,
     /// What the catalogs looked like at the last reading.
     mark: Option<String>,
     /// Custom settings in the texts of changes that have not been read.
@@ -70,6 +74,7 @@ impl<T: Default> Definitions<T> {
             read: 0,
             reading: false,
             last: None,
+            told: None,
             mark: None,
             settings: vec![],
         };
@@ -142,6 +147,7 @@ impl<T> Reading<T> {
         self.definitions.change(|state| {
             state.read = state.read.max(self.covers);
             state.last = state.last.map(|(began, _)| (began, true));
+            state.told = None;
             state.mark = mark;
             if let Some(names) = names {
                 state.names = Arc::new(names);
@@ -150,6 +156,18 @@ impl<T> Reading<T> {
                 state.settings.clear();
             }
         });
+    }
+}
+
+impl<T> Reading<T> {
+    /// It failed; true: that is to be told, for the first time or again after a while.
+    pub fn failed(self, now: Instant) -> bool {
+        let mut state = self.definitions.lock();
+        let tell = state.told.is_none_or(|told| now.duration_since(told) >= TELL_AGAIN);
+        if tell {
+            state.told = Some(now);
+        }
+        tell
     }
 }
 

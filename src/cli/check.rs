@@ -7,7 +7,7 @@ use super::hint::what_to_do;
 use crate::config::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PoolMode, SslMode, TargetSessionAttrs,
 };
-use crate::config::{ConfigError, Loaded, Settings};
+use crate::config::{ConfigError, Loaded, Origin, Settings};
 use crate::pool::role::{Role, Suits};
 use crate::session::directory::connector;
 use crate::session::entry::Entry;
@@ -51,10 +51,11 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
     }
     let mut well = console && for_servers.is_empty();
     if nobody_can_log_in(&loaded.settings) {
-        writeln!(
-            out,
-            "  error: nobody can log in: add [users], or `auth_user` to [auth] for those whom the server knows"
-        )?;
+        let what_to_do = match loaded.settings.databases.keys().all(|name| by_url(loaded, name)) {
+            true => URL_WITH_USER,
+            false => "add [users], or `auth_user` to [auth] for those whom the server knows",
+        };
+        writeln!(out, "  error: nobody can log in: {what_to_do}")?;
         well = false;
     }
     writeln!(out, "nodes")?;
@@ -71,10 +72,12 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
             }
             if database.probe_users.is_empty() {
                 let shown = show_host(host);
+                let what_to_do =
+                    if by_url(loaded, name) { URL_WITH_USER } else { "add `user` and `password`" };
                 writeln!(
                     out,
                     "  {shown}: not tried: nobody is known to log in to `{name}` as (users of the console are not \
-                     tried); add `user` and `password`"
+                     tried); {what_to_do}"
                 )?;
                 continue;
             }
@@ -89,6 +92,16 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
         }
     }
     Ok(well)
+}
+
+/// What to do about a URL that names nobody.
+const URL_WITH_USER: &str = "write user:password@ before the host in the URL";
+
+/// Whether a URL says where this database is.
+fn by_url(loaded: &Loaded, name: &str) -> bool {
+    let origins = &loaded.origins;
+    matches!(origins.of(&format!("databases.{name}")), Origin::Url(_))
+        || origins.exact(&format!("databases.{name}.url")).is_some()
 }
 
 /// What is wrong with the files for TLS towards servers, by database.
@@ -503,7 +516,13 @@ nodes
     async fn a_database_without_a_user_is_not_tried() {
         let (well, text) =
             printed("postgres://db/shop", async |_, _| Err(Fault::error("08001", "tried"))).await;
-        assert!(!well && text.contains("error: nobody can log in: add [users]"), "{text}");
-        assert!(text.contains("db:5432: not tried: nobody is known to log in to `shop` as"), "{text}");
+        let what_to_do = "; write user:password@ before the host in the URL\n";
+        assert!(
+            !well && text.contains(&format!("error: nobody can log in{}", what_to_do.replace(';', ":"))),
+            "{text}"
+        );
+        let told =
+            "db:5432: not tried: nobody is known to log in to `shop` as (users of the console are not tried)";
+        assert!(text.contains(&format!("{told}{what_to_do}")), "{text}");
     }
 }

@@ -196,9 +196,11 @@ fn random_hex() -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
-    /// Set for the copy of this test program that is killed in [`killed_process_leaves_nothing`].
+    /// Set for the copies of this test program that are ended from outside.
     const HOLDER: &str = "PGWEIR_TEST_DEMO_HOLDER";
 
     fn ask(demo: &Demo, sql: &str) -> String {
@@ -264,7 +266,43 @@ mod tests {
         assert!(!runs(&pid));
     }
 
-    /// Not a test by itself: the process that [`killed_process_leaves_nothing`] kills.
+    /// Whether a process runs that names this path.
+    fn is_named_by_a_process(path: &Path) -> bool {
+        let name = path.display().to_string();
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let commands = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+        commands.into_iter().any(|command| String::from_utf8_lossy(&command).contains(&name))
+    }
+
+    #[test]
+    fn a_process_that_is_interrupted_during_setup_leaves_nothing() {
+        let parent = new_folder().unwrap();
+        // The server may run as another user.
+        fs::set_permissions(&parent, fs::Permissions::from_mode(0o755)).unwrap();
+        for after in [200, 400, 600, 800, 1000, 1200] {
+            let mut holder = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "cli::demo::tests::hold_until_killed", "--nocapture"])
+                .env(HOLDER, "1")
+                .env("TMPDIR", &parent)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            std::thread::sleep(Duration::from_millis(after));
+            let interrupted = Command::new("/bin/kill").args(["-INT", &holder.id().to_string()]).status();
+            assert!(interrupted.unwrap().success());
+            holder.wait().unwrap();
+            let is_left =
+                || fs::read_dir(&parent).unwrap().next().is_some() || is_named_by_a_process(&parent);
+            let deadline = Instant::now() + STOP_WITHIN;
+            while is_left() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            assert!(!is_left(), "interrupted after {after} ms: see {}", parent.display());
+        }
+        fs::remove_dir(&parent).unwrap();
+    }
+
+    /// Not a test by itself: the process that the tests above end.
     #[test]
     fn hold_until_killed() {
         if std::env::var_os(HOLDER).is_some() {

@@ -5,7 +5,8 @@
 # The first line of standard input is the password. Prints `ready` once the server accepts connections.
 
 # Ctrl-C in a terminal is for pgweir; this script ends when the pipe does.
-trap '' INT TERM HUP
+# It may have ended before the server is ready: then nobody reads what is said, and what is left is to be removed.
+trap '' INT TERM HUP PIPE
 
 folder=$1 bin=$2 port=$3 superuser=$4
 server= # process id, once started

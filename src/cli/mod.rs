@@ -9,10 +9,12 @@ mod hint;
 pub mod import;
 mod rules;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 
@@ -136,7 +138,10 @@ pub fn main<T: check::Trial + explain::Catalog>(
 ) -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => match config::load_with_origins(&arguments.sources()) {
-            Ok(loaded) => start(arguments, loaded, &[]),
+            Ok(loaded) => {
+                let greeting = arguments.url.as_deref().and_then(|url| to_paste(url, &loaded.settings));
+                start(arguments, loaded, greeting.as_slice())
+            }
             Err(errors) => refuse(&errors),
         },
         Command::Check(arguments) => check_all(&arguments, trial),
@@ -182,6 +187,21 @@ fn where_to_connect(url: &str, settings: &Settings) -> Vec<String> {
         Some(format!("directly:        psql {url}")),
     ];
     lines.into_iter().flatten().collect()
+}
+
+/// The line to paste for the database of a URL, through pgweir; without its password.
+fn to_paste(url: &str, settings: &Settings) -> Option<String> {
+    let url = config::url::parse(url).ok()?;
+    let mut address = *settings.listen.first()?;
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    let encoded = |text: String| utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
+    let user = url.user.map_or(String::new(), |user| encoded(user) + "@");
+    let database = url.database.map_or(String::new(), |name| format!("/{}", encoded(name)));
+    Some(format!("through pgweir:  psql postgres://{user}{address}{database}"))
 }
 
 fn refuse(errors: &[ConfigError]) -> ExitCode {
@@ -285,6 +305,22 @@ mod tests {
     fn the_definition_is_sound() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_pasted_shows_no_password() {
+        let check = |url: &str, listen: &str, expected: &str| {
+            let sources =
+                Sources { url: Some(url.into()), listen: vec![listen.into()], ..Sources::default() };
+            let settings = config::load(&sources).expect("good settings");
+            assert_eq!(
+                to_paste(url, &settings).as_deref().and_then(|line| line.split_once("psql postgres://")),
+                Some(("through pgweir:  ", expected))
+            );
+        };
+        check("postgres://app:sekret@db1,db2/shop?pool_size=4", "127.0.0.1:6432", "app@127.0.0.1:6432/shop");
+        check("postgres:///my%20db?user=a%40b&password=sekret", "0.0.0.0:1", "a%40b@127.0.0.1:1/my%20db");
+        check("postgres://app:sekret@db", "[::]:6432", "app@[::1]:6432");
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub fn read_text(path: &Path, text: &str, context: &Context<'_>, written: &mut W
         reader.error(at, format!("not TOML: {}", error.message()));
     }
     if errors.is_empty() {
+        // Where it says nothing of databases, they are what is missing in it.
+        let whole = FilePlace { path: reader.path.clone(), line: 0, column: 0 };
+        reader.written.origins.set("databases", Origin::File(whole));
         reader.document(document.get_ref());
     }
 }

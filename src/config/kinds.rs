@@ -118,7 +118,10 @@ kind! {
     };
     /// A time longer than none.
     DURATION: Duration = "duration", "a duration with a unit, such as \"500ms\", \"5s\" or \"1h\"",
-        |given, _| duration(given).and_then(not_zero);
+        |given, _| match is_bare_zero(given) {
+            true => not_zero(Duration::ZERO),
+            false => duration(given).and_then(not_zero),
+        };
     /// A time that may be none.
     DURATION_OR_ZERO: Duration = "duration", "a duration with a unit, such as \"30s\" or \"0s\"",
         |given, _| duration(given);
@@ -126,6 +129,7 @@ kind! {
     DURATION_OR_NEVER: Option<Duration> = "duration",
         "a duration with a unit, such as \"10m\", or \"never\"", |given, _| match given.text() {
             Some("never") => Ok(None),
+            _ if is_bare_zero(given) => not_zero_but_never(Duration::ZERO).map(Some),
             _ => duration(given).and_then(not_zero_but_never).map(Some),
         };
     /// As `DURATION`; in a URL also seconds without a unit, since that is what libpq takes.
@@ -318,6 +322,11 @@ fn duration(given: &Given) -> Reading<Duration> {
         return because(format!("is {given}, but the longest possible is \"365d\""));
     }
     Ok(duration)
+}
+
+/// Zero without a unit: where it is refused anyway, a hint to write a unit would lead to the next refusal.
+fn is_bare_zero(given: &Given) -> bool {
+    *given == Given::Integer(0) || given.text() == Some("0")
 }
 
 fn not_zero(duration: Duration) -> Reading<Duration> {

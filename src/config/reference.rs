@@ -152,7 +152,8 @@ fn page_url(page: &mut String) {
          percent-encoded, a host may be an IPv6 address in brackets or the folder of a unix socket (`%2Frun%2Fpostgresql`, \
          or the parameter `host=/run/postgresql`).\n\n\
          The user of the URL may log in to pgweir with the URL's password. Run with a URL alone, pgweir serves every \
-         database of that cluster, and the other users log in as themselves (`pass_through`).\n\n\
+         database of that cluster, and the other users log in as themselves (`pass_through`) if that user may read `pg_authid`. Else only \
+         the URL's user can log in: use a URL of a user who may, or a settings file with `[users]`.\n\n\
          Parameters: libpq's `host`, `port`, `user`, `password`, `dbname`, and the keys of `[databases.NAME]` and \
          `[pool]` that follow.\n\n",
     );

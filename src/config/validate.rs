@@ -73,10 +73,15 @@ impl Problems<'_> {
 
 fn addresses(settings: &Settings, problems: &mut Problems<'_>) {
     if settings.databases.is_empty() {
-        problems.at(
-            &["databases"],
-            "there is no database; give a URL such as postgres://user:password@host/name, or a file with [databases.NAME]",
-        );
+        let message = match problems.origins.exact("databases") {
+            Some(_) => {
+                "there is no database; add a section [databases.NAME] with a `url`, or take one in whose lines begin with `#`"
+            }
+            None => {
+                "there is no database; give a URL such as postgres://user:password@host/name, or a file with [databases.NAME]"
+            }
+        };
+        problems.at(&["databases"], message);
     }
     if settings.listen.is_empty() && settings.unix_socket_dir.is_none() {
         problems.at(&["listen"], "nothing is listened on; give an address, or `unix_socket_dir`");

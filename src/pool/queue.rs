@@ -332,14 +332,21 @@ impl Pool {
                 let overdue =
                     inner.line.front().is_some_and(|place| now.duration_since(place.since) >= timeout);
                 if overdue {
-                    inner.line.pop_front().map(|place| (place, inner.failure.clone()))
+                    inner.line.pop_front().map(|place| (place, inner.failure.clone(), inner.paused))
                 } else {
                     None
                 }
             };
-            let Some((place, failure)) = overdue else { return };
-            let mut fault =
-                Fault::error("53300", format!("no server became free in {timeout:?} (queue_timeout)"));
+            let Some((place, failure, paused)) = overdue else { return };
+            let mut fault = match paused {
+                true => Fault::error(
+                    "53300",
+                    format!("the database is paused, and was not resumed in {timeout:?} (queue_timeout)"),
+                ),
+                false => {
+                    Fault::error("53300", format!("no server became free in {timeout:?} (queue_timeout)"))
+                }
+            };
             if let Some((_, failure)) = failure {
                 fault = fault.detail(format!("the last login to the server failed: {failure}"));
             }

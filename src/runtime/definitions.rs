@@ -18,6 +18,15 @@ use crate::wire::Fault;
 /// How long the server may take for all answers.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What follows when barriers cannot be read.
+const NO_READS: &str = "cannot read which functions and tables make more than a read; until that succeeds, nothing new counts as a read";
+/// What follows when names cannot be read.
+const ALL_MAY_CHANGE: &str = "cannot read which functions change their session; until that succeeds, every statement counts as one that may";
+
+fn too_slow() -> Fault {
+    Fault::error("57014", format!("the server took more than {PATIENCE:?}"))
+}
+
 impl Worker {
     /// The names of a database that change sessions: read before its first session begins, and again when they may have
     /// changed.
@@ -112,12 +121,15 @@ async fn read_barriers(shared: Arc<Shared>, reading: Reading<Barriers>, target: 
     };
     match tokio::time::timeout(PATIENCE, asking).await {
         Ok(Ok((barriers, mark))) => reading.done(barriers, mark),
-        Ok(Err(error)) => {
-            tracing::warn!(database = target.database, %error, "names that reads must not mention not read")
-        }
-        Err(_) => {
-            tracing::warn!(database = target.database, "names that reads must not mention not read in time")
-        }
+        Ok(Err(error)) => tell_unread(reading, &target, &error, NO_READS),
+        Err(_) => tell_unread(reading, &target, &too_slow(), NO_READS),
+    }
+}
+
+/// Says from time to time that the catalogs cannot be read, and what follows.
+fn tell_unread<T>(reading: Reading<T>, target: &Target, error: &Fault, what: &str) {
+    if reading.failed(Instant::now()) {
+        tracing::warn!(database = target.database, user = target.user, %error, "{what}");
     }
 }
 
@@ -138,8 +150,8 @@ pub(crate) async fn read(reading: Reading, target: Arc<Target>) {
     let known = reading.mark.clone();
     match tokio::time::timeout(PATIENCE, ask(&target, known.as_deref())).await {
         Ok(Ok((names, mark))) => reading.done(names, mark),
-        Ok(Err(error)) => tracing::warn!(database = target.database, %error, "functions not read"),
-        Err(_) => tracing::warn!(database = target.database, "functions not read in time"),
+        Ok(Err(error)) => tell_unread(reading, &target, &error, ALL_MAY_CHANGE),
+        Err(_) => tell_unread(reading, &target, &too_slow(), ALL_MAY_CHANGE),
     }
 }
 

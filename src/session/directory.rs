@@ -36,7 +36,7 @@ pub struct Directory {
     /// Certificates and rules for clients.
     pub entry: Entry,
     identities: HashMap<String, Arc<Identity>>,
-    may_log_in: Mutex<HashMap<(String, String), bool>>,
+    standings: Mutex<HashMap<(String, String), Standing>>,
     asker: tokio::sync::Mutex<HashMap<(String, String), Connected>>,
     connectors: HashMap<String, Arc<Connector>>,
     /// Clients of the users of the settings.
@@ -46,8 +46,21 @@ pub struct Directory {
     targets: Mutex<HashMap<(String, String), Arc<Target>>>,
     /// That the server's users cannot be looked up was logged.
     blindness_told: AtomicBool,
-    /// When it was logged last that `auth_query` fails.
-    bad_query_told: Mutex<Option<Instant>>,
+    /// When it was logged last that looking up fails.
+    bad_lookup_told: Mutex<Option<Instant>>,
+}
+
+/// What is known of a user beside its secret, for those who have proven who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may come in.
+    Welcome,
+    /// The server has it as NOLOGIN.
+    NoLogin,
+    /// The server does not have it.
+    Absent,
+    /// It is not in the settings, and the server was not asked or did not tell.
+    Unknown,
 }
 
 /// Settings that cannot be made ready.
@@ -103,11 +116,11 @@ impl Directory {
             entry,
             identities,
             connectors,
-            may_log_in: Mutex::default(),
+            standings: Mutex::default(),
             asker: Default::default(),
             targets: Mutex::default(),
             blindness_told: AtomicBool::new(false),
-            bad_query_told: Mutex::default(),
+            bad_lookup_told: Mutex::default(),
         })
     }
 
@@ -167,65 +180,74 @@ impl Directory {
         if let Some(identity) = self.identities.get(user) {
             return Ok(identity.clone());
         }
-        let mut identity = self.ask_for(database, user).await?;
+        let (mut identity, standing) = self.ask_for(database, user).await?;
         // As PostgreSQL has it, NOLOGIN is told only to those who have proven who they are.
-        let may_log_in = std::mem::replace(&mut identity.can_login, true);
-        let identity = Arc::new(identity);
+        if standing == Standing::NoLogin {
+            identity.can_login = true;
+        }
         let key = (database.to_owned(), user.to_owned());
-        let mut asked = lock(&self.may_log_in);
+        let mut asked = lock(&self.standings);
         if asked.len() >= MAX_KEPT {
             asked.clear();
         }
-        asked.insert(key, may_log_in);
-        Ok(identity)
+        asked.insert(key, standing);
+        Ok(Arc::new(identity))
     }
 
-    /// Whether a user who has proven itself may come in.
-    pub fn may_log_in(&self, database: &str, user: &str) -> bool {
+    /// What is known of a user since [`Directory::identity`] was asked for it; not for those who have proven nothing.
+    pub fn standing(&self, database: &str, user: &str) -> Standing {
+        if self.identities.contains_key(user) {
+            return Standing::Welcome;
+        }
         let key = (database.to_owned(), user.to_owned());
-        lock(&self.may_log_in).get(&key).is_none_or(|known| *known || self.identities.contains_key(user))
+        lock(&self.standings).get(&key).copied().unwrap_or(Standing::Unknown)
     }
 
-    async fn ask_for(&self, database: &str, user: &str) -> Result<Identity, Fault> {
+    async fn ask_for(&self, database: &str, user: &str) -> Result<(Identity, Standing), Fault> {
         let auth = &self.settings.auth;
+        let unknown = |standing| Ok((Identity::unknown(user), standing));
         let Some(asker) =
             auth.auth_user.as_deref().filter(|_| auth.pass_through || auth.auth_query.is_some())
         else {
-            return Ok(Identity::unknown(user));
+            return unknown(Standing::Unknown);
         };
-        let Some(target) = self.lookup_target(database, asker) else { return Ok(Identity::unknown(user)) };
-        let rows = self.ask(&target, &self.lookup(user)).await;
-        let rows = match rows {
+        let Some(target) = self.lookup_target(database, asker) else { return unknown(Standing::Unknown) };
+        let rows = match self.ask(&target, &self.lookup(user)).await {
+            Ok(rows) => rows,
             // Not allowed to look: nobody is known beyond the settings.
-            Err(fault) if fault.sqlstate == "42501" => {
+            Err(fault) if fault.sqlstate == "42501" && auth.auth_query.is_none() => {
                 self.tell_blindness(asker);
-                vec![]
+                return unknown(Standing::Unknown);
             }
-            // What the server says of the query is the operator's business, not that of somebody who has proven nothing yet.
-            Err(fault) if auth.auth_query.is_some() && !fault.sqlstate.starts_with("08") => {
-                self.tell_bad_query(database, &fault);
-                return Err(Fault::fatal("28000", "users cannot be looked up at this time"));
-            }
-            rows => rows?,
+            Err(fault) => return Err(self.cannot_look_up(database, asker, &fault)),
         };
         if let (Some(row), Some(_)) = (rows.first(), &auth.auth_query)
             && row.len() < 2
         {
             let fault =
                 Fault::error("42601", "auth_query gives one column; it must give a name and a verifier");
-            self.tell_bad_query(database, &fault);
-            return Err(Fault::fatal("28000", "users cannot be looked up at this time"));
+            return Err(self.cannot_look_up(database, asker, &fault));
         }
-        Ok(rows.first().and_then(|row| known(user, row)).unwrap_or_else(|| Identity::unknown(user)))
+        let Some(found) = rows.first().and_then(|row| known(user, row)) else {
+            return unknown(Standing::Absent);
+        };
+        let standing = if found.can_login { Standing::Welcome } else { Standing::NoLogin };
+        Ok((found, standing))
     }
 
-    /// Says from time to time that `auth_query` does not work.
-    fn tell_bad_query(&self, database: &str, fault: &Fault) {
-        let mut told = lock(&self.bad_query_told);
+    /// What a client is told when users cannot be looked up. Why is the operator's business, not that of somebody who has proven
+    /// nothing yet: it is logged, from time to time.
+    fn cannot_look_up(&self, database: &str, asker: &str, fault: &Fault) -> Fault {
+        let mut told = lock(&self.bad_lookup_told);
         if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
             *told = Some(Instant::now());
-            tracing::error!(database, error = %fault, "auth_query failed, so nobody but the users of the settings can log in");
+            let way = if self.settings.auth.auth_query.is_some() { "auth_query" } else { "pass-through" };
+            tracing::error!(database, auth_user = asker, error = %fault, "{way} failed, so nobody but the users of the settings can log in");
         }
+        // That a server is away for a while is no refusal: clients may try again.
+        let is_away = fault.sqlstate.starts_with("08") || fault.sqlstate.starts_with("57P");
+        let sqlstate = if is_away { fault.sqlstate.as_str() } else { "28000" };
+        Fault::fatal(sqlstate, "users cannot be looked up at this time")
     }
 
     /// Looks its own user up, as a login does for others; `None` when nobody is ever looked up.
@@ -260,8 +282,8 @@ impl Directory {
     fn tell_blindness(&self, asker: &str) {
         if !self.blindness_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "{asker} may not read pg_authid, so only users of the settings can log in; \
-                 add users, or let auth_user be one who may"
+                "{asker} may not read pg_authid, so only the users of the URL and of a settings file can log in; \
+                 use a URL whose user may, or add [users] or another auth_user to a settings file"
             );
         }
     }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use tokio::runtime::Handle;
 
 use super::admit::Admission;
-use super::directory::Directory;
+use super::directory::{Directory, Standing};
 use super::encrypt::{Encryption, First};
 use super::replication::Replication;
 
@@ -182,8 +182,8 @@ impl Login<'_> {
             return self.console(&asked).await;
         }
         let target = self.directory.target(&asked.database, &asked.user);
-        let (pending, key) = self.prove(&asked).await?;
-        let checked = self.after_proof(&asked, target).await;
+        let (pending, key, method) = self.prove(&asked).await?;
+        let checked = self.after_proof(&asked, method, target);
         if let Err(fault) = &checked {
             tracing::info!(user = asked.user, database = asked.database, error = %fault, "login refused");
             // As PostgreSQL has it: the proof was good, and what follows is told after saying so.
@@ -212,20 +212,33 @@ impl Login<'_> {
     }
 
     /// What is checked once the client has proven who it is.
-    async fn after_proof(
+    fn after_proof(
         &self,
         asked: &Asked,
+        method: Method,
         target: Option<Arc<Target>>,
     ) -> Result<(Arc<Target>, PoolMode, Option<Share>), Fault> {
-        if !self.directory.may_log_in(&asked.database, &asked.user) {
-            let text = format!("role \"{}\" is not permitted to log in", asked.user);
-            return Err(Fault::fatal("28000", text).routine("InitializeSessionUserId"));
+        let standing = self.directory.standing(&asked.database, &asked.user);
+        let refused = |what: &str| {
+            let text = format!("role \"{}\" {what}", asked.user);
+            Err(Fault::fatal("28000", text).routine("InitializeSessionUserId"))
+        };
+        match standing {
+            Standing::NoLogin => return refused("is not permitted to log in"),
+            Standing::Absent => return refused("does not exist"),
+            Standing::Welcome | Standing::Unknown => {}
         }
         let missing = || {
             let text = format!("database \"{}\" does not exist", asked.database);
             Fault::fatal("3D000", text).routine("InitPostgres")
         };
         let target = target.ok_or_else(missing)?;
+        // Where no proof is asked for, the server says whom it has and lets in.
+        if standing == Standing::Unknown && method != Method::Trust {
+            let text = format!("user \"{}\" is not known to pgweir", asked.user);
+            let hint = format!("add [users.{}] to its settings, or auth_user to [auth]", asked.user);
+            return Err(Fault::fatal("28000", text).hint(hint));
+        }
         if let Some(fault) = &asked.fault {
             return Err(fault.clone());
         }
@@ -238,16 +251,16 @@ impl Login<'_> {
         let may_command = admin.admin_users.contains(&asked.user);
         if !may_command && !admin.stats_users.contains(&asked.user) {
             return Err(Fault::fatal("28000", format!("user \"{}\" may not use the console", asked.user))
-                .hint("name it in admin.admin_users or admin.stats_users")
+                .hint("name it in admin.admin_users or admin.stats_users of a settings file")
                 .into());
         }
-        let (pending, _) = self.prove(asked).await?;
+        let (pending, ..) = self.prove(asked).await?;
         self.socket.write_all(&pending).await?;
         Ok(Proven::Console(asked.user.clone(), may_command))
     }
 
-    /// Proves the client by the method in force; gives bytes to send with the greeting, and the key learned.
-    async fn prove(&mut self, asked: &Asked) -> Result<(Vec<u8>, Option<Credential>), Ended> {
+    /// Proves the client by the method in force; gives bytes to send with the greeting, the key learned, and the method.
+    async fn prove(&mut self, asked: &Asked) -> Result<(Vec<u8>, Option<Credential>, Method), Ended> {
         let physical = asked.replication == Some(Replication::Physical);
         let entry = &self.directory.entry;
         let method = entry.method(&self.socket, self.addr, &asked.database, &asked.user, physical);
@@ -257,9 +270,9 @@ impl Login<'_> {
         let identity = self.directory.identity(&asked.database, &asked.user).await?;
         let proof = match method {
             Method::Trust | Method::Cert | Method::Peer => Ok((vec![], None)),
-            Method::ScramSha256 => self.scram(&identity).await,
+            Method::ScramSha256 => self.scram(&identity, &asked.database).await,
             Method::Md5 if matches!(identity.secret, Some(StoredSecret::Scram(_))) => {
-                self.scram(&identity).await
+                self.scram(&identity, &asked.database).await
             }
             Method::Md5 => self.md5(&identity).await,
             Method::Password => self.cleartext(&identity).await,
@@ -268,14 +281,24 @@ impl Login<'_> {
         if let Err(Ended::Refused(fault)) = &proof {
             tracing::info!(user = asked.user, database = asked.database, error = %fault, "login refused");
         }
-        proof
+        proof.map(|(pending, key)| (pending, key, method))
     }
 
-    async fn scram(&mut self, identity: &Identity) -> Result<(Vec<u8>, Option<Credential>), Ended> {
+    async fn scram(
+        &mut self,
+        identity: &Identity,
+        database: &str,
+    ) -> Result<(Vec<u8>, Option<Credential>), Ended> {
         let known = identity::scram_verifier_for(identity, &self.directory.mock, SystemTime::now());
         let known = known.map_err(|_| Fault::fatal("XX000", "no randomness"))?;
-        if let Some(reason) = &known.mock_reason {
-            tracing::info!(user = identity.name, %reason, "this login will fail");
+        match &known.mock_reason {
+            Some(AuthFailure::UnknownUser) if self.directory.database(database).is_none() => {
+                let reason =
+                    format!("no database `{database}` in the settings, so the user is not looked up");
+                tracing::info!(user = identity.name, reason, "this login will fail");
+            }
+            Some(reason) => tracing::info!(user = identity.name, %reason, "this login will fail"),
+            None => {}
         }
         let server_key = known.verifier.server_key;
         let binding = self.directory.entry.binding(&self.socket);

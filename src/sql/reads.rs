@@ -32,7 +32,7 @@ impl fmt::Display for NotRead {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             NotRead::Number => "is not one statement",
-            NotRead::Command => "is a command that may write",
+            NotRead::Command => "is no SELECT, VALUES, TABLE or WITH",
             NotRead::Locks => "locks rows",
             NotRead::Into => "makes a table",
             NotRead::Modifies => "modifies rows in a part of it",

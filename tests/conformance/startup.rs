@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use std::time::{Duration, Instant};
 
 use super::prelude::*;
-use crate::harness::cluster::pg_version;
+use crate::harness::cluster::{free_port, pg_version};
 use crate::harness::direct_only;
 use crate::harness::eventually;
 use crate::harness::message::{Message, text};
@@ -812,7 +812,7 @@ fn server_down() {
     if direct_only() {
         return;
     }
-    let port = crate::harness::cluster::free_port();
+    let port = free_port();
     let proxy = Proxy::start(&format!("postgres://app:app-secret@127.0.0.1:{port}/app"));
     let mut client = Client::dial(&proxy.endpoint()).expect("it connects");
     let messages = client.login(&Login::new(APP.0, APP.1, "app")).expect("an answer in time");
@@ -853,6 +853,83 @@ fn users_by_a_query() {
         assert_eq!(log.matches("auth_query failed").count(), 1, "{log}");
         assert!(log.contains(logged), "{log}");
     }
+}
+
+/// The error with which a login is refused, and its text.
+fn refusal(proxy: &Proxy, login: &Login) -> (String, String) {
+    let mut client = Client::dial(&proxy.endpoint()).expect("a connection");
+    let answers = client.login(login).expect("an answer");
+    let error = answers.iter().find(|message| message.tag == b'E').expect("an error");
+    (error.sqlstate(), error.field(b'M').unwrap_or_default())
+}
+
+/// As with `auth_query`: neither the name of `auth_user` nor the server's address is for strangers.
+#[test]
+fn users_by_pass_through_that_fails() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let away = format!("postgres://{}:secret@127.0.0.1:{}/nowhere", SUPERUSER.0, free_port());
+    let wrong = cluster.url((SUPERUSER.0, "wrong"), &database.name, "");
+    for (url, sqlstate, logged) in [(wrong, "28000", "28P01"), (away, "08001", "127.0.0.1")] {
+        let proxy = Proxy::start(&url);
+        for _ in 0..3 {
+            let told = refusal(&proxy, &database.login());
+            assert_eq!(told, (sqlstate.to_owned(), "users cannot be looked up at this time".to_owned()));
+        }
+        let log = proxy.log();
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("pass-through failed")).collect();
+        assert_eq!(lines.len(), 1, "{log}");
+        assert!(lines[0].contains("ERROR") && lines[0].contains(logged), "{log}");
+    }
+}
+
+/// With `trust`, a user of whom nothing is known is the server's to judge.
+#[test]
+fn trusted_users_that_are_not_known() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::start_with_hba("", &[], "host all app 127.0.0.1/32 trust");
+    let database = cluster.database();
+    let trust = "[auth]\nmethod = \"trust\"\n";
+    let hosts =
+        format!("[databases.\"*\"]\nhosts = [\"127.0.0.1:{}\"]\n[users.{}]\n", cluster.port, SUPERUSER.0);
+    let proxy = Proxy::start_with(&ProxyOptions::default().config(&format!("{hosts}{trust}")));
+    let mut client = Client::connect(&proxy.endpoint(), &database.login());
+    assert_eq!(client.value("select current_user"), APP.0);
+    // The server asks for a password here.
+    let (_, told) = refusal(&proxy, &Login::new("carol", "", &database.name));
+    assert!(told.contains("password") && !told.contains("permitted"), "{told}");
+    let asks = ProxyOptions::url(&cluster.url(SUPERUSER, &database.name, "")).config(trust);
+    let told = refusal(&Proxy::start_with(&asks), &Login::new("carol", "", &database.name));
+    assert_eq!(told, ("28000".to_owned(), "role \"carol\" does not exist".to_owned()));
+}
+
+/// Who is not in the settings cannot be looked up in a database that is not there: the log says so, and the client not whether
+/// there is such a user.
+#[test]
+fn a_database_that_is_not_there_and_a_user_of_the_server() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let url = cluster.url(SUPERUSER, &database.name, "");
+    let settings = format!(
+        "[databases.\"{}\"]\nurl = \"{url}\"\n[auth]\nauth_user = \"{}\"\n",
+        database.name, SUPERUSER.0
+    );
+    let proxy = Proxy::start_with(&ProxyOptions::default().config(&settings));
+    for user in [APP, ("carol", "p")] {
+        let (sqlstate, told) = refusal(&proxy, &Login::new(user.0, user.1, "nodb"));
+        assert_eq!(sqlstate, "28P01");
+        assert_eq!(told, format!("password authentication failed for user \"{}\"", user.0));
+    }
+    assert!(proxy.log().contains("no database `nodb` in the settings"), "{}", proxy.log());
+    assert_eq!(refusal(&proxy, &Login::new(SUPERUSER.0, SUPERUSER.1, "nodb")).0, "3D000");
 }
 
 /// Users are looked up as `auth_user`, whoever the servers are logged in as.

@@ -30,11 +30,16 @@ fn what_a_statement_is() {
     };
     check("select * from busy", "yes", "unchanged");
     check("select i from t where i in (1, 2, 3)", "yes", "unchanged");
-    check("select touch()", "no: calls touch()", "unchanged");
-    check("table busier", "no: reaches busier", "unchanged");
-    check("select tenant()", "no: calls tenant()", "setting (by what it reaches)");
+    check("select touch()", "no: calls touch(), which is volatile or leads to what is no read", "unchanged");
+    let reaches = "no: reaches busier, which a replica lacks or which leads to what is no read";
+    check("table busier", reaches, "unchanged");
+    check(
+        "select tenant()",
+        "no: calls tenant(), which is volatile or leads to what is no read",
+        "setting (by what it reaches)",
+    );
     check("select * from t for share", "no: locks rows", "unchanged");
-    check("create temp table x (i int)", "no: is a command that may write", "temp, ddl");
+    check("create temp table x (i int)", "no: is no SELECT, VALUES, TABLE or WITH", "temp, ddl");
 }
 
 #[test]

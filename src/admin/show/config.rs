@@ -18,7 +18,7 @@ pub fn config(settings: &Settings) -> Table {
     let row = |(section, name, value): (&str, &str, String)| {
         let key = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
         let (default, effect) = meta(section, name).unwrap_or((None, Effect::Reload));
-        let default = default.map(|default| default.trim_matches('"').to_owned());
+        let default = default.map(plain);
         row![key, value, default, if effect == Effect::Reload { "yes" } else { "no" }]
     };
     let aliases = [
@@ -29,15 +29,43 @@ pub fn config(settings: &Settings) -> Table {
     Table::new("key value default changeable").with(values.into_iter().map(row)).with(aliases)
 }
 
+/// A default as it stands in the file, in the form of the values here: without quotes and brackets.
+fn plain(default: &str) -> String {
+    let items = default.trim_matches(['[', ']']).split(", ").map(|item| item.trim_matches('"'));
+    items.collect::<Vec<_>>().join(",")
+}
+
+/// As it may be written in the file, in the largest unit that says it.
+fn time(time: Duration) -> String {
+    let in_unit = |(unit, name): &(u128, &str)| {
+        let whole = time.as_micros().is_multiple_of(*unit) && time.as_micros() >= *unit;
+        whole.then(|| format!("{}{name}", time.as_micros() / unit))
+    };
+    let units = [
+        (86_400_000_000, "d"),
+        (3_600_000_000, "h"),
+        (60_000_000, "m"),
+        (1_000_000, "s"),
+        (1000, "ms"),
+        (1, "us"),
+    ];
+    units.iter().find_map(in_unit).unwrap_or_else(|| "0s".to_owned())
+}
+
+/// As it may be written in the file, in the largest unit that says it.
+fn size(bytes: usize) -> String {
+    let units = [(1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"), (1, "B")];
+    let fits = units.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    fits.map_or_else(|| format!("{bytes}B"), |(unit, name)| format!("{}{name}", bytes / unit))
+}
+
 type Value = (&'static str, &'static str, String);
 
 fn top(settings: &Settings) -> Vec<Value> {
     let listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
-    let folder =
-        settings.unix_socket_dir.as_ref().map_or("off".to_owned(), |folder| folder.display().to_string());
     vec![
         ("", "listen", listen.join(",")),
-        ("", "unix_socket_dir", folder),
+        ("", "unix_socket_dir", path(&settings.unix_socket_dir)),
         ("", "http", settings.http_listen.map_or("off".to_owned(), |address| address.to_string())),
         ("", "workers", settings.workers.to_string()),
     ]
@@ -45,8 +73,7 @@ fn top(settings: &Settings) -> Vec<Value> {
 
 fn limits(settings: &Settings) -> Vec<Value> {
     let limits = &settings.limits;
-    let time = |time: Duration| format!("{time:?}");
-    let maybe = |time: Option<Duration>| time.map_or("never".to_owned(), |time| format!("{time:?}"));
+    let maybe = |limit: Option<Duration>| limit.map_or("never".to_owned(), time);
     [
         ("login_timeout", time(limits.login_timeout)),
         ("max_unauthenticated", limits.max_unauthenticated.to_string()),
@@ -56,7 +83,7 @@ fn limits(settings: &Settings) -> Vec<Value> {
         ("queue_length", limits.queue_length.to_string()),
         ("queue_timeout", time(limits.queue_timeout)),
         ("connect_timeout", time(limits.connect_timeout)),
-        ("max_held_message", limits.max_held_message.to_string()),
+        ("max_held_message", size(limits.max_held_message)),
         ("prepared_per_server", limits.prepared_per_server.to_string()),
         ("prepared_per_session", limits.prepared_per_session.to_string()),
         ("client_idle_timeout", maybe(limits.client_idle_timeout)),
@@ -109,12 +136,49 @@ fn pool(pool: &Pool) -> Vec<Value> {
         ("pool_mode", crate::session::login::mode_name(pool.mode).to_owned()),
         ("pool_size", pool.size.to_string()),
         ("min_idle", pool.min_idle.to_string()),
-        ("lifetime", format!("{:?}", pool.lifetime)),
-        ("idle_timeout", format!("{:?}", pool.idle_timeout)),
+        ("lifetime", time(pool.lifetime)),
+        ("idle_timeout", time(pool.idle_timeout)),
         ("pins", pins.to_owned()),
         ("defer_begin", pool.defer_begin.to_string()),
         ("share_servers", format!("{:?}", pool.share_servers).to_ascii_lowercase()),
     ]
     .map(|(name, value)| ("pool", name, value))
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::table::Cell;
+    use super::*;
+
+    #[test]
+    fn what_nobody_changed_is_shown_as_its_default() {
+        let table = config(&Settings::default());
+        let mut compared = 0;
+        for row in table.rows {
+            let [Cell::Text(key), Cell::Text(value), Cell::Text(default), _] = row.as_slice() else {
+                continue;
+            };
+            // What is found out by the machine.
+            if key != "workers" {
+                assert_eq!(value, default, "{key}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 30, "{compared}");
+    }
+
+    #[test]
+    fn times_and_sizes_can_be_written_back() {
+        let millis = Duration::from_millis;
+        let times = [(0, "0s"), (1500, "1500ms"), (90_000, "90s"), (7_200_000, "2h"), (172_800_000, "2d")];
+        for (given, shown) in times {
+            assert_eq!(time(millis(given)), shown);
+        }
+        assert_eq!(time(Duration::from_micros(7)), "7us");
+        assert_eq!(
+            (size(1536), size(16 << 20), size(1 << 30)),
+            ("1536B".into(), "16MB".into(), "1GB".into())
+        );
+    }
 }

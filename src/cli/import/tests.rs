@@ -244,6 +244,20 @@ fn pgbouncers_defaults_are_written() {
 }
 
 #[test]
+fn who_can_no_longer_log_in_is_told() {
+    let text = "[databases]\na = host=h\n[users]\nbatch = pool_mode=session\n[pgbouncer]\nauth_user = asker\nauth_query = select 1\n";
+    let imported = import(Path::new("f.ini"), text.as_bytes(), None);
+    assert!(settings(&imported).users["batch"].password.is_none());
+    says(
+        &imported,
+        "f.ini:4: batch has no password here",
+        "write users.batch.password, or remove [users.batch]",
+    );
+    let alone = import(Path::new("f.ini"), b"[databases]\na = host=h\n[pgbouncer]\n", None);
+    says(&alone, "f.ini: nobody looks users up", "only users of the settings can log in");
+}
+
+#[test]
 fn what_would_make_the_settings_wrong_is_left_out() {
     let scram = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2E=$MBqUSnwnLMBpFzNV7kNOk0wyCwrPcLCOWWLIBfRW3Xg=:rtVBqZ7CAh0WaIpiJzuMTPXMQAG2Dtyn/sI3ZUyH6K0=";
     let text = "[databases]\npgweir = host=h\nok = host=h pool_size=900\nbad = host=h user=v\nworse = host=@abstract/x\ntwice = user=app password=other host=h\n\

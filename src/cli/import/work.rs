@@ -155,6 +155,9 @@ impl Work {
         self.settle_http(file);
         if self.draft.get("auth.auth_user", None).is_none() {
             self.draft.set("auth.pass_through", None, Value::Bool(false), None);
+            let text =
+                "nobody looks users up, so auth.pass_through is false: only users of the settings can log in";
+            self.report.note(file, text);
         }
     }
 

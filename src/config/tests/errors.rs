@@ -200,6 +200,28 @@ fn urls_in_the_file() {
 }
 
 #[test]
+fn zero_without_a_unit_is_refused_once() {
+    let never = "is zero, but must be longer; write \"never\" where there is to be no limit";
+    let long =
+        "is zero, but must be longer; where there is to be no limit, write a long time, up to \"365d\"";
+    for zero in ["0", "\"0\"", "\"0s\""] {
+        check_more(
+            &format!("[limits]\nclient_idle_timeout = {zero}\nlogin_timeout = {zero}\n"),
+            &[
+                &format!("f.toml:4:23: `client_idle_timeout` {never}"),
+                &format!("f.toml:5:17: `login_timeout` {long}"),
+            ],
+        );
+    }
+    check_more(
+        "[limits]\ndrain_timeout = 0\n",
+        &[
+            "f.toml:4:17: `drain_timeout` is 0 without a unit; write for example \"0s\" (the units are us, ms, s, m or min, h, d)",
+        ],
+    );
+}
+
+#[test]
 fn several_errors_come_in_the_order_of_the_file() {
     check(
         "http = 3\nlisten = 4\n[pool]\nlifetime = 5\nx = 6\n",
@@ -214,9 +236,14 @@ fn several_errors_come_in_the_order_of_the_file() {
 
 #[test]
 fn contradictions_of_databases() {
+    let nothing = "there is no database; add a section [databases.NAME] with a `url`, or take one in whose lines begin with `#`";
+    check("", &[&format!("f.toml: {nothing}")]);
+    check("#[databases.shop]\n[pool]\npool_size = 3\n", &[&format!("f.toml: {nothing}")]);
+    check("[databases]\n", &[&format!("f.toml:1:2: {nothing}")]);
+    let errors = crate::config::load(&Sources::default()).expect_err("there is nothing");
     let nothing = "there is no database; give a URL such as postgres://user:password@host/name, or a file with \
                    [databases.NAME]";
-    check("", &[nothing]);
+    assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), [nothing]);
     check("[databases.shop]\n", &["f.toml:1:12: this database has no host; add `url` or `hosts`"]);
     check(
         "[databases.pgweir]\nhosts = [\"db\"]\n",

@@ -381,8 +381,16 @@ fn identity(name: &str, found: &BTreeMap<String, String>, line: &Written, work: 
 }
 
 fn user(name: &str, line: &Written, work: &mut Work) {
-    if pairs(&keys::USERS, name, line, work).is_some() {
-        work.draft.add("users", name);
+    if pairs(&keys::USERS, name, line, work).is_none() {
+        return;
+    }
+    work.draft.add("users", name);
+    if work.draft.get("users.NAME.password", Some(name)).is_none() {
+        let text = format!(
+            "{name} has no password here, and users of the settings are not looked up by auth_query: write users.{name}.password, \
+             or remove [users.{name}]"
+        );
+        work.report.note(&line.place, text);
     }
 }
 

@@ -10,7 +10,7 @@ pub static SOURCE: Source = Source {
     about: &[
         "`pgcat.toml`. A pool becomes a database. One with several shards becomes a database per shard, `NAME_shard_0` and so on, so that nothing is \
          written to the wrong one: pgweir reads from PostgreSQL which rows are where, and has no shards of its own.",
-        "Where reads are split from writes, a rule file sends the reads of that database to replicas.",
+        "Where reads are split from writes, a rule file sends the reads of that database to replicas. Rule files are applied as far as [rules.md](rules.md) says.",
     ],
     sections: &[&GENERAL, &POOL, &USER, &SHARD, &PLUGINS],
 };

@@ -11,7 +11,7 @@ pub static SOURCE: Source = Source {
         "`pgdog.toml`, with `users.toml` beside it. Entries of `[[databases]]` with one name become one database. One with several shards becomes a \
          database per shard, `NAME_shard_0` and so on, so that nothing is written to the wrong one: pgweir reads from PostgreSQL which rows are where, \
          and has no shards of its own.",
-        "Where a database has replicas, a rule file sends its reads to them. `[[mirroring]]` becomes a rule too.",
+        "Where a database has replicas, a rule file sends its reads to them. `[[mirroring]]` becomes a rule too. Rule files are applied as far as [rules.md](rules.md) says.",
     ],
     sections: &[&TOP, &GENERAL, &DATABASE, &USER, &ADMIN, &MIRRORING],
 };

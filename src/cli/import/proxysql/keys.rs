@@ -10,7 +10,8 @@ pub static SOURCE: Source = Source {
     version: "3.0",
     about: &[
         "A file of `INSERT INTO ... VALUES` statements for `pgsql_query_rules`, and, if they are there, `pgsql_replication_hostgroups`, \
-         `pgsql_servers` and `pgsql_users`; other statements are passed over. Rules become a rule file.",
+         `pgsql_servers` and `pgsql_users`; other statements are passed over. Rules become a rule file, which is applied as far as \
+         [rules.md](rules.md) says.",
         "*Hostgroups.* A rule of ProxySQL sends a statement to a group of servers, which is just a number. pgweir knows a primary and replicas, and which \
          is which from the servers themselves. So a writer's group is `route = \"primary\"`, a reader's `route = \"replica\"`. Which are which is \
          taken from `pgsql_replication_hostgroups`, or said with `--hostgroup 0=primary --hostgroup 1=replica`.",
