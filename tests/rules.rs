@@ -1,5 +1,8 @@
 //! `pgweir check --rules` and `pgweir explain --rules`: what is wrong with rule files, and what they decide, rule by rule.
 
+mod applied;
+mod routed;
+
 use std::process::Command;
 use std::time::Duration;
 

@@ -10,6 +10,7 @@ pub mod http;
 pub mod metrics;
 mod nodes;
 mod orders;
+mod rules;
 mod show;
 mod snapshot;
 mod table;
