@@ -371,6 +371,12 @@ impl Session {
         self.route.as_ref().is_some_and(|route| route.primary)
     }
 
+    /// The cycle at the front of the input is dropped: nothing that was decided on it holds for the next.
+    pub(super) fn forget_cycle(&mut self) {
+        self.verdict = None;
+        self.route.iter_mut().for_each(|route| route.primary = false);
+    }
+
     /// What a replica has refused waits for the session to have no server.
     pub(super) fn is_to_be_asked_again(&self) -> bool {
         self.route.as_ref().is_some_and(|route| route.again.is_some())

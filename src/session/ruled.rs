@@ -149,9 +149,7 @@ impl Session {
         if decision.is_empty() {
             return;
         }
-        if decision.log().is_some() || decision.tag().is_some() {
-            self.tell(&decision, text);
-        }
+        self.tell(&decision, text);
         verdict.refusal = decision.block().map(|block| Box::new(refusal(&block)));
         verdict.level = match decision.route().map(|route| route.action) {
             Some(Route::Primary) => Some(Level::Primary),
@@ -180,37 +178,40 @@ impl Session {
         self.tx_status() != TxStatus::Idle || self.server.as_deref().is_some_and(begins)
     }
 
-    /// Logs a statement, without its values.
+    /// Logs a statement, without its values, if a rule wants it to be.
     fn tell(&self, decision: &Decision<'_>, text: &[u8]) {
-        let shape = shape(alone(text), self.dialect);
-        let session = self.for_rules();
-        let client = session.client.map(tracing::field::display);
-        let words = |text: &[u8]| String::from_utf8_lossy(&text[..text.len().min(LOGGED)]).into_owned();
-        let by = decision.log().map(|log| log.rule).or(decision.tag().map(|tag| tag.rule));
-        let rule = by.map(rules::Rule::name);
-        let tag = decision.tag().map(|tag| &**tag.action);
+        let (log, tag) = (decision.log(), decision.tag());
+        let Some(rule) = log.as_ref().map(|log| log.rule).or(tag.as_ref().map(|tag| tag.rule)) else {
+            return;
+        };
+        let tag = tag.map(|tag| &**tag.action);
         let blocked_by = decision.block().map(|block| block.rule.name());
+        let words = |text: &[u8]| String::from_utf8_lossy(&text[..text.len().min(LOGGED)]).into_owned();
         macro_rules! event {
             ($level:ident) => {
-                tracing::$level!(
-                    rule,
-                    tag,
-                    blocked_by,
-                    user = words(session.user),
-                    database = words(session.database),
-                    application = words(session.application),
-                    client,
-                    fingerprint = %shape.fingerprint,
-                    shape = words(&shape.text),
-                    "statement"
-                )
+                if tracing::enabled!(tracing::Level::$level) {
+                    let (session, shape) = (self.for_rules(), shape(alone(text), self.dialect));
+                    tracing::event!(
+                        tracing::Level::$level,
+                        rule = rule.name(),
+                        tag,
+                        blocked_by,
+                        user = words(session.user),
+                        database = words(session.database),
+                        application = words(session.application),
+                        client = session.client.map(tracing::field::display),
+                        fingerprint = %shape.fingerprint,
+                        shape = words(&shape.text),
+                        "statement"
+                    );
+                }
             };
         }
-        match decision.log().map(|log| log.action) {
-            Some(rules::Level::Error) => event!(error),
-            Some(rules::Level::Warn) => event!(warn),
-            Some(rules::Level::Info) => event!(info),
-            Some(rules::Level::Debug) | None => event!(debug),
+        match log.map(|log| log.action) {
+            Some(rules::Level::Error) => event!(ERROR),
+            Some(rules::Level::Warn) => event!(WARN),
+            Some(rules::Level::Info) => event!(INFO),
+            Some(rules::Level::Debug) | None => event!(DEBUG),
         }
     }
 

@@ -224,7 +224,7 @@ impl Session {
 
     /// The cycle at the front of the input was answered by an error: what remains of it is dropped.
     pub(super) fn skip(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
-        self.verdict = None;
+        self.forget_cycle();
         let ends = matches!(frame.tag, front::QUERY | front::SYNC | front::FUNCTION_CALL);
         // A Query ends the cycle only when it is its first message; behind a batch it is skipped too.
         if ends && (frame.tag == front::SYNC || !self.batch_open) {

@@ -31,16 +31,23 @@ then.route = "replica"
 name = "fresh"
 when.tables = "fresh"
 then.consistency = "primary"
+
+[[rule]]
+name = "young"
+when.tables = "young"
+then.consistency = "any"
 "#;
 
-/// Reads, and gives how many of them replicas have answered.
+fn counted(http: SocketAddr, metric: &str, label: &str) -> u64 {
+    let (_, page) = get(http, "/metrics");
+    let line = page.lines().find(|line| line.starts_with(metric) && line.contains(&format!("=\"{label}\"")));
+    let line = line.unwrap_or_else(|| panic!("no {metric} of {label} in\n{page}"));
+    line.rsplit(' ').next().and_then(|number| number.parse::<u64>().ok()).expect("a number")
+}
+
+/// Reads 15 times, and gives how many of them replicas have answered.
 fn by_replicas(http: SocketAddr, client: &mut Client, table: &str) -> u64 {
-    let answered = || {
-        let (_, page) = get(http, "/metrics");
-        let is_it = |line: &&str| line.starts_with("pgweir_replica_reads_total") && line.contains("answered");
-        let line = page.lines().find(is_it).expect("the metric is there");
-        line.rsplit(' ').next().and_then(|number| number.parse::<u64>().ok()).expect("a number")
-    };
+    let answered = || counted(http, "pgweir_replica_reads_total", "answered");
     let before = answered();
     let sql = format!("select i from {table}");
     client.send(&[msg::parse("s", &sql), msg::sync()].concat());
@@ -95,6 +102,22 @@ fn reads_go_where_rules_say() {
     for (table, expected) in [("reports", 15), ("wished", 15), ("fresh", 0), ("free", 15), ("ours", 0)] {
         assert_eq!(by_replicas(http, &mut client, table), expected, "{table}, where the session says any");
     }
+    for rule in ["primary", "wish", "fresh"] {
+        assert_eq!(counted(http, "pgweir_rule_hits_total", rule), 30, "{rule}: each read once");
+    }
+    // The replica does not know of a table yet, so that the primary is asked after it.
+    scene.standbys[0].superuser("postgres").run("select pg_wal_replay_pause()");
+    scene
+        .primary
+        .superuser("postgres")
+        .run("create table young as select 7 as i; grant all on young to public");
+    std::thread::sleep(Duration::from_millis(20));
+    let before = counted(http, "pgweir_replica_reads_total", "asked_again");
+    assert_eq!(client.value("select i from young"), "7");
+    client.send(&[msg::unnamed("select i from young", &[]), msg::sync()].concat());
+    assert!(client.until_ready().iter().any(|message| message.tag == b'D' && message.value() == "7"));
+    assert_eq!(counted(http, "pgweir_replica_reads_total", "asked_again"), before + 2);
+    assert_eq!(counted(http, "pgweir_rule_hits_total", "young"), 2, "each was judged once");
     // What is not a read stays at the primary, whatever a rule says.
     client.run("insert into reports values (2)");
     client.run("begin");
