@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -24,8 +25,10 @@ use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 use crate::control::Control;
 use crate::pool::budget::Budget;
 use crate::pool::{ask, connect, role};
+use crate::rules::Problem;
 use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
 use crate::runtime::peers::{self, Peers};
+use crate::runtime::rules::{self, InForce};
 use crate::runtime::worker::{self, KillOrder, Order, PoolOrder, Shared};
 use crate::runtime::{definitions, files};
 use crate::session::directory::Directory;
@@ -35,10 +38,17 @@ use crate::wire::Fault;
 /// Runs the proxy until it is told to stop; prints `greeting` when it listens.
 pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCode {
     let set_level = log(&loaded.settings);
+    let rules = match arguments.rules.as_deref().map(rules::read).transpose() {
+        Ok(rules) => rules.map(InForce::new),
+        Err(problems) => {
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
     let result = runtime
         .context("cannot start")
-        .and_then(|runtime| runtime.block_on(run(&arguments, loaded, set_level, greeting)));
+        .and_then(|runtime| runtime.block_on(run(&arguments, (loaded, rules), set_level, greeting)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -68,12 +78,12 @@ fn log(settings: &Settings) -> SetLevel {
 
 async fn run(
     arguments: &RunArgs,
-    loaded: Loaded,
+    (loaded, rules): (Loaded, Option<InForce>),
     set_level: SetLevel,
     greeting: &[String],
 ) -> anyhow::Result<()> {
     files::raise_limit(&loaded.settings.limits);
-    let mut app = App::build(arguments, loaded, set_level)?;
+    let mut app = App::build(arguments, (loaded, rules), set_level)?;
     // Whoever sees that it listens may send one.
     let signals = Signals::caught()?;
     app.open(arguments.reuse_port)?;
@@ -107,6 +117,8 @@ struct App {
     set_level: SetLevel,
     entrance: Arc<Entrance>,
     sources: Sources,
+    /// Where rule files are.
+    rules: Option<PathBuf>,
     /// Removed in the end.
     unix_path: Option<UnixPath>,
     shared: Arc<Shared>,
@@ -116,10 +128,14 @@ struct App {
 }
 
 impl App {
-    fn build(arguments: &RunArgs, loaded: Loaded, set_level: SetLevel) -> anyhow::Result<App> {
+    fn build(
+        arguments: &RunArgs,
+        (loaded, rules): (Loaded, Option<InForce>),
+        set_level: SetLevel,
+    ) -> anyhow::Result<App> {
         let Loaded { settings, origins } = loaded;
         let limits = Arc::new(settings.limits.clone());
-        let shared = Shared::new(&limits);
+        let shared = Shared::new(&limits, rules);
         let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
             .map(|index| worker::start(index, shared.clone(), limits.clone()))
             .collect();
@@ -154,6 +170,7 @@ impl App {
             set_level,
             entrance,
             sources: arguments.sources(),
+            rules: arguments.rules.clone(),
             unix_path: None,
             shared,
             admin,
@@ -255,14 +272,25 @@ impl App {
         self.drain(&mut hurry, begun).await
     }
 
-    /// Reads the settings again; gives what can be changed by a restart only, and is not what it should be. What is wrong is
+    /// Reads settings and rule files again; gives what can be changed by a restart only, and is not what it should be. What is wrong is
     /// logged and told, and nothing changes.
     fn reload(&self) -> Result<Vec<String>, Vec<String>> {
+        let done = self.read_again();
+        self.shared.reloads[usize::from(done.is_err())].add(1);
+        done
+    }
+
+    fn read_again(&self) -> Result<Vec<String>, Vec<String>> {
         let refused = |errors: Vec<ConfigError>| {
             errors.iter().for_each(|error| tracing::error!(%error, "settings not reloaded"));
             errors.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         let Loaded { mut settings, origins } = config::load_with_origins(&self.sources).map_err(refused)?;
+        let unsound = |problems: Vec<Problem>| {
+            problems.iter().for_each(|error| tracing::error!(%error, "rules not reloaded"));
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let rules = self.rules.as_deref().map(rules::read).transpose().map_err(unsound)?;
         let waiting = config::keep_until_restart(&mut settings, &self.entrance.directory().settings);
         let waiting: Vec<_> =
             waiting.iter().map(|key| format!("`{key}` is changed by a restart only")).collect();
@@ -278,6 +306,9 @@ impl App {
         self.entrance.unauthenticated.set_limit(limits.max_unauthenticated);
         self.shared.servers.set_limit(limits.max_servers);
         self.shared.replication.set_limit(limits.max_replication);
+        if let (Some(in_force), Some(rules)) = (&self.shared.rules, rules) {
+            in_force.replace(rules);
+        }
         let targets = directory.targets_like(&self.entrance.directory());
         self.entrance.set_directory(Arc::new(directory));
         for worker in &self.entrance.workers {

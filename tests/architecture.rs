@@ -26,7 +26,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cache", &["wire", "stats"]),
     (
         "session",
-        &["catalog", "plan", "pool", "cache", "auth", "wire", "stats", "sql", "config", "slow", "runtime"],
+        &[
+            "catalog", "rules", "plan", "pool", "cache", "auth", "wire", "stats", "sql", "config", "slow",
+            "runtime",
+        ],
     ),
 ];
 

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
-use super::Snapshot;
 use super::snapshot::PoolView;
+use super::{Snapshot, rules};
 use crate::plan::topology::Node;
 use crate::stats::prometheus::{self, Head, Kind, Samples};
 use crate::stats::{CLUSTER_EVENTS, ERROR_CLASSES, PIN_REASONS, PRIMARY_REASONS, Totals};
@@ -140,6 +140,14 @@ metrics! {
             let counts = CLUSTER_EVENTS.iter().zip(&view.cluster.stats.events);
             counts.for_each(|(event, count)| out.count(&[&view.database, event], count.get()));
         });
+    "pgweir_rule_hits_total" Counter ["rule", "mode"]
+        "Statements for which a rule has decided something (`mode` `enforce`), or would have (`shadow`)."
+        |all, out| rules::hits(&all.rules, out);
+    "pgweir_reloads_total" Counter ["result"]
+        "Reloads of settings and rule files; `result` is `ok`, or `refused`: something in them was wrong, and nothing was changed."
+        |all, out| {
+            ["ok", "refused"].iter().zip(all.process.reloads).for_each(|(result, n)| out.count(&[result], n));
+        };
     "pgweir_clients" Gauge []
         "Clients logged in or about to be."
         |all, out| out.count(&[], all.process.clients.0 as u64);

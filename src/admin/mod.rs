@@ -11,6 +11,7 @@ pub mod metrics;
 mod nodes;
 mod orders;
 mod ready;
+mod rules;
 mod show;
 mod snapshot;
 mod table;

@@ -106,10 +106,8 @@ async fn reload(admin: &Admin) -> Result<Vec<String>, Fault> {
         Ok(Err(errors)) if admin.entrance.draining.load(Ordering::Relaxed) => {
             Err(Fault::error("57P03", errors.join("\n")))
         }
-        Ok(Err(errors)) => {
-            Err(Fault::error("F0000", "the settings are wrong; nothing was changed")
-                .detail(errors.join("\n")))
-        }
+        Ok(Err(errors)) => Err(Fault::error("F0000", "settings or rules are wrong; nothing was changed")
+            .detail(errors.join("\n"))),
         Err(_) => Err(Fault::error("57P03", "pgweir is shutting down")),
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::command::syntax;
 use super::table::{Cell, Table, row};
-use super::{Admin, Snapshot, nodes};
+use super::{Admin, Snapshot, nodes, rules};
 use crate::config::settings::{Host, PoolMode};
 use crate::runtime::worker::ClientReport;
 use crate::session::login::mode_name;
@@ -32,6 +32,7 @@ const SHOWS: &[Show] = &[
     ("DATABASES", databases),
     ("USERS", |_, all| users(all)),
     ("NODES", |_, all| nodes::table(&all.clusters)),
+    ("RULES", |_, all| rules::table(&all.rules)),
     ("STATS", stats::stats),
     ("STATS_TOTALS", |_, all| stats::totals_by_database(all)),
     ("STATS_AVERAGES", stats::averages_by_database),

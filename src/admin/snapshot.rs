@@ -9,6 +9,8 @@ use super::Admin;
 use super::averages::ByDatabase;
 use super::nodes::{self, ClusterView};
 use crate::pool::{PoolReport, Target};
+use crate::rules::Ruleset;
+use crate::runtime::rules::InForce;
 use crate::runtime::worker::{ClientReport, Shared, WorkerReport};
 use crate::session::directory::Directory;
 use crate::stats::{Counter, ERROR_CLASSES, Totals};
@@ -48,6 +50,8 @@ pub struct ProcessView {
     pub unfinished: u64,
     /// Sessions of each worker.
     pub sessions: Vec<usize>,
+    /// Reloads that went well, and those that were refused.
+    pub reloads: [u64; 2],
     /// It is about to end.
     pub draining: bool,
     /// Bytes of memory in use; 0 where the system does not tell.
@@ -66,6 +70,8 @@ pub struct Snapshot {
     pub process: ProcessView,
     /// Settings in force.
     pub directory: Arc<Directory>,
+    /// Rules in force.
+    pub rules: Arc<Ruleset>,
 }
 
 impl Snapshot {
@@ -108,6 +114,7 @@ pub async fn take(admin: &Admin) -> Snapshot {
         clusters: vec![],
         process: process(admin),
         directory: admin.entrance.directory(),
+        rules: admin.shared.rules.as_ref().map(InForce::get).unwrap_or_default(),
     };
     let mut reports = vec![];
     for worker in &admin.entrance.workers {
@@ -158,6 +165,7 @@ fn process(admin: &Admin) -> ProcessView {
         logins: both(&entrance.unauthenticated),
         refused: std::array::from_fn(|at| Counter::get(&entrance.stats.refused[at])),
         unfinished: entrance.stats.unfinished.get(),
+        reloads: std::array::from_fn(|at| admin.shared.reloads[at].get()),
         sessions: entrance.workers.iter().map(|worker| worker.sessions()).collect(),
         draining: entrance.draining.load(Ordering::Relaxed),
         memory: resident(),

@@ -28,7 +28,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the proxy until it is stopped (SIGINT, SIGTERM); SIGHUP reloads the settings.
+    /// Run the proxy until it is stopped (SIGINT, SIGTERM); SIGHUP reloads settings and rules.
     Run(RunArgs),
     /// Check the settings and try every node; takes what `run` takes. With --rules, check rule files, alone or besides.
     Check(RunArgs),
@@ -55,7 +55,7 @@ pub struct RunArgs {
     /// Settings file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder with rule files; `check` checks them and runs their tests, `run` does not use them yet
+    /// Folder with rule files; `check` checks them and runs their tests, `run` applies them
     #[arg(long, value_name = "DIR")]
     pub rules: Option<PathBuf>,
     /// File in which history is kept; not used yet

@@ -22,6 +22,9 @@ pub fn check(rules: &Path, out: &mut impl Write) -> io::Result<bool> {
     };
     let checked = checks::check(&files, now(), &mut facts::of);
     tell(&checked.problems);
+    if let Ok(ruleset) = Ruleset::compile(&files) {
+        tell(&checks::not_applied(&ruleset));
+    }
     let checks::Checked { rules: count, shadow, tests, .. } = checked;
     writeln!(
         out,

@@ -1,8 +1,9 @@
-//! What a worker knows of a database's statements, by shape: whether they only read, and how long they take.
+//! What a worker knows of a database's statements, by shape: whether they only read, which rules may hold for them, and how long they take.
 
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -10,7 +11,8 @@ use lru::LruCache;
 use memchr::memmem;
 
 use crate::catalog::Judge;
-use crate::sql::{Dialect, Fingerprint, Kind, Lexer, Token, not_a_read, shape};
+use crate::rules::{Candidates, Ruleset, Subject};
+use crate::sql::{Dialect, Fingerprint, Kind, Lexer, Token, facts, not_a_read, shape, summarize};
 
 /// Shapes remembered per worker and database, about 150 bytes each.
 const SHAPES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
@@ -34,10 +36,21 @@ pub struct Profile {
     verdict: Cell<(u64, bool)>,
     /// It calls functions that somebody may define anew.
     calls: Cell<bool>,
+    /// The same for rules, which take it for one while nobody knows.
+    seems_read: Cell<bool>,
     /// How long it takes.
     pub pace: Pace,
     /// A replica has refused it: it is for the primary.
     pub refused: Cell<bool>,
+    rules: RefCell<Option<Found>>,
+}
+
+/// The rules that may hold for a shape.
+#[derive(Debug)]
+struct Found {
+    /// Of which rules, and of what they were told of the shape.
+    of: (u64, bool),
+    candidates: Rc<Candidates>,
 }
 
 /// How long statements of a shape take on a server, in microseconds.
@@ -57,10 +70,47 @@ impl Profiles {
 
     /// The shape of a text, if it is certain that the text only reads.
     pub fn read(&self, text: &[u8], dialect: Dialect) -> Option<Rc<Profile>> {
-        let name = shape(text, dialect).fingerprint;
-        let profile = self.shapes.borrow_mut().get_or_insert(name, Rc::default).clone();
+        let profile = self.of(text, dialect);
         profile.is_read(&self.judge, text, dialect).then_some(profile)
     }
+
+    /// The shape of a text.
+    pub fn of(&self, text: &[u8], dialect: Dialect) -> Rc<Profile> {
+        let name = shape(text, dialect).fingerprint;
+        self.shapes.borrow_mut().get_or_insert(name, Rc::default).clone()
+    }
+
+    /// The rules that may hold for the statements of `profile`, of which `text` is one. `stamp` is another number for other rules.
+    ///
+    /// A statement whose names are not known yet is told to rules as what its words say: a rule against writes must not hold up reads while
+    /// definitions change.
+    pub fn candidates(
+        &self,
+        profile: &Profile,
+        (text, dialect): (&[u8], Dialect),
+        (stamp, rules): (u64, impl FnOnce() -> Arc<Ruleset>),
+    ) -> Rc<Candidates> {
+        profile.is_read(&self.judge, text, dialect);
+        let of = (stamp, profile.seems_read.get());
+        let mut found = profile.rules.borrow_mut();
+        if let Some(found) = found.as_ref().filter(|found| found.of == of) {
+            return found.candidates.clone();
+        }
+        let candidates = Rc::new(candidates(&rules(), text, dialect, of.1));
+        *found = Some(Found { of, candidates: candidates.clone() });
+        candidates
+    }
+}
+
+/// Rules know statements as they are alone, without a semicolon behind them.
+fn candidates(rules: &Ruleset, text: &[u8], dialect: Dialect, is_read: bool) -> Candidates {
+    let text = match summarize(text, dialect).statements.as_slice() {
+        [one] => &text[one.range.clone()],
+        _ => text,
+    };
+    let shape = shape(text, dialect);
+    let facts = facts(text, dialect, &shape);
+    rules.candidates(&Subject { facts: &facts, fingerprint: shape.fingerprint, shape: &shape.text, is_read })
 }
 
 impl Profile {
@@ -72,11 +122,18 @@ impl Profile {
         if judged == now {
             return verdict;
         }
-        let by_words = not_a_read(text, dialect).is_none() && !depends_on_literals(text);
-        let verdict = by_words && judge.passes(text, dialect).unwrap_or(false);
+        let by_words = not_a_read(text, dialect).is_none();
+        let by_names = judge.passes(text, dialect);
+        let verdict = by_words && !depends_on_literals(text) && by_names.unwrap_or(false);
         self.verdict.set((now, verdict));
         self.calls.set(calls_others(text, dialect));
+        self.seems_read.set(by_words && by_names.unwrap_or(true));
         verdict
+    }
+
+    /// Whether it was found to be a read, and that still holds.
+    pub fn is_known_read(&self, judge: &Judge) -> bool {
+        self.verdict.get() == (judge.stamp(), true)
     }
 
     /// Whether a statement of this shape may be sent behind another's: it is short, and may be run once more at a later moment, since
@@ -241,6 +298,32 @@ mod tests {
         check("select total(i) from t", false);
         check("select public.count(i) from t", false);
         check("select \"count\"(i) from t", false);
+    }
+
+    #[test]
+    fn rules_are_found_once_for_a_shape_and_again_for_other_rules() {
+        let rules = |text: &str| {
+            let file = crate::rules::Source { path: "rules.toml".into(), text: text.into() };
+            Arc::new(Ruleset::compile(&[file]).expect("sound rules"))
+        };
+        let profiles = profiles(Barriers::default());
+        let found = |text: &str, stamp: u64, file: Option<&str>| {
+            let profile = profiles.of(text.as_bytes(), true.into());
+            let given = || rules(file.expect("they are known"));
+            profiles.candidates(&profile, (text.as_bytes(), true.into()), (stamp, given)).len()
+        };
+        let fingerprint = shape(b"select * from t where i = 1", true).fingerprint;
+        let of_shape = format!("[[rule]]\nname = 'a'\nwhen.fingerprint = '{fingerprint}'\nthen.log = 'info'");
+        let of_reads = "[[rule]]\nname = 'b'\nwhen.class = 'read'\nthen.log = 'info'";
+        assert_eq!(found("select * from t where i = 1 ; ", 1, Some(&of_shape)), 1);
+        assert_eq!(found("select * from t where i = 2;", 1, None), 1, "it is known");
+        assert_eq!(found("select * from t where j = 2;", 1, Some(&of_shape)), 0);
+        assert_eq!(found("select * from t where i = 2;", 2, Some(of_reads)), 1);
+        assert_eq!(found("delete from t", 2, Some(of_reads)), 0);
+        let change = profiles.judge.change();
+        assert_eq!(found("select * from t where i = 2;", 2, Some(of_reads)), 1, "it seems to be a read");
+        assert!(!is_read(&profiles, "select * from t where i = 2"));
+        drop(change);
     }
 
     #[test]

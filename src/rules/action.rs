@@ -81,7 +81,7 @@ concerns! {
     Hint hint: Hint;
     /// That it is logged.
     Log log: Level;
-    /// What it is counted under.
+    /// A word for it in the log.
     Tag tag: Box<str>;
 }
 

@@ -164,7 +164,7 @@ table! {
     hint: HINT e.g. "\"IndexScan(orders)\"", |then| then.hint;
     /// Logs it, at this level.
     log: LEVEL e.g. "\"warn\"", |then| then.log;
-    /// A word under which it is counted.
+    /// A word that the event of `log` has; without `log`, an event of level debug.
     tag: TEXT e.g. "\"orm-chatter\"", |then| then.tag;
 }
 

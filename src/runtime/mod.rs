@@ -10,6 +10,7 @@ pub mod worker;
 
 mod order;
 mod report;
+pub mod rules;
 
 pub(crate) use definitions::read_again;
 pub use worker::{Worker, WorkerLink};

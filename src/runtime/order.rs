@@ -37,7 +37,7 @@ pub enum Order {
     Retire,
     /// End sessions now: one by process id, or all of a database.
     Kill(KillOrder),
-    /// Use these targets for pools that exist, and these limits.
+    /// Use these targets for pools that exist, these limits, and the rules that are in force now.
     Reload(Arc<Limits>, Vec<Arc<Target>>),
 }
 

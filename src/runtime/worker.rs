@@ -17,6 +17,7 @@ use super::definitions::Own;
 pub use super::order::{KillOrder, Order, PoolOrder};
 use super::paused::Paused;
 pub use super::report::{ClientReport, WorkerReport};
+use super::rules::{InForce, Rules};
 use crate::catalog::{Barriers, Definitions, Known};
 use crate::config::settings::{Host, Limits};
 use crate::plan::Profiles;
@@ -28,7 +29,7 @@ use crate::session::admit;
 use crate::session::handle::{Handle, Request};
 use crate::session::leave;
 use crate::session::statement::Statements;
-use crate::stats::PoolStats;
+use crate::stats::{Counter, PoolStats};
 use crate::wire::Fault;
 
 /// Size of the buffer that all reads of a worker go through.
@@ -85,13 +86,17 @@ pub struct Shared {
     pub(super) own: std::sync::Mutex<HashMap<String, Own>>,
     /// Nodes of databases whose reads go to replicas.
     pub clusters: Clusters,
+    /// Rules, if there is a folder with them.
+    pub rules: Option<InForce>,
+    /// Reloads that went well, and those that were refused. Written by the control thread.
+    pub reloads: [Counter; 2],
     /// Counters of every pool of every worker.
     pub stats: std::sync::Mutex<Vec<Arc<PoolStats>>>,
 }
 
 impl Shared {
     /// Limits, and nothing in use.
-    pub fn new(limits: &Limits) -> Arc<Shared> {
+    pub fn new(limits: &Limits, rules: Option<InForce>) -> Arc<Shared> {
         Arc::new(Shared {
             servers: Budget::new(limits.max_servers),
             replication: Budget::new(limits.max_replication),
@@ -100,6 +105,8 @@ impl Shared {
             barriers: Default::default(),
             own: Default::default(),
             clusters: Default::default(),
+            rules,
+            reloads: Default::default(),
             stats: Default::default(),
         })
     }
@@ -138,6 +145,8 @@ pub struct Worker {
     pub states: Rc<States>,
     /// Limits that hold over all workers.
     pub shared: Arc<Shared>,
+    /// What teams have decided on statements.
+    pub rules: Rules,
     index: usize,
     limits: RefCell<Arc<Limits>>,
     statements: RefCell<Statements>,
@@ -190,9 +199,12 @@ pub fn start(
 
 impl Worker {
     fn new(index: usize, shared: Arc<Shared>, limits: Arc<Limits>, count: Arc<AtomicUsize>) -> Rc<Worker> {
+        let rules = Rules::default();
+        rules.take(shared.rules.as_ref());
         Rc::new(Worker {
             states: Rc::default(),
             shared,
+            rules,
             index,
             limits: RefCell::new(limits),
             statements: RefCell::new(Statements::new(STATEMENTS)),
@@ -344,6 +356,7 @@ impl Worker {
 
     fn reload(&self, limits: Arc<Limits>, targets: Vec<Arc<Target>>) {
         *self.limits.borrow_mut() = limits;
+        self.rules.take(self.shared.rules.as_ref());
         let pools = self.pools.borrow();
         for target in targets {
             let same = |of: &PoolKey| of.0 == target.database && of.1 == target.user;

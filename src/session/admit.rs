@@ -190,6 +190,8 @@ fn session(
         defining: None,
         redefining: None,
         route: None,
+        verdict: None,
+        narrowed: None,
         profiles,
         reading_now: None,
         listening: false,

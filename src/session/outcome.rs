@@ -169,6 +169,7 @@ impl Session {
         (self.asking, self.bound) = (Asking::default(), None);
         (self.following, self.alone, self.reading_now) = (0, true, None);
         self.leave_node();
+        self.verdict = None;
         self.listened_to_nothing();
         self.taken_back += 1;
         // A name given by PREPARE is not known to be new.

@@ -209,7 +209,8 @@ impl Session {
         }
         let policy = route.nodes.sighting().topology.policy;
         let now = Instant::now();
-        let read = Read { level: wishes.level.unwrap_or(policy.level), client: route.client, now };
+        let level = self.level_by_rule().or(wishes.level).unwrap_or(policy.level);
+        let read = Read { level, client: route.client, now };
         match route.nodes.choose(read, &mut route.floor) {
             Choice::Replica(node) => {
                 route.waits = None;
@@ -245,13 +246,12 @@ impl Session {
         {
             return true;
         }
-        let Some((length, text)) = self.lone_read(bytes) else { return true };
-        let Some(profile) = self.profiles.read(&text, self.dialect) else { return true };
+        let Some((length, profile)) = self.batch_that_reads(bytes) else { return true };
         self.choose_node(&bytes[..length], &profile)
     }
 
     /// The length of a batch that runs one statement in the unnamed portal, and the statement's text.
-    fn lone_read(&self, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+    pub(super) fn lone_read(&self, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
         let (mut at, mut text, mut bound, mut run) = (0, None, false, false);
         loop {
             let rest = bytes.get(at..)?;
@@ -364,6 +364,17 @@ impl Session {
         profile.refused.set(profile.refused.get() || matches!(sqlstate, b"25006" | b"0A000"));
         route.again = Some(cycle);
         self.out.clear();
+    }
+
+    /// The cycle at the front of the input was sent to a replica, or was to be, and is for the primary now.
+    pub(super) fn is_asked_again(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.primary)
+    }
+
+    /// The cycle at the front of the input is dropped: nothing that was decided on it holds for the next.
+    pub(super) fn forget_cycle(&mut self) {
+        self.verdict = None;
+        self.route.iter_mut().for_each(|route| route.primary = false);
     }
 
     /// What a replica has refused waits for the session to have no server.

@@ -12,6 +12,7 @@ use super::outcome::Unsent;
 use super::prepare::{Dropped, Names};
 use super::probe::Asked;
 use super::route::Route;
+use super::ruled::{Narrowed, Verdict};
 use super::statement::{Named, Statement};
 use super::told::Asking;
 use crate::catalog::{Barriers, Change, Known};
@@ -94,6 +95,10 @@ pub struct Session {
     pub(super) redefining: Option<Change<Barriers>>,
     /// How its reads go to replicas, if its database has any.
     pub(super) route: Option<Box<Route>>,
+    /// What rules say of the statement at the front of the input.
+    pub(super) verdict: Option<Verdict>,
+    /// Which of many rules are for it.
+    pub(super) narrowed: Option<Box<Narrowed>>,
     /// What is known of the database's statements.
     pub(super) profiles: Rc<Profiles>,
     /// The plain read that is under way on a server of its own.

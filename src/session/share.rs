@@ -25,7 +25,7 @@ impl Session {
         if !shares && self.route.is_none() || self.tx_status() != TxStatus::Idle || self.batch_open {
             return None;
         }
-        self.profiles.read(text, self.dialect)
+        self.read_of(text)
     }
 
     /// Whether what the session has is all in its settings: nothing else is to be done for it before or behind a read.
@@ -141,6 +141,6 @@ impl Session {
     pub(super) fn followed_well(&mut self) {
         let sent = std::mem::take(&mut self.following);
         drain_front(&mut self.input, sent);
-        (self.unsent, self.taken_back) = (None, 0);
+        (self.unsent, self.taken_back, self.verdict) = (None, 0, None);
     }
 }

@@ -217,7 +217,7 @@ impl Session {
     }
 
     /// Has the server fail, so that its transaction fails too, and tells the client why in our words.
-    fn send_blamed_query(&mut self, fault: &Fault) {
+    pub(super) fn send_blamed_query(&mut self, fault: &Fault) {
         let Some(server) = &mut self.server else { return };
         forget_unnamed(server, &mut self.unnamed);
         emit::query(&mut server.out, b"refused by pgweir");

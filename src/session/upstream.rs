@@ -77,6 +77,9 @@ impl Session {
         if self.skipping {
             return self.skip(frame, bytes);
         }
+        if self.worker.rules.stamp() != 0 {
+            return self.ruled_message(frame, bytes);
+        }
         self.message(frame, bytes)
     }
 
@@ -94,7 +97,7 @@ impl Session {
         Flow::Taken(taken)
     }
 
-    fn message(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+    pub(super) fn message(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
         let whole = bytes.get(..frame.total);
         let skips = self.server.as_ref().is_some_and(|server| server.skips);
         if skips && !matches!(frame.tag, front::SYNC | front::TERMINATE) {
@@ -137,7 +140,7 @@ impl Session {
     }
 
     /// Some servers are of no use to others after a simple query inside a batch.
-    fn spoil_by_query_in_batch(&mut self) {
+    pub(super) fn spoil_by_query_in_batch(&mut self) {
         if let (true, Some(server)) = (self.batch_open && self.mode != PoolMode::Session, &mut self.server) {
             server.spoiled |= server.trips_over_query_in_batch();
         }
@@ -224,7 +227,8 @@ impl Session {
     }
 
     /// The cycle at the front of the input was answered by an error: what remains of it is dropped.
-    fn skip(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+    pub(super) fn skip(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        self.forget_cycle();
         let ends = matches!(frame.tag, front::QUERY | front::SYNC | front::FUNCTION_CALL);
         // A Query ends the cycle only when it is its first message; behind a batch it is skipped too.
         if ends && (frame.tag == front::SYNC || !self.batch_open) {

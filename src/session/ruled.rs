@@ -1,0 +1,306 @@
+//! Rules on the way: what they decide on a statement, once, before it goes anywhere.
+//!
+//! A statement is judged when it is at the front of the input: a Query as a whole, one of the extended protocol when it is bound, or, where its
+//! batch may be sent to a replica, when that begins. The verdict stays until the message is taken, however often it is looked at before.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::serve::Session;
+use super::statement::Statement;
+use super::upstream::{Flow, body};
+use crate::plan::Profile;
+use crate::plan::consistency::Level;
+use crate::pool::exchange::Expect;
+use crate::pool::prepared::Form;
+use crate::pool::state::State;
+use crate::rules::calendar::Seconds;
+use crate::rules::{self, Block, Candidates, Consistency, Decided, Decision, Moment, Route};
+use crate::sql::shape;
+use crate::wire::Fault;
+use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
+
+/// Where more rules than this may hold for a shape, a session remembers which of them are for it.
+const MANY: usize = 8;
+/// For so many shapes.
+const SHAPES: usize = 16;
+/// So much of a shape is logged, in bytes.
+const LOGGED: usize = 1000;
+
+/// What was decided on the statement at the front of the input.
+#[derive(Default)]
+pub(super) struct Verdict {
+    /// Its shape; `None` where nothing was to be decided.
+    profile: Option<Rc<Profile>>,
+    /// The length of the batch that runs nothing but it.
+    batch: Option<usize>,
+    /// It is refused.
+    refusal: Option<Box<Fault>>,
+    /// What a read of a replica must promise for it.
+    level: Option<Level>,
+}
+
+/// What is left of the rules for shapes where the session's own conditions are looked at: for so many of the shapes that it used last.
+pub(super) struct Narrowed {
+    /// Names the application.
+    state: Rc<State>,
+    shapes: VecDeque<(Weak<Candidates>, Rc<Candidates>)>,
+}
+
+impl Session {
+    /// Takes a message where there are rules.
+    pub(super) fn ruled_message(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        if self.server.as_ref().is_some_and(|server| server.skips || server.copy_in) {
+            self.verdict = None;
+            return self.message(frame, bytes);
+        }
+        if self.verdict.is_none() {
+            self.judge_message(frame, bytes);
+        }
+        let refusal = self.verdict.as_mut().and_then(|verdict| verdict.refusal.take());
+        let flow = match refusal {
+            Some(fault) => self.refuse_statement(frame, bytes, *fault),
+            None => self.message(frame, bytes),
+        };
+        // What is prepared or described first has the verdict on what is bound behind it.
+        let goes_on = matches!(frame.tag, front::PARSE | front::DESCRIBE);
+        if matches!(flow, Flow::Taken(taken) if !goes_on || taken > frame.total) {
+            self.verdict = None;
+        }
+        flow
+    }
+
+    fn judge_message(&mut self, frame: Frame, bytes: &[u8]) {
+        if !matches!(frame.tag, front::QUERY | front::PARSE | front::BIND) {
+            return;
+        }
+        if self.is_asked_again() {
+            // It was judged before a replica was asked.
+            self.verdict = Some(Verdict::default());
+            return;
+        }
+        if frame.tag == front::QUERY {
+            let whole = bytes.get(..frame.total).and_then(|whole| whole[HEADER..].strip_suffix(b"\0"));
+            whole.into_iter().for_each(|text| self.judge(text, None));
+        } else if let Some((length, text)) = self.batch_without_server(bytes) {
+            self.judge(&text, Some(length));
+        } else if frame.tag == front::BIND {
+            let there = &bytes[..frame.total.min(bytes.len())];
+            let name = frame::cstr(body(there)).and_then(|(_, rest)| frame::cstr(rest));
+            let bound =
+                name.filter(|(name, _)| !self.is_contested(name)).and_then(|(name, _)| self.named(name));
+            if let Some(named) = bound
+                && let Some(text) = text_of(&named.statement)
+            {
+                self.judge(text, None);
+            }
+        }
+    }
+
+    fn batch_without_server(&self, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+        let begins = self.server.is_none() && !self.batch_open;
+        begins.then(|| self.lone_read(bytes)).flatten()
+    }
+
+    /// Has the rules decide on a statement, once.
+    fn judge(&mut self, text: &[u8], batch: Option<usize>) {
+        let profile = self.profiles.of(text, self.dialect);
+        let rules = &self.worker.rules;
+        let given = (rules.stamp(), || rules.get());
+        let candidates = self.profiles.candidates(&profile, (text, self.dialect), given);
+        let mut verdict = Verdict { profile: Some(profile), batch, ..Verdict::default() };
+        if candidates.is_settled() || candidates.len() <= MANY {
+            self.decide(&candidates, text, &mut verdict);
+        } else {
+            let candidates = self.narrow(&candidates);
+            self.decide(&candidates, text, &mut verdict);
+        }
+        self.verdict = Some(verdict);
+    }
+
+    /// Those of the candidates that are for this session.
+    fn narrow(&mut self, candidates: &Rc<Candidates>) -> Rc<Candidates> {
+        let mut narrowed = match self.narrowed.take() {
+            Some(narrowed) if Rc::ptr_eq(&narrowed.state, &self.state) => narrowed,
+            _ => Box::new(Narrowed { state: self.state.clone(), shapes: VecDeque::new() }),
+        };
+        let same = |(of, _): &&(Weak<Candidates>, Rc<Candidates>)| of.as_ptr() == Rc::as_ptr(candidates);
+        let known = narrowed.shapes.iter().find(same).map(|(_, own)| own.clone());
+        let own = known.unwrap_or_else(|| {
+            let own = Rc::new(candidates.of_session(&self.for_rules()));
+            narrowed.shapes.truncate(SHAPES - 1);
+            narrowed.shapes.push_front((Rc::downgrade(candidates), own.clone()));
+            own
+        });
+        self.narrowed = Some(narrowed);
+        own
+    }
+
+    fn decide(&self, candidates: &Candidates, text: &[u8], verdict: &mut Verdict) {
+        if candidates.is_empty() {
+            return;
+        }
+        let decision = match candidates.settled() {
+            Some(decision) => decision,
+            None => candidates.decide(&self.context(text)),
+        };
+        if decision.is_empty() {
+            return;
+        }
+        self.tell(&decision, text);
+        verdict.refusal = decision.block().map(|block| Box::new(refusal(&block)));
+        verdict.level = match decision.route().map(|route| route.action) {
+            Some(Route::Primary) => Some(Level::Primary),
+            _ => decision.consistency().map(|consistency| level(*consistency.action)),
+        };
+    }
+
+    fn context<'a>(&'a self, text: &'a [u8]) -> rules::Context<'a> {
+        let moment = Moment { in_transaction: self.is_in_transaction(), now: now(), text: alone(text) };
+        rules::Context { session: self.for_rules(), moment }
+    }
+
+    fn for_rules(&self) -> rules::Session<'_> {
+        let set = self.state.settings().get(&b"application_name"[..]);
+        rules::Session {
+            user: self.handle.user.as_bytes(),
+            database: self.handle.database.as_bytes(),
+            application: set.map_or(self.handle.application.as_bytes(), |name| name),
+            client: self.handle.peer.parse::<SocketAddr>().ok().map(|peer| peer.ip()),
+            number: self.number,
+        }
+    }
+
+    fn is_in_transaction(&self) -> bool {
+        let begins = |server: &crate::pool::Server| server.expects.iter().any(Expect::begins);
+        self.tx_status() != TxStatus::Idle || self.server.as_deref().is_some_and(begins)
+    }
+
+    /// Logs a statement, without its values, if a rule wants it to be.
+    fn tell(&self, decision: &Decision<'_>, text: &[u8]) {
+        let (log, tag) = (decision.log(), decision.tag());
+        let Some(rule) = log.as_ref().map(|log| log.rule).or(tag.as_ref().map(|tag| tag.rule)) else {
+            return;
+        };
+        let tag = tag.map(|tag| &**tag.action);
+        let blocked_by = decision.block().map(|block| block.rule.name());
+        let words = |text: &[u8]| String::from_utf8_lossy(&text[..text.len().min(LOGGED)]).into_owned();
+        macro_rules! event {
+            ($level:ident) => {
+                if tracing::enabled!(tracing::Level::$level) {
+                    let (session, shape) = (self.for_rules(), shape(alone(text), self.dialect));
+                    tracing::event!(
+                        tracing::Level::$level,
+                        rule = rule.name(),
+                        tag,
+                        blocked_by,
+                        user = words(session.user),
+                        database = words(session.database),
+                        application = words(session.application),
+                        client = session.client.map(tracing::field::display),
+                        fingerprint = %shape.fingerprint,
+                        shape = words(&shape.text),
+                        "statement"
+                    );
+                }
+            };
+        }
+        match log.map(|log| log.action) {
+            Some(rules::Level::Error) => event!(ERROR),
+            Some(rules::Level::Warn) => event!(WARN),
+            Some(rules::Level::Info) => event!(INFO),
+            Some(rules::Level::Debug) | None => event!(DEBUG),
+        }
+    }
+
+    /// Answers a statement with an error: here where the session has no server, else by way of the server, whose transaction fails too.
+    fn refuse_statement(&mut self, frame: Frame, bytes: &[u8], fault: Fault) -> Flow {
+        if self.server.is_none() {
+            if frame.tag != front::BIND {
+                // A text that was to replace it must not leave the one before.
+                self.unnamed = None;
+            }
+            self.refused(fault);
+            return self.skip(frame, bytes);
+        }
+        self.pool.stats().error(&fault.sqlstate);
+        if frame.tag == front::QUERY {
+            self.spoil_by_query_in_batch();
+            self.send_blamed_query(&fault);
+            (self.batch_open, self.batch) = (false, Default::default());
+        } else {
+            self.batch_open = true;
+            self.fail_here(fault.frame().into());
+        }
+        self.pass_over(frame, bytes)
+    }
+
+    /// What rules ask of a read of a replica for the statement at the front.
+    pub(super) fn level_by_rule(&self) -> Option<Level> {
+        self.verdict.as_ref().and_then(|verdict| verdict.level)
+    }
+
+    /// The shape of a text, if it is certain that it only reads; it is looked up once.
+    pub(super) fn read_of(&self, text: &[u8]) -> Option<Rc<Profile>> {
+        match self.verdict.as_ref().and_then(|verdict| verdict.profile.as_ref()) {
+            Some(profile) => profile.is_known_read(&self.profiles.judge).then(|| profile.clone()),
+            None => self.profiles.read(text, self.dialect),
+        }
+    }
+
+    /// The length of the batch at the front, and its shape, if it is certain that it is one read.
+    pub(super) fn batch_that_reads(&self, bytes: &[u8]) -> Option<(usize, Rc<Profile>)> {
+        let (length, text) = match self.verdict.as_ref().and_then(|verdict| verdict.batch) {
+            Some(length) => (length, vec![]),
+            None => self.lone_read(bytes)?,
+        };
+        Some((length, self.read_of(&text)?))
+    }
+}
+
+fn refusal(block: &Decided<'_, Block>) -> Fault {
+    let Block { sqlstate, message, hint } = block.action;
+    let message = match message.is_empty() {
+        true => format!("refused by rule \"{}\"", block.rule.name()),
+        false => message.to_string(),
+    };
+    let fault = Fault::error(sqlstate, message);
+    match hint {
+        Some(hint) => fault.hint(hint.clone()),
+        None => fault,
+    }
+}
+
+fn level(consistency: Consistency) -> Level {
+    match consistency {
+        Consistency::Session => Level::Session,
+        Consistency::Bounded(bound) => Level::Bounded(bound),
+        Consistency::Any => Level::Any,
+        Consistency::Primary => Level::Primary,
+    }
+}
+
+/// The text that a client has had prepared by a Parse.
+fn text_of(statement: &Rc<Statement>) -> Option<&[u8]> {
+    let tail = match (&statement.original, &statement.prepared.form) {
+        (Some((tail, _)), _) | (None, Form::Parse(tail)) => tail,
+        (None, Form::Sql(_)) => return None,
+    };
+    Some(frame::cstr(tail)?.0)
+}
+
+/// A statement without what may stand behind it.
+fn alone(text: &[u8]) -> &[u8] {
+    let mut text = text.trim_ascii();
+    while let Some(rest) = text.strip_suffix(b";") {
+        text = rest.trim_ascii_end();
+    }
+    text
+}
+
+fn now() -> Seconds {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Seconds::try_from(since.as_secs()).unwrap_or(Seconds::MAX)
+}

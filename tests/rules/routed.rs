@@ -1,0 +1,126 @@
+//! Rules that say where reads go, in front of a primary and a streaming replica.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::admin::get;
+use crate::cluster::Scene;
+use crate::harness::cluster::{APP, free_port};
+use crate::harness::command::Folder;
+use crate::harness::proxy::{Proxy, ProxyOptions};
+use crate::harness::raw::{Client, Login};
+use crate::harness::{direct_only, eventually, frontend as msg};
+
+const RULES: &str = r#"
+[[rule]]
+name = "primary"
+when.tables = "ours"
+then.route = "primary"
+
+[[rule]]
+name = "any"
+when.tables = "reports"
+then = { route = "replica", consistency = "any" }
+
+[[rule]]
+name = "wish"
+when.tables = "wished"
+then.route = "replica"
+
+[[rule]]
+name = "fresh"
+when.tables = "fresh"
+then.consistency = "primary"
+
+[[rule]]
+name = "young"
+when.tables = "young"
+then.consistency = "any"
+"#;
+
+fn counted(http: SocketAddr, metric: &str, label: &str) -> u64 {
+    let (_, page) = get(http, "/metrics");
+    let line = page.lines().find(|line| line.starts_with(metric) && line.contains(&format!("=\"{label}\"")));
+    let line = line.unwrap_or_else(|| panic!("no {metric} of {label} in\n{page}"));
+    line.rsplit(' ').next().and_then(|number| number.parse::<u64>().ok()).expect("a number")
+}
+
+/// Reads 15 times, and gives how many of them replicas have answered.
+fn by_replicas(http: SocketAddr, client: &mut Client, table: &str) -> u64 {
+    let answered = || counted(http, "pgweir_replica_reads_total", "answered");
+    let before = answered();
+    let sql = format!("select i from {table}");
+    client.send(&[msg::parse("s", &sql), msg::sync()].concat());
+    client.until_ready();
+    let bound =
+        [msg::bind("", "s", &[]), msg::describe_portal(""), msg::execute("", 0), msg::sync()].concat();
+    for form in [msg::query(&sql), [msg::unnamed(&sql, &[]), msg::sync()].concat(), bound] {
+        for _ in 0..5 {
+            client.send(&form);
+            let answer = client.until_ready();
+            let rows = answer.iter().filter(|message| message.tag == b'D').count();
+            assert_eq!(rows, 1, "{answer:?}");
+        }
+    }
+    client.run("deallocate s");
+    answered() - before
+}
+
+#[test]
+fn reads_go_where_rules_say() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::new(1);
+    scene.primary.superuser("postgres").run(
+        "create table ours (i int); create table reports (i int); create table wished (i int); create table fresh (i int); \
+         create table free (i int); insert into ours values (1); insert into reports values (1); \
+         insert into wished values (1); insert into fresh values (1); insert into free values (1); \
+         grant all on all tables in schema public to public",
+    );
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("a.toml"), RULES).expect("a file can be written");
+    let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let mut options = ProxyOptions::url(&scene.url(APP, "check_interval=50ms&consistency=primary"));
+    let rules = folder.0.display().to_string();
+    options.args.extend(["--http".to_owned(), http.to_string(), "--rules".to_owned(), rules]);
+    let proxy = Proxy::start_with(&options);
+    let connect = || Client::connect(&proxy.endpoint(), &Login::new(APP.0, APP.1, "postgres"));
+    let mut client = connect();
+    eventually("reads go to the replica", || {
+        std::thread::sleep(Duration::from_millis(20));
+        by_replicas(http, &mut client, "reports") > 0
+    });
+    for (table, expected) in [("reports", 15), ("wished", 0), ("fresh", 0), ("free", 0), ("ours", 0)] {
+        assert_eq!(
+            by_replicas(http, &mut client, table),
+            expected,
+            "{table}, where the settings say primary"
+        );
+    }
+    client.run("set pgweir.consistency = 'any'");
+    for (table, expected) in [("reports", 15), ("wished", 15), ("fresh", 0), ("free", 15), ("ours", 0)] {
+        assert_eq!(by_replicas(http, &mut client, table), expected, "{table}, where the session says any");
+    }
+    for rule in ["primary", "wish", "fresh"] {
+        assert_eq!(counted(http, "pgweir_rule_hits_total", rule), 30, "{rule}: each read once");
+    }
+    // The replica does not know of a table yet, so that the primary is asked after it.
+    scene.standbys[0].superuser("postgres").run("select pg_wal_replay_pause()");
+    scene
+        .primary
+        .superuser("postgres")
+        .run("create table young as select 7 as i; grant all on young to public");
+    std::thread::sleep(Duration::from_millis(20));
+    let before = counted(http, "pgweir_replica_reads_total", "asked_again");
+    assert_eq!(client.value("select i from young"), "7");
+    client.send(&[msg::unnamed("select i from young", &[]), msg::sync()].concat());
+    assert!(client.until_ready().iter().any(|message| message.tag == b'D' && message.value() == "7"));
+    assert_eq!(counted(http, "pgweir_replica_reads_total", "asked_again"), before + 2);
+    assert_eq!(counted(http, "pgweir_rule_hits_total", "young"), 2, "each was judged once");
+    // What is not a read stays at the primary, whatever a rule says.
+    client.run("insert into reports values (2)");
+    client.run("begin");
+    client.run("select i from reports");
+    client.run("rollback");
+}
