@@ -423,14 +423,57 @@ fn a_primary_that_lives_on_after_another_was_promoted_gets_no_write() {
         };
         assert!(matches!(&answer, Err((sqlstate, false)) if told.contains(&sqlstate.as_str())), "{answer:?}");
     }
+    let mut heard = vec![];
     eventually("what is told at the new one is heard", || {
         idle.run("notify news");
-        hears.simple("select 1").iter().any(|message| message.tag == b'A')
+        heard.extend(hears.simple("select 1"));
+        heard.iter().any(|message| message.tag == b'A')
     });
+    let warned = heard.iter().position(|message| message.tag == b'N' && message.sqlstate() == "01000");
+    let first = heard.iter().position(|message| message.tag == b'A');
+    assert!(warned.is_some() && warned < first, "a loss is told before what comes behind it: {heard:?}");
     let late = format!("select count(*) from w where at > to_timestamp({known})");
     assert_eq!(old.superuser("postgres").value(&late), "0", "writes at the old one");
     assert_eq!(old.superuser("postgres").value("select count(*) from w where who in (2, 5)"), "0");
     assert_eq!(new.superuser("postgres").value(&late), "7");
+}
+
+#[test]
+fn a_primary_that_is_frozen_holds_nobody_up_after_a_promotion() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::new(1);
+    let (old, new) = (&scene.primary, &scene.standbys[0]);
+    old.superuser("postgres").run(TABLE);
+    eventually("the standby has the table", || {
+        new.superuser("postgres").value("select to_regclass('w')") == "w"
+    });
+    let proxy = two(old, new, "pool_size=20&connect_timeout=60s");
+    eventually("its primary is known", || proxy.log().contains("primary found"));
+    let [mut idle, mut works] = std::array::from_fn(|_| connect(&proxy));
+    let mut waiting: Vec<_> = (0..3).map(|_| connect(&proxy)).collect();
+    idle.run("insert into w values (1, 1)");
+    let frozen = old.freeze();
+    works.send(&insert(2, 1));
+    // There is no other server: these wait for logins that are not answered.
+    waiting.iter_mut().for_each(|client| client.send(&insert(3, 1)));
+    std::thread::sleep(Duration::from_millis(300));
+    new.promote();
+    let since = Instant::now();
+    for client in &mut waiting {
+        assert!(client.until_ready().iter().all(|message| message.tag != b'E'));
+    }
+    idle.run("insert into w values (1, 2)");
+    let told = ask(&mut works, b"");
+    assert!(matches!(&told, Err((sqlstate, false)) if sqlstate == "08007"), "{told:?}");
+    println!("all have gone on after {:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(5));
+    assert_eq!(
+        new.superuser("postgres").value("select count(*) from w where (who, n) in ((3, 1), (1, 2))"),
+        "4"
+    );
+    drop(frozen);
 }
 
 #[test]

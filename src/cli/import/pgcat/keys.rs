@@ -10,7 +10,7 @@ pub static SOURCE: Source = Source {
     about: &[
         "`pgcat.toml`. A pool becomes a database. One with several shards becomes a database per shard, `NAME_shard_0` and so on, so that nothing is \
          written to the wrong one: pgweir reads from PostgreSQL which rows are where, and has no shards of its own.",
-        "Where reads are split from writes, a rule file sends the reads of that database to replicas.",
+        "Where reads are split from writes, a rule file says that the reads of that database go to replicas. `pgweir run` does not apply rule files yet: `reads = \"replicas\"` in the database's settings sends reads there.",
     ],
     sections: &[&GENERAL, &POOL, &USER, &SHARD, &PLUGINS],
 };
@@ -113,7 +113,7 @@ const POOL_KEYS: &[Key] = &[
     taken(&["pool_mode"], &["databases.NAME.pool_mode"], turn::pool_mode),
     left(
         &["load_balancing_mode"],
-        "hosts are tried in their order; the choice of a replica is not set by database",
+        "not by itself: with `reads = \"replicas\"`, `balance` of the database says how a replica is chosen",
     ),
     left(
         &["checkout_failure_limit"],

@@ -11,7 +11,7 @@ pub static SOURCE: Source = Source {
         "`pgdog.toml`, with `users.toml` beside it. Entries of `[[databases]]` with one name become one database. One with several shards becomes a \
          database per shard, `NAME_shard_0` and so on, so that nothing is written to the wrong one: pgweir reads from PostgreSQL which rows are where, \
          and has no shards of its own.",
-        "Where a database has replicas, a rule file sends its reads to them. `[[mirroring]]` becomes a rule too.",
+        "Where a database has replicas, a rule file says that its reads go to them. `pgweir run` does not apply rule files yet: `reads = \"replicas\"` in the database's settings sends reads there. `[[mirroring]]` becomes a rule too.",
     ],
     sections: &[&TOP, &GENERAL, &DATABASE, &USER, &ADMIN, &MIRRORING],
 };
@@ -112,7 +112,7 @@ const GENERAL_KEYS: &[Key] = &[
     ),
     left(
         &["load_balancing_strategy"],
-        "hosts are tried in their order; the choice of a replica is not set by this",
+        "not by itself: with `reads = \"replicas\"`, `balance` of the database says how a replica is chosen",
     ),
     left(&["read_write_strategy"], "a transaction is a read only if it says READ ONLY"),
     left(&["read_write_split"], "a replica answers reads where one is fit to, and the primary where none is"),
@@ -293,7 +293,10 @@ const DATABASE_KEYS: &[Key] = &[
         &["server_lifetime_jitter"],
         "servers of one age are not spread; set different lifetimes by database",
     ),
-    left(&["lb_weight"], "hosts are tried in their order; the choice of a replica is not set by this"),
+    left(
+        &["lb_weight"],
+        "not by itself: with `reads = \"replicas\"`, `weights` of the database say how much a host gets",
+    ),
     own(&["resharding_only"], Fate::Left, &[], "data are not moved between servers; the host is left out"),
     left(
         &[
