@@ -118,6 +118,11 @@ impl Led {
         *self.news.borrow_mut() = news;
     }
 
+    /// Somebody knows where it is, or was.
+    pub(super) fn is_watched(&self) -> bool {
+        *self.primary.borrow() != Primary::Unknown
+    }
+
     pub(super) fn is_astray(&self, host: &Host) -> bool {
         self.primary.borrow().is_not(host)
     }

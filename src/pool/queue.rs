@@ -37,6 +37,8 @@ const MIN_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
 /// The same where a primary may come up on another of several hosts, and sessions wait for it.
 const MOVING_BACKOFF: Duration = Duration::from_secs(1);
+/// Errors of logins in a failover: a node that cannot be reached, is no primary, or ends.
+const MOVING: [&str; 2] = ["08", "57P"];
 
 /// Servers for one (database, user) on one worker.
 #[derive(Debug)]
@@ -313,10 +315,11 @@ impl Pool {
         inner.failures += 1;
         inner.failure = Some((Instant::now(), fault.clone()));
         // With servers at work the line moves on, and one that is just starting will be there soon; so may a primary on another
-        // of several hosts. Else nobody in it can be served: say why.
-        let hopeless = inner.live == 0
-            && fault.sqlstate != "57P03"
-            && !(target.may_move() && ["08", "57P"].iter().any(|class| fault.sqlstate.starts_with(class)));
+        // of several hosts, if there ever was one. Else nobody in it can be served: say why.
+        let had_one = inner.welcome.is_some() || self.led.is_watched();
+        let moves =
+            had_one && target.may_move() && MOVING.iter().any(|class| fault.sqlstate.starts_with(class));
+        let hopeless = inner.live == 0 && fault.sqlstate != "57P03" && !moves;
         let refused = if hopeless { std::mem::take(&mut inner.line) } else { VecDeque::new() };
         drop(inner);
         refused.into_iter().for_each(|place| place.refuse(fault.clone()));
