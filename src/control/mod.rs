@@ -52,6 +52,13 @@ impl Control {
             };
             by_database.insert(name.to_owned(), cluster);
         }
+        // Those that watch no more have their last word first.
+        drop(before);
+        for (_, monitor) in &self.monitors {
+            let cluster = monitor.cluster();
+            let of = by_database.iter().filter(|(_, known)| Arc::ptr_eq(known, &cluster));
+            cluster.lead(of.map(|(name, _)| directory.lead(name)).collect());
+        }
         clusters.set(by_database);
     }
 

@@ -106,6 +106,7 @@ impl Drop for Monitor {
         // Sessions may still hold on to it; what nobody watches is not read.
         let mut last = self.watch.sight().sighting();
         (last.topology.nodes, last.topology.primary, last.hosts) = (vec![], None, vec![]);
+        (last.topology.history, last.topology.disputed) = (None, false);
         self.watch.cluster.publish(last);
     }
 }

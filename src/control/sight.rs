@@ -16,6 +16,8 @@ use crate::runtime::cluster::Sighting;
 const LONGEST_BAN: Duration = Duration::from_secs(60);
 /// The longest that a node is left alone which does not answer: it may be the primary, and one connection is no storm.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
+/// The same while there is no primary, and sessions wait for one.
+const LONGEST_WITHOUT_PRIMARY: Duration = Duration::from_millis(500);
 /// A node that was well for this long begins anew with the shortest ban.
 const FORGIVEN: Duration = Duration::from_secs(60);
 /// So many failures reported within [`WINDOW`] ban a node that answers probes.
@@ -38,6 +40,8 @@ pub struct Sight {
     system: Option<u64>,
     history: Option<History>,
     primary: Option<NodeId>,
+    /// There is none although some say that they are.
+    disputed: bool,
     /// The nodes that were told to be primaries at once; empty: no such.
     rivals: Vec<NodeId>,
     random: Random,
@@ -88,6 +92,7 @@ impl Sight {
             system: None,
             history: None,
             primary: None,
+            disputed: false,
             rivals: vec![],
             random: Random::new(seed),
             events: vec![],
@@ -202,8 +207,10 @@ impl Sight {
     pub fn lost(&mut self, id: NodeId, reason: &str, now: Instant) -> Duration {
         let jitter = self.random.unit();
         let base = self.check_interval;
+        let none = self.primary.is_none_or(|primary| primary == id);
+        let longest = if none { LONGEST_WITHOUT_PRIMARY } else { LONGEST_ABSENCE };
         let Some(seen) = self.seen(id) else { return LONGEST_ABSENCE };
-        let time = seen.next_ban(base, LONGEST_ABSENCE, jitter, now);
+        let time = seen.next_ban(base, longest, jitter, now);
         let news = seen.ban.as_ref().is_none_or(|ban| *ban.reason != *reason);
         seen.answer = None;
         seen.ban = Some(Ban { until: now + time, reason: reason.into() });
@@ -258,6 +265,7 @@ impl Sight {
         let topology = Topology {
             nodes: self.nodes.iter().map(|seen| self.node(seen)).collect(),
             primary: self.primary,
+            disputed: self.disputed,
             history: self.history,
             policy: self.policy,
             clock: self.clock.clone(),
@@ -305,6 +313,7 @@ impl Sight {
             |seen: &Seen| seen.answer.filter(|answer| !answer.standby && answer.history.system == system);
         let claims = self.nodes.iter().filter(|seen| !seen.reads_only);
         let claims: Vec<_> = claims.filter_map(|seen| Some((seen.id, of(seen)?.history))).collect();
+        let is_empty = claims.is_empty();
         let latest = claims.iter().map(|(_, history)| history.timeline).max();
         // One that is behind what is known was a primary once.
         let latest = latest.filter(|latest| *latest >= passed);
@@ -322,6 +331,7 @@ impl Sight {
             self.events.push(Event::PrimaryFound { node, timeline: history.timeline });
         }
         self.primary = primary.map(|(id, _)| id);
+        self.disputed = self.primary.is_none() && !is_empty;
     }
 
     fn tell_rivals(&mut self, claims: &[(NodeId, History)], taken: Option<NodeId>) {

@@ -159,6 +159,8 @@ pub struct Topology {
     pub nodes: Vec<Node>,
     /// The one that takes writes; `None` when none does, or two say that they do.
     pub primary: Option<NodeId>,
+    /// There is none although some say that they are.
+    pub disputed: bool,
     /// The history of the primary, or of the last one.
     pub history: Option<History>,
     /// How reads are spread.
@@ -223,7 +225,14 @@ pub(crate) mod tests {
             max_lag: None,
             wait: Duration::ZERO,
         };
-        Topology { nodes, primary: Some(NodeId(0)), history: Some(history), policy, clock: clock.clone() }
+        Topology {
+            nodes,
+            primary: Some(NodeId(0)),
+            disputed: false,
+            history: Some(history),
+            policy,
+            clock: clock.clone(),
+        }
     }
 
     /// A probe was started and finds the node there.

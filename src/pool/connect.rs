@@ -67,8 +67,24 @@ pub async fn connect(target: &Arc<Target>) -> Result<Connected, Fault> {
 /// # Errors
 /// As [`connect`].
 pub async fn connect_with(target: &Arc<Target>, params: &Params) -> Result<Connected, Fault> {
+    if !target.may_move() {
+        return connect_to(target, &target.hosts, params).await;
+    }
+    let mut news = target.lead.follow();
+    loop {
+        let hosts = news.borrow_and_update().hosts(&target.hosts)?;
+        tokio::select! {
+            biased;
+            connected = connect_to(target, hosts, params) => return connected,
+            // The one before may be frozen: its answer is not waited for.
+            Ok(()) = news.changed() => {}
+        }
+    }
+}
+
+async fn connect_to(target: &Arc<Target>, hosts: &[Host], params: &Params) -> Result<Connected, Fault> {
     let mut choice = Choice::new(format!("database \"{}\" has no host", target.database));
-    for host in &target.hosts {
+    for host in hosts {
         match within(target, host, resolve(host)).await {
             Ok(addresses) => {
                 if let Some(connected) = choice.try_each(target, host, &addresses, params).await? {
@@ -420,6 +436,7 @@ mod tests {
             server_user: "app".into(),
             options: vec![],
             attrs,
+            lead: Default::default(),
             tls: Arc::new(Connector::load(&tls).expect("nothing to load")),
             connect_timeout: Duration::from_secs(5),
             pool: Pool::default(),

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::connect::{self, Connected};
+use super::lead::until_astray;
 use super::state::{quote_identifier, quote_literal};
 use super::target::Target;
 use crate::wire::frame::{self, Frame, HEADER, back};
@@ -226,6 +227,8 @@ impl Listener {
             self.ask(&mut line, &sql).await?;
         }
         let (mut heard, mut lost) = (HashSet::new(), again);
+        let host = line.connected.host.clone();
+        let mut astray = std::pin::pin!(until_astray(&target, &host));
         loop {
             let round = self.next_round(&mut heard);
             if !round.sql.is_empty() || !round.waiting.is_empty() {
@@ -241,6 +244,7 @@ impl Listener {
             tokio::select! {
                 message = line.message() => self.deliver(&message?)?,
                 () = self.news.notified() => {}
+                () = &mut astray => return Err(gone()),
                 () = tokio::time::sleep(LINGER), if self.is_unused() => return Ok(()),
             }
         }

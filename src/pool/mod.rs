@@ -10,6 +10,7 @@ pub mod budget;
 pub mod connect;
 pub mod encrypt;
 pub mod exchange;
+pub mod lead;
 pub mod listener;
 pub mod prepared;
 pub mod reach;

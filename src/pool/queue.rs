@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use super::budget::{Budget, Share};
 use super::connect::{self, Connected, Params};
 use super::follow::Crowd;
+use super::lead::Led;
 use super::line::{Place, Ticket};
 use super::report::{PoolReport, ServerReport};
 use super::sequences::Asking;
@@ -36,6 +37,8 @@ const MIN_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
 /// The same where a primary may come up on another of several hosts, and sessions wait for it.
 const MOVING_BACKOFF: Duration = Duration::from_secs(1);
+/// Errors of logins in a failover: a node that cannot be reached, is no primary, or ends.
+const MOVING: [&str; 2] = ["08", "57P"];
 
 /// Servers for one (database, user) on one worker.
 #[derive(Debug)]
@@ -51,6 +54,7 @@ pub struct Pool {
     /// Followers are looked after.
     pub(super) looking: Cell<bool>,
     generation: Cell<u64>,
+    pub(super) led: Led,
     /// Woken when an idle server has something to say.
     keeper: RefCell<Waker>,
 }
@@ -83,6 +87,7 @@ impl Pool {
         stats: Arc<PoolStats>,
     ) -> Rc<Pool> {
         Rc::new(Pool {
+            led: Led::new(&target),
             target: RefCell::new(target),
             states,
             budgets,
@@ -123,7 +128,8 @@ impl Pool {
 
     /// An idle server, best the one with the number `again`, else one whose state is `wants`; `None` when the caller must
     /// stand in line.
-    pub fn try_lease(&self, wants: &Rc<State>, again: Option<u64>) -> Option<Box<Server>> {
+    pub fn try_lease(self: &Rc<Pool>, wants: &Rc<State>, again: Option<u64>) -> Option<Box<Server>> {
+        self.follow_lead();
         let mut inner = self.inner.borrow_mut();
         if inner.paused || !inner.line.is_empty() {
             return None;
@@ -183,9 +189,10 @@ impl Pool {
         Ok(Ticket::new(self.clone(), place))
     }
 
-    /// Gives a server back. One that is not clean is closed; so is one that is old, of an earlier generation, or
+    /// Gives a server back. One that is not clean is closed; so is one that is old, of an earlier generation, astray, or
     /// too many.
     pub fn give_back(self: &Rc<Pool>, mut server: Box<Server>) {
+        self.follow_lead();
         let now = server.clock.answered.take().unwrap_or_else(Instant::now);
         if server.shared.follow.is_in_use() {
             match self.pass_on(server) {
@@ -222,6 +229,7 @@ impl Pool {
         let lifetime = self.target.borrow().pool.lifetime;
         server.generation() != self.generation.get()
             || self.inner.borrow().closed
+            || self.led.is_astray(&server.shared.host)
             || now.duration_since(server.born()) >= lifetime
     }
 
@@ -307,13 +315,25 @@ impl Pool {
         inner.failures += 1;
         inner.failure = Some((Instant::now(), fault.clone()));
         // With servers at work the line moves on, and one that is just starting will be there soon; so may a primary on another
-        // of several hosts. Else nobody in it can be served: say why.
-        let hopeless = inner.live == 0
-            && fault.sqlstate != "57P03"
-            && !(target.may_move() && fault.sqlstate.starts_with("08"));
+        // of several hosts, if there ever was one. Else nobody in it can be served: say why.
+        let had_one = inner.welcome.is_some() || self.led.is_watched();
+        let moves =
+            had_one && target.may_move() && MOVING.iter().any(|class| fault.sqlstate.starts_with(class));
+        let hopeless = inner.live == 0 && fault.sqlstate != "57P03" && !moves;
         let refused = if hopeless { std::mem::take(&mut inner.line) } else { VecDeque::new() };
         drop(inner);
         refused.into_iter().for_each(|place| place.refuse(fault.clone()));
+    }
+
+    /// What prevented logins does so no more: the next is tried without delay.
+    pub(super) fn forget_failures(&self) {
+        let mut inner = self.inner.borrow_mut();
+        (inner.failures, inner.failure) = (0, None);
+    }
+
+    /// Idle servers of a kind, to be dropped.
+    pub(super) fn take_idle(&self, which: impl Fn(&Server) -> bool) -> Vec<Box<Server>> {
+        self.inner.borrow_mut().idle.extract_if(.., |server| which(server)).collect()
     }
 
     /// Keeps the pool in order: call it a few times a second.
@@ -428,6 +448,7 @@ impl Pool {
     /// New settings; servers that would be others now are replaced when they are given back.
     pub fn retarget(self: &Rc<Pool>, target: Arc<Target>) {
         self.budgets[0].set_limit(target.pool.size);
+        self.led.retarget(&target);
         let before = self.target.replace(target);
         if !before.makes_the_same(&self.target()) {
             self.reconnect();

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::encrypt::Connector;
+use super::lead::Lead;
 use crate::auth::scram::{DerivedKeys, Secret};
 use crate::config::settings::{Host, Pool, TargetSessionAttrs};
 
@@ -28,6 +29,8 @@ pub struct Target {
     pub options: Vec<(String, String)>,
     /// Which of the hosts will do.
     pub attrs: TargetSessionAttrs,
+    /// Which of them is the primary, if somebody watches them.
+    pub lead: Lead,
     /// TLS towards the server.
     pub tls: Arc<Connector>,
     /// Bound on connecting and logging in.
@@ -123,6 +126,7 @@ impl Target {
             server_user: self.server_user.clone(),
             options: self.options.clone(),
             attrs: TargetSessionAttrs::Any,
+            lead: Lead::default(),
             tls: self.tls.clone(),
             connect_timeout: self.connect_timeout,
             pool: self.pool.clone(),

@@ -3,7 +3,7 @@
 //! `control` watches the nodes and publishes; workers copy a [`Topology`] when its version has changed, which is one load, and
 //! never wait. What they tell (a position is wanted, a node failed) costs a system call at most once until it is heard.
 
-use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::cell::{Ref, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,7 @@ use crate::plan::choose::{self, Choice, Read};
 use crate::plan::consistency::Floor;
 use crate::plan::loads::{Load, Loads};
 use crate::plan::topology::{NodeId, Topology};
+use crate::pool::lead::{Lead, Primary};
 use crate::stats::ClusterStats;
 
 /// A topology, and where its nodes are.
@@ -36,6 +37,16 @@ impl Sighting {
         self.topology.nodes.iter().position(|node| node.id == id).map(|at| &self.hosts[at])
     }
 
+    /// Where the primary is, for those who connect there.
+    pub fn primary(&self) -> Primary {
+        match self.topology.primary.and_then(|id| self.host(id)) {
+            Some(host) => Primary::At(host.clone()),
+            None if self.topology.disputed => Primary::Disputed,
+            None if self.topology.history.is_some() => Primary::Lost,
+            None => Primary::Unknown,
+        }
+    }
+
     /// Which node a host is.
     pub fn id_of(&self, host: &Host) -> Option<NodeId> {
         self.hosts.iter().position(|known| known == host).map(|at| self.topology.nodes[at].id)
@@ -49,6 +60,8 @@ pub struct Cluster {
     wanted: AtomicBool,
     heard: Notify,
     failures: Mutex<HashMap<NodeId, u32>>,
+    /// Who is told where the primary is.
+    leads: Mutex<Vec<Lead>>,
     /// What happened; `control` writes it.
     pub stats: ClusterStats,
 }
@@ -61,6 +74,7 @@ impl Cluster {
             wanted: AtomicBool::new(false),
             heard: Notify::new(),
             failures: Mutex::default(),
+            leads: Mutex::default(),
             stats: ClusterStats::default(),
         })
     }
@@ -72,7 +86,22 @@ impl Cluster {
 
     /// Publishes what is known, and wakes those who wait for it.
     pub fn publish(&self, sighting: Sighting) {
+        // Before anybody can read of it: from then on nothing is written elsewhere.
+        let primary = sighting.primary();
+        self.leads().iter().for_each(|lead| lead.tell(primary.clone()));
         self.published.send_replace(Arc::new(sighting));
+    }
+
+    /// Tells these, and no others, where the primary is.
+    pub fn lead(&self, leads: Vec<Lead>) {
+        let mut all = self.leads();
+        let primary = self.sighting().primary();
+        leads.iter().for_each(|lead| lead.tell(primary.clone()));
+        *all = leads;
+    }
+
+    fn leads(&self) -> MutexGuard<'_, Vec<Lead>> {
+        self.leads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for a probe of all nodes that begins after this call.
@@ -149,8 +178,6 @@ pub struct Nodes {
     known: RefCell<Arc<Sighting>>,
     loads: RefCell<Loads>,
     balancer: RefCell<Balancer>,
-    /// The primary, when it was last looked for.
-    primary: Cell<Option<NodeId>>,
 }
 
 impl Nodes {
@@ -159,14 +186,7 @@ impl Nodes {
         let news = cluster.published.subscribe();
         let known = RefCell::new(news.borrow().clone());
         let balancer = RefCell::new(Balancer::new(seed));
-        Rc::new(Nodes {
-            cluster,
-            news: RefCell::new(news),
-            known,
-            loads: RefCell::default(),
-            balancer,
-            primary: Cell::default(),
-        })
+        Rc::new(Nodes { cluster, news: RefCell::new(news), known, loads: RefCell::default(), balancer })
     }
 
     /// The cluster, to tell it something.
@@ -269,26 +289,11 @@ impl Worker {
         Some(nodes)
     }
 
-    /// Where another node has become the primary, servers at the one before are closed as they come back: they may still take writes.
+    /// Where another node has become the primary, sessions learn it that are at work at the one before.
     pub(super) fn follow_primaries(&self) {
-        for nodes in self.nodes.borrow().iter() {
-            let sighting = nodes.sighting().clone();
-            let Some(primary) = sighting.topology.primary else { continue };
-            let before = nodes.primary.replace(Some(primary));
-            if before.is_none_or(|before| before == primary) {
-                continue;
-            }
-            for (key, pool) in self.pools.borrow().iter() {
-                let named = pool.target().is_named;
-                let same = self
-                    .shared
-                    .clusters
-                    .of(&key.0, named)
-                    .is_some_and(|one| Arc::ptr_eq(&one, &nodes.cluster));
-                if same && key.2.is_none() {
-                    pool.reconnect();
-                }
-            }
+        let pools = self.pools.borrow();
+        if pools.values().filter(|pool| pool.has_moved()).count() > 0 {
+            self.wake_those_with_servers();
         }
     }
 

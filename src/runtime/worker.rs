@@ -338,6 +338,12 @@ impl Worker {
         }
     }
 
+    pub(super) fn wake_those_with_servers(&self) {
+        let sessions = self.sessions.borrow();
+        let at_work = sessions.iter().filter(|(_, session)| session.server.borrow().is_some());
+        at_work.for_each(|(_, session)| session.waker.borrow().wake_by_ref());
+    }
+
     fn order_pools(&self, order: PoolOrder, database: Option<&str>) {
         self.paused.borrow_mut().note(order, database);
         let pools = self.pools.borrow();

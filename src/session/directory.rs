@@ -15,6 +15,7 @@ use crate::pool::ask::{Row, literal, rows};
 use crate::pool::budget::{Budget, Share};
 use crate::pool::connect::{self, Connected};
 use crate::pool::encrypt::Connector;
+use crate::pool::lead::Lead;
 use crate::pool::target::{Credential, Hidden};
 use crate::wire::Fault;
 use crate::wire::pem::BadFile;
@@ -39,6 +40,8 @@ pub struct Directory {
     standings: Mutex<HashMap<(String, String), Standing>>,
     asker: tokio::sync::Mutex<HashMap<(String, String), Connected>>,
     connectors: HashMap<String, Arc<Connector>>,
+    /// Where the primary is, by database, of those whose reads go to replicas.
+    leads: HashMap<String, Lead>,
     /// Clients of the users of the settings.
     clients: HashMap<String, Arc<Budget>>,
     /// Where users are looked up, by database.
@@ -107,6 +110,8 @@ impl Directory {
             identity.prepare()?;
             identities.insert(name.clone(), Arc::new(identity));
         }
+        let watched = settings.databases.iter().filter(|(_, database)| database.reads.to_replicas);
+        let leads = watched.map(|(name, _)| (name.clone(), Lead::default())).collect();
         let clients = settings.users.iter().map(|(name, user)| (name.clone(), Budget::new(limit(user))));
         Ok(Directory {
             clients: clients.collect(),
@@ -116,6 +121,7 @@ impl Directory {
             entry,
             identities,
             connectors,
+            leads,
             standings: Mutex::default(),
             asker: Default::default(),
             targets: Mutex::default(),
@@ -124,14 +130,25 @@ impl Directory {
         })
     }
 
-    /// Goes on counting the clients that came in under `before`.
+    /// Goes on counting the clients that came in under `before`, and telling its targets where their primaries are.
     pub fn inherit(&mut self, before: &Directory) {
+        for (name, lead) in &mut self.leads {
+            if let Some(known) = before.leads.get(name) {
+                *lead = known.clone();
+            }
+        }
         for (name, clients) in &mut self.clients {
             if let Some(known) = before.clients.get(name) {
                 known.set_limit(clients.limit());
                 *clients = known.clone();
             }
         }
+    }
+
+    /// Tells targets of the database that a client names where its primary is.
+    pub fn lead(&self, name: &str) -> Lead {
+        let name = if self.settings.databases.contains_key(name) { name } else { "*" };
+        self.leads.get(name).cloned().unwrap_or_default()
     }
 
     /// Counts a client of `user`, if the settings know that user; it counts until what is given is dropped.
@@ -365,6 +382,7 @@ impl Directory {
             server_user,
             options: settings.server_options.clone().into_iter().collect(),
             attrs: settings.target,
+            lead: self.lead(database),
             tls: self.connectors.get(database).or_else(|| self.connectors.get("*"))?.clone(),
             connect_timeout: settings.connect_timeout.unwrap_or(limits.connect_timeout),
             pool,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::handle::Request;
+use super::outcome;
 use super::serve::Session;
 use crate::pool::Server;
 use crate::wire::Fault;
@@ -11,6 +12,9 @@ use crate::wire::frame::TxStatus;
 impl Session {
     /// Does what others have asked of the session; gives whether there was anything to do.
     pub(super) fn obey(&mut self) -> bool {
+        if self.is_astray() {
+            return self.leave_the_astray();
+        }
         match self.handle.request.get() {
             Some(Request::Cancel) if self.ticket.is_some() => {
                 self.handle.request.set(None);
@@ -32,6 +36,25 @@ impl Session {
             Some(Request::Drain) if self.at_rest() => self.admin_shutdown(),
             _ => false,
         }
+    }
+
+    /// Whether another node has become the primary than the one where the session is at work.
+    fn is_astray(&self) -> bool {
+        self.server.as_ref().is_some_and(|server| server.pool().is_astray(&server.shared.host))
+    }
+
+    /// Nothing more is to be written there. Where nothing has been, the cycle goes to the other one; else the client is told what
+    /// has become of it, and ends: an open transaction is rolled back.
+    fn leave_the_astray(&mut self) -> bool {
+        if self.unsent.is_some() {
+            self.take_back();
+            return true;
+        }
+        let at_work = self.server.as_deref().filter(|server| !server.expects.is_empty());
+        let text = "terminating connection because another node has become the primary";
+        let fault = at_work.map_or_else(|| Fault::fatal("57P01", text), outcome::lost);
+        self.fatal(&fault);
+        true
     }
 
     fn at_rest(&self) -> bool {

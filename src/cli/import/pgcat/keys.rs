@@ -113,7 +113,7 @@ const POOL_KEYS: &[Key] = &[
     taken(&["pool_mode"], &["databases.NAME.pool_mode"], turn::pool_mode),
     left(
         &["load_balancing_mode"],
-        "hosts are tried in their order; the choice of a replica is not set by database",
+        "not by itself: with `reads = \"replicas\"`, `balance` of the database says how a replica is chosen",
     ),
     left(
         &["checkout_failure_limit"],

@@ -112,7 +112,7 @@ const GENERAL_KEYS: &[Key] = &[
     ),
     left(
         &["load_balancing_strategy"],
-        "hosts are tried in their order; the choice of a replica is not set by this",
+        "not by itself: with `reads = \"replicas\"`, `balance` of the database says how a replica is chosen",
     ),
     left(&["read_write_strategy"], "a transaction is a read only if it says READ ONLY"),
     left(&["read_write_split"], "a replica answers reads where one is fit to, and the primary where none is"),
@@ -293,7 +293,10 @@ const DATABASE_KEYS: &[Key] = &[
         &["server_lifetime_jitter"],
         "servers of one age are not spread; set different lifetimes by database",
     ),
-    left(&["lb_weight"], "hosts are tried in their order; the choice of a replica is not set by this"),
+    left(
+        &["lb_weight"],
+        "not by itself: with `reads = \"replicas\"`, `weights` of the database say how much a host gets",
+    ),
     own(&["resharding_only"], Fate::Left, &[], "data are not moved between servers; the host is left out"),
     left(
         &[

@@ -168,7 +168,10 @@ const SERVERS_KEYS: &[Key] = &[
     ),
     own(&["hostname", "port"], Fate::Taken, &["databases.NAME.hosts"], ""),
     own(&["status"], Fate::Taken, &["databases.NAME.hosts"], "servers that are OFFLINE are left out"),
-    left(&["weight"], "hosts are tried in their order; the choice of a replica is not set by this"),
+    left(
+        &["weight"],
+        "not by itself: with `reads = \"replicas\"`, `weights` of the database say how much a host gets",
+    ),
     left(&["compression"], "there is no compression"),
     left(
         &["max_connections"],
