@@ -27,7 +27,7 @@ use crate::wire::frame::{Frame, HEADER, TxStatus, back};
 
 /// How many may be behind one statement.
 const DEPTH: usize = 7;
-/// How long a session stays behind others; more than it takes an operating system to let a busy process run again.
+/// How long a session stays behind others while none of them is answered; more than it takes an operating system to let a busy process run again.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How often it is looked for those who have been behind for that long.
 const LOOK: Duration = Duration::from_millis(5);
@@ -53,6 +53,8 @@ struct Behind {
     state: Option<Rc<State>>,
     reading: Option<Reading>,
     places: VecDeque<Rc<Place>>,
+    /// When the server came to its holder, if from another one.
+    moved: Option<Instant>,
     /// What they send, as far as the server's holder has not taken it.
     bytes: Vec<u8>,
     /// Answers to come for which nobody waits any more: those of all who were sent away.
@@ -146,19 +148,22 @@ impl Following {
     }
 
     /// Whose answer comes next; nobody, when it is abandoned.
-    fn next(&self) -> Option<Rc<Place>> {
+    fn next(&self, now: Instant) -> Option<Rc<Place>> {
         let mut behind = self.behind.borrow_mut();
         if behind.abandoned > 0 {
             return None;
         }
         let place = behind.places.pop_front()?;
+        behind.moved = Some(now);
         self.count.set(behind.places.len());
         Some(place)
     }
 
-    /// Sends those away who have been behind for too long.
+    /// Sends those away who have been behind one statement for too long.
     fn send_overdue_away(&self, now: Instant) -> usize {
-        let overdue = |place: &Rc<Place>| now.duration_since(place.since) >= PATIENCE;
+        let moved = self.behind.borrow().moved;
+        let since = |place: &Rc<Place>| moved.map_or(place.since, |moved| moved.max(place.since));
+        let overdue = |place: &Rc<Place>| now.saturating_duration_since(since(place)) >= PATIENCE;
         let is_overdue = self.behind.borrow().places.front().is_some_and(overdue);
         if is_overdue { self.send_away() } else { 0 }
     }
@@ -205,9 +210,14 @@ impl Crowd {
         self.wanted.set(next.clamp(1.0, most as f32));
     }
 
-    fn is_enough(&self, at_work: usize) -> bool {
+    fn takes_turn(&self) -> u32 {
         let turn = self.turn.get().wrapping_add(1);
         self.turn.set(turn);
+        turn
+    }
+
+    fn is_enough(&self, at_work: usize) -> bool {
+        let turn = self.takes_turn();
         at_work as f32 >= self.wanted.get() && !turn.is_multiple_of(Crowd::TRIAL)
     }
 }
@@ -255,6 +265,15 @@ impl Pool {
         Some(Ticket::new(self.clone(), place))
     }
 
+    /// Nobody is at work, so that it makes no difference whether a statement is a read; but now and then it is asked all the same, to
+    /// learn how long statements take that wait for nobody.
+    pub fn is_quiet(&self) -> bool {
+        const ASKED: u32 = 16;
+        self.inner.borrow().at_work() == 0
+            && self.target.borrow().pool.share_servers != Sharing::Always
+            && !self.crowd.takes_turn().is_multiple_of(ASKED)
+    }
+
     /// Whether short reads may share its servers.
     pub fn shares(&self) -> bool {
         self.target.borrow().pool.share_servers != Sharing::Off
@@ -271,18 +290,18 @@ impl Pool {
         let shared = server.shared.clone();
         let follow = &shared.follow;
         follow.take_bytes(&mut server.out);
-        let has_own = !server.expects.is_empty();
+        let (has_own, now) = (!server.expects.is_empty(), Instant::now());
         if !has_own && !follow.has_followers() {
             self.forget_followers(&shared);
             return Some(server);
         }
-        if !server.is_between_statements() || self.is_stale(&server, Instant::now()) {
+        if !server.is_between_statements() || self.is_stale(&server, now) {
             return None;
         }
         let may_be_hit = shared.cancels.get() > 0;
         if !has_own
             && !may_be_hit
-            && let Some(place) = follow.next()
+            && let Some(place) = follow.next(now)
         {
             server.expect(Expect::client(Kind::Query));
             server = place.give(server)?;

@@ -22,7 +22,10 @@ impl Session {
     /// The shape of a plain statement that is certain to read only, outside of transactions, where that makes a difference.
     pub(super) fn plain_read(&self, text: &[u8]) -> Option<Rc<Profile>> {
         let shares = self.mode == PoolMode::Transaction && self.pool.shares();
-        if !shares && self.route.is_none() || self.tx_status() != TxStatus::Idle || self.batch_open {
+        if self.route.is_none() && (!shares || self.server.is_none() && self.pool.is_quiet()) {
+            return None;
+        }
+        if self.tx_status() != TxStatus::Idle || self.batch_open {
             return None;
         }
         self.read_of(text)

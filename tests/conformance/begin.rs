@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::numbers::Numbers;
 use super::prelude::*;
+use crate::harness::cluster::since;
 use crate::harness::direct_only;
 use crate::harness::proxy::{Proxy, ProxyOptions};
 use crate::harness::raw::{self, Client};
@@ -82,6 +83,10 @@ fn it_takes_no_server() {
 /// The unnamed statement, named ones and the portal are there, as with PostgreSQL.
 #[test]
 fn what_it_leaves_behind() {
+    // Before, DISCARD ALL is followed by reports of what has not changed: docs/design/versions.md.
+    if !since(14) {
+        return;
+    }
     case("18 23 25 28", "the statements and the portal of a BEGIN, after it")
         .steps([
             A.send([alone("begin")]),

@@ -153,8 +153,9 @@ fn forty_listeners_on_one_server() {
         return;
     }
     let database = Cluster::shared().database();
-    let options = ProxyOptions::url(&Cluster::shared().url(APP, &database.name, "pool_size=2"))
-        .config("[pool]\npins = \"refuse\"\n");
+    let options =
+        ProxyOptions::url(&Cluster::shared().url(APP, &database.name, "pool_size=2&share_servers=off"))
+            .config("[pool]\npins = \"refuse\"\n");
     let proxy = Proxy::start_with(&options);
     let mut listeners: Vec<_> =
         (0..40).map(|_| Client::connect(&proxy.endpoint(), &database.login())).collect();
