@@ -5,7 +5,7 @@
 //! `src/loader.c`), PgCat 1.2.0 (`src/config.rs`, `CONFIG.md`), PgDog 0.1 of 2026 (`pgdog-config`), ProxySQL 3.0
 //! (`ProxySQL_Admin_Tables_Definitions.h`, the documentation of its main tables).
 //!
-//! The order is: [`files`] reads, a source fills [`work::Work`], [`output`] writes. Passwords go nowhere but into files that only their owner reads.
+//! The order is: `files` reads, a source fills `work::Work`, `output` writes. Passwords go nowhere but into files that only their owner reads.
 
 mod document;
 mod draft;
