@@ -122,18 +122,18 @@ impl Following {
             && behind.reading.as_ref() == Some(reading)
     }
 
-    fn open(&self, server: &(Rc<State>, Reading), holder: &Waker) {
+    fn open(&self, server: &Server, holder: &Waker) {
         let mut behind = self.behind.borrow_mut();
         behind.open = true;
         match &mut behind.holder {
             Some(waker) => waker.clone_from(holder),
             none => *none = Some(holder.clone()),
         }
-        if !behind.state.as_ref().is_some_and(|state| Rc::ptr_eq(state, &server.0)) {
-            behind.state = Some(server.0.clone());
+        if !behind.state.as_ref().is_some_and(|state| Rc::ptr_eq(state, &server.state)) {
+            behind.state = Some(server.state.clone());
         }
-        if behind.reading.as_ref() != Some(&server.1) {
-            behind.reading = Some(server.1.clone());
+        if behind.reading.as_ref() != Some(&server.reading) {
+            behind.reading = Some(server.reading.clone());
         }
     }
 
@@ -241,7 +241,7 @@ impl Pool {
         if !follow.used.replace(true) {
             self.inner.borrow_mut().followed.push(server.shared.clone());
         }
-        follow.open(&(server.state.clone(), server.reading.clone()), holder);
+        follow.open(server, holder);
     }
 
     /// Sends a short read behind another session's, if enough servers are at work and one of them is like the session.

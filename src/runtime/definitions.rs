@@ -10,9 +10,9 @@ use crate::catalog::{
     BODIES, Barriers, CODE, Definitions, Judge, Known, MARK, Names, OWN, Reach, Reading, Search, USERS,
 };
 use crate::plan::Profiles;
-use crate::pool::Target;
 use crate::pool::ask::{Row, open, rows};
 use crate::pool::connect::Connected;
+use crate::pool::{Pool, Target};
 use crate::wire::Fault;
 
 /// How long the server may take for all answers.
@@ -50,23 +50,24 @@ impl Worker {
         profiles.entry(target.database.clone()).or_insert_with(new).clone()
     }
 
+    /// A pool of a database whose servers have its newest catalogs.
+    fn pool_at_primary(&self, database: &str) -> Option<Rc<Pool>> {
+        let pools = self.pools.borrow();
+        let found = pools.iter().find(|(key, _)| key.0 == database && key.2.is_none());
+        found.map(|(_, pool)| pool.clone())
+    }
+
     /// Reads the names of a database in use that others may have changed meanwhile.
     pub(super) fn read_what_is_old(&self, now: Instant) {
         for (database, profiles) in self.profiles.borrow().iter() {
             let Some(reading) = profiles.judge.reading_due(now) else { continue };
-            let pools = self.pools.borrow();
-            if let Some(pool) =
-                pools.iter().find_map(|(key, pool)| (key.0 == *database && key.2.is_none()).then_some(pool))
-            {
+            if let Some(pool) = self.pool_at_primary(database) {
                 tokio::task::spawn_local(read_barriers(self.shared.clone(), reading, pool.target()));
             }
         }
         for (database, known) in self.functions.borrow().iter() {
             let Some(reading) = known.reading_due(now) else { continue };
-            let pools = self.pools.borrow();
-            if let Some(pool) =
-                pools.iter().find_map(|(key, pool)| (key.0 == *database && key.2.is_none()).then_some(pool))
-            {
+            if let Some(pool) = self.pool_at_primary(database) {
                 tokio::task::spawn_local(read(reading, pool.target()));
             }
         }
@@ -83,9 +84,7 @@ impl Shared {
         let mut all = self.barriers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.entry(place(target)).or_insert_with(Definitions::new).clone()
     }
-}
 
-impl Shared {
     /// PostgreSQL's own names, which stay what they are as long as the process lives.
     fn own_names(&self, target: &Target) -> Option<Own> {
         let all = self.own.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -11,6 +11,7 @@ use std::task::Context;
 use std::time::{Duration, Instant};
 
 use super::serve::Session;
+use super::statement::significant;
 use crate::config::settings::PoolMode;
 use crate::plan::Profile;
 use crate::plan::balance::hash;
@@ -18,6 +19,7 @@ use crate::plan::choose::{Choice, Read};
 use crate::plan::consistency::{Floor, Level};
 use crate::plan::topology::NodeId;
 use crate::pool::Pool;
+use crate::pool::prepared::Form;
 use crate::pool::state::State;
 use crate::runtime::cluster::Nodes;
 use crate::wire::frame::{self, Frame, TxStatus, back, front};
@@ -282,10 +284,9 @@ impl Session {
     }
 
     fn text_of(&self, statement: &[u8]) -> Option<Vec<u8>> {
-        use crate::pool::prepared::Form;
         let named = match statement {
             [] => self.unnamed.as_ref()?,
-            name => self.names.get(super::statement::significant(name))?,
+            name => self.names.get(significant(name))?,
         };
         match &named.statement.prepared.form {
             Form::Parse(tail) if named.statement.effects.is_empty() => Some(frame::cstr(tail)?.0.to_vec()),
