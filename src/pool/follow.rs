@@ -16,7 +16,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::exchange::{Expect, Kind};
-use super::line::{Place, Ticket};
+use super::line::{Place, Read, Ticket};
 use super::queue::Pool;
 use super::reach::cancel;
 use super::reading::Reading;
@@ -27,6 +27,8 @@ use crate::wire::frame::{Frame, HEADER, TxStatus, back};
 
 /// How many may be behind one statement.
 const DEPTH: usize = 7;
+/// With more behind it, nobody is taken from the line: several are sent together.
+const FEW: usize = 3;
 /// How long a session stays behind others while none of them is answered; more than it takes an operating system to let a busy process run again.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How often it is looked for those who have been behind for that long.
@@ -92,10 +94,10 @@ impl Following {
         }
     }
 
-    /// Those who follow ask elsewhere; their answers are abandoned. Gives how many they were.
-    pub fn send_away(&self) -> usize {
+    /// Those who follow ask elsewhere; their answers are abandoned.
+    pub fn send_away(&self) {
         if !self.used.get() {
-            return 0;
+            return;
         }
         let places = {
             let mut behind = self.behind.borrow_mut();
@@ -104,7 +106,6 @@ impl Following {
             std::mem::take(&mut behind.places)
         };
         places.iter().for_each(|place| place.send_away());
-        places.len()
     }
 
     /// The answers that come behind the holder's, all of them abandoned now, are the holder's to drop. Gives how many there are.
@@ -137,14 +138,16 @@ impl Following {
         }
     }
 
-    fn join(&self, message: &[u8]) -> Rc<Place> {
-        let place = Place::new();
+    fn join(&self, place: Rc<Place>, message: &[u8], now: Instant) {
         let mut behind = self.behind.borrow_mut();
-        behind.places.push_back(place.clone());
         behind.bytes.extend_from_slice(message);
+        place.moves_ahead(message.len(), now);
+        behind.places.push_back(place);
         self.count.set(self.count.get() + 1);
-        behind.holder.iter().for_each(Waker::wake_by_ref);
-        place
+    }
+
+    fn wake_holder(&self) {
+        self.behind.borrow().holder.iter().for_each(Waker::wake_by_ref);
     }
 
     /// Whose answer comes next; nobody, when it is abandoned.
@@ -160,12 +163,14 @@ impl Following {
     }
 
     /// Sends those away who have been behind one statement for too long.
-    fn send_overdue_away(&self, now: Instant) -> usize {
+    fn send_overdue_away(&self, now: Instant) {
         let moved = self.behind.borrow().moved;
-        let since = |place: &Rc<Place>| moved.map_or(place.since, |moved| moved.max(place.since));
+        let since = |place: &Rc<Place>| moved.map_or(place.since.get(), |moved| moved.max(place.since.get()));
         let overdue = |place: &Rc<Place>| now.saturating_duration_since(since(place)) >= PATIENCE;
         let is_overdue = self.behind.borrow().places.front().is_some_and(overdue);
-        if is_overdue { self.send_away() } else { 0 }
+        if is_overdue {
+            self.send_away();
+        }
     }
 }
 
@@ -235,13 +240,37 @@ impl Server {
 }
 
 impl Pool {
-    /// Others may send their reads behind the statement that the holder of `server` has just sent.
-    pub fn open(&self, server: &Server, holder: &Waker) {
+    /// Others may send their reads behind the statement that the holder of `server` has just sent; those at the front of the line
+    /// do, if they were judged by the definitions that are known now.
+    pub fn open(self: &Rc<Pool>, server: &Server, holder: &Waker, judged: u64) {
         let follow = &server.shared.follow;
         if !follow.used.replace(true) {
             self.inner.borrow_mut().followed.push(server.shared.clone());
         }
         follow.open(server, holder);
+        self.let_line_follow(&server.shared, judged);
+    }
+
+    fn let_line_follow(self: &Rc<Pool>, shared: &Rc<Shared>, judged: u64) {
+        let mut inner = self.inner.borrow_mut();
+        let follow = &shared.follow;
+        if inner.line.is_empty() || inner.paused || follow.count.get() > FEW || shared.cancels.get() > 0 {
+            return;
+        }
+        let now = Instant::now();
+        let may = |read: &Read| read.judged == judged && follow.takes(&read.state, &read.reading);
+        while let Some(place) = inner.line.front()
+            && let Some(read) = place.read.as_ref().filter(|read| may(read))
+        {
+            self.stats().wait_time.add_time(now.duration_since(place.since.get()));
+            self.stats().followed.add(1);
+            follow.join(place.clone(), &read.message, now);
+            inner.line.pop_front();
+        }
+        drop(inner);
+        if follow.has_followers() {
+            self.look_after_followers();
+        }
     }
 
     /// Sends a short read behind another session's, if enough servers are at work and one of them is like the session.
@@ -250,17 +279,21 @@ impl Pool {
         if inner.followed.is_empty() || inner.paused || inner.closed {
             return None;
         }
-        // Those in line are not to see servers go from hand to hand for long.
-        let line_waits = inner.line.front().is_some_and(|place| place.since.elapsed() > PATIENCE);
+        // Reads in line come first, and others are not to see servers go from hand to hand for long.
+        let first = inner.line.front();
+        let line_waits =
+            first.is_some_and(|first| first.read.is_some() || first.since.get().elapsed() > PATIENCE);
         let always = self.target.borrow().pool.share_servers == Sharing::Always;
         if line_waits || !always && !self.crowd.is_enough(inner.at_work()) {
             return None;
         }
         let fits = |one: &&Rc<Shared>| one.follow.takes(state, reading) && one.cancels.get() == 0;
-        let best = inner.followed.iter().filter(fits).min_by_key(|one| one.follow.count.get())?.clone();
+        let best = inner.followed.iter().filter(fits).min_by_key(|one| one.follow.count.get())?;
+        let place = Place::new(None);
+        best.follow.join(place.clone(), message, place.since.get());
+        best.follow.wake_holder();
         drop(inner);
         self.stats().followed.add(1);
-        let place = best.follow.join(message);
         self.look_after_followers();
         Some(Ticket::new(self.clone(), place))
     }
@@ -307,7 +340,6 @@ impl Pool {
             server = place.give(server)?;
         }
         // Nobody waits for the next answer.
-        self.stats().sent_away.add(follow.send_away() as u64);
         let left = server.expects.len() + follow.disown();
         self.forget_followers(&shared);
         server.expects.clear();
@@ -318,7 +350,6 @@ impl Pool {
     /// A server is gone: who followed asks elsewhere.
     pub(super) fn send_followers_away(&self, shared: &Rc<Shared>) {
         if shared.follow.used.get() {
-            self.stats().sent_away.add(shared.follow.send_away() as u64);
             shared.follow.disown();
             self.forget_followers(shared);
         }
@@ -346,8 +377,7 @@ impl Pool {
                 tokio::time::sleep(LOOK).await;
                 let now = Instant::now();
                 let followed: Vec<_> = pool.inner.borrow().followed.clone();
-                let away: usize = followed.iter().map(|one| one.follow.send_overdue_away(now)).sum();
-                pool.stats().sent_away.add(away as u64);
+                followed.iter().for_each(|one| one.follow.send_overdue_away(now));
                 if !followed.iter().any(|one| one.follow.has_followers()) {
                     break;
                 }

@@ -1,19 +1,39 @@
 //! Places in line: for a server, or behind the statement of another session on one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::queue::Pool;
+use super::reading::Reading;
 use super::server::Server;
+use super::state::State;
 use crate::wire::{Fault, Severity};
 
 /// A session's place in line.
 #[derive(Debug)]
 pub(super) struct Place {
-    pub(super) since: Instant,
+    /// When it was taken.
+    pub(super) since: Cell<Instant>,
+    /// What waits for a server here, if it is a read that may go behind another session's.
+    pub(super) read: Option<Read>,
+    /// How many bytes of its session were sent ahead.
+    sent: Cell<Option<usize>>,
     slot: RefCell<Slot>,
+}
+
+/// A read that may go behind another session's, and what the server is to be like.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// The settings it counts on.
+    pub(super) state: Rc<State>,
+    /// How its session's texts are read.
+    pub(super) reading: Reading,
+    /// The message.
+    pub(super) message: Box<[u8]>,
+    /// By which definitions it was judged to be one.
+    pub(super) judged: u64,
 }
 
 #[derive(Debug)]
@@ -30,6 +50,8 @@ enum Slot {
 pub enum Turn {
     /// The server is the session's.
     Server(Box<Server>),
+    /// So is this one, on which the answer to what was sent ahead comes next; so many bytes it was.
+    Next(Box<Server>, usize),
     /// There will be none.
     Refused(Fault),
     /// What was sent ahead is not answered here: it is to be sent to another server.
@@ -43,10 +65,23 @@ pub struct Ticket {
     place: Rc<Place>,
 }
 
+impl Read {
+    /// A copy of what a session has.
+    pub fn new(state: &Rc<State>, reading: &Reading, message: &[u8], judged: u64) -> Read {
+        Read { state: state.clone(), reading: reading.clone(), message: message.into(), judged }
+    }
+}
+
 impl Place {
-    pub(super) fn new() -> Rc<Place> {
+    pub(super) fn new(read: Option<Read>) -> Rc<Place> {
         let slot = RefCell::new(Slot::Waiting(Waker::noop().clone()));
-        Rc::new(Place { since: Instant::now(), slot })
+        Rc::new(Place { since: Cell::new(Instant::now()), read, sent: Cell::default(), slot })
+    }
+
+    /// So many bytes were sent behind another's: it waits for their answer from now on.
+    pub(super) fn moves_ahead(&self, sent: usize, now: Instant) {
+        self.since.set(now);
+        self.sent.set(Some(sent));
     }
 
     /// Gives the server to the session that stands here; gives it back when nobody does.
@@ -84,9 +119,9 @@ impl Ticket {
         Ticket { pool, place }
     }
 
-    /// Since when the session stands there.
+    /// Since when the session stands there, or waits for an answer.
     pub fn since(&self) -> Instant {
-        self.place.since
+        self.place.since.get()
     }
 
     /// What became of it. Not to be polled again once ready.
@@ -97,7 +132,10 @@ impl Ticket {
             return Poll::Pending;
         }
         Poll::Ready(match std::mem::replace(&mut *slot, Slot::Left) {
-            Slot::Given(server) => Turn::Server(server),
+            Slot::Given(server) => match self.place.sent.get() {
+                Some(sent) => Turn::Next(server, sent),
+                None => Turn::Server(server),
+            },
             Slot::Refused(fault) => Turn::Refused(fault),
             Slot::Elsewhere => Turn::Elsewhere,
             Slot::Waiting(_) | Slot::Left => Turn::Refused(Fault::error("XX000", "left the line")),

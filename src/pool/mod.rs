@@ -27,7 +27,7 @@ mod line;
 mod queue;
 mod report;
 
-pub use line::{Ticket, Turn};
+pub use line::{Read, Ticket, Turn};
 pub use queue::Pool;
 pub use report::{PoolReport, ServerReport};
 pub use server::Server;

@@ -19,7 +19,7 @@ use super::budget::{Budget, Share};
 use super::connect::{self, Connected, Params};
 use super::follow::Crowd;
 use super::lead::Led;
-use super::line::{Place, Ticket};
+use super::line::{Place, Read, Ticket};
 use super::report::{PoolReport, ServerReport};
 use super::sequences::Asking;
 use super::server::{Clock, Server, Shared};
@@ -163,13 +163,13 @@ impl Pool {
         None
     }
 
-    /// Stands in line.
+    /// Stands in line; a `read` may be sent behind another session's meanwhile.
     ///
     /// # Errors
     /// 53300 when the line is full, 57P03 when the pool was closed.
-    pub fn enqueue(self: &Rc<Pool>) -> Result<Ticket, Fault> {
+    pub fn enqueue(self: &Rc<Pool>, read: Option<Read>) -> Result<Ticket, Fault> {
         let target = self.target();
-        let place = Place::new();
+        let place = Place::new(read);
         {
             let mut inner = self.inner.borrow_mut();
             if inner.closed {
@@ -214,7 +214,7 @@ impl Pool {
         loop {
             let Some(place) = self.next_in_line() else { break };
             match place.give(server) {
-                None => return self.stats.wait_time.add_time(now.duration_since(place.since)),
+                None => return self.stats.wait_time.add_time(now.duration_since(place.since.get())),
                 Some(refused) => server = refused,
             }
         }
@@ -350,7 +350,7 @@ impl Pool {
             let overdue = {
                 let mut inner = self.inner.borrow_mut();
                 let overdue =
-                    inner.line.front().is_some_and(|place| now.duration_since(place.since) >= timeout);
+                    inner.line.front().is_some_and(|place| now.duration_since(place.since.get()) >= timeout);
                 if overdue {
                     inner.line.pop_front().map(|place| (place, inner.failure.clone(), inner.paused))
                 } else {
@@ -416,7 +416,7 @@ impl Pool {
             connecting: inner.connecting,
             cancelling: inner.parked.len(),
             waiting: inner.line.len(),
-            max_wait: inner.line.front().map_or(Duration::ZERO, |place| place.since.elapsed()),
+            max_wait: inner.line.front().map_or(Duration::ZERO, |place| place.since.get().elapsed()),
             paused: inner.paused,
             old: inner.old,
             servers: inner.idle.iter().map(|server| ServerReport::of(server, false)).chain(parked).collect(),

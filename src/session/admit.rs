@@ -330,11 +330,11 @@ async fn wait(pool: &Rc<Pool>) -> Result<Box<Server>, Fault> {
     if let Some(server) = pool.try_lease(&pool.base_state(), None) {
         return Ok(server);
     }
-    let ticket = pool.enqueue()?;
+    let ticket = pool.enqueue(None)?;
     match std::future::poll_fn(|cx| ticket.poll(cx)).await {
         Turn::Server(server) => Ok(server),
         Turn::Refused(fault) => Err(fault),
-        Turn::Elsewhere => Err(Fault::error("XX000", "nothing was sent ahead")),
+        Turn::Next(..) | Turn::Elsewhere => Err(Fault::error("XX000", "nothing was sent ahead")),
     }
 }
 

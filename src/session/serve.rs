@@ -243,8 +243,8 @@ impl Session {
         let Some(ticket) = &self.ticket else { return Ok(false) };
         let Poll::Ready(turn) = ticket.poll(cx) else { return Ok(false) };
         match turn {
-            Turn::Server(server) if self.following > 0 => self.follow_on(server, cx)?,
             Turn::Server(server) => self.lease(server),
+            Turn::Next(server, sent) => self.follow_on(server, sent, cx)?,
             Turn::Refused(fault) => {
                 self.ticket = None;
                 if !self.node_refuses() {

@@ -18,6 +18,9 @@ use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::server::Clock;
 use crate::wire::frame::TxStatus;
 
+/// Longer messages go to servers of their own.
+const LONGEST: usize = 8 * 1024;
+
 impl Session {
     /// The shape of a plain statement that is certain to read only, outside of transactions, where that makes a difference.
     pub(super) fn plain_read(&self, text: &[u8]) -> Option<Rc<Profile>> {
@@ -48,18 +51,23 @@ impl Session {
             && self.has_settings_only()
     }
 
-    /// Sends a short read behind another session's. False: there is none to go behind.
-    pub(super) fn follow(&mut self, whole: &[u8], profile: &Profile) -> bool {
-        if self.alone || !profile.may_follow() || self.held_begin.is_some() || !self.may_share() {
-            return false;
+    /// Sends a read behind another session's, or wants a server of its own for it.
+    pub(super) fn want_server_for_read(&mut self, whole: &[u8], profile: &Profile) {
+        let may_follow = !self.alone
+            && whole.len() <= LONGEST
+            && profile.may_follow()
+            && self.held_begin.is_none()
+            && self.may_share();
+        if !may_follow {
+            return self.want_server(None);
         }
-        let Some(ticket) = self.pool_to_lease_from().follow(&self.state, &self.defaults, whole) else {
-            return false;
-        };
-        self.handle.waiting.set(true);
-        self.following = whole.len();
-        self.ticket = Some(ticket);
-        true
+        match self.pool_to_lease_from().follow(&self.state, &self.defaults, whole) {
+            Some(ticket) => {
+                self.handle.waiting.set(true);
+                self.ticket = Some(ticket);
+            }
+            None => self.want_server(Some(whole)),
+        }
     }
 
     /// Of what was sent to the server, one answer is missing.
@@ -72,7 +80,7 @@ impl Session {
         let short = self.reading_now.as_ref().is_some_and(|profile| profile.pace.is_short());
         let Some(server) = &self.server else { return };
         if short && server.reading == self.defaults && server.shared.cancels.get() == 0 && self.may_share() {
-            server.pool().open(server, &self.handle.waker.borrow());
+            server.pool().open(server, &self.handle.waker.borrow(), self.profiles.judge.stamp());
         }
     }
 
@@ -114,8 +122,14 @@ impl Session {
         false
     }
 
-    /// All answers ahead of the session's own are there.
-    pub(super) fn follow_on(&mut self, server: Box<Server>, cx: &mut Context<'_>) -> io::Result<()> {
+    /// All answers ahead of the session's own are there, that to the `sent` bytes at the front of its input.
+    pub(super) fn follow_on(
+        &mut self,
+        server: Box<Server>,
+        sent: usize,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        self.following = sent;
         let since = self.ticket.take().map(|ticket| ticket.since());
         self.handle.waiting.set(false);
         self.unsent = Some(Unsent::of(self));
@@ -127,13 +141,14 @@ impl Session {
         self.enter_node();
         let Some(server) = &mut self.server else { return Ok(()) };
         forget_unnamed(server, &mut self.unnamed);
-        server.pool().clone().open(server, &self.handle.waker.borrow());
+        server.pool().clone().open(server, &self.handle.waker.borrow(), self.profiles.judge.stamp());
         let come = std::mem::take(&mut server.residue);
         if come.is_empty() { Ok(()) } else { self.relay(cx, &come) }
     }
 
     /// What was sent ahead is not answered: it goes to a server of the session's own.
     pub(super) fn follow_no_more(&mut self) {
+        self.pool_to_lease_from().stats().sent_away.add(1);
         self.ticket = None;
         self.handle.waiting.set(false);
         self.following = 0;

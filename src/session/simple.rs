@@ -70,11 +70,11 @@ impl Session {
                 if read.as_ref().is_some_and(|profile| !self.choose_node(whole, profile)) {
                     return Flow::Later;
                 }
-                if read.as_ref().is_some_and(|profile| self.follow(whole, profile)) {
-                    return Flow::Later;
-                }
                 // Not by way of [`Flow::Server`], which would have the text read twice.
-                self.want_server();
+                match &read {
+                    Some(profile) => self.want_server_for_read(whole, profile),
+                    None => self.want_server(None),
+                }
                 if self.server.is_none() || self.is_held_up() {
                     return Flow::Later;
                 }

@@ -2,6 +2,7 @@
 
 use super::serve::Session;
 use crate::config::settings::PoolMode;
+use crate::pool::Read;
 use crate::pool::exchange::{Commits, Expect, Kind};
 use crate::wire::frame::{Frame, HEADER, front};
 use crate::wire::{Fault, emit};
@@ -39,7 +40,7 @@ impl Session {
             let behind_a_read = self.reading_now.is_some();
             let flow = self.take_one(&bytes[at..]);
             if matches!(flow, Flow::Server) {
-                self.want_server();
+                self.want_server(None);
             }
             if !leased {
                 self.unsent.iter_mut().for_each(|unsent| unsent.from = at);
@@ -210,13 +211,15 @@ impl Session {
         self.forward(frame, bytes)
     }
 
-    /// Leases an idle server, or stands in line.
-    pub(super) fn want_server(&mut self) {
+    /// Leases an idle server, or stands in line, from where a message that is a `read` may be sent behind another session's.
+    pub(super) fn want_server(&mut self, read: Option<&[u8]>) {
         let pool = self.pool_to_lease_from();
         if let Some(server) = pool.try_lease(&self.state, self.server_again()) {
             return self.lease(server);
         }
-        match pool.enqueue() {
+        let judged = self.profiles.judge.stamp();
+        let read = read.map(|message| Read::new(&self.state, &self.defaults, message, judged));
+        match pool.enqueue(read) {
             Ok(ticket) => {
                 self.handle.waiting.set(true);
                 self.ticket = Some(ticket);

@@ -126,6 +126,64 @@ fn every_session_reads_its_own_answer() {
     assert!(scene.followed() > before + 500, "{} reads of 4,800 followed", scene.followed() - before);
 }
 
+/// Those who stand in line when no server is free go behind the first of them who gets one.
+#[test]
+fn reads_in_line_are_sent_together() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::new("pool_size=1");
+    let mut holder = scene.connect();
+    let mut readers: Vec<Client> = (0..12).map(|_| scene.connect()).collect();
+    for round in 0..5 {
+        holder.run("begin");
+        holder.value("select 1");
+        let before = scene.counted("answered");
+        for (reader, i) in readers.iter_mut().zip(1..) {
+            reader.send(&msg::query(&pad(i)));
+        }
+        // Their answers wait for longer than anybody stands behind others.
+        std::thread::sleep(Duration::from_millis(40));
+        holder.run("commit");
+        for (reader, i) in readers.iter_mut().zip(1..) {
+            let answer = reader.until_ready();
+            assert_eq!(answer[1].value(), padded(i), "{round}: {answer:?}");
+        }
+        let followed = scene.counted("answered") - before;
+        assert!((7..12).contains(&followed), "{round}: {followed} of 12 went behind others");
+    }
+}
+
+#[test]
+fn writes_in_line_are_not_passed_for_long() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::new("pool_size=1");
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let before = scene.counted("answered");
+    std::thread::scope(|scope| {
+        for session in 1..12 {
+            let (mut client, over) = (scene.connect(), &over);
+            scope.spawn(move || {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    assert_eq!(client.value(&pad(session)), padded(session));
+                }
+            });
+        }
+        let mut writer = scene.connect();
+        let slowest = (0..40).map(|n| {
+            let start = Instant::now();
+            writer.run(&format!("update t set pad = pad where i = {}", n + 900));
+            start.elapsed()
+        });
+        let slowest = slowest.max().unwrap_or_default();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(slowest < Duration::from_millis(500), "a write has waited for {slowest:?}");
+    });
+    assert!(scene.counted("answered") > before + 100, "reads went behind others meanwhile");
+}
+
 #[test]
 fn who_is_behind_a_slow_statement_is_sent_elsewhere() {
     if direct_only() {
