@@ -1,5 +1,7 @@
 //! Builds everything from the settings; starts, reloads, drains, stops.
 
+mod log;
+
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::os::fd::AsFd;
@@ -10,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use log::{SetLevel, log, tell_notes, tell_problems};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -45,6 +48,9 @@ pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCod
             return ExitCode::FAILURE;
         }
     };
+    if let Some(rules) = &rules {
+        tell_problems(&rules::without_replicas(&rules.get(), &loaded.settings));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
     let result = runtime
         .context("cannot start")
@@ -55,24 +61,6 @@ pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCod
             eprintln!("pgweir: {error:#}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Begins to log; gives what changes the level.
-fn log(settings: &Settings) -> SetLevel {
-    let filter = tracing_subscriber::EnvFilter::new(&settings.log.level);
-    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour);
-    if settings.log.json {
-        let builder = builder.json().with_env_filter(filter).with_filter_reloading();
-        let handle = builder.reload_handle();
-        let _ = builder.try_init();
-        Box::new(move |level| drop(handle.reload(level)))
-    } else {
-        let builder = builder.with_target(false).with_env_filter(filter).with_filter_reloading();
-        let handle = builder.reload_handle();
-        let _ = builder.try_init();
-        Box::new(move |level| drop(handle.reload(level)))
     }
 }
 
@@ -110,9 +98,6 @@ fn cannot_listen(name: &str) -> String {
     format!("cannot listen on {name} (choose another with {another})")
 }
 
-/// Changes how much is logged.
-type SetLevel = Box<dyn Fn(tracing_subscriber::EnvFilter)>;
-
 struct App {
     set_level: SetLevel,
     entrance: Arc<Entrance>,
@@ -133,7 +118,8 @@ impl App {
         (loaded, rules): (Loaded, Option<InForce>),
         set_level: SetLevel,
     ) -> anyhow::Result<App> {
-        let Loaded { settings, origins } = loaded;
+        let Loaded { settings, origins, notes } = loaded;
+        tell_notes(&notes);
         let limits = Arc::new(settings.limits.clone());
         let shared = Shared::new(&limits, rules);
         let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
@@ -285,12 +271,15 @@ impl App {
             errors.iter().for_each(|error| tracing::error!(%error, "settings not reloaded"));
             errors.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        let Loaded { mut settings, origins } = config::load_with_origins(&self.sources).map_err(refused)?;
+        let Loaded { mut settings, origins, notes } =
+            config::load_with_origins(&self.sources).map_err(refused)?;
         let unsound = |problems: Vec<Problem>| {
             problems.iter().for_each(|error| tracing::error!(%error, "rules not reloaded"));
             problems.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
+        tell_notes(&notes);
         let rules = self.rules.as_deref().map(rules::read).transpose().map_err(unsound)?;
+        rules.iter().for_each(|rules| tell_problems(&rules::without_replicas(rules, &settings)));
         let waiting = config::keep_until_restart(&mut settings, &self.entrance.directory().settings);
         let waiting: Vec<_> =
             waiting.iter().map(|key| format!("`{key}` is changed by a restart only")).collect();

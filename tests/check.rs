@@ -208,6 +208,7 @@ fn users_that_are_looked_up() {
     );
     refuses(&file("select usename from pg_shadow where usename = $1"), "it gives one column", correct);
     refuses(&file("select 'a', 'b' where $1 = 'nobody'"), "it does not find `postgres`", correct);
+    refuses(&file("select 'a', 'b' where $1 <> ''"), "another user's row than `postgres`'s", correct);
 }
 
 #[test]

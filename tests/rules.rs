@@ -96,6 +96,17 @@ fn settings_are_checked_besides_rules() {
 }
 
 #[test]
+fn rules_that_send_reads_to_replicas_where_there_are_none_are_told() {
+    let told = |reads: &str| {
+        let url = format!("postgres://a:b@nowhere.invalid:1/shop?{reads}");
+        let output = with_rules("check", &[&url], &[("a.toml", REPORTS)]);
+        let told = "RULES/a.toml:2:1: warning: `reports` sends reads to replicas, but no database has any";
+        output.stdout.contains(told)
+    };
+    assert!(told("") && !told("reads=replicas"));
+}
+
+#[test]
 fn a_statement_is_explained_rule_by_rule() {
     let arguments = ["--user", "report_7", "--client", "10.1.1.1", "select 1"];
     let output = with_rules("explain", &arguments, &[("a.toml", REPORTS)]);

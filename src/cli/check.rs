@@ -35,6 +35,10 @@ pub trait Trial {
 /// whether users can be looked up. True: all is well, and each database has a node that is what it asks for.
 pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> io::Result<bool> {
     summary(loaded, out)?;
+    if !loaded.notes.is_empty() {
+        writeln!(out, "notes")?;
+        loaded.notes.iter().try_for_each(|note| writeln!(out, "  warning: {note}"))?;
+    }
     let console = console_users(loaded, out)?;
     let for_clients = Entry::problems(&loaded.settings);
     let for_clients: Vec<_> =

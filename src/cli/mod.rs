@@ -10,13 +10,15 @@ pub mod import;
 mod rules;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
+use crate::rules::Ruleset;
+use crate::runtime::rules::without_replicas;
 
 /// A proxy for PostgreSQL: pooled connections that applications cannot tell from PostgreSQL.
 #[derive(Debug, Parser)]
@@ -226,11 +228,22 @@ fn check_all<T: check::Trial>(arguments: &RunArgs, trial: impl FnOnce(Settings) 
     let settings = match only_rules {
         true => ExitCode::SUCCESS,
         false => match config::load_with_origins(&arguments.sources()) {
-            Ok(loaded) => check(&loaded, &trial(loaded.settings.clone())),
+            Ok(loaded) => {
+                let folder = arguments.rules.as_deref().filter(|_| rules_are_well);
+                folder.into_iter().for_each(|folder| warn_of_rules(folder, &loaded.settings));
+                check(&loaded, &trial(loaded.settings.clone()))
+            }
             Err(errors) => refuse(&errors),
         },
     };
     if rules_are_well { settings } else { ExitCode::FAILURE }
+}
+
+/// Prints which sound rules do nothing with these settings.
+fn warn_of_rules(folder: &Path, settings: &Settings) {
+    let rules = crate::rules::folder::read(folder).and_then(|files| Ruleset::compile(&files));
+    let rules = rules.unwrap_or_default();
+    without_replicas(&rules, settings).iter().for_each(|problem| println!("  {problem}"));
 }
 
 fn check(loaded: &Loaded, trial: &impl check::Trial) -> ExitCode {

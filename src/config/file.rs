@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Table};
 use super::kinds::{Context, Given};
-use super::place::{FilePlace, Origin};
+use super::place::{ConfigError, FilePlace, Origin};
 use super::suggest;
 use super::url;
 use super::written::{self, Written, WrittenDatabase};
@@ -201,8 +201,13 @@ impl Reader<'_> {
                     let origin = self.origin(place(offset));
                     self.written.origins.set(format!("{path}.{key}"), origin);
                 }
-                for (offset, message) in apply_url(&url, database, self.context) {
+                let said = apply_url(&url, database, self.context);
+                for (offset, message) in said.errors {
                     self.error(place(offset), message);
+                }
+                for (offset, message) in said.notes {
+                    let origin = self.origin(place(offset));
+                    self.written.notes.push(ConfigError { origin, message });
                 }
             }
             Err(errors) => {
@@ -256,39 +261,59 @@ pub fn said_by(url: &url::Url) -> impl Iterator<Item = (&str, usize)> {
     ["hosts", "database", "user", "password"].map(|key| (key, 0)).into_iter().chain(parameters)
 }
 
-/// Applies a URL to a database; what is wrong, with its offset in the URL.
-pub fn apply_url(
-    url: &url::Url,
-    database: &mut WrittenDatabase,
-    context: &Context<'_>,
-) -> Vec<(usize, String)> {
+/// What there is to say of a URL, each with its offset in it.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// What is wrong.
+    pub errors: Vec<(usize, String)>,
+    /// What is not wrong, and does nothing.
+    pub notes: Vec<(usize, String)>,
+}
+
+/// Applies a URL to a database.
+pub fn apply_url(url: &url::Url, database: &mut WrittenDatabase, context: &Context<'_>) -> Said {
     database.set_identity(url);
-    let mut errors = vec![];
+    let mut said = Said::default();
     for parameter in &url.parameters {
         let name = &parameter.name;
         match database.set_parameter(name, &parameter.value, context) {
             Some(Ok(())) => {}
-            Some(Err(problem)) => errors.push((parameter.offset, format!("`{name}` {problem}"))),
+            Some(Err(problem)) => said.errors.push((parameter.offset, format!("`{name}` {problem}"))),
             // Such a name may be the end of a password with a `?` in it: it is not shown.
             None if parameter.value.contains('@') => {
                 let message = "unknown parameter; write `?` in a password as %3F, `@` as %40";
-                errors.push((parameter.offset, message.to_owned()));
+                said.errors.push((parameter.offset, message.to_owned()));
             }
-            None => errors.push((parameter.offset, unknown_parameter(name))),
+            None if PASSED_OVER.contains(&name.as_str()) && parameter.value != "require" => {
+                let note = format!("`{name}` is for clients of libpq's; it is passed over here");
+                said.notes.push((parameter.offset, note));
+            }
+            None => said.errors.push((parameter.offset, unknown_parameter(name))),
         }
     }
-    errors
+    said
 }
 
-/// Parameters of libpq for which a proxy has no use.
-const ONLY_LIBPQ: [&str; 26] = [
-    "channel_binding",
+/// Parameters of libpq that mean something which pgweir does not do.
+const ONLY_LIBPQ: [&str; 9] = [
+    "hostaddr",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "service",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslcrl",
+    "sslpassword",
+];
+
+/// Those that say how a client of libpq's is to behave, which changes nothing here: they are passed over.
+const PASSED_OVER: [&str; 16] = [
     "client_encoding",
     "fallback_application_name",
     "gssdelegation",
     "gssencmode",
     "gsslib",
-    "hostaddr",
     "keepalives",
     "keepalives_count",
     "keepalives_idle",
@@ -298,15 +323,7 @@ const ONLY_LIBPQ: [&str; 26] = [
     "max_protocol_version",
     "min_protocol_version",
     "passfile",
-    "replication",
-    "require_auth",
-    "requirepeer",
-    "service",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
     "sslcompression",
-    "sslcrl",
-    "sslpassword",
     "tcp_user_timeout",
 ];
 

@@ -326,6 +326,9 @@ table! {
     sslkey: FILE = none e.g. "pgweir.key", Reload, |database| database.tls.key_file;
     /// `postgres`: TLS is asked for first; `direct`: it begins at once (PostgreSQL 17).
     sslnegotiation: SSLNEGOTIATION = "postgres", Reload, |database| database.tls.direct;
+    /// Whether SCRAM logins to the server are tied to their TLS connection, so that nobody can stand in between: `prefer`: where the
+    /// server can; `require`: there is no login without; `disable`: they are not.
+    channel_binding: BINDING = "prefer", Reload, |database| database.tls.binding;
     /// `application_name` of server connections whose client gives none.
     application_name: TEXT = none e.g. "pgweir", Reload, |database| database.application_name;
     /// Settings for server connections, as in libpq.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::host;
 use super::settings::{
-    AuthMethod, ClientTlsMode, Host, PinPolicy, PoolMode, Secret, Sharing, SslMode, TargetSessionAttrs,
+    AuthMethod, Binding, ClientTlsMode, Host, PinPolicy, PoolMode, Secret, Sharing, SslMode,
+    TargetSessionAttrs,
 };
 use super::{startup_options, suggest};
 use crate::plan::balance::Strategy;
@@ -230,6 +231,8 @@ choice! {
         "require" => SslMode::Require, "verify-ca" => SslMode::VerifyCa, "verify-full" => SslMode::VerifyFull;
     /// How TLS towards servers begins; true: at once.
     SSLNEGOTIATION: bool = "postgres" => false, "direct" => true;
+    /// Whether logins are tied to their TLS connection.
+    BINDING: Binding = "disable" => Binding::Disable, "prefer" => Binding::Prefer, "require" => Binding::Require;
     /// Which host to take.
     TARGET: TargetSessionAttrs = "any" => TargetSessionAttrs::Any,
         "read-write" => TargetSessionAttrs::ReadWrite, "read-only" => TargetSessionAttrs::ReadOnly,

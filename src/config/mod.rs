@@ -44,6 +44,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Where each was written.
     pub origins: Origins,
+    /// What is right and does nothing, or not what one might think.
+    pub notes: Vec<ConfigError>,
 }
 
 /// Reads and checks the settings. On failure, everything that is wrong, in the order of the file.
@@ -97,7 +99,8 @@ fn finish(mut written: Written) -> Result<Loaded, Vec<ConfigError>> {
         validate::as_used(&mut written);
     }
     if written.errors.is_empty() {
-        return Ok(Loaded { settings: written.settings, origins: written.origins });
+        let Written { settings, origins, notes, .. } = written;
+        return Ok(Loaded { settings, origins, notes });
     }
     written.errors.sort();
     written.errors.dedup();
@@ -148,9 +151,12 @@ fn url_argument(text: &str, context: &Context<'_>, written: &mut Written) {
         Some(database) => WrittenDatabase { url: None, ..database.clone() },
         None => WrittenDatabase::new(&written.pool),
     };
-    for (offset, message) in file::apply_url(&url, &mut database, context) {
+    let said = file::apply_url(&url, &mut database, context);
+    for (offset, message) in said.errors {
         written.error(character(offset), message);
     }
+    let notes = said.notes.into_iter();
+    written.notes.extend(notes.map(|(offset, message)| ConfigError { origin: character(offset), message }));
     if written.settings.auth.auth_user.is_none() {
         written.settings.auth.auth_user.clone_from(&url.user);
     }

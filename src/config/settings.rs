@@ -239,6 +239,20 @@ pub struct ServerTls {
     pub key_file: Option<PathBuf>,
     /// `sslnegotiation=direct`.
     pub direct: bool,
+    /// Whether the login is tied to the TLS connection.
+    pub binding: Binding,
+}
+
+/// As libpq's `channel_binding`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Binding {
+    /// Never.
+    Disable,
+    /// Where both sides can.
+    #[default]
+    Prefer,
+    /// Always, or there is no login.
+    Require,
 }
 
 /// As libpq's `sslmode`.

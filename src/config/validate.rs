@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::place::{Origin, Origins};
+use super::place::{ConfigError, Origin, Origins};
 use super::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PinPolicy, PoolMode, Secret, Settings, SslMode,
     TargetSessionAttrs,
@@ -38,7 +38,7 @@ pub fn as_written(written: &mut Written) {
 
 /// What the complete settings show.
 pub fn as_used(written: &mut Written) {
-    let mut problems = Problems { origins: &written.origins, found: vec![] };
+    let mut problems = Problems { origins: &written.origins, found: vec![], notes: vec![] };
     let settings = &written.settings;
     addresses(settings, &mut problems);
     files(settings, &mut problems);
@@ -52,7 +52,9 @@ pub fn as_used(written: &mut Written) {
         itself(settings, name, database, &mut problems);
         reads(name, database, &mut problems);
     }
-    for (origin, message) in problems.found {
+    let Problems { found, notes, .. } = problems;
+    written.notes.extend(notes);
+    for (origin, message) in found {
         written.error(origin, message);
     }
 }
@@ -60,6 +62,7 @@ pub fn as_used(written: &mut Written) {
 struct Problems<'a> {
     origins: &'a Origins,
     found: Vec<(Origin, String)>,
+    notes: Vec<ConfigError>,
 }
 
 impl Problems<'_> {
@@ -68,6 +71,13 @@ impl Problems<'_> {
         let written = paths.iter().find_map(|path| self.origins.exact(path)).cloned();
         let origin = written.unwrap_or_else(|| self.origins.of(paths[0]));
         self.found.push((origin, message.into()));
+    }
+
+    /// Where this path was written, if it was: something that is right and does nothing.
+    fn note(&mut self, path: &str, message: impl Into<String>) {
+        if let Some(origin) = self.origins.exact(path) {
+            self.notes.push(ConfigError { origin: origin.clone(), message: message.into() });
+        }
     }
 }
 
@@ -183,6 +193,11 @@ fn auth(settings: &Settings, problems: &mut Problems<'_>) {
     if auth.auth_query.is_some() && auth.auth_user.is_none() {
         problems.at(&["auth.auth_query"], "`auth_query` needs a user who runs it; add `auth_user`");
     }
+    if auth.auth_query.as_ref().is_some_and(|query| !query.contains("$1")) {
+        let message = "`auth_query` does not say whom it looks up, so it would give the same for everybody; write $1 where the name goes, \
+                       as in: select usename, passwd from pg_shadow where usename = $1";
+        problems.at(&["auth.auth_query"], message);
+    }
     if let Some(user) = &auth.auth_user
         && let Err(reason) = can_log_in(settings, user, false)
     {
@@ -267,6 +282,19 @@ fn server_tls(name: &str, database: &Database, problems: &mut Problems<'_>) {
     }
 }
 
+/// Keys that are about reads of replicas.
+const OF_READS: [&str; 9] = [
+    "replicas",
+    "balance",
+    "weights",
+    "zones",
+    "zone",
+    "consistency",
+    "replica_wait",
+    "max_replica_lag",
+    "check_interval",
+];
+
 /// Nodes that a cluster may have.
 const MAX_NODES: usize = 64;
 
@@ -287,6 +315,10 @@ fn reads(name: &str, database: &Database, problems: &mut Problems<'_>) {
         }
     }
     if !reads.to_replicas {
+        for key in OF_READS {
+            let message = format!("`{key}` does nothing while `reads` is `primary`; set it to `replicas`");
+            problems.note(&path(key), message);
+        }
         return;
     }
     if !matches!(database.target, TargetSessionAttrs::Primary | TargetSessionAttrs::ReadWrite) {

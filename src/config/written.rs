@@ -140,6 +140,8 @@ pub struct Written {
     pub origins: Origins,
     /// What is wrong.
     pub errors: Vec<ConfigError>,
+    /// What is right and does nothing, or not what one might think.
+    pub notes: Vec<ConfigError>,
 }
 
 impl Written {

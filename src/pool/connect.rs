@@ -11,8 +11,8 @@ use super::role::{self, Suits};
 use super::target::{Credential, Target};
 use crate::auth::certificate::tls_server_end_point;
 use crate::auth::md5;
-use crate::auth::scram::{ChannelBinding, ClientError, ClientExchange};
-use crate::config::settings::{Host, TargetSessionAttrs};
+use crate::auth::scram::{ChannelBinding, ClientError, ClientExchange, SCRAM_SHA_256_PLUS};
+use crate::config::settings::{Binding, Host, TargetSessionAttrs};
 use crate::wire::frame::{self, Frame, back, front};
 use crate::wire::{Fault, Socket, emit, startup};
 
@@ -239,13 +239,20 @@ impl Login<'_> {
     }
 
     async fn authenticate(&mut self) -> Result<(), Fault> {
+        let mut proven = false;
         loop {
             let (code, body) = self.authentication().await?;
+            if code != 10 && !proven && self.target.tls.binding() == Binding::Require {
+                return Err(not_bound());
+            }
             match code {
                 0 => return Ok(()),
                 3 => self.send_password(&self.cleartext()?).await?,
                 5 => self.send_password(&self.md5(&body)?).await?,
-                10 => self.scram(&body).await?,
+                10 => {
+                    self.scram(&body).await?;
+                    proven = true;
+                }
                 code => return Err(unsupported(&format!("authentication method {code}"))),
             }
         }
@@ -280,9 +287,15 @@ impl Login<'_> {
         let offered = offered.split(|byte| *byte == 0).filter(|name| !name.is_empty());
         let shown = self.socket.tls().and_then(|tls| tls.peer_certificate());
         let hash = shown.and_then(|certificate| tls_server_end_point(certificate));
-        let binding = hash.map_or(ChannelBinding::None, ChannelBinding::TlsServerEndPoint);
+        let wanted = self.target.tls.binding();
+        let binding = hash
+            .filter(|_| wanted != Binding::Disable)
+            .map_or(ChannelBinding::None, ChannelBinding::TlsServerEndPoint);
         let exchange = ClientExchange::new(offered, secret, &binding).map_err(refused)?;
         let (mechanism, first) = (exchange.mechanism(), exchange.client_first());
+        if wanted == Binding::Require && mechanism != SCRAM_SHA_256_PLUS {
+            return Err(not_bound());
+        }
         self.send(|out| {
             emit::cstr(out, mechanism.as_bytes());
             out.extend_from_slice(&(first.len() as u32).to_be_bytes());
@@ -380,6 +393,12 @@ fn garbled() -> Fault {
 
 fn unsupported(what: &str) -> Fault {
     Fault::error("0A000", format!("server asks for an unsupported {what}"))
+}
+
+fn not_bound() -> Fault {
+    let text = "channel binding is required, but the server does not offer it for this login";
+    Fault::error("28000", text)
+        .hint("it takes TLS and SCRAM-SHA-256 on the server; else set `channel_binding` to `prefer`")
 }
 
 fn lacking(what: &str) -> Fault {

@@ -15,7 +15,7 @@ use rustls::{
 };
 
 use crate::auth::certificate::{certificate_names, is_valid_at};
-use crate::config::settings::{Host, ServerTls, SslMode};
+use crate::config::settings::{Binding, Host, ServerTls, SslMode};
 use crate::wire::pem::{self, BadFile};
 use crate::wire::{Socket, startup};
 
@@ -63,6 +63,11 @@ impl Connector {
     /// Whether it was made of the same settings; the files that they name may have changed.
     pub fn is_like(&self, other: &Connector) -> bool {
         self.settings == other.settings
+    }
+
+    /// Whether logins are tied to the connection.
+    pub fn binding(&self) -> Binding {
+        self.settings.binding
     }
 
     /// What to try, in order. A unix socket never has TLS.

@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::rules::{Problem, Ruleset, check, folder};
+use crate::config::Settings;
+use crate::rules::{Mode, Problem, Route, Ruleset, check, folder};
 
 /// Those of the process, if it was started with a folder of rule files.
 #[derive(Debug)]
@@ -54,6 +55,25 @@ impl Rules {
     pub fn get(&self) -> Arc<Ruleset> {
         self.rules.borrow().clone()
     }
+}
+
+/// Rules that send reads to replicas where no database has any that are watched.
+pub fn without_replicas(rules: &Ruleset, settings: &Settings) -> Vec<Problem> {
+    if settings.databases.values().any(|database| database.reads.to_replicas) {
+        return vec![];
+    }
+    let to_replicas = rules
+        .rules()
+        .iter()
+        .filter(|rule| rule.mode() == Mode::Enforce && matches!(rule.then().route, Some(Route::Replica)));
+    let told = to_replicas.map(|rule| {
+        let message = format!(
+            "`{}` sends reads to replicas, but no database has any: set reads = \"replicas\" in its section",
+            rule.name()
+        );
+        Problem::warning(rule.place().clone(), message)
+    });
+    told.collect()
 }
 
 /// Reads the rule files of a folder, and logs which of their actions do nothing yet.

@@ -245,9 +245,13 @@ impl Directory {
                 Fault::error("42601", "auth_query gives one column; it must give a name and a verifier");
             return Err(self.cannot_look_up(database, asker, &fault));
         }
-        let Some(found) = rows.first().and_then(|row| known(user, row)) else {
-            return unknown(Standing::Absent);
-        };
+        let Some(row) = rows.first() else { return unknown(Standing::Absent) };
+        // What is another's proves nobody.
+        if row.first().and_then(Option::as_deref) != Some(user) {
+            let fault = Fault::error("42601", "auth_query gives another user's row than the one asked for");
+            return Err(self.cannot_look_up(database, asker, &fault));
+        }
+        let found = known(user, row);
         let standing = if found.can_login { Standing::Welcome } else { Standing::NoLogin };
         Ok((found, standing))
     }
@@ -277,6 +281,9 @@ impl Directory {
         let target = self.lookup_target(database, &asker)?;
         let found = self.ask(&target, &self.lookup(&asker)).await;
         Some(found.and_then(|rows| match rows.first().map(Vec::len) {
+            Some(2..) if rows[0][0].as_deref() != Some(asker.as_str()) => {
+                Err(Fault::error("42601", format!("it gives another user's row than `{asker}`'s")))
+            }
             Some(2..) => Ok(()),
             Some(_) => Err(Fault::error("42601", "it gives one column; it must give a name and a verifier")),
             None => Err(Fault::error("02000", format!("it does not find `{asker}`, whom it is run as"))),
@@ -438,7 +445,7 @@ fn limit(user: &User) -> usize {
     user.max_clients.unwrap_or(usize::MAX)
 }
 
-fn known(user: &str, row: &[Option<String>]) -> Option<Identity> {
+fn known(user: &str, row: &[Option<String>]) -> Identity {
     let text = |at: usize| row.get(at).and_then(|column| column.as_deref());
     let secret = text(1).and_then(|secret| StoredSecret::parse(secret).ok().flatten());
     let mut identity = Identity::new(user, secret);
@@ -448,7 +455,7 @@ fn known(user: &str, row: &[Option<String>]) -> Option<Identity> {
     let since_epoch =
         until.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::ZERO));
     identity.valid_until = since_epoch.map(|since| SystemTime::UNIX_EPOCH + since);
-    Some(identity)
+    identity
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

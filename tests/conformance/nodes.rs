@@ -71,6 +71,26 @@ fn direct_tls_towards_the_server() {
 }
 
 #[test]
+fn channel_binding_towards_the_server() {
+    if direct_only() {
+        return;
+    }
+    let by_password = Secured::start("host all all 127.0.0.1/32 scram-sha-256");
+    let by_nothing = Secured::start("host all all 127.0.0.1/32 trust");
+    for (secured, query, expected) in [
+        (&by_password, "sslmode=require&channel_binding=require", Ok("t")),
+        (&by_password, "sslmode=require&channel_binding=disable", Ok("t")),
+        (&by_password, "sslmode=disable&channel_binding=prefer", Ok("f")),
+        (&by_password, "sslmode=disable&channel_binding=require", Err("28000")),
+        (&by_nothing, "sslmode=require&channel_binding=prefer", Ok("t")),
+        (&by_nothing, "sslmode=require&channel_binding=require", Err("28000")),
+    ] {
+        let found = through(&secured.cluster.url(APP, "postgres", query), IN_TLS);
+        assert_eq!(found.as_deref().map_err(String::as_str), expected, "{query}");
+    }
+}
+
+#[test]
 fn certificate_towards_the_server() {
     if direct_only() {
         return;

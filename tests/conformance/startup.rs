@@ -840,6 +840,11 @@ fn users_by_a_query() {
     for (query, logged) in [
         ("select usename, passwort from pg_shadow where usename = $1", "passwort"),
         ("select usename from pg_shadow where usename = $1", "one column"),
+        // Whoever knew the password of one would be let in as anybody.
+        (
+            "select usename, passwd from pg_shadow where usename <> $1 and passwd is not null",
+            "another user's row",
+        ),
     ] {
         let proxy = start(query);
         for _ in 0..3 {

@@ -9,6 +9,9 @@ use super::value::{self, Value};
 /// Sections in the order in which they are written; names come after.
 const ORDER: [&str; 9] = ["", "tls", "auth", "limits", "admin", "log", "pool", "databases", "users"];
 
+/// Keys that are right only where somebody's password is known.
+const NEED_SECRETS: [&str; 1] = ["reads"];
+
 /// A section: its rank in [`ORDER`], and its name where it is one of several.
 type Part = (usize, String);
 
@@ -94,6 +97,12 @@ impl Draft {
                 match value {
                     Value::Secret(_) if !secrets => {
                         let _ = writeln!(text, "# {key} = \"...\": left out here; --out writes it{from}");
+                    }
+                    value if NEED_SECRETS.contains(key) && !secrets => {
+                        let _ = writeln!(
+                            text,
+                            "# {key} = {value}: it needs a user whose password is known; --out writes it{from}"
+                        );
                     }
                     value => {
                         let _ = writeln!(text, "{key} = {value}{from}");

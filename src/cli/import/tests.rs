@@ -245,7 +245,7 @@ fn pgbouncers_defaults_are_written() {
 
 #[test]
 fn who_can_no_longer_log_in_is_told() {
-    let text = "[databases]\na = host=h\n[users]\nbatch = pool_mode=session\n[pgbouncer]\nauth_user = asker\nauth_query = select 1\n";
+    let text = "[databases]\na = host=h\n[users]\nbatch = pool_mode=session\n[pgbouncer]\nauth_user = asker\nauth_query = select * from f($1)\n";
     let imported = import(Path::new("f.ini"), text.as_bytes(), None);
     assert!(settings(&imported).users["batch"].password.is_none());
     says(
@@ -253,6 +253,10 @@ fn who_can_no_longer_log_in_is_told() {
         "f.ini:4: batch has no password here",
         "write users.batch.password, or remove [users.batch]",
     );
+    let blind = text.replace("f($1)", "f()");
+    let blind = import(Path::new("f.ini"), blind.as_bytes(), None);
+    assert_eq!(settings(&blind).auth.auth_query, None);
+    says(&blind, "f.ini:7: auth_query: not taken over", "with $1 where the name goes");
     let alone = import(Path::new("f.ini"), b"[databases]\na = host=h\n[pgbouncer]\n", None);
     says(&alone, "f.ini: nobody looks users up", "only users of the settings can log in");
 }
@@ -304,6 +308,7 @@ fn pgcats_sample() {
     let shop = &settings.databases["shop"];
     assert_eq!(shop.hosts, [tcp("10.0.0.1", 5432), tcp("10.0.0.2", 5432)], "the primary comes first");
     assert_eq!((shop.target, shop.tls.mode), (TargetSessionAttrs::Primary, SslMode::Prefer));
+    assert!(shop.reads.to_replicas && !settings.databases["events_shard_0"].reads.to_replicas);
     assert_eq!((shop.pool.min_idle, shop.server_options["statement_timeout"].as_str()), (3, "15000ms"));
     assert_eq!(settings.databases["events_shard_1"].server_database.as_deref(), Some("events1"));
     assert_eq!(settings.databases["events_shard_0"].server_user, None, "users have different ones");
@@ -334,6 +339,7 @@ fn pgdogs_sample() {
     );
     let (shop, copy) = (&settings.databases["shop"], &settings.databases["copy"]);
     assert_eq!((shop.hosts.len(), shop.target), (2, TargetSessionAttrs::Primary));
+    assert!(shop.reads.to_replicas && !copy.reads.to_replicas);
     assert_eq!(copy.server_user.as_deref(), Some("owner"));
     assert_eq!((copy.server_database.as_deref(), copy.pool.size), (Some("shop"), 5));
     assert_eq!(settings.databases["wide_shard_1"].server_database.as_deref(), Some("wide"));
@@ -352,6 +358,7 @@ fn proxysqls_sample() {
     let settings = settings(&imported);
     let all = &settings.databases["*"];
     assert_eq!((all.hosts[0].clone(), all.target), (tcp("10.0.0.1", 5432), TargetSessionAttrs::Primary));
+    assert!(all.reads.to_replicas);
     assert_eq!(settings.users["app"].max_clients, Some(200));
     let rules: toml::Table =
         toml::from_str(imported.rules.as_deref().expect("there are rules")).expect("TOML");

@@ -151,6 +151,7 @@ impl Work {
         if self.draft.is_empty() {
             return;
         }
+        self.settle_reads(file);
         self.settle_pools(file);
         self.settle_http(file);
         if self.draft.get("auth.auth_user", None).is_none() {
@@ -159,6 +160,47 @@ impl Work {
                 "nobody looks users up, so auth.pass_through is false: only users of the settings can log in";
             self.report.note(file, text);
         }
+    }
+
+    /// A rule alone sends nothing to a replica: the nodes are to be watched.
+    fn settle_reads(&mut self, file: &Place) {
+        let replica = ("route", Value::text("replica"));
+        let mut without = vec![];
+        for name in self.draft.names("databases") {
+            let is_for = |rule: &&Rule| {
+                let of = rule.when.iter().find(|(key, _)| *key == "database");
+                rule.then.contains(&replica)
+                    && of.is_none_or(|(_, value)| name == "*" || *value == Value::text(&name))
+            };
+            if !self.rules.iter().any(|rule| is_for(&rule)) {
+                continue;
+            }
+            if self.has_several_hosts(&name) && self.knows_who_may_ask(&name) {
+                self.draft.set("databases.NAME.reads", Some(&name), Value::text("replicas"), None);
+            } else {
+                without.push(name);
+            }
+        }
+        for name in without {
+            let text = format!(
+                "a rule sends reads of `{name}` to replicas, which does nothing before [databases.{name}] has its replicas among `hosts`, a user whose password is known, and reads = \"replicas\""
+            );
+            self.report.note(file, text);
+        }
+    }
+
+    fn has_several_hosts(&self, database: &str) -> bool {
+        let hosts = self.draft.get("databases.NAME.hosts", Some(database));
+        matches!(hosts, Some((Value::List(hosts), _)) if hosts.len() > 1)
+    }
+
+    /// Whether there is somebody as whom the nodes of a database can be asked what they are.
+    fn knows_who_may_ask(&mut self, database: &str) -> bool {
+        let named = ["databases.NAME.server_user", "databases.NAME.user", "auth.auth_user"];
+        named.iter().any(|key| self.draft.get(key, Some(database)).is_some())
+            || self.draft.names("users").iter().any(|user| {
+                self.draft.get("users.NAME.password", Some(user)).is_some() && self.can_log_in(user)
+            })
     }
 
     /// No more idle servers than servers, and not more servers than all pools together may have.

@@ -332,8 +332,15 @@ fn contradictions_of_the_rest() {
         &["f.toml:4:1: `password` is for TLS and unix sockets only; set `mode` in [tls]"],
     );
     check_more(
-        "[auth]\nauth_query = \"SELECT 1\"\n",
+        "[auth]\nauth_query = \"SELECT f($1)\"\n",
         &["f.toml:4:1: `auth_query` needs a user who runs it; add `auth_user`"],
+    );
+    check_more(
+        "[users.a]\npassword = \"x\"\n[auth]\nauth_user = \"a\"\nauth_query = \"SELECT 1\"\n",
+        &[
+            "f.toml:7:1: `auth_query` does not say whom it looks up, so it would give the same for everybody; write $1 \
+           where the name goes, as in: select usename, passwd from pg_shadow where usename = $1",
+        ],
     );
     check_more(
         "[auth]\nauth_user = \"a\"\n",
@@ -380,10 +387,12 @@ fn the_command_line() {
         ],
     );
     check(
-        with_url(&format!("{url}?channel_binding=require")),
-        &[
-            "URL, character 31: `channel_binding` is a parameter of libpq that pgweir does not have; remove it",
-        ],
+        with_url(&format!("{url}?require_auth=md5")),
+        &["URL, character 31: `require_auth` is a parameter of libpq that pgweir does not have; remove it"],
+    );
+    check(
+        with_url(&format!("{url}?gssencmode=require")),
+        &["URL, character 31: unknown parameter `gssencmode`; remove it"],
     );
     check(
         with_url(&format!("{url}?server_user=a")),

@@ -2,6 +2,7 @@
 
 mod errors;
 mod generated;
+mod notes;
 mod precedence;
 
 use std::path::Path;

@@ -474,6 +474,10 @@ fn lookup(contents: &Contents, work: &mut Work) {
         work.report.taken(&written.place, "auth_user", known(&keys::PGBOUNCER, "auth_user"));
     }
     match (query, asker) {
+        (Some(written), Some(_)) if !written.value.contains("$1") => {
+            let why = "it does not say whom it looks up; write auth.auth_query with $1 where the name goes";
+            work.report.left(&written.place, "auth_query", why);
+        }
         (Some(written), Some(_)) => {
             work.draft.set("auth.auth_query", None, Value::text(&written.value), Some(&written.place));
             work.report.taken(&written.place, "auth_query", known(&keys::PGBOUNCER, "auth_query"));

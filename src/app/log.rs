@@ -1,0 +1,35 @@
+//! The log: where it goes, and how much of it.
+
+use crate::config::{ConfigError, Settings};
+use crate::rules::Problem;
+
+/// Changes how much is logged.
+pub(super) type SetLevel = Box<dyn Fn(tracing_subscriber::EnvFilter)>;
+
+/// Begins to log; gives what changes the level.
+pub(super) fn log(settings: &Settings) -> SetLevel {
+    let filter = tracing_subscriber::EnvFilter::new(&settings.log.level);
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour);
+    if settings.log.json {
+        let builder = builder.json().with_env_filter(filter).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = builder.try_init();
+        Box::new(move |level| drop(handle.reload(level)))
+    } else {
+        let builder = builder.with_target(false).with_env_filter(filter).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = builder.try_init();
+        Box::new(move |level| drop(handle.reload(level)))
+    }
+}
+
+/// Warns of what is right in the settings and does nothing.
+pub(super) fn tell_notes(notes: &[ConfigError]) {
+    notes.iter().for_each(|note| tracing::warn!("{note}"));
+}
+
+/// Warns of what is right in the rules and does nothing.
+pub(super) fn tell_problems(problems: &[Problem]) {
+    problems.iter().for_each(|Problem { place, message, .. }| tracing::warn!("{place}: {message}"));
+}
