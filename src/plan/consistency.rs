@@ -7,9 +7,9 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use super::topology::{History, Node, NodeId, Topology};
+pub use crate::level::Level;
 
 /// Nodes noted one by one; more are noted as one, which only the primary covers.
 const NOTES: usize = 3;
@@ -44,20 +44,6 @@ impl FromStr for Lsn {
         let (high, low) = text.split_once('/').ok_or(BadLsn)?;
         Ok(Lsn(half(high)? << 32 | half(low)?))
     }
-}
-
-/// What a read from a replica promises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Level {
-    /// A session sees what it has written, and never less than it has seen.
-    #[default]
-    Session,
-    /// Data are never older than this.
-    Bounded(Duration),
-    /// Nothing.
-    Any,
-    /// The primary answers.
-    Primary,
 }
 
 /// Whether a node shows all that a session must see.

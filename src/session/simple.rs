@@ -82,7 +82,6 @@ impl Session {
             self.alone = false;
             let flow = self.plain_query(whole, outcome::commits_alone(verb));
             self.reading_now = read.filter(|_| self.has_one_under_way());
-            self.note_sent();
             return flow;
         }
         let mut summary = sql::summarize(text, self.dialect);
