@@ -216,7 +216,7 @@ impl Session {
     }
 
     /// Answers a statement with an error: here where the session has no server, else by way of the server, whose transaction fails too.
-    fn refuse_statement(&mut self, frame: Frame, bytes: &[u8], fault: Fault) -> Flow {
+    pub(super) fn refuse_statement(&mut self, frame: Frame, bytes: &[u8], fault: Fault) -> Flow {
         if self.server.is_none() {
             if frame.tag != front::BIND {
                 // A text that was to replace it must not leave the one before.

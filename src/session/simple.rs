@@ -86,6 +86,9 @@ impl Session {
         }
         let mut summary = sql::summarize(text, self.dialect);
         summary.effects |= hidden;
+        if let Some(flow) = self.query_of_token(frame, bytes, &summary) {
+            return flow;
+        }
         if summary.effects.is_empty() {
             self.plain_query(whole, outcome::commits(text, &summary))
         } else {
