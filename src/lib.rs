@@ -18,6 +18,7 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod level;
 pub mod plan;
 pub mod pool;
 pub mod rules;

@@ -18,9 +18,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sql", &[]),
     ("stats", &[]),
     ("spelling", &[]),
+    ("level", &[]),
     ("catalog", &["sql"]),
-    ("rules", &["sql", "spelling"]),
-    ("plan", &["sql", "catalog", "rules"]),
+    ("rules", &["sql", "spelling", "level"]),
+    ("plan", &["sql", "catalog", "rules", "level"]),
     ("auth", &["wire", "stats", "config"]),
     ("pool", &["wire", "auth", "stats", "config"]),
     ("cache", &["wire", "stats"]),
@@ -28,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "session",
         &[
             "catalog", "rules", "plan", "pool", "cache", "auth", "wire", "stats", "sql", "config", "slow",
-            "runtime",
+            "runtime", "level",
         ],
     ),
 ];

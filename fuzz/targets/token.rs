@@ -1,6 +1,7 @@
 //! Tokens of consistency, which clients give: what is read is written again as the same, and stands for the same.
 
-use pgweir::plan::consistency::{Lsn, Token};
+use pgweir::plan::consistency::Lsn;
+use pgweir::plan::token::Token;
 
 /// A text.
 pub fn run(data: &[u8]) {

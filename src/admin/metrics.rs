@@ -78,6 +78,9 @@ metrics! {
         |all, out| each(all, out, |key, pool, out| {
             PRIMARY_REASONS.iter().zip(pool.totals.kept).for_each(|(reason, n)| out.count(&[&key.0, &key.1, reason], n));
         });
+    "pgweir_replica_transactions_total" Counter ["database", "user", "result"]
+        "Explicit transactions that began on a replica (`read_only_transactions`); `result` is `ended` there, or `moved`: the replica could not, or might not, do all of it, and it was begun anew at the primary."
+        |all, out| two(all, out, ["ended", "moved"], |pool| [pool.replica_transactions, pool.moved_transactions]);
     "pgweir_pins_total" Counter ["database", "user", "reason"]
         "Times that a session began to keep its server, by what cannot follow it to another."
         |all, out| each(all, out, |key, pool, out| {

@@ -357,6 +357,10 @@ table! {
     consistency: CONSISTENCY = "session" e.g. "bounded:500ms", Reload, |database| database.reads.consistency;
     /// How long a read may wait for a replica that will do, before it goes to the primary.
     replica_wait: DURATION_OR_ZERO = "0s" e.g. "5ms", Reload, |database| database.reads.replica_wait;
+    /// Which explicit transactions that only read (`BEGIN READ ONLY`, or `default_transaction_read_only`) go to a replica, if their first
+    /// statement is a read: `primary`: none; `read-committed`: those at that level, which go on at the primary as soon as a replica will not
+    /// do; `all`: those at `REPEATABLE READ` too, which stay where they are once they have read: what a standby cannot do fails.
+    read_only_transactions: TRANSACTIONS = "read-committed", Reload, |database| database.reads.transactions;
     /// A replica whose data are older gets no reads, whatever the level.
     max_replica_lag: DURATION_OR_NEVER = "never" e.g. "30s", Reload, |database| database.reads.max_replica_lag;
     /// How often nodes are asked where they are. They are asked more often while reads wait for it.

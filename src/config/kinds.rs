@@ -15,6 +15,7 @@ use super::settings::{
 use super::{startup_options, suggest};
 use crate::plan::balance::Strategy;
 use crate::plan::consistency::Level;
+use crate::plan::topology::Transactions;
 
 /// A value as somebody wrote it.
 #[derive(Clone, PartialEq)]
@@ -244,6 +245,9 @@ choice! {
     BALANCE: Strategy = "latency" => Strategy::Latency, "round-robin" => Strategy::RoundRobin,
         "weighted" => Strategy::Weighted, "least-in-flight" => Strategy::LeastInFlight,
         "client-hash" => Strategy::ClientHash;
+    /// Which transactions may be on replicas.
+    TRANSACTIONS: Transactions = "primary" => Transactions::Primary,
+        "read-committed" => Transactions::ReadCommitted, "all" => Transactions::All;
     /// Form of the log; true: JSON.
     LOG_FORMAT: bool = "text" => false, "json" => true;
     /// The least important event that is logged.
@@ -426,15 +430,8 @@ fn of_hosts<V>(given: &Given, value: fn(&str) -> Result<V, &'static str>) -> Rea
 }
 
 fn level(given: &Given) -> Reading<Level> {
-    match given.text().ok_or(Problem::NotThat)? {
-        "session" => Ok(Level::Session),
-        "any" => Ok(Level::Any),
-        "primary" => Ok(Level::Primary),
-        text => match text.strip_prefix("bounded:") {
-            Some(bound) => duration(&Given::Word(bound.to_owned())).and_then(not_zero).map(Level::Bounded),
-            None => Err(Problem::NotThat),
-        },
-    }
+    let bound = |text: &str| duration(&Given::Word(text.to_owned())).and_then(not_zero);
+    Level::read(given.text().ok_or(Problem::NotThat)?, bound).unwrap_or(Err(Problem::NotThat))
 }
 
 fn secret(given: &Given, context: &Context<'_>) -> Reading<Option<Secret>> {

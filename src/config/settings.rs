@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::plan::balance::Strategy;
 use crate::plan::consistency::Level;
+use crate::plan::topology::Transactions;
 
 /// All that the process needs to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,6 +187,8 @@ pub struct Reads {
     pub consistency: Level,
     /// How long a read may wait for a replica to catch up.
     pub replica_wait: Duration,
+    /// Which transactions that only read may be on replicas.
+    pub transactions: Transactions,
     /// How old a replica's data may be at any level; `None`: however old.
     pub max_replica_lag: Option<Duration>,
     /// How often nodes are asked where they are.

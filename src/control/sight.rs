@@ -390,5 +390,6 @@ fn policy(database: &Database) -> Policy {
         level: reads.consistency,
         max_lag: reads.max_replica_lag,
         wait: reads.replica_wait,
+        transactions: reads.transactions,
     }
 }

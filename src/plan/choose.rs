@@ -85,6 +85,13 @@ pub fn choose(
     }
 }
 
+/// Whether `node`, at which the session has a transaction, will do for one more read in it.
+pub fn serves(read: Read, topology: &Topology, floor: &mut Floor, node: NodeId) -> bool {
+    floor.look(topology);
+    let node = topology.node(node).filter(|_| read.level != Level::Primary);
+    node.is_some_and(|node| will_do(&read, node, topology.policy.max_lag, floor).is_ok())
+}
+
 fn will_do(read: &Read, node: &Node, max_lag: Option<Duration>, floor: &Floor) -> Result<(), Reason> {
     let bound = match read.level {
         Level::Bounded(bound) => Some(bound),

@@ -7,16 +7,13 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
+use super::token::{BadToken, Token};
 use super::topology::{History, Node, NodeId, Topology};
+pub use crate::level::Level;
 
 /// Nodes noted one by one; more are noted as one, which only the primary covers.
 const NOTES: usize = 3;
-/// The form of tokens.
-const TOKEN_VERSION: &str = "1";
-/// No token is longer.
-const MAX_TOKEN: usize = 64;
 
 /// A position in the WAL, in bytes: `X/Y`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
@@ -46,20 +43,6 @@ impl FromStr for Lsn {
     }
 }
 
-/// What a read from a replica promises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Level {
-    /// A session sees what it has written, and never less than it has seen.
-    #[default]
-    Session,
-    /// Data are never older than this.
-    Bounded(Duration),
-    /// Nothing.
-    Any,
-    /// The primary answers.
-    Primary,
-}
-
 /// Whether a node shows all that a session must see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shows {
@@ -82,7 +65,7 @@ struct Note {
     need: Option<Lsn>,
 }
 
-/// What a session must not see undone. A hundred bytes; begins empty.
+/// What a session must not see undone. Some hundred bytes; begins empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Floor {
     history: Option<History>,
@@ -90,6 +73,8 @@ pub struct Floor {
     notes: [Option<Note>; NOTES],
     /// It was looked at for a read since the primary was used last.
     looked: bool,
+    /// What another session has seen in a history that is not known here yet.
+    ahead: Option<Box<Token>>,
 }
 
 impl Floor {
@@ -131,7 +116,11 @@ impl Floor {
         if self.history == topology.history {
             return;
         }
-        let known = self.lsn != Lsn::default() || self.notes.iter().any(Option::is_some);
+        let reached = |ahead: &Token| {
+            topology.history.is_some_and(|history| history.timeline >= ahead.history.timeline)
+        };
+        let arrived = self.ahead.take_if(|ahead| reached(ahead)).is_some();
+        let known = arrived || self.lsn != Lsn::default() || self.notes.iter().any(Option::is_some);
         self.history = topology.history;
         self.lsn = Lsn::default();
         self.notes = [None; NOTES];
@@ -160,7 +149,7 @@ impl Floor {
 
     /// Whether `node`, a replica of the topology that was looked at last, shows all that it must.
     pub fn shown_by(&self, node: &Node) -> Shows {
-        let Some(position) = node.position else { return Shows::Unknown };
+        let Some(position) = node.position.filter(|_| self.ahead.is_none()) else { return Shows::Unknown };
         let mut shows = if position.lsn >= self.lsn { Shows::All } else { Shows::Less };
         for note in self.notes.iter().flatten() {
             // Not restarted since: it does not go back.
@@ -176,20 +165,6 @@ impl Floor {
         shows
     }
 
-    /// The floor as a text that carries it to another session, or another pgweir.
-    ///
-    /// # Errors
-    /// When a probe has yet to tell what the session has seen.
-    pub fn token(&mut self, topology: &Topology) -> Result<String, NotYet> {
-        self.look(topology);
-        let history = self.history.ok_or(NotYet)?;
-        let mut lsn = self.lsn;
-        for note in self.notes.iter().flatten() {
-            lsn = lsn.max(note.need.ok_or(NotYet)?);
-        }
-        Ok(Token { history, lsn }.to_string())
-    }
-
     /// Takes over what another session has seen, beside what this one has.
     ///
     /// # Errors
@@ -199,12 +174,21 @@ impl Floor {
             return Err(BadToken::OtherCluster);
         }
         self.adopt(topology);
-        if topology.history == Some(token.history) {
+        let timeline = topology.history.map(|history| history.timeline);
+        if timeline == Some(token.history.timeline) {
             self.lsn = self.lsn.max(token.lsn);
-        } else {
+        } else if timeline > Some(token.history.timeline) {
             self.collapse(topology.clock.started());
+        } else if self.ahead.as_ref().is_none_or(|ahead| ahead.history.timeline < token.history.timeline) {
+            self.ahead = Some(Box::new(token));
         }
         Ok(())
+    }
+
+    /// The session may have seen anything that the primary has shown until now.
+    pub fn doubt(&mut self, topology: &Topology) {
+        self.adopt(topology);
+        self.collapse(topology.clock.started());
     }
 }
 
@@ -232,64 +216,6 @@ const fn unpublished() -> u64 {
 
 #[cfg(test)]
 use tests::unpublished;
-
-/// A probe has yet to tell what the session has seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("where the session has been in the WAL is not known yet")]
-pub struct NotYet;
-
-/// A position to carry elsewhere: `1:<system identifier>:<timeline>:<position>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Token {
-    history: History,
-    lsn: Lsn,
-}
-
-/// A token that cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadToken {
-    /// It is none.
-    #[error("this is not a token; it comes from SHOW pgweir.token")]
-    NotOne,
-    /// It is of a later form.
-    #[error("this token has a form that is not known here; it comes from a newer pgweir")]
-    OtherVersion,
-    /// It is of another cluster.
-    #[error("this token comes from another cluster")]
-    OtherCluster,
-}
-
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let History { system, timeline } = self.history;
-        write!(f, "{TOKEN_VERSION}:{system}:{timeline}:{}", self.lsn)
-    }
-}
-
-impl FromStr for Token {
-    type Err = BadToken;
-
-    fn from_str(text: &str) -> Result<Token, BadToken> {
-        if text.len() > MAX_TOKEN {
-            return Err(BadToken::NotOne);
-        }
-        let (version, rest) = text.split_once(':').ok_or(BadToken::NotOne)?;
-        if version != TOKEN_VERSION {
-            let number = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
-            return Err(if number { BadToken::OtherVersion } else { BadToken::NotOne });
-        }
-        let parts: Vec<_> = rest.split(':').collect();
-        let [system, timeline, lsn] = parts[..] else { return Err(BadToken::NotOne) };
-        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if !plain(system) || !plain(timeline) {
-            return Err(BadToken::NotOne);
-        }
-        let system = system.parse().map_err(|_| BadToken::NotOne)?;
-        let timeline = timeline.parse().map_err(|_| BadToken::NotOne)?;
-        let lsn = lsn.parse().map_err(|_| BadToken::NotOne)?;
-        Ok(Token { history: History { system, timeline }, lsn })
-    }
-}
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -458,37 +384,68 @@ pub(crate) mod tests {
     fn a_token_carries_the_floor_elsewhere() {
         let mut topology = topology(&[500, 300, 300]);
         let mut floor = Floor::default();
-        floor.used(PRIMARY, &topology);
-        assert_eq!(floor.token(&topology), Err(NotYet));
-        position(&mut topology, PRIMARY, 0x16_B374_D848);
-        let token = floor.token(&topology).expect("a probe has told");
-        assert_eq!(token, "1:7:1:16/B374D848");
+        floor.raise("1:7:1:0/190".parse().expect("a token"), &topology).expect("of this cluster");
+        assert_eq!(shown(&mut floor, &topology), [Shows::Less; 2]);
+        position(&mut topology, FIRST, 0x190);
+        assert_eq!(shown(&mut floor, &topology), [Shows::All, Shows::Less]);
         let mut other = Floor::default();
-        other.raise(token.parse().expect("a token"), &topology).expect("of this cluster");
-        assert_eq!(shown(&mut other, &topology), [Shows::Less; 2]);
+        other.raise("1:7:1:0/190+".parse().expect("a token"), &topology).expect("of this cluster");
+        assert_eq!(
+            shown(&mut other, &topology),
+            [Shows::Less; 2],
+            "a replica has shown more than it has told"
+        );
+        other.raise("1:7:1:0/1".parse().expect("a token"), &topology).expect("of this cluster");
+        assert_eq!(shown(&mut other, &topology), [Shows::Less; 2], "it does not sink");
         let foreign = "1:8:1:0/1".parse::<Token>().expect("a token");
         assert_eq!(other.raise(foreign, &topology), Err(BadToken::OtherCluster));
-        let before = "1:7:9:0/1".parse::<Token>().expect("a token");
-        let mut third = Floor::default();
-        third.raise(before, &topology).expect("of this cluster");
-        assert_eq!(shown(&mut third, &topology), [Shows::Unknown; 2], "of another timeline");
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
-        let check = |text: &str, expected| assert_eq!(text.parse::<Token>(), Err(expected), "{text}");
-        for text in
-            ["", "1", "1:7:1", "1:7:1:0/1:", "1:+7:1:0/1", "1:7:-1:0/1", "1:7:1:0", "x:7:1:0/1", ":7:1:0/1"]
-        {
-            check(text, BadToken::NotOne);
+    fn a_token_of_another_timeline_is_not_compared() {
+        let mut topology = topology(&[500, 500, 500]);
+        let timeline = |topology: &mut Topology, timeline| {
+            let history = History { system: 7, timeline };
+            topology.history = Some(history);
+            topology.nodes.iter_mut().flat_map(|node| &mut node.position).for_each(|at| at.history = history);
+        };
+        timeline(&mut topology, 5);
+        let [mut before, mut ahead] = ["1:7:4:0/1", "1:7:9:0/1"].map(|token| {
+            let mut floor = Floor::default();
+            floor.raise(token.parse().expect("a token"), &topology).expect("of this cluster");
+            floor
+        });
+        let probe = |topology: &mut Topology| {
+            position(topology, PRIMARY, 500);
+            position(topology, FIRST, 500);
+        };
+        assert_eq!(shown(&mut before, &topology), [Shows::Unknown; 2]);
+        probe(&mut topology);
+        assert_eq!(shown(&mut before, &topology), [Shows::All; 2], "the primary has what is left of it");
+        // A promotion that others have seen already: no probe of the primary before it will do.
+        for known in [5, 8] {
+            timeline(&mut topology, known);
+            probe(&mut topology);
+            assert_eq!(shown(&mut ahead, &topology), [Shows::Unknown; 2], "{known}");
         }
-        check(&format!("1:{}:1:0/1", "7".repeat(99)), BadToken::NotOne);
-        check("1:99999999999999999999:1:0/1", BadToken::NotOne);
-        check("2:what:ever", BadToken::OtherVersion);
+        timeline(&mut topology, 9);
+        assert_eq!(shown(&mut ahead, &topology), [Shows::Unknown; 2]);
+        probe(&mut topology);
+        assert_eq!(shown(&mut ahead, &topology), [Shows::All; 2]);
+    }
+
+    #[test]
+    fn who_doubts_waits_for_the_primary() {
+        let mut topology = topology(&[500, 500, 500]);
+        let mut floor = Floor::default();
+        floor.doubt(&topology);
+        assert_eq!(shown(&mut floor, &topology), [Shows::Unknown; 2]);
+        position(&mut topology, PRIMARY, 500);
+        assert_eq!(shown(&mut floor, &topology), [Shows::All; 2]);
     }
 
     #[test]
     fn it_is_small() {
-        assert!(size_of::<Floor>() <= 160, "{}", size_of::<Floor>());
+        assert!(size_of::<Floor>() <= 168, "{}", size_of::<Floor>());
     }
 }

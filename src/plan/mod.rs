@@ -21,6 +21,7 @@ pub mod choose;
 pub mod consistency;
 pub mod loads;
 mod profile;
+pub mod token;
 pub mod topology;
 
 pub use profile::{Pace, Profile, Profiles};

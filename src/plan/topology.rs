@@ -139,6 +139,18 @@ impl Node {
     }
 }
 
+/// Which transactions that only read may be on replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transactions {
+    /// None.
+    Primary,
+    /// Those in which each statement sees what was committed before it: they can go on at the primary at any time.
+    #[default]
+    ReadCommitted,
+    /// Those with one snapshot too.
+    All,
+}
+
 /// How reads are spread, as the settings of the database have it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Policy {
@@ -150,6 +162,8 @@ pub struct Policy {
     pub max_lag: Option<Duration>,
     /// How long a read may wait for a replica.
     pub wait: Duration,
+    /// Which transactions may go to replicas.
+    pub transactions: Transactions,
 }
 
 /// The nodes of a cluster.
@@ -224,6 +238,7 @@ pub(crate) mod tests {
             level: Level::Session,
             max_lag: None,
             wait: Duration::ZERO,
+            transactions: Transactions::default(),
         };
         Topology {
             nodes,

@@ -78,6 +78,8 @@ pub enum Note {
     Beginning,
     /// The rows tell the session's true state (settings, pins).
     Probe,
+    /// The row tells at which level of isolation the transaction is that has begun on a replica.
+    Isolation,
 }
 
 /// A prepared statement whose description is on its way.

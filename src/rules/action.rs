@@ -145,17 +145,7 @@ pub enum Route {
 }
 
 /// How fresh an answer of a replica must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consistency {
-    /// A session sees what it has written and what it has seen.
-    Session,
-    /// No older than this.
-    Bounded(Duration),
-    /// Whatever the replica has.
-    Any,
-    /// No replica may answer.
-    Primary,
-}
+pub use crate::level::Level as Consistency;
 
 /// Refuses a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -363,12 +353,7 @@ impl Shown for Route {
 
 impl Shown for Consistency {
     fn shown(&self) -> String {
-        match self {
-            Consistency::Session => "session".to_owned(),
-            Consistency::Bounded(by) => format!("bounded:{by:?}"),
-            Consistency::Any => "any".to_owned(),
-            Consistency::Primary => "primary".to_owned(),
-        }
+        self.to_string()
     }
 }
 

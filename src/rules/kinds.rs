@@ -332,12 +332,7 @@ fn duration(text: &str) -> Reading<Duration> {
 }
 
 fn consistency(value: &Value<'_>) -> Reading<Consistency> {
-    if let Some(by) = text(value)?.strip_prefix("bounded:") {
-        return duration(by.trim()).map(Consistency::Bounded);
-    }
-    let words =
-        [("session", Consistency::Session), ("any", Consistency::Any), ("primary", Consistency::Primary)];
-    pick(value, &words)
+    Consistency::read(text(value)?, duration).unwrap_or_else(|| pick(value, &Consistency::WORDS))
 }
 
 fn rate(value: &Value<'_>) -> Reading<Rate> {

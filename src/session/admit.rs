@@ -10,6 +10,7 @@ use super::reading;
 use super::replication::{self, Replication};
 use super::serve::Session;
 use super::statement::fresh_id;
+use super::token;
 use super::told::Asking;
 use crate::catalog::Known;
 use crate::config::settings::PoolMode;
@@ -69,13 +70,17 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Box<Admission>) {
     if let Some(kind) = admission.replication {
         return Box::pin(replication::admit(worker, *admission, kind)).await;
     }
-    let Admission { mut socket, input, target, mode, settings, minor, pending, peer, shares, .. } =
+    let Admission { mut socket, input, target, mode, mut settings, minor, pending, peer, shares, .. } =
         *admission;
     let pool = worker.pool(target.clone());
-    let greeted = greet(&worker, &pool, &target, settings).await;
+    let token = token::at_startup(&worker, &target, &mut settings);
+    let greeted = match token {
+        Ok(token) => greet(&worker, &pool, &target, settings).await.map(|greeted| (greeted, token)),
+        Err(fault) => Err(fault),
+    };
     let functions = worker.functions(&target).await;
     let profiles = worker.profiles(&target);
-    let (initial, told, defaults) = match greeted {
+    let ((initial, told, defaults), token) = match greeted {
         Ok(greeted) => greeted,
         Err(fault) => {
             let Ok(client) = socket.attach() else { return };
@@ -102,6 +107,8 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Box<Admission>) {
     );
     session.input = input;
     session.begin_routing();
+    // It was found to be right.
+    token.into_iter().for_each(|token| drop(session.take_token(&token)));
     tokio::task::spawn_local(async move {
         session.run().await;
         drop(session);

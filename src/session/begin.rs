@@ -5,6 +5,7 @@
 //! its statement and its portal are there. In the extended protocol all this is for a batch that runs nothing else and is there up to its
 //! Sync: what comes in pieces, or is anything else, goes to a server.
 
+use super::read_only::modes_under;
 use super::serve::Session;
 use super::statement::{Named, fresh_id, significant};
 use super::upstream::{Flow, body, impossible};
@@ -12,7 +13,7 @@ use crate::config::settings::PoolMode;
 use crate::pool::Server;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::prepared::{Form, server_name};
-use crate::sql::{self, Detail, Effects, Summary, Verb};
+use crate::sql::{self, Detail, Effects, Modes, Summary, Verb};
 use crate::wire::emit;
 use crate::wire::frame::{self, Frame, TxStatus, back, front};
 
@@ -25,6 +26,17 @@ pub(super) struct HeldBegin {
     sent: Sent,
     /// A statement of the transaction has failed: for want of a server, or it was cancelled while it waited for one.
     pub(super) failed: bool,
+    /// What it says of its transaction, or the session's settings do.
+    pub(super) modes: Modes,
+    /// It is for the primary, whatever it says.
+    pub(super) at_primary: bool,
+}
+
+impl HeldBegin {
+    /// The same for the primary, whatever it says.
+    pub(super) fn for_primary(&self) -> HeldBegin {
+        HeldBegin { at_primary: true, ..self.clone() }
+    }
 }
 
 /// How the client has sent it.
@@ -54,8 +66,9 @@ impl Session {
             return None;
         }
         match (&one.detail, self.held_begin.is_some()) {
-            (Detail::Begin { simple: true }, false) if self.may_hold(&text[one.range.clone()]) => {
-                self.hold(Some(HeldBegin { sent: Sent::Query(text.into()), failed: false }));
+            (Detail::Begin { simple: true, modes }, false) if self.may_hold(&text[one.range.clone()]) => {
+                let (sent, modes) = (Sent::Query(text.into()), modes_under(&self.state, *modes));
+                self.hold(Some(HeldBegin { sent, failed: false, modes, at_primary: false }));
                 let start = text[one.range.start].eq_ignore_ascii_case(&b's');
                 Some((if start { "START TRANSACTION" } else { "BEGIN" }, TxStatus::Open))
             }
@@ -74,7 +87,7 @@ impl Session {
     /// The session has a server: the transaction begins there, if one has begun, and fails if it has failed. The statement and the portal
     /// are there behind it.
     pub(super) fn begin_on_server(&mut self) {
-        let Some(HeldBegin { sent, failed }) = self.held_begin.take() else { return };
+        let Some(HeldBegin { sent, failed, .. }) = self.held_begin.take() else { return };
         self.handle.begun.set(false);
         if let Sent::Batch { ran, unnamed, .. } = &sent {
             self.bring_untold(ran, *unnamed);
@@ -90,6 +103,7 @@ impl Session {
         if failed {
             server.ask(b"refused by pgweir", Note::None);
         }
+        self.ask_isolation();
     }
 
     /// Holds back this one, or none any more; gives what was held back before.
@@ -136,6 +150,16 @@ impl Session {
         Some(Flow::Taken(batch.bytes.len()))
     }
 
+    /// The length of a batch that does nothing but end a transaction.
+    pub(super) fn ends_in_batch(&self, bytes: &[u8]) -> Option<usize> {
+        let batch = LoneStatement::read(bytes)?;
+        let text = match batch.parsed {
+            Some(tail) => text_alone(tail)?,
+            None => text_of_bound(self.known(batch.name)?)?,
+        };
+        self.ends_plainly(text).then_some(batch.bytes.len())
+    }
+
     fn known(&self, name: &[u8]) -> Option<&Named> {
         if name.is_empty() { self.unnamed.as_ref() } else { self.names.get(significant(name)) }
     }
@@ -157,10 +181,11 @@ impl Session {
     }
 
     /// Counts a statement that was answered here.
-    pub(super) fn count_here(&self, status: TxStatus) {
+    pub(super) fn count_here(&mut self, status: TxStatus) {
         let stats = self.pool.stats();
         stats.queries.add(1);
         stats.transactions.add(u64::from(status == TxStatus::Idle));
+        self.forget_cycle();
     }
 }
 

@@ -47,7 +47,8 @@ impl Session {
             self.set_up_channels();
         }
         self.batch_open = true;
-        if let Some(fault) = self.refused_effects(statement.effects) {
+        let refused = statement.token.as_deref().and_then(|token| self.take_token(token).err());
+        if let Some(fault) = refused.or_else(|| self.refused_effects(statement.effects)) {
             self.pool.stats().error(&fault.sqlstate);
             self.fail_parse(&fault);
         } else if name.is_empty() {

@@ -19,8 +19,7 @@ impl Session {
         if !self.is_to_be_asked_again() {
             return verdict;
         }
-        // What the server still says of the cycle is for nobody.
-        self.server.iter_mut().flat_map(|server| &mut server.expects).for_each(|expect| expect.ours = true);
+        self.hears_no_more();
         Verdict::Again
     }
 
@@ -30,7 +29,7 @@ impl Session {
         server.copy_in = false;
         if frame::fields(fields).any(|(code, value)| code == b'V' && matches!(value, b"FATAL" | b"PANIC")) {
             server.broken = true;
-            return self.farewell();
+            return self.farewell(fields);
         }
         if self.following > 0 {
             self.followed_well();
@@ -52,7 +51,7 @@ impl Session {
         match note {
             Note::Blame(fault) => Verdict::Replace(fault),
             note if begins || !failed && brings_state(&note) => {
-                self.settling_failed(&Fault::from_body(fields));
+                self.bringing_failed(&Fault::from_body(fields));
                 Verdict::Swallow
             }
             Note::Probe => {
@@ -83,6 +82,15 @@ impl Session {
                 if ours && whole_cycle { Verdict::Swallow } else { self.in_client_words(whole) }
             }
         }
+    }
+
+    /// What must be there before the client's statement is not. A replica that lacks it is not asked; of the primary the client is told.
+    fn bringing_failed(&mut self, fault: &Fault) {
+        if !self.is_to_be_asked_again() {
+            return self.settling_failed(fault);
+        }
+        self.settling = false;
+        self.server.iter_mut().for_each(|server| server.spoiled = true);
     }
 
     /// The same with the client's name of a prepared statement in the place of ours.

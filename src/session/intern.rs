@@ -6,6 +6,7 @@ use super::outcome;
 use super::reading::{PERSONAL, depends_on_reading};
 use super::serve::Session;
 use super::statement::{Action, Named, Statement, fresh_id, significant};
+use super::token;
 use crate::pool::exchange::Commits;
 use crate::pool::prepared::{Form, Prepared};
 use crate::pool::reading::Reading;
@@ -53,6 +54,11 @@ impl Session {
             return statement;
         }
         let summary = sql::summarize(text, self.dialect);
+        if token::shows_token(&summary) {
+            let key: Box<[u8]> = key.into();
+            let statement = self.intern(&token::telling(types));
+            return self.worker.statements().insert(&key, statement);
+        }
         let action = Action::of(&summary);
         let commits = outcome::commits(text, &summary);
         let reading = depends_on_reading(text).then(|| self.reading.clone());
@@ -65,6 +71,7 @@ impl Session {
                 meaning,
                 path: Some(self.path.clone()),
                 planned: is_planned(&summary),
+                token: token::set_by(&summary),
                 ..Statement::parsed(tail, commits)
             };
             return self.worker.statements().insert(key, Rc::new(statement));

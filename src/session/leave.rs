@@ -24,6 +24,7 @@ impl Session {
     pub(super) fn leave(&mut self, end: End) {
         tracing::debug!(pid = self.handle.pid, ?end, "session ended");
         self.ticket = None;
+        self.route.iter_mut().for_each(|route| drop(route.give_up()));
         let Some(mut server) = self.server.take() else { return };
         // Its last answer may be long ago.
         server.clock.answered = None;

@@ -62,6 +62,7 @@ impl Session {
         self.ticket.is_none()
             && !self.waits_for_listener()
             && self.held_begin.is_none()
+            && self.route.as_ref().is_none_or(|route| route.there.is_none())
             && self.input.is_empty()
             && self.server.as_deref().is_none_or(idle)
     }

@@ -34,7 +34,7 @@ pub(super) fn depends_on_reading(text: &[u8]) -> bool {
 impl Session {
     /// Changes the session's settings as known here.
     pub(super) fn set_state(&mut self, state: Rc<State>) {
-        self.state = state;
+        self.state = self.heed_token(state);
         self.mean_by_settings();
         self.read_as(self.defaults.under(self.state.settings()));
     }

@@ -176,6 +176,7 @@ impl Session {
         let Some(server) = &mut self.server else { return Verdict::Forward };
         let Some(front) = server.expects.front() else { return self.unasked(tag, whole) };
         let (kind, ours) = (front.kind, front.ours);
+        let wanted = matches!(front.note, Note::Probe | Note::Isolation);
         let (in_parts, stepping) =
             (matches!(front.note, Note::Part(..)), matches!(front.note, Note::Renamed(_) | Note::Part(..)));
         let unheard = matches!(front.note, Note::Settling(_) | Note::Resetting)
@@ -203,7 +204,7 @@ impl Session {
             back::COMMAND_COMPLETE | back::EMPTY_QUERY_RESPONSE if kind == Kind::Execute => self.done(),
             back::COMMAND_COMPLETE if stepping => self.statement_ended(whole),
             back::COPY_IN_RESPONSE => self.copy_in_begins(),
-            back::DATA_ROW if ours => server.captured.push(whole.to_vec()),
+            back::DATA_ROW if ours && wanted => server.captured.push(whole.to_vec()),
             back::NOTIFICATION_RESPONSE => return self.notification(whole),
             back::PARAMETER_STATUS if unheard => return Verdict::Swallow,
             back::PARAMETER_STATUS => return Verdict::Forward,
@@ -254,14 +255,14 @@ impl Session {
         {
             server.broken = true;
             tracing::info!(error = %Fault::from_body(&whole[HEADER..]), "server ended the connection");
-            return self.farewell();
+            return self.farewell(&whole[HEADER..]);
         }
         Verdict::Forward
     }
 
     /// Why the server ends is not for a client that has sent it nothing: another server will be asked.
-    pub(super) fn farewell(&self) -> Verdict {
-        if self.unsent.is_some() { Verdict::Swallow } else { Verdict::Forward }
+    pub(super) fn farewell(&mut self, fields: &[u8]) -> Verdict {
+        if self.unsent.is_some() || self.ends_unseen(fields) { Verdict::Swallow } else { Verdict::Forward }
     }
 
     fn ready(&mut self, whole: &[u8]) {
@@ -322,6 +323,7 @@ impl Session {
                 self.forget_settings();
             }
             Note::Probe => self.probed(),
+            Note::Isolation => self.isolation_told(),
             Note::Unnamed => drop(self.replaced.pop_front()),
             Note::Part(rest, renamed) => {
                 renamed.steps.into_iter().for_each(|step| self.confirm(step));
@@ -349,6 +351,7 @@ impl Session {
             return;
         }
         self.close_surplus();
+        self.end_what_leaves();
         let Some(server) = &self.server else { return };
         if server.tx == TxStatus::Idle && server.expects.is_empty() {
             if !self.after.is_empty() {
@@ -407,7 +410,7 @@ impl Session {
         let told = server.broken || server.is_inside_message();
         server.broken = true;
         let fault = outcome::lost(&server);
-        if self.end.is_none() && self.asks_again_elsewhere() {
+        if self.end.is_none() && self.asks_again_elsewhere(&server) {
             return self.forget_batch(server);
         }
         drop(server);

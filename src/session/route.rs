@@ -1,17 +1,17 @@
-//! Reads that go to replicas: which, when, and back to the primary when a replica does not answer them.
+//! Reads that go to replicas: which, and when.
 //!
-//! A cycle that is one read, outside of transactions, by a session that has nothing but its settings, is sent to the node that
-//! [`crate::plan`] chooses. Until its answer has begun (a row, an end), nothing of it is given to the client: an error, or the
-//! loss of the replica, has the same bytes sent to the primary, and nobody notices. After each cycle, wherever it ran, the session notes
-//! what it has seen; see `docs/design/consistency.md`.
+//! A cycle that is one read, outside of transactions or as the first of one that only reads (`read_only`), by a session that has nothing but its settings, is sent to the
+//! node that [`crate::plan`] chooses. What becomes of it there, and how it comes back to the primary, is told in `under_way`. After each
+//! cycle, wherever it ran, the session notes what it has seen; see `docs/design/consistency.md`.
 
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
+use super::read_only::There;
 use super::serve::Session;
-use super::statement::significant;
+use super::under_way::UnderWay;
 use crate::config::settings::PoolMode;
 use crate::plan::Profile;
 use crate::plan::balance::hash;
@@ -19,13 +19,11 @@ use crate::plan::choose::{Choice, Read};
 use crate::plan::consistency::{Floor, Level};
 use crate::plan::topology::NodeId;
 use crate::pool::Pool;
-use crate::pool::prepared::Form;
 use crate::pool::state::State;
 use crate::runtime::cluster::Nodes;
-use crate::wire::frame::{self, Frame, TxStatus, back, front};
 
 /// The longest cycle that is sent to a replica: it is kept until its answer begins.
-const LONGEST: usize = 64 * 1024;
+pub(super) const LONGEST: usize = 64 * 1024;
 /// A session that reads at the primary without a pause is seen there by each read, and replicas are never known to have what it saw last. So after so
 /// many reads it waits once for as long as [`MOVING`], even if `replica_wait` allows none; twice as many each time that is in vain.
 const STUCK: u32 = 8;
@@ -35,61 +33,59 @@ const MOVING: Duration = Duration::from_millis(10);
 const MOST_STUCK: u32 = 4096;
 /// Where the reason "refused before" stands in [`crate::stats::PRIMARY_REASONS`].
 const REFUSED: usize = 5;
+/// Where the reason "transaction" does.
+const TRANSACTION: usize = 6;
 
 /// How a session's reads are routed; there is one where its database has replicas that are watched.
 pub(super) struct Route {
-    nodes: Rc<Nodes>,
+    pub(super) nodes: Rc<Nodes>,
     /// What it must not see undone.
-    floor: Floor,
+    pub(super) floor: Floor,
     /// A hash of the client's address.
     client: u64,
-    /// What its settings say, for the state that is named.
-    wishes: (Rc<State>, Wishes),
-    /// The cycle at the front of the input is to be sent to that node, with the server that is leased next.
-    chosen: Option<Chosen>,
-    /// What is under way on a replica.
-    under_way: Option<UnderWay>,
-    /// What a replica did not answer; it is put back into the input when the session has no server.
-    again: Option<Vec<u8>>,
-    /// The cycle at the front of the input is for the primary.
-    primary: bool,
-    /// The cycle at the front of the input waits for replicas to catch up.
-    waits: Option<Wait>,
+    /// `pgweir.consistency`, if the session has set it to one of the levels, by the state that is named.
+    wished: (Rc<State>, Option<Level>),
+    /// How far the cycle at the front of the input is, or the one that was sent last.
+    pub(super) step: Step,
+    /// The transaction that is open on a replica.
+    pub(super) there: Option<There>,
+    /// Whether transactions have one snapshot for all their statements where nobody says so, as a server has told.
+    pub(super) snapshots: Option<bool>,
     /// So many reads in a row went to the primary because replicas were not known to be as far; and from how many on the session
     /// is held up for a moment, so that it can move to one.
     stuck: u32,
     patient: u32,
     /// Something of the client's has run since what it saw was last noted.
-    ran: bool,
+    pub(super) ran: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Wishes {
-    /// `pgweir.consistency`, if the session has set it to one of the levels.
-    level: Option<Level>,
-    /// Its transactions are serializable, which replicas cannot do.
-    serializable: bool,
+/// How far a cycle is that may go to a replica. Behind each stands what may follow it.
+#[derive(Default)]
+pub(super) enum Step {
+    /// Nothing is decided of it: all but `Leaves` and `Primary`.
+    #[default]
+    Open,
+    /// It waits for replicas to catch up: `Chosen`, `Open`.
+    Waits(Wait),
+    /// It is to be sent to a node with the server that is leased next: `UnderWay`, `Primary`, `Open`.
+    Chosen(Chosen),
+    /// It is on its way to a replica, or there: `Open` once it was answered, `Leaves`, `Primary` if nothing was sent.
+    UnderWay(UnderWay),
+    /// Its replica does not answer it. These bytes are put back into the input when the session has no server: `Primary`, and `Open` where
+    /// there are none, since the cycle stands there still.
+    Leaves(Vec<u8>),
+    /// It is for the primary, and was judged before: `Open` as soon as it has a server.
+    Primary,
 }
 
-struct Chosen {
-    node: NodeId,
-    pool: Rc<Pool>,
-    cycle: Vec<u8>,
-    profile: Rc<Profile>,
+pub(super) struct Chosen {
+    pub(super) node: NodeId,
+    pub(super) pool: Rc<Pool>,
+    pub(super) cycle: Vec<u8>,
+    pub(super) profile: Rc<Profile>,
 }
 
-struct UnderWay {
-    node: NodeId,
-    cycle: Vec<u8>,
-    profile: Rc<Profile>,
-    since: Instant,
-    /// All of the cycle is on its way.
-    sent: bool,
-    /// Its answer has begun.
-    begun: bool,
-}
-
-struct Wait {
+pub(super) struct Wait {
     until: Instant,
     /// News of the nodes, or the end of the wait; `None` once they have come.
     news: Option<Pin<Box<dyn Future<Output = ()>>>>,
@@ -103,29 +99,29 @@ impl Route {
             nodes,
             floor: Floor::default(),
             client: hash(address.as_bytes()),
-            wishes: (state.clone(), Wishes::of(state)),
-            chosen: None,
-            under_way: None,
-            again: None,
-            primary: false,
-            waits: None,
+            wished: (state.clone(), level_in(state)),
+            step: Step::Open,
+            there: None,
+            snapshots: None,
             stuck: 0,
             patient: STUCK,
             ran: false,
         }
     }
 
-    fn wishes(&mut self, state: &Rc<State>) -> Wishes {
-        if !Rc::ptr_eq(&self.wishes.0, state) {
-            self.wishes = (state.clone(), Wishes::of(state));
+    /// What a read of the session's promises now, if a rule for its statement says so or not.
+    pub(super) fn read(&mut self, state: &Rc<State>, by_rule: Option<Level>) -> Read {
+        if !Rc::ptr_eq(&self.wished.0, state) {
+            self.wished = (state.clone(), level_in(state));
         }
-        self.wishes.1
+        let level = by_rule.or(self.wished.1).unwrap_or(self.nodes.sighting().topology.policy.level);
+        Read { level, client: self.client, now: Instant::now() }
     }
 
-    /// No replica will do now: is the cycle to wait for news of them?
-    fn waits_for_news(&mut self, allowed: Duration, now: Instant) -> bool {
+    /// No replica will do now: is the cycle to wait for news of them? If it has waited, then until that time.
+    fn waits_for_news(&mut self, waited: Option<Instant>, allowed: Duration, now: Instant) -> bool {
         let moving = if self.stuck >= self.patient { MOVING } else { Duration::ZERO };
-        let until = self.waits.as_ref().map_or(now + allowed.max(moving), |waits| waits.until);
+        let until = waited.unwrap_or_else(|| now + allowed.max(moving));
         if now >= until {
             return false;
         }
@@ -133,51 +129,38 @@ impl Route {
         let news: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move {
             let _ = tokio::time::timeout_at(until.into(), nodes.changed()).await;
         });
-        self.waits = Some(Wait { until, news: Some(news) });
+        self.step = Step::Waits(Wait { until, news: Some(news) });
         true
     }
 
     /// The cycle goes to the primary.
-    fn stays(&mut self, for_now: bool) {
-        let waited = self.waits.take().is_some();
+    fn stays(&mut self, for_now: bool, waited: bool) {
         self.stuck = if for_now && !waited { self.stuck.saturating_add(1) } else { 0 };
         if waited {
             self.patient = (self.patient * 2).min(MOST_STUCK);
         }
     }
-}
 
-impl Wishes {
-    fn of(state: &State) -> Wishes {
-        let setting = |name: &[u8]| state.settings().get(name).map(|value| String::from_utf8_lossy(value));
-        let level = setting(b"pgweir.consistency").and_then(|level| level_named(&level));
-        let isolation = setting(b"default_transaction_isolation");
-        Wishes {
-            level,
-            serializable: isolation.is_some_and(|level| level.eq_ignore_ascii_case("serializable")),
+    /// Looks whether news have come for which the cycle waits.
+    pub(super) fn poll_news(&mut self, cx: &mut Context<'_>) -> bool {
+        let Step::Waits(wait) = &mut self.step else { return false };
+        let come = wait.news.as_mut().is_some_and(|news| news.as_mut().poll(cx).is_ready());
+        if come {
+            wait.news = None;
         }
+        come
+    }
+
+    /// The cycle waits for news that have not come.
+    #[inline]
+    pub(super) fn waits(&self) -> bool {
+        matches!(&self.step, Step::Waits(wait) if wait.news.is_some())
     }
 }
 
-/// `session`, `any`, `primary`, `bounded:500ms` or `bounded('500ms')`.
-fn level_named(text: &str) -> Option<Level> {
-    let text = text.trim().to_ascii_lowercase();
-    match text.as_str() {
-        "session" => return Some(Level::Session),
-        "any" => return Some(Level::Any),
-        "primary" => return Some(Level::Primary),
-        _ => {}
-    }
-    let bound = text.strip_prefix("bounded")?.trim_matches(|c: char| ":()' ".contains(c)).to_owned();
-    let (number, unit) = bound.split_at(bound.find(|c: char| !c.is_ascii_digit())?);
-    let number: u64 = number.parse().ok()?;
-    let millis = match unit.trim() {
-        "ms" => 1,
-        "s" => 1000,
-        "min" => 60_000,
-        _ => return None,
-    };
-    Some(Level::Bounded(Duration::from_millis(number.checked_mul(millis)?)))
+fn level_in(state: &State) -> Option<Level> {
+    let level = state.settings().get(&b"pgweir.consistency"[..])?;
+    Level::of_session(&String::from_utf8_lossy(level))
 }
 
 impl Session {
@@ -196,37 +179,40 @@ impl Session {
     }
 
     fn choose_by(&mut self, route: &mut Route, cycle: &[u8], profile: &Rc<Profile>) -> bool {
-        route.chosen = None;
-        let wishes = route.wishes(&self.state);
-        if std::mem::take(&mut route.primary)
-            || wishes.serializable
-            || cycle.len() > LONGEST
-            || !self.may_route()
-        {
+        let waited = match std::mem::take(&mut route.step) {
+            Step::Primary => return true,
+            Step::Waits(wait) => Some(wait.until),
+            _ => None,
+        };
+        if cycle.len() > LONGEST || !self.may_route() {
+            return true;
+        }
+        if !self.isolation_allows(route) {
+            self.pool.stats().kept[TRANSACTION].add(u64::from(self.held_begin.is_some()));
             return true;
         }
         if profile.refused.get() {
             self.pool.stats().kept[REFUSED].add(1);
             return true;
         }
-        let policy = route.nodes.sighting().topology.policy;
-        let now = Instant::now();
-        let level = self.level_by_rule().or(wishes.level).unwrap_or(policy.level);
-        let read = Read { level, client: route.client, now };
+        let read = route.read(&self.state, self.level_by_rule());
         match route.nodes.choose(read, &mut route.floor) {
             Choice::Replica(node) => {
-                route.waits = None;
                 (route.stuck, route.patient) = (0, STUCK);
                 let sighting = route.nodes.sighting().clone();
                 if let Some(host) = sighting.host(node) {
                     let pool = self.worker.pool_at(&self.pool.target(), host);
-                    route.chosen = Some(Chosen { node, pool, cycle: cycle.into(), profile: profile.clone() });
+                    let (cycle, profile) = (cycle.into(), profile.clone());
+                    route.step = Step::Chosen(Chosen { node, pool, cycle, profile });
                 }
                 true
             }
-            Choice::Primary(reason) if reason.may_change() && route.waits_for_news(policy.wait, now) => false,
             Choice::Primary(reason) => {
-                route.stays(reason.may_change());
+                let allowed = route.nodes.sighting().topology.policy.wait;
+                if reason.may_change() && route.waits_for_news(waited, allowed, read.now) {
+                    return false;
+                }
+                route.stays(reason.may_change(), waited.is_some());
                 self.pool.stats().kept[reason as usize].add(1);
                 true
             }
@@ -236,8 +222,7 @@ impl Session {
     /// Whether the session has nothing but its settings, so that any server will do.
     fn may_route(&self) -> bool {
         self.mode != PoolMode::Session
-            && self.out.is_empty()
-            && self.held_begin.is_none()
+            && (self.held_begin.is_none() || self.begins_to_read())
             && self.has_settings_only()
     }
 
@@ -252,181 +237,25 @@ impl Session {
         self.choose_node(&bytes[..length], &profile)
     }
 
-    /// The length of a batch that runs one statement in the unnamed portal, and the statement's text.
-    pub(super) fn lone_read(&self, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
-        let (mut at, mut text, mut bound, mut run) = (0, None, false, false);
-        loop {
-            let rest = bytes.get(at..)?;
-            let frame = Frame::peek(rest).ok()??;
-            let body = rest.get(frame::HEADER..frame.total)?;
-            let (name, behind) = frame::cstr(body).unwrap_or_default();
-            at += frame.total;
-            match frame.tag {
-                // A name would be taken when the batch is sent again.
-                front::PARSE if text.is_none() && !bound && name.is_empty() => {
-                    text = Some(frame::cstr(behind)?.0.to_vec())
-                }
-                front::BIND if !bound && name.is_empty() => {
-                    let statement = frame::cstr(behind)?.0;
-                    text = match text {
-                        Some(text) if statement.is_empty() => Some(text),
-                        None => Some(self.text_of(statement)?),
-                        Some(_) => return None,
-                    };
-                    bound = true;
-                }
-                front::DESCRIBE => {}
-                front::EXECUTE if bound && !run && name.is_empty() => run = true,
-                front::SYNC if run => return Some((at, text?)),
-                _ => return None,
-            }
-        }
-    }
-
-    fn text_of(&self, statement: &[u8]) -> Option<Vec<u8>> {
-        let named = match statement {
-            [] => self.unnamed.as_ref()?,
-            name => self.names.get(significant(name))?,
-        };
-        match &named.statement.prepared.form {
-            Form::Parse(tail) if named.statement.effects.is_empty() => Some(frame::cstr(tail)?.0.to_vec()),
-            _ => None,
-        }
-    }
-
     /// The pool of the node that was chosen for what is sent next; else the session's own.
     pub(super) fn pool_to_lease_from(&self) -> &Rc<Pool> {
-        let chosen = self.route.as_ref().and_then(|route| route.chosen.as_ref());
-        chosen.map_or(&self.pool, |chosen| &chosen.pool)
-    }
-
-    /// A server was leased: what was chosen for it is under way.
-    pub(super) fn enter_node(&mut self) {
-        let Some(route) = &mut self.route else { return };
-        let Some(Chosen { node, cycle, profile, .. }) = route.chosen.take() else { return };
-        let since = Instant::now();
-        route.nodes.loads().begin(node, since);
-        self.pool.stats().replica_reads.add(1);
-        route.under_way = Some(UnderWay { node, cycle, profile, since, sent: false, begun: false });
-    }
-
-    /// The chosen node gives no server: the primary is asked. False: none was chosen.
-    pub(super) fn node_refuses(&mut self) -> bool {
-        let Some(route) = &mut self.route else { return false };
-        let Some(chosen) = route.chosen.take() else { return false };
-        route.nodes.cluster().report_failure(chosen.node);
-        route.primary = true;
-        self.following = 0;
-        self.handle.waiting.set(false);
-        true
-    }
-
-    /// Nothing of the answer is given to the client yet, because the primary may be asked instead.
-    #[inline]
-    pub(super) fn holds_answer(&self) -> bool {
-        let under_way = self.route.as_ref().and_then(|route| route.under_way.as_ref());
-        under_way.is_some_and(|under_way| !under_way.begun)
-    }
-
-    /// A message of a replica's answer: does it begin?
-    #[inline]
-    pub(super) fn note_beginning(&mut self, tag: u8) {
-        let Some(under_way) = self.route.as_mut().and_then(|route| route.under_way.as_mut()) else { return };
-        let ahead = matches!(
-            tag,
-            back::ROW_DESCRIPTION
-                | back::NO_DATA
-                | back::PARSE_COMPLETE
-                | back::BIND_COMPLETE
-                | back::PARAMETER_DESCRIPTION
-                | back::NOTICE_RESPONSE
-                | back::PARAMETER_STATUS
-                | back::NOTIFICATION_RESPONSE
-                | back::ERROR_RESPONSE
-        );
-        under_way.begun |= !ahead;
-    }
-
-    /// A replica answers with an error: if its answer has not begun, the primary is asked instead; but not when the client has cancelled it, or
-    /// it was out of time.
-    pub(super) fn asks_again(&mut self, fields: &[u8]) {
-        if !self.holds_answer() {
-            return;
+        match self.route.as_ref().map(|route| &route.step) {
+            Some(Step::Chosen(chosen)) => &chosen.pool,
+            _ => &self.pool,
         }
-        let sqlstate =
-            frame::fields(fields).find(|(code, _)| *code == b'C').map_or(&b""[..], |field| field.1);
-        let Some(route) = &mut self.route else { return };
-        let Some(UnderWay { node, cycle, profile, .. }) = route.under_way.take() else { return };
-        route.nodes.loads().give_up(node);
-        if sqlstate == b"57014" {
-            return;
-        }
-        // A read-only transaction, or a feature that replicas lack: that will not change.
-        profile.refused.set(profile.refused.get() || matches!(sqlstate, b"25006" | b"0A000"));
-        route.again = Some(cycle);
-        self.out.clear();
     }
 
     /// The cycle at the front of the input was sent to a replica, or was to be, and is for the primary now.
     pub(super) fn is_asked_again(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| route.primary)
+        self.route.as_ref().is_some_and(|route| matches!(route.step, Step::Primary))
     }
 
-    /// The cycle at the front of the input is dropped: nothing that was decided on it holds for the next.
+    /// The cycle at the front of the input is dropped, or answered here: nothing that was decided on it holds for the next.
     pub(super) fn forget_cycle(&mut self) {
         self.verdict = None;
-        self.route.iter_mut().for_each(|route| route.primary = false);
-    }
-
-    /// What a replica has refused waits for the session to have no server.
-    pub(super) fn is_to_be_asked_again(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| route.again.is_some())
-    }
-
-    /// The replica is gone: is the primary asked instead?
-    pub(super) fn asks_again_elsewhere(&mut self) -> bool {
-        let Some(route) = &mut self.route else { return false };
-        let Some(UnderWay { node, cycle, begun, .. }) = route.under_way.take() else { return false };
-        route.nodes.loads().give_up(node);
-        route.nodes.cluster().report_failure(node);
-        if begun {
-            return false;
+        if self.is_asked_again() {
+            self.route.iter_mut().for_each(|route| route.step = Step::Open);
         }
-        route.again = Some(cycle);
-        self.out.clear();
-        true
-    }
-
-    /// Nothing was sent to the server that is gone: if it was a replica, the primary is next.
-    pub(super) fn leave_node(&mut self) {
-        let Some(route) = &mut self.route else { return };
-        route.chosen = None;
-        if let Some(under_way) = route.under_way.take() {
-            route.nodes.loads().give_up(under_way.node);
-            route.nodes.cluster().report_failure(under_way.node);
-            route.primary = true;
-        }
-    }
-
-    /// The cycle is on its way as a whole.
-    #[inline]
-    pub(super) fn note_sent(&mut self) {
-        if let Some(under_way) = self.route.as_mut().and_then(|route| route.under_way.as_mut()) {
-            under_way.sent = true;
-        }
-    }
-
-    /// The client's next cycle must wait: for a replica to catch up, for what it has refused, or for its answer, since what comes
-    /// next may be for the primary.
-    #[inline]
-    pub(super) fn waits_for_node(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| {
-            let elsewhere = self.server.as_ref().is_some_and(|server| !Rc::ptr_eq(server.pool(), &self.pool));
-            let complete = route.under_way.as_ref().is_none_or(|under_way| under_way.sent);
-            route.again.is_some()
-                || route.waits.as_ref().is_some_and(|waits| waits.news.is_some())
-                || elsewhere && complete
-        })
     }
 
     /// A cycle begins: what was chosen for another is void.
@@ -435,60 +264,10 @@ impl Session {
         if self.server.is_none()
             && !self.batch_open
             && let Some(route) = &mut self.route
+            && matches!(route.step, Step::Chosen(_))
         {
-            route.chosen = None;
+            route.step = Step::Open;
         }
-    }
-
-    /// Puts what a replica did not answer back in front of what the client has sent since; looks whether news have come.
-    pub(super) fn poll_route(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(route) = &mut self.route else { return false };
-        if self.server.is_none()
-            && let Some(cycle) = route.again.take()
-        {
-            route.primary = true;
-            self.input.splice(..0, cycle);
-            self.pool.stats().asked_again.add(1);
-            return true;
-        }
-        route.waits.as_mut().is_some_and(|waits| waits.poll(cx))
-    }
-
-    /// A statement of the client's has run.
-    #[inline]
-    pub(super) fn note_run(&mut self) {
-        if let Some(route) = &mut self.route {
-            route.ran = true;
-        }
-    }
-
-    /// A cycle of the client's was answered: what it has seen must not be undone.
-    pub(super) fn note_seen(&mut self) {
-        let (Some(route), Some(server)) = (&mut self.route, &self.server) else { return };
-        if !std::mem::take(&mut route.ran) && server.tx == TxStatus::Idle {
-            // It has only prepared or described.
-            return;
-        }
-        if let Some(done) = route.under_way.take() {
-            let now = Instant::now();
-            route.nodes.loads().end(done.node, now.duration_since(done.since), now);
-            return route.nodes.used(done.node, &mut route.floor);
-        }
-        let node = route.nodes.sighting().id_of(&server.shared.host);
-        if let Some(node) = node {
-            route.nodes.used(node, &mut route.floor);
-        }
-    }
-}
-
-impl Wait {
-    /// Whether the wait is over since the last time.
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        let come = self.news.as_mut().is_some_and(|news| news.as_mut().poll(cx).is_ready());
-        if come {
-            self.news = None;
-        }
-        come
     }
 }
 
@@ -502,28 +281,9 @@ mod tests {
     fn reasons_are_counted_under_their_names() {
         assert_eq!(PRIMARY_REASONS[..REFUSED], REASONS);
         assert_eq!(PRIMARY_REASONS[Reason::Behind as usize], Reason::Behind.name());
-    }
-
-    #[test]
-    fn levels_are_read() {
-        let check = |text: &str, expected: Option<Level>| assert_eq!(level_named(text), expected, "{text}");
-        let bounded = |millis| Some(Level::Bounded(Duration::from_millis(millis)));
-        check("session", Some(Level::Session));
-        check("ANY", Some(Level::Any));
-        check(" primary ", Some(Level::Primary));
-        check("bounded:500ms", bounded(500));
-        check("bounded('2s')", bounded(2000));
-        check("bounded(1min)", bounded(60_000));
-        for text in [
-            "",
-            "bounded",
-            "bounded:",
-            "bounded:x",
-            "bounded:5",
-            "bounded:5 days",
-            "bounded:99999999999999999999ms",
-        ] {
-            check(text, None);
-        }
+        assert_eq!(
+            (PRIMARY_REASONS[REFUSED], PRIMARY_REASONS[TRANSACTION]),
+            ("refused before", "transaction")
+        );
     }
 }

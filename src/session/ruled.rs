@@ -17,7 +17,7 @@ use crate::pool::exchange::Expect;
 use crate::pool::prepared::Form;
 use crate::pool::state::State;
 use crate::rules::calendar::Seconds;
-use crate::rules::{self, Block, Candidates, Consistency, Decided, Decision, Moment, Route};
+use crate::rules::{self, Block, Candidates, Decided, Decision, Moment, Route};
 use crate::sql::shape;
 use crate::wire::Fault;
 use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
@@ -100,7 +100,7 @@ impl Session {
     }
 
     fn batch_without_server(&self, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
-        let begins = self.server.is_none() && !self.batch_open;
+        let begins = !self.batch_open && (self.server.is_none() || self.may_read_there());
         begins.then(|| self.lone_read(bytes)).flatten()
     }
 
@@ -153,7 +153,7 @@ impl Session {
         verdict.refusal = decision.block().map(|block| Box::new(refusal(&block)));
         verdict.level = match decision.route().map(|route| route.action) {
             Some(Route::Primary) => Some(Level::Primary),
-            _ => decision.consistency().map(|consistency| level(*consistency.action)),
+            _ => decision.consistency().map(|consistency| *consistency.action),
         };
     }
 
@@ -216,7 +216,7 @@ impl Session {
     }
 
     /// Answers a statement with an error: here where the session has no server, else by way of the server, whose transaction fails too.
-    fn refuse_statement(&mut self, frame: Frame, bytes: &[u8], fault: Fault) -> Flow {
+    pub(super) fn refuse_statement(&mut self, frame: Frame, bytes: &[u8], fault: Fault) -> Flow {
         if self.server.is_none() {
             if frame.tag != front::BIND {
                 // A text that was to replace it must not leave the one before.
@@ -270,15 +270,6 @@ fn refusal(block: &Decided<'_, Block>) -> Fault {
     match hint {
         Some(hint) => fault.hint(hint.clone()),
         None => fault,
-    }
-}
-
-fn level(consistency: Consistency) -> Level {
-    match consistency {
-        Consistency::Session => Level::Session,
-        Consistency::Bounded(bound) => Level::Bounded(bound),
-        Consistency::Any => Level::Any,
-        Consistency::Primary => Level::Primary,
     }
 }
 

@@ -225,16 +225,15 @@ impl Session {
     }
 
     fn poll_out(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        if self.holds_answer() {
-            return Ok(false);
-        }
-        if self.out.is_empty() {
+        let given = self.may_be_given();
+        if given == 0 {
             // With TLS, what was written may still wait for the socket.
             let _pending = self.client.poll_flush(cx)?;
             return Ok(false);
         }
-        let Poll::Ready(written) = self.client.poll_write(cx, &self.out)? else { return Ok(false) };
+        let Poll::Ready(written) = self.client.poll_write(cx, &self.out[..given])? else { return Ok(false) };
         drain_front(&mut self.out, written);
+        self.was_given(written);
         self.pool.stats().sent.add(written as u64);
         Ok(written > 0)
     }
@@ -296,6 +295,7 @@ impl Session {
     /// client would take it for a part of that message.
     pub(super) fn fatal(&mut self, fault: &Fault) {
         self.pool.stats().error(&fault.sqlstate);
+        self.drop_held_answer();
         if !self.server.as_deref().is_some_and(Server::is_inside_message) {
             fault.clone().into_fatal().emit(&mut self.out);
         }

@@ -28,7 +28,8 @@ impl Session {
         if self.route.is_none() && (!shares || self.server.is_none() && self.pool.is_quiet()) {
             return None;
         }
-        if self.tx_status() != TxStatus::Idle || self.batch_open {
+        let in_transaction = self.tx_status() != TxStatus::Idle;
+        if self.batch_open || in_transaction && (self.route.is_none() || !self.begins_to_read()) {
             return None;
         }
         self.read_of(text)
@@ -139,6 +140,7 @@ impl Session {
         server.clock = Clock { exchange: since, transaction: since, ..Clock::default() };
         self.enter_server();
         self.enter_node();
+        self.note_taken(usize::MAX);
         let Some(server) = &mut self.server else { return Ok(()) };
         forget_unnamed(server, &mut self.unnamed);
         server.pool().clone().open(server, &self.handle.waker.borrow(), self.profiles.judge.stamp());

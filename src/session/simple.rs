@@ -82,11 +82,13 @@ impl Session {
             self.alone = false;
             let flow = self.plain_query(whole, outcome::commits_alone(verb));
             self.reading_now = read.filter(|_| self.has_one_under_way());
-            self.note_sent();
             return flow;
         }
         let mut summary = sql::summarize(text, self.dialect);
         summary.effects |= hidden;
+        if let Some(flow) = self.query_of_token(frame, bytes, &summary) {
+            return flow;
+        }
         if summary.effects.is_empty() {
             self.plain_query(whole, outcome::commits(text, &summary))
         } else {

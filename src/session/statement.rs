@@ -37,6 +37,8 @@ pub struct Statement {
     pub meaning: Option<Rc<[u8]>>,
     /// The search path under which its names were read, if others may have it too.
     pub path: Option<Rc<[u8]>>,
+    /// The token that it sets (`pgweir.token`).
+    pub token: Option<Box<[u8]>>,
 }
 
 impl Statement {
@@ -54,6 +56,7 @@ impl Statement {
             planned: false,
             meaning: None,
             path: None,
+            token: None,
         }
     }
 

@@ -49,6 +49,7 @@ impl Session {
                 Flow::Taken(taken) => {
                     at += taken;
                     self.unused = false;
+                    self.note_taken(taken);
                     if behind_a_read {
                         // The time of both says nothing of the read.
                         self.reading_now = None;
@@ -105,6 +106,9 @@ impl Session {
             return self.pass_over(frame, bytes);
         }
         self.forget_choice();
+        if let Some(flow) = self.goes_on_there(frame, bytes) {
+            return flow;
+        }
         match frame.tag {
             front::TERMINATE => {
                 self.leaving = true;
@@ -193,7 +197,6 @@ impl Session {
                 server.out.extend_from_slice(whole);
                 server.expect(Expect::client(Kind::Sync).committing(batch.commits));
                 server.skips = false;
-                self.note_sent();
                 self.answer_here();
             }
             None => {

@@ -5,9 +5,10 @@ use std::ops::Range;
 use super::cursor::Cursor;
 use super::effects::Effects;
 use super::lexer::Kind;
+use super::transaction::{self, Modes};
 use super::verb::{Verb, other_effects};
 use super::words::Word;
-use super::{set, transaction, utility};
+use super::{set, utility};
 
 /// The operands of a statement. Given only when the whole statement was understood: anything unexpected,
 /// and every `U&""` name, gives `None`. Names are folded as PostgreSQL folds them, but not truncated.
@@ -42,6 +43,8 @@ pub enum Detail {
     Begin {
         /// Only well-formed transaction modes follow: PostgreSQL's parser will accept it.
         simple: bool,
+        /// What they say, if so.
+        modes: Modes,
     },
     /// COMMIT, END.
     Commit {

@@ -47,4 +47,5 @@ pub use reads::{NotRead, not_a_read, words_against_reading};
 pub use shape::{BadFingerprint, Fingerprint, Literal, Shape, Value, shape};
 pub use summary::{Statement, Summary, summarize};
 pub use text::unquoted;
+pub use transaction::{Isolation, Modes};
 pub use verb::Verb;

@@ -5,6 +5,39 @@ use super::detail::{Detail, Reading, is_string};
 use super::lexer::Kind;
 use super::verb::Verb;
 
+/// What a BEGIN says of its transaction; of two words against each other the last counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Modes {
+    /// READ ONLY, or READ WRITE.
+    pub read_only: Option<bool>,
+    /// ISOLATION LEVEL.
+    pub isolation: Option<Isolation>,
+}
+
+/// How a transaction is kept apart from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// READ COMMITTED, and READ UNCOMMITTED, which is the same to PostgreSQL: each statement sees what was committed before it.
+    ReadCommitted,
+    /// REPEATABLE READ: all of them see what the first did.
+    RepeatableRead,
+    /// SERIALIZABLE.
+    Serializable,
+}
+
+impl Isolation {
+    /// By its name in settings.
+    pub fn named(name: &[u8]) -> Option<Isolation> {
+        const NAMES: [(&str, Isolation); 4] = [
+            ("read committed", Isolation::ReadCommitted),
+            ("read uncommitted", Isolation::ReadCommitted),
+            ("repeatable read", Isolation::RepeatableRead),
+            ("serializable", Isolation::Serializable),
+        ];
+        NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, level)| *level)
+    }
+}
+
 /// Reads from behind the first word, which is `first`.
 pub(super) fn read(verb: Verb, first: &[u8], at: Cursor<'_>) -> Reading {
     match verb {
@@ -15,38 +48,49 @@ pub(super) fn read(verb: Verb, first: &[u8], at: Cursor<'_>) -> Reading {
 }
 
 fn begin(first: &[u8], mut at: Cursor<'_>) -> Reading {
+    let mut modes = Modes::default();
     let simple = match first {
-        b"start" => at.eat(b"transaction") && modes(&mut at),
+        b"start" => at.eat(b"transaction") && modes.read(&mut at),
         _ => {
             at.eat_any(&[b"work", b"transaction"]);
-            modes(&mut at)
+            modes.read(&mut at)
         }
     };
-    Reading::new(Verb::Begin, Detail::Begin { simple })
+    let modes = if simple { modes } else { Modes::default() };
+    Reading::new(Verb::Begin, Detail::Begin { simple, modes })
 }
 
-/// Transaction modes, with or without commas between them, up to the end.
-fn modes(at: &mut Cursor<'_>) -> bool {
-    while !at.at_end() {
-        if !mode(at) || (at.eat_kind(Kind::Comma) && at.at_end()) {
-            return false;
+impl Modes {
+    /// Reads modes, with or without commas between them, up to the end.
+    fn read(&mut self, at: &mut Cursor<'_>) -> bool {
+        while !at.at_end() {
+            if !self.read_one(at) || (at.eat_kind(Kind::Comma) && at.at_end()) {
+                return false;
+            }
         }
+        true
     }
-    true
-}
 
-fn mode(at: &mut Cursor<'_>) -> bool {
-    const MODES: &[&[&[u8]]] = &[
-        &[b"read", b"only"],
-        &[b"read", b"write"],
-        &[b"deferrable"],
-        &[b"not", b"deferrable"],
-        &[b"isolation", b"level", b"read", b"committed"],
-        &[b"isolation", b"level", b"read", b"uncommitted"],
-        &[b"isolation", b"level", b"repeatable", b"read"],
-        &[b"isolation", b"level", b"serializable"],
-    ];
-    MODES.iter().any(|words| at.eat_all(words))
+    fn read_one(&mut self, at: &mut Cursor<'_>) -> bool {
+        const LEVELS: &[(&[&[u8]], Isolation)] = &[
+            (&[b"read", b"committed"], Isolation::ReadCommitted),
+            (&[b"read", b"uncommitted"], Isolation::ReadCommitted),
+            (&[b"repeatable", b"read"], Isolation::RepeatableRead),
+            (&[b"serializable"], Isolation::Serializable),
+        ];
+        if at.eat_all(&[b"read", b"only"]) {
+            self.read_only = Some(true);
+        } else if at.eat_all(&[b"read", b"write"]) {
+            self.read_only = Some(false);
+        } else if at.eat_all(&[b"isolation", b"level"]) {
+            let level = LEVELS.iter().find(|(words, _)| at.eat_all(words));
+            self.isolation = level.map(|(_, level)| *level);
+            return level.is_some();
+        } else {
+            return at.eat(b"deferrable") || at.eat_all(&[b"not", b"deferrable"]);
+        }
+        true
+    }
 }
 
 fn commit(mut at: Cursor<'_>) -> Reading {

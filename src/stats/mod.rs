@@ -22,14 +22,16 @@ pub const PIN_REASONS: [&str; 10] = [
     "server process",
 ];
 
-/// Why a read that might have gone to a replica went to the primary; the last: its shape was refused by a replica before.
-pub const PRIMARY_REASONS: [&str; 6] = [
+/// Why a read that might have gone to a replica went to the primary; the last two: its shape was refused by a replica before; it is the first of a
+/// transaction that only reads and that, by its isolation, is not for replicas.
+pub const PRIMARY_REASONS: [&str; 7] = [
     "level primary",
     "no replica",
     "replicas too old",
     "position unknown",
     "replicas behind",
     "refused before",
+    "transaction",
 ];
 
 /// Classes of SQLSTATE in which pgweir itself makes errors; all others are counted as the last.
@@ -133,6 +135,10 @@ counters! {
     replica_reads,
     /// Those of them that the primary answered, because the replica failed or refused.
     asked_again,
+    /// Transactions that ended on a replica.
+    replica_transactions,
+    /// Transactions that began on a replica and went to the primary.
+    moved_transactions,
     /// Bytes received from clients.
     received,
     /// Bytes sent to clients.

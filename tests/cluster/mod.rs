@@ -4,6 +4,8 @@ mod checker;
 mod failover;
 mod nodes;
 mod routing;
+mod tokens;
+mod transactions;
 
 use crate::harness::cluster::{Cluster, KEEPS_WAL};
 

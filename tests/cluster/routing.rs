@@ -11,21 +11,23 @@ use crate::harness::proxy::{Proxy, ProxyOptions};
 use crate::harness::raw::{Client, Login};
 use crate::harness::{direct_only, eventually, frontend as msg};
 
-struct Routed {
-    scene: Scene,
-    proxy: Proxy,
+pub(super) struct Routed {
+    pub(super) scene: Scene,
+    pub(super) proxy: Proxy,
     http: SocketAddr,
 }
 
 impl Routed {
-    fn new(standbys: usize, query: &str) -> Routed {
+    pub(super) fn new(standbys: usize, query: &str) -> Routed {
         let scene = Scene::new(standbys);
         scene.primary.superuser("postgres").run(
             "create table t (i int primary key, n bigint not null default 0); insert into t select generate_series(1, 100); \
              grant all on t to public; grant create on schema public to public",
         );
         let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut options = ProxyOptions::url(&scene.url(APP, &format!("check_interval=50ms&{query}")));
+        let url = scene.url(APP, &format!("check_interval=50ms&{query}"));
+        let mut options =
+            ProxyOptions::url(&url).config(&format!("[admin]\nadmin_users = [\"{}\"]\n", APP.0));
         options.args.extend(["--http".to_owned(), http.to_string()]);
         let proxy = Proxy::start_with(&options);
         let routed = Routed { scene, proxy, http };
@@ -39,11 +41,15 @@ impl Routed {
         routed
     }
 
-    fn connect(&self) -> Client {
+    pub(super) fn connect(&self) -> Client {
         Client::connect(&self.proxy.endpoint(), &Login::new(APP.0, APP.1, "postgres"))
     }
 
-    fn counted(&self, metric: &str, label: &str) -> u64 {
+    pub(super) fn console(&self) -> Client {
+        Client::connect(&self.proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"))
+    }
+
+    pub(super) fn counted(&self, metric: &str, label: &str) -> u64 {
         let (_, page) = get(self.http, "/metrics");
         let line =
             page.lines().find(|line| line.starts_with(metric) && line.contains(&format!("=\"{label}\"")));
@@ -57,7 +63,7 @@ impl Routed {
         lines.for_each(|line| println!("{line}"));
     }
 
-    fn pause(&self, standby: usize, paused: bool) {
+    pub(super) fn pause(&self, standby: usize, paused: bool) {
         let what = if paused { "pause" } else { "resume" };
         self.scene.standbys[standby].superuser("postgres").run(&format!("select pg_wal_replay_{what}()"));
     }

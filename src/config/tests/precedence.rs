@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::settings::*;
+use crate::plan::topology::Transactions;
 
 fn loaded(text: &str, sources: &Sources) -> Settings {
     load_text(text, sources).unwrap_or_else(|errors| panic!("{errors:#?}\nin\n{text}")).settings
@@ -255,7 +256,8 @@ fn reads_are_said_in_a_url_too() {
     let defaults = Reads { check_interval: Duration::from_secs(1), ..Reads::default() };
     assert_eq!((&shop.reads, shop.target), (&defaults, TargetSessionAttrs::Any));
     let url = "postgres://app:pw@h1,h2/shop?reads=replicas&replicas=h3,h4:5433&weights=h3%3D3&zones=h2%3Da,h3%3Db&zone=a\
-               &balance=client-hash&consistency=bounded:200ms&replica_wait=5ms&max_replica_lag=30s&check_interval=100ms";
+               &balance=client-hash&consistency=bounded:200ms&replica_wait=5ms&max_replica_lag=30s&check_interval=100ms\
+               &read_only_transactions=all";
     let settings = loaded("", &with_url(url));
     let shop = &settings.databases["shop"];
     let host = |name: &str, port| Host::Tcp(name.to_owned(), port);
@@ -270,6 +272,7 @@ fn reads_are_said_in_a_url_too() {
         replica_wait: Duration::from_millis(5),
         max_replica_lag: Some(Duration::from_secs(30)),
         check_interval: Duration::from_millis(100),
+        transactions: Transactions::All,
     };
     assert_eq!(shop.reads, expected);
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Operands of statements.
 
-use crate::sql::{Detail, DiscardTarget, SetValue, summarize};
+use crate::sql::Isolation::{ReadCommitted, RepeatableRead, Serializable};
+use crate::sql::{Detail, DiscardTarget, Isolation, Modes, SetValue, summarize};
 
 fn detail(sql: &str) -> Detail {
     summarize(sql.as_bytes(), true).statements.remove(0).detail
@@ -153,26 +154,44 @@ fn reset_and_show() {
 
 #[test]
 fn begin() {
-    for sql in SIMPLE {
-        check(sql, Detail::Begin { simple: true });
+    for (sql, read_only, isolation) in SIMPLE {
+        let modes = Modes { read_only: *read_only, isolation: *isolation };
+        check(sql, Detail::Begin { simple: true, modes });
     }
     for sql in
         ["start", "begin read", "begin read only,", "begin ,", "begin atomic", "begin isolation level x"]
     {
-        check(sql, Detail::Begin { simple: false });
+        check(sql, Detail::Begin { simple: false, modes: Modes::default() });
     }
 }
 
-const SIMPLE: &[&str] = &[
-    "begin",
-    "BEGIN WORK",
-    "begin transaction",
-    "start transaction",
-    "begin isolation level serializable",
-    "start transaction isolation level repeatable read, read only, deferrable",
-    "begin isolation level read committed read write not deferrable",
-    "begin /* c */ isolation level read uncommitted -- x",
+const SIMPLE: &[(&str, Option<bool>, Option<Isolation>)] = &[
+    ("begin", None, None),
+    ("BEGIN WORK", None, None),
+    ("begin transaction", None, None),
+    ("start transaction", None, None),
+    ("begin isolation level serializable", None, Some(Serializable)),
+    (
+        "start transaction isolation level repeatable read, read only, deferrable",
+        Some(true),
+        Some(RepeatableRead),
+    ),
+    ("begin isolation level read committed read write not deferrable", Some(false), Some(ReadCommitted)),
+    ("begin /* c */ isolation level read uncommitted -- x", None, Some(ReadCommitted)),
+    ("begin read write, read only", Some(true), None),
+    ("start transaction read only isolation level serializable", Some(true), Some(Serializable)),
 ];
+
+#[test]
+fn levels_of_isolation_by_their_names() {
+    let check = |name: &str, expected| assert_eq!(Isolation::named(name.as_bytes()), expected, "{name}");
+    check("read committed", Some(ReadCommitted));
+    check("Read Uncommitted", Some(ReadCommitted));
+    check("REPEATABLE READ", Some(RepeatableRead));
+    check("serializable", Some(Serializable));
+    check("read  committed", None);
+    check("", None);
+}
 
 #[test]
 fn commit_and_rollback() {

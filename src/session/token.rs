@@ -1,0 +1,146 @@
+//! `pgweir.token`: what a session has seen, to be carried to another session or another pgweir.
+//!
+//! SHOW asks the server where the WAL is: behind all that the session has done or seen, since a primary has what its replicas have
+//! shown, whether a probe has told of it or not. Whoever sets a token has it in its floor, from wherever the setting comes: the text of a
+//! SET is looked at before it is sent, so that a wrong one is refused; what functions and parameters set is found with the session's
+//! state. It stays in no session's state: servers are not made different by it.
+
+use std::rc::Rc;
+
+use super::serve::Session;
+use super::upstream::Flow;
+use crate::plan::consistency::Floor;
+use crate::plan::token::{BadToken, Token};
+use crate::pool::Target;
+use crate::pool::state::State;
+use crate::runtime::Worker;
+use crate::sql::{Detail, SetValue, Summary};
+use crate::wire::frame::{Frame, HEADER, front};
+use crate::wire::{Fault, emit};
+
+/// The setting.
+pub(super) const TOKEN: &[u8] = b"pgweir.token";
+
+/// What SHOW becomes. The system identifier is a number of 64 bits that PostgreSQL takes for a signed one; a standby may have shown one
+/// record more than it tells.
+const WHERE: &str = "SELECT pg_catalog.concat('1:', pg_catalog.mod((pg_catalog.pg_control_system()).system_identifier::pg_catalog.numeric \
+    OPERATOR(pg_catalog.+) 18446744073709551616, 18446744073709551616), ':', \
+    CASE WHEN standby THEN GREATEST((pg_catalog.pg_control_checkpoint()).timeline_id, \
+            (pg_catalog.pg_control_recovery()).min_recovery_end_timeline, \
+            (SELECT received_tli FROM pg_catalog.pg_stat_get_wal_receiver())) \
+        ELSE ('x' OPERATOR(pg_catalog.||) pg_catalog.substr(pg_catalog.pg_walfile_name(\
+            pg_catalog.pg_current_wal_insert_lsn()), 1, 8))::bit(32)::pg_catalog.int4 END, ':', \
+    CASE WHEN standby THEN COALESCE(pg_catalog.pg_last_wal_replay_lsn(), '0/0') \
+        ELSE pg_catalog.pg_current_wal_insert_lsn() END, \
+    CASE WHEN standby THEN '+' END) AS \"pgweir.token\" \
+    FROM (SELECT pg_catalog.pg_is_in_recovery() OFFSET 0) AS node (standby)";
+
+/// Whether a text asks for the token and nothing else.
+pub(super) fn shows_token(summary: &Summary) -> bool {
+    matches!(summary.statements.as_slice(), [one] if is_show(&one.detail))
+}
+
+fn is_show(detail: &Detail) -> bool {
+    matches!(detail, Detail::Show { name } if name == TOKEN)
+}
+
+/// The Parse message, behind its name, of the statement that tells the token, with these types of parameters.
+pub(super) fn telling(types: &[u8]) -> Vec<u8> {
+    [WHERE.as_bytes(), b"\0", types].concat()
+}
+
+/// The token that a text sets.
+pub(super) fn set_by(summary: &Summary) -> Option<Box<[u8]>> {
+    summary.statements.iter().find_map(|one| match &one.detail {
+        Detail::Set { name, value: SetValue::Literal(value), .. } if name == TOKEN => {
+            Some(value.as_slice().into())
+        }
+        _ => None,
+    })
+}
+
+fn read(value: &[u8]) -> Result<Token, BadToken> {
+    std::str::from_utf8(value).map_err(|_| BadToken::NotOne)?.parse()
+}
+
+fn refused(value: &[u8], why: BadToken) -> Fault {
+    let text =
+        format!("invalid value for parameter \"pgweir.token\": \"{}\"", String::from_utf8_lossy(value));
+    Fault::error("22023", text).detail(why.to_string()).hint(why.hint())
+}
+
+/// Takes the token out of the settings that a client gives at its start.
+///
+/// # Errors
+/// 22023 where it is none, or another cluster's.
+pub(super) fn at_startup(
+    worker: &Worker,
+    target: &Target,
+    settings: &mut Vec<(Vec<u8>, Vec<u8>)>,
+) -> Result<Option<Vec<u8>>, Fault> {
+    let Some(at) = settings.iter().position(|(name, _)| name == TOKEN) else { return Ok(None) };
+    let (_, value) = settings.remove(at);
+    let token = read(&value).map_err(|why| refused(&value, why))?;
+    if let Some(nodes) = worker.nodes(&target.database, target.is_named) {
+        let topology = &nodes.sighting().topology;
+        Floor::default().raise(token, topology).map_err(|why| refused(&value, why))?;
+    }
+    Ok(Some(value))
+}
+
+impl Session {
+    /// A text that asks for the token, or sets one: `None` where it does neither, or sets one that is right.
+    pub(super) fn query_of_token(&mut self, frame: Frame, bytes: &[u8], summary: &Summary) -> Option<Flow> {
+        for one in &summary.statements {
+            if let Detail::Set { name, value: SetValue::Literal(value), .. } = &one.detail
+                && name == TOKEN
+                && let Err(fault) = self.take_token(value)
+            {
+                return Some(self.refuse_statement(frame, bytes, fault));
+            }
+        }
+        if !summary.statements.iter().any(|one| is_show(&one.detail)) {
+            return None;
+        }
+        let text = bytes[HEADER..frame.total].strip_suffix(b"\0")?;
+        let (mut out, mut copied) = (vec![], 0);
+        for one in summary.statements.iter().filter(|one| is_show(&one.detail)) {
+            out.extend_from_slice(&text[copied..one.range.start]);
+            out.extend_from_slice(WHERE.as_bytes());
+            copied = one.range.end;
+        }
+        out.extend_from_slice(&text[copied..]);
+        let mut message = vec![];
+        emit::query(&mut message, &out);
+        let total = message.len();
+        Some(match self.query(Frame { tag: front::QUERY, total }, &message) {
+            Flow::Taken(_) => Flow::Taken(frame.total),
+            other => other,
+        })
+    }
+
+    /// The client sets this token: what it stands for must not be undone.
+    ///
+    /// # Errors
+    /// 22023 where it is none, or another cluster's.
+    pub(super) fn take_token(&mut self, value: &[u8]) -> Result<(), Fault> {
+        let raised = read(value).and_then(|token| match &mut self.route {
+            Some(route) => route.floor.raise(token, &route.nodes.sighting().topology),
+            None => Ok(()),
+        });
+        raised.map_err(|why| refused(value, why))
+    }
+
+    /// The session's settings without the token, which is heeded. One that is wrong, and was not seen before it was set, is as good as any: the
+    /// session may have seen all that there is.
+    pub(super) fn heed_token(&mut self, state: Rc<State>) -> Rc<State> {
+        let Some(value) = state.settings().get(TOKEN) else { return state };
+        if let Err(fault) = self.take_token(value) {
+            tracing::info!(pid = self.handle.pid, error = %fault, "a token was set that is none of this cluster's");
+            if let Some(route) = &mut self.route {
+                route.floor.doubt(&route.nodes.sighting().topology);
+            }
+        }
+        self.worker.states.intern(state.with(TOKEN, None))
+    }
+}
