@@ -5,6 +5,8 @@
 //! loss of the replica, has the same bytes sent to the primary, and nobody notices. After each cycle, wherever it ran, the session notes
 //! what it has seen; see `docs/design/consistency.md`.
 
+mod again;
+
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
@@ -22,7 +24,7 @@ use crate::pool::Pool;
 use crate::pool::prepared::Form;
 use crate::pool::state::State;
 use crate::runtime::cluster::Nodes;
-use crate::wire::frame::{self, Frame, TxStatus, back, front};
+use crate::wire::frame::{self, Frame, TxStatus, front};
 
 /// The longest cycle that is sent to a replica: it is kept until its answer begins.
 const LONGEST: usize = 64 * 1024;
@@ -150,7 +152,10 @@ impl Route {
 impl Wishes {
     fn of(state: &State) -> Wishes {
         let setting = |name: &[u8]| state.settings().get(name).map(|value| String::from_utf8_lossy(value));
-        let level = setting(b"pgweir.consistency").and_then(|level| level_named(&level));
+        // PostgreSQL keeps a custom name as it was written first, and finds it in any case.
+        let is_level = |name: &[u8]| name.eq_ignore_ascii_case(b"pgweir.consistency");
+        let level = state.settings().iter().find(|(name, _)| is_level(name));
+        let level = level.and_then(|(_, level)| level_named(&String::from_utf8_lossy(level)));
         let isolation = setting(b"default_transaction_isolation");
         Wishes {
             level,
@@ -310,104 +315,6 @@ impl Session {
         route.under_way = Some(UnderWay { node, cycle, profile, since, sent: false, begun: false });
     }
 
-    /// The chosen node gives no server: the primary is asked. False: none was chosen.
-    pub(super) fn node_refuses(&mut self) -> bool {
-        let Some(route) = &mut self.route else { return false };
-        let Some(chosen) = route.chosen.take() else { return false };
-        route.nodes.cluster().report_failure(chosen.node);
-        route.primary = true;
-        self.following = 0;
-        self.handle.waiting.set(false);
-        true
-    }
-
-    /// Nothing of the answer is given to the client yet, because the primary may be asked instead.
-    #[inline]
-    pub(super) fn holds_answer(&self) -> bool {
-        let under_way = self.route.as_ref().and_then(|route| route.under_way.as_ref());
-        under_way.is_some_and(|under_way| !under_way.begun)
-    }
-
-    /// A message of a replica's answer: does it begin?
-    #[inline]
-    pub(super) fn note_beginning(&mut self, tag: u8) {
-        let Some(under_way) = self.route.as_mut().and_then(|route| route.under_way.as_mut()) else { return };
-        let ahead = matches!(
-            tag,
-            back::ROW_DESCRIPTION
-                | back::NO_DATA
-                | back::PARSE_COMPLETE
-                | back::BIND_COMPLETE
-                | back::PARAMETER_DESCRIPTION
-                | back::NOTICE_RESPONSE
-                | back::PARAMETER_STATUS
-                | back::NOTIFICATION_RESPONSE
-                | back::ERROR_RESPONSE
-        );
-        under_way.begun |= !ahead;
-    }
-
-    /// A replica answers with an error: if its answer has not begun, the primary is asked instead; but not when the client has cancelled it, or
-    /// it was out of time.
-    pub(super) fn asks_again(&mut self, fields: &[u8]) {
-        if !self.holds_answer() {
-            return;
-        }
-        let sqlstate =
-            frame::fields(fields).find(|(code, _)| *code == b'C').map_or(&b""[..], |field| field.1);
-        let Some(route) = &mut self.route else { return };
-        let Some(UnderWay { node, cycle, profile, .. }) = route.under_way.take() else { return };
-        route.nodes.loads().give_up(node);
-        if sqlstate == b"57014" {
-            return;
-        }
-        // A read-only transaction, or a feature that replicas lack: that will not change.
-        profile.refused.set(profile.refused.get() || matches!(sqlstate, b"25006" | b"0A000"));
-        route.again = Some(cycle);
-        self.out.clear();
-    }
-
-    /// The cycle at the front of the input was sent to a replica, or was to be, and is for the primary now.
-    pub(super) fn is_asked_again(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| route.primary)
-    }
-
-    /// The cycle at the front of the input is dropped: nothing that was decided on it holds for the next.
-    pub(super) fn forget_cycle(&mut self) {
-        self.verdict = None;
-        self.route.iter_mut().for_each(|route| route.primary = false);
-    }
-
-    /// What a replica has refused waits for the session to have no server.
-    pub(super) fn is_to_be_asked_again(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| route.again.is_some())
-    }
-
-    /// The replica is gone: is the primary asked instead?
-    pub(super) fn asks_again_elsewhere(&mut self) -> bool {
-        let Some(route) = &mut self.route else { return false };
-        let Some(UnderWay { node, cycle, begun, .. }) = route.under_way.take() else { return false };
-        route.nodes.loads().give_up(node);
-        route.nodes.cluster().report_failure(node);
-        if begun {
-            return false;
-        }
-        route.again = Some(cycle);
-        self.out.clear();
-        true
-    }
-
-    /// Nothing was sent to the server that is gone: if it was a replica, the primary is next.
-    pub(super) fn leave_node(&mut self) {
-        let Some(route) = &mut self.route else { return };
-        route.chosen = None;
-        if let Some(under_way) = route.under_way.take() {
-            route.nodes.loads().give_up(under_way.node);
-            route.nodes.cluster().report_failure(under_way.node);
-            route.primary = true;
-        }
-    }
-
     /// The cycle is on its way as a whole.
     #[inline]
     pub(super) fn note_sent(&mut self) {
@@ -438,20 +345,6 @@ impl Session {
         {
             route.chosen = None;
         }
-    }
-
-    /// Puts what a replica did not answer back in front of what the client has sent since; looks whether news have come.
-    pub(super) fn poll_route(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(route) = &mut self.route else { return false };
-        if self.server.is_none()
-            && let Some(cycle) = route.again.take()
-        {
-            route.primary = true;
-            self.input.splice(..0, cycle);
-            self.pool.stats().asked_again.add(1);
-            return true;
-        }
-        route.waits.as_mut().is_some_and(|waits| waits.poll(cx))
     }
 
     /// A statement of the client's has run.

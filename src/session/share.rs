@@ -160,5 +160,6 @@ impl Session {
         let sent = std::mem::take(&mut self.following);
         drain_front(&mut self.input, sent);
         (self.unsent, self.taken_back, self.verdict) = (None, 0, None);
+        self.note_sent();
     }
 }

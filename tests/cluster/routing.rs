@@ -11,14 +11,14 @@ use crate::harness::proxy::{Proxy, ProxyOptions};
 use crate::harness::raw::{Client, Login};
 use crate::harness::{direct_only, eventually, frontend as msg};
 
-struct Routed {
-    scene: Scene,
+pub(super) struct Routed {
+    pub(super) scene: Scene,
     proxy: Proxy,
     http: SocketAddr,
 }
 
 impl Routed {
-    fn new(standbys: usize, query: &str) -> Routed {
+    pub(super) fn new(standbys: usize, query: &str) -> Routed {
         let scene = Scene::new(standbys);
         scene.primary.superuser("postgres").run(
             "create table t (i int primary key, n bigint not null default 0); insert into t select generate_series(1, 100); \
@@ -39,11 +39,11 @@ impl Routed {
         routed
     }
 
-    fn connect(&self) -> Client {
+    pub(super) fn connect(&self) -> Client {
         Client::connect(&self.proxy.endpoint(), &Login::new(APP.0, APP.1, "postgres"))
     }
 
-    fn counted(&self, metric: &str, label: &str) -> u64 {
+    pub(super) fn counted(&self, metric: &str, label: &str) -> u64 {
         let (_, page) = get(self.http, "/metrics");
         let line =
             page.lines().find(|line| line.starts_with(metric) && line.contains(&format!("=\"{label}\"")));
@@ -57,7 +57,7 @@ impl Routed {
         lines.for_each(|line| println!("{line}"));
     }
 
-    fn pause(&self, standby: usize, paused: bool) {
+    pub(super) fn pause(&self, standby: usize, paused: bool) {
         let what = if paused { "pause" } else { "resume" };
         self.scene.standbys[standby].superuser("postgres").run(&format!("select pg_wal_replay_{what}()"));
     }
