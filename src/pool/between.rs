@@ -50,7 +50,10 @@ impl Pool {
     /// Says that it needs one of the servers of others, if somebody has waited here for a while.
     pub(super) fn wish(self: &Rc<Pool>, now: Instant) {
         let inner = self.inner.borrow();
-        let Some(since) = inner.line.front().map(|place| place.since.get()) else { return };
+        let Some(since) = inner.line.front().map(|place| place.since.get()) else {
+            let wanted = self.budgets.iter().filter(|budget| budget.is_wanted());
+            return wanted.for_each(|budget| budget.want_no_more(self.id()));
+        };
         if inner.paused || now.saturating_duration_since(since) < WHILE {
             return;
         }

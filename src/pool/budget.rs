@@ -94,6 +94,14 @@ impl Budget {
         }
     }
 
+    /// Wishes for none any more: what was given up is for anybody.
+    pub fn want_no_more(&self, by: usize) {
+        let mut wish = self.wish();
+        if wish.is_some_and(|known| known.by == by) {
+            self.forget(&mut wish);
+        }
+    }
+
     /// Whether there may be a wish: one load.
     #[inline]
     pub fn is_wanted(&self) -> bool {
@@ -186,6 +194,11 @@ mod tests {
         assert!(!budget.is_wanted());
         budget.want(Wish::new(3, now, true, now - GOOD));
         assert!(budget.is_wanted() && !budget.yields(1, None) && !budget.is_wanted(), "it is too old");
+        budget.want(wish(2, true));
+        budget.want_no_more(3);
+        assert!(budget.is_wanted());
+        budget.want_no_more(2);
+        assert!(!budget.is_wanted());
         drop(share);
         budget.want(wish(1, true));
         assert!(!budget.is_wanted(), "there is one");

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::serve::Session;
 use super::statement::significant;
+use super::told::Told;
 use crate::config::settings::PoolMode;
 use crate::plan::Profile;
 use crate::plan::balance::hash;
@@ -89,6 +90,8 @@ struct UnderWay {
     sent: bool,
     /// Its answer has begun.
     begun: bool,
+    /// What the client knew of its statements before this answer.
+    told: Vec<Told>,
 }
 
 struct Wait {
@@ -312,7 +315,8 @@ impl Session {
         let since = Instant::now();
         route.nodes.loads().begin(node, since);
         self.pool.stats().replica_reads.add(1);
-        route.under_way = Some(UnderWay { node, cycle, profile, since, sent: false, begun: false });
+        route.under_way =
+            Some(UnderWay { node, cycle, profile, since, sent: false, begun: false, told: vec![] });
     }
 
     /// The cycle is on its way as a whole.

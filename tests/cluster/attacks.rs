@@ -55,6 +55,39 @@ fn what_was_described_is_bound_where_a_replica_does_not_know_it() {
     }
 }
 
+/// What a replica has told of a statement before it failed was not given to the client, which is told another thing by the primary.
+#[test]
+fn what_a_replica_told_in_vain_is_not_held_against_the_client() {
+    if direct_only() {
+        return;
+    }
+    let routed = Routed::new(1, "consistency=any");
+    let mut superuser = routed.scene.primary.superuser("postgres");
+    superuser.run("create table v (i int, n int); insert into v values (1, 0); grant all on v to public");
+    let caught_up = "select count(*) from v";
+    eventually("the replica has it", || {
+        routed.scene.standbys[0]
+            .superuser("postgres")
+            .simple(caught_up)
+            .iter()
+            .any(|message| message.tag == b'D')
+    });
+    routed.pause(0, true);
+    superuser.run("alter table v add column j int; update v set n = 1");
+    for name in ["s", ""] {
+        let mut client = routed.connect();
+        client.send(&[msg::parse(name, "select *, 1 / n from v"), msg::sync()].concat());
+        client.until_ready();
+        for _ in 0..3 {
+            let run = [msg::bind("", name, &[]), msg::describe_portal(""), msg::execute("", 0), msg::sync()];
+            client.send(&run.concat());
+            assert_eq!(tags(&client.until_ready()), "2TDCZ");
+        }
+    }
+    assert!(routed.counted("pgweir_replica_reads_total", "asked_again") > 0);
+    routed.pause(0, false);
+}
+
 /// Notices are kept until a row comes: not without bound, and not so that nothing is read any more.
 #[test]
 fn notices_ahead_of_a_row_do_not_stop_it() {

@@ -1,9 +1,11 @@
 //! Back to the primary: what is kept of a replica's answer until it begins, and what happens when it does not.
 
+use std::rc::Rc;
 use std::task::Context;
 
 use super::UnderWay;
 use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::prepared::Description;
 use crate::session::serve::{BACKLOG, Session};
 use crate::session::told::Asking;
 use crate::wire::emit;
@@ -65,7 +67,7 @@ impl Session {
         let sqlstate =
             frame::fields(fields).find(|(code, _)| *code == b'C').map_or(&b""[..], |field| field.1);
         let Some(route) = &mut self.route else { return };
-        let Some(UnderWay { node, cycle, profile, sent, .. }) = route.under_way.take() else { return };
+        let Some(UnderWay { node, cycle, profile, sent, told, .. }) = route.under_way.take() else { return };
         route.nodes.loads().give_up(node);
         if sqlstate == b"57014" {
             return;
@@ -78,6 +80,21 @@ impl Session {
         if !sent {
             self.sends_no_more();
         }
+        self.is_not_told(told);
+    }
+
+    /// An answer that is kept here has told something of a statement.
+    pub(in crate::session) fn keep_told(
+        &mut self,
+        name: Box<[u8]>,
+        when: u64,
+        before: Option<Rc<Description>>,
+    ) {
+        let under_way = self.route.as_mut().and_then(|route| route.under_way.as_mut());
+        under_way
+            .filter(|under_way| !under_way.begun)
+            .into_iter()
+            .for_each(|under_way| under_way.told.push((name.clone(), when, before.clone())));
     }
 
     /// What was to be sent is for another server: this one is to be free, whatever it was told or asked ahead of it.
@@ -111,7 +128,7 @@ impl Session {
     /// The replica is gone: is the primary asked instead?
     pub(in crate::session) fn asks_again_elsewhere(&mut self) -> bool {
         let Some(route) = &mut self.route else { return false };
-        let Some(UnderWay { node, cycle, begun, .. }) = route.under_way.take() else { return false };
+        let Some(UnderWay { node, cycle, begun, told, .. }) = route.under_way.take() else { return false };
         route.nodes.loads().give_up(node);
         route.nodes.cluster().report_failure(node);
         if begun {
@@ -119,6 +136,7 @@ impl Session {
         }
         route.again = Some(cycle);
         self.out.clear();
+        self.is_not_told(told);
         true
     }
 
