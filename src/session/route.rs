@@ -200,6 +200,9 @@ impl Session {
         let Some(mut route) = self.route.take() else { return true };
         let goes_on = self.choose_by(&mut route, cycle, profile);
         self.route = Some(route);
+        if !goes_on {
+            self.handle.waiting.set(true);
+        }
         goes_on
     }
 
@@ -349,6 +352,12 @@ impl Session {
         {
             route.chosen = None;
         }
+    }
+
+    /// Whether the cycle at the front of the input has waited for replicas to catch up; it does so no more.
+    pub(super) fn waits_for_replicas_no_more(&mut self) -> bool {
+        let waits = self.route.as_mut().and_then(|route| route.waits.take());
+        waits.is_some_and(|waits| waits.news.is_some())
     }
 
     /// A statement of the client's has run.

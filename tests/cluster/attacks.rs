@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::routing::Routed;
 use crate::harness::message::Message;
-use crate::harness::raw::Client;
+use crate::harness::raw::{self, Client};
 use crate::harness::{direct_only, eventually, frontend as msg};
 
 fn tags(answer: &[Message]) -> String {
@@ -86,6 +86,30 @@ fn what_a_replica_told_in_vain_is_not_held_against_the_client() {
     }
     assert!(routed.counted("pgweir_replica_reads_total", "asked_again") > 0);
     routed.pause(0, false);
+}
+
+/// A read that waits for a replica to catch up can be cancelled as any other.
+#[test]
+fn who_waits_for_a_replica_can_be_cancelled() {
+    if direct_only() {
+        return;
+    }
+    let routed = Routed::new(1, "consistency=session&replica_wait=8s");
+    let mut client = routed.connect();
+    routed.pause(0, true);
+    let unnamed = [msg::unnamed("select n from t where i = 5", &[]), msg::sync()].concat();
+    for form in [msg::query("select n from t where i = 5"), unnamed] {
+        client.run("update t set n = n + 1 where i = 5");
+        let asked = Instant::now();
+        client.send(&form);
+        std::thread::sleep(Duration::from_millis(200));
+        raw::cancel(&routed.endpoint(), client.pid, &client.key);
+        let answer = client.until_ready();
+        assert_eq!((tags(&answer).as_str(), answer[0].sqlstate().as_str()), ("EZ", "57014"), "{answer:?}");
+        assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+    }
+    routed.pause(0, false);
+    assert_eq!(client.value("select n from t where i = 5"), "2");
 }
 
 /// Notices are kept until a row comes: not without bound, and not so that nothing is read any more.

@@ -173,6 +173,10 @@ impl Session {
             self.pool.stats().asked_again.add(1);
             return true;
         }
-        route.waits.as_mut().is_some_and(|waits| waits.poll(cx))
+        let come = route.waits.as_mut().is_some_and(|waits| waits.poll(cx));
+        if come {
+            self.handle.waiting.set(false);
+        }
+        come
     }
 }
