@@ -80,6 +80,8 @@ pub enum Note {
     Probe,
     /// The row tells at which level of isolation the transaction is that has begun on a replica.
     Isolation,
+    /// A Sync among the data of a COPY: the server ignores it, unless it has refused the data before.
+    InCopy,
 }
 
 /// A prepared statement whose description is on its way.
@@ -153,23 +155,32 @@ pub struct Expect {
     pub commits: Commits,
     /// So many ends of COPY data were sent behind it, for copies that had not begun yet.
     pub copy_ends: u16,
+    /// COPY data were sent behind it.
+    pub copy_data: bool,
 }
 
 impl Expect {
     /// A client's own message.
     #[inline]
     pub fn client(kind: Kind) -> Expect {
-        Expect { kind, ours: false, note: Note::None, commits: Commits::Nothing, copy_ends: 0 }
+        Expect {
+            kind,
+            ours: false,
+            note: Note::None,
+            commits: Commits::Nothing,
+            copy_ends: 0,
+            copy_data: false,
+        }
     }
 
     /// A message that pgweir put in.
     pub fn ours(kind: Kind, note: Note) -> Expect {
-        Expect { kind, ours: true, note, commits: Commits::Nothing, copy_ends: 0 }
+        Expect { kind, ours: true, note, commits: Commits::Nothing, copy_ends: 0, copy_data: false }
     }
 
     /// A client's message with a note.
     pub fn noted(kind: Kind, note: Note) -> Expect {
-        Expect { kind, ours: false, note, commits: Commits::Nothing, copy_ends: 0 }
+        Expect { kind, ours: false, note, commits: Commits::Nothing, copy_ends: 0, copy_data: false }
     }
 
     /// The same, with what may be committed with it.

@@ -252,6 +252,9 @@ impl Pool {
     }
 
     fn let_line_follow(self: &Rc<Pool>, shared: &Rc<Shared>, judged: u64) {
+        if self.owes_one() {
+            return;
+        }
         let mut inner = self.inner.borrow_mut();
         let follow = &shared.follow;
         if inner.line.is_empty() || inner.paused || follow.count.get() > FEW || shared.cancels.get() > 0 {
@@ -284,7 +287,7 @@ impl Pool {
         let line_waits =
             first.is_some_and(|first| first.read.is_some() || first.since.get().elapsed() > PATIENCE);
         let always = self.target.borrow().pool.share_servers == Sharing::Always;
-        if line_waits || !always && !self.crowd.is_enough(inner.at_work()) {
+        if self.owes_one() || line_waits || !always && !self.crowd.is_enough(inner.at_work()) {
             return None;
         }
         let fits = |one: &&Rc<Shared>| one.follow.takes(state, reading) && one.cancels.get() == 0;

@@ -6,6 +6,7 @@
 //! [`Pool::give_back`], which takes a proof of cleanliness; dropping it closes it.
 
 pub mod ask;
+mod between;
 pub mod budget;
 pub mod connect;
 pub mod encrypt;

@@ -45,7 +45,7 @@ const MOVING: [&str; 2] = ["08", "57P"];
 pub struct Pool {
     pub(super) target: RefCell<Arc<Target>>,
     states: Rc<States>,
-    budgets: [Arc<Budget>; 2],
+    pub(super) budgets: [Arc<Budget>; 2],
     stats: Arc<PoolStats>,
     /// Whether its sessions ask for what sequences gave them.
     pub asking: Asking,
@@ -68,7 +68,7 @@ pub(super) struct Inner {
     pub(super) live: usize,
     /// Those of `live` that a RECONNECT or a reload wants closed.
     old: usize,
-    connecting: usize,
+    pub(super) connecting: usize,
     pub(super) paused: bool,
     pub(super) closed: bool,
     failures: u32,
@@ -211,6 +211,9 @@ impl Pool {
         if server.shared.cancels.get() > 0 {
             return self.inner.borrow_mut().parked.push(server);
         }
+        if self.is_to_yield() {
+            return drop(server);
+        }
         loop {
             let Some(place) = self.next_in_line() else { break };
             match place.give(server) {
@@ -282,7 +285,7 @@ impl Pool {
         if holds || inner.connecting >= wanted {
             return None;
         }
-        let shares = [self.budgets[0].take()?, self.budgets[1].take()?];
+        let shares = [self.budgets[0].take_for(self.id())?, self.budgets[1].take_for(self.id())?];
         inner.connecting += 1;
         Some(shares)
     }
@@ -341,7 +344,9 @@ impl Pool {
         self.refuse_the_overdue(now);
         let dropped = self.take_the_aged(now);
         drop(dropped);
+        drop(self.take_what_others_want());
         self.make_what_is_needed();
+        self.wish(now);
     }
 
     fn refuse_the_overdue(&self, now: Instant) {

@@ -239,20 +239,52 @@ impl Server {
         }
     }
 
-    /// COPY FROM STDIN began; it is under way unless its end was sent already. Syncs between are not answered.
+    /// COPY data are sent: ahead of the copy's beginning perhaps.
+    pub fn copy_goes_on(&mut self) {
+        let copy = if self.copy_in { self.expects.front_mut() } else { self.expects.back_mut() };
+        copy.into_iter().for_each(|copy| copy.copy_data = true);
+    }
+
+    /// A Sync is sent among COPY data: ignored, unless those ahead of it were refused, of which nobody has heard yet.
+    pub fn sync_in_copy(&mut self) {
+        if self.expects.front().is_some_and(|copy| copy.copy_data) {
+            self.expect(Expect::noted(Kind::Sync, Note::InCopy));
+        }
+    }
+
+    /// COPY FROM STDIN began; it is under way unless its end was sent already. Syncs between are not answered; those behind data only if
+    /// the data are refused.
     pub fn copy_begins(&mut self) {
-        while let Some(front) = self.expects.front_mut() {
-            if front.copy_ends > 0 {
-                front.copy_ends -= 1;
+        let (mut last, mut behind_data) = (0, false);
+        while let Some(sent) = self.expects.get_mut(last) {
+            if sent.copy_ends > 0 {
+                sent.copy_ends -= 1;
                 return;
             }
-            if self.expects.get(1).is_none_or(|next| next.kind != Kind::Sync) {
-                break;
+            behind_data |= sent.copy_data;
+            match self.expects.get_mut(last + 1) {
+                Some(next) if next.kind == Kind::Sync && behind_data => {
+                    next.note = Note::InCopy;
+                    last += 1;
+                }
+                Some(next) if next.kind == Kind::Sync => {
+                    let (ends, data) = (next.copy_ends, next.copy_data);
+                    self.expects.remove(last + 1);
+                    (self.expects[last].copy_ends, self.expects[last].copy_data) = (ends, data);
+                }
+                _ => break,
             }
-            let ends = self.expects.remove(1).map_or(0, |sync| sync.copy_ends);
-            self.expects[0].copy_ends = ends;
         }
         self.copy_in = true;
+    }
+
+    /// A statement ended well. If it was a COPY, Syncs among its data are not answered.
+    pub fn ended_well(&mut self) {
+        let Some(copy) = self.expects.front_mut().filter(|front| front.copy_data) else { return };
+        copy.copy_data = false;
+        while self.expects.get(1).is_some_and(|next| matches!(next.note, Note::InCopy)) {
+            self.expects.remove(1);
+        }
     }
 
     /// Reads what an idle server said. Notices and parameter changes are no harm, unless they change how it reads texts;

@@ -112,6 +112,10 @@ impl Session {
         let sync = server.expects.iter().position(|expect| expect.kind == Kind::Sync);
         server.skips = sync.is_none();
         self.batch.failed |= server.skips;
+        if let Some(Note::InCopy) = sync.and_then(|at| server.expects.get(at)).map(|sync| &sync.note) {
+            // It ends the batch after all.
+            self.batch_open = server.expects.back().is_some_and(|last| !last.ends_with_ready());
+        }
         let skipped: Vec<Expect> = server.expects.drain(..sync.unwrap_or(server.expects.len())).collect();
         if skipped.iter().any(decides_the_unnamed) && !server.expects.iter().any(decides_the_unnamed) {
             server.unnamed = UNKNOWN;

@@ -16,7 +16,7 @@ impl Session {
             return self.leave_the_astray();
         }
         match self.handle.request.get() {
-            Some(Request::Cancel) if self.ticket.is_some() => {
+            Some(Request::Cancel) if self.ticket.is_some() || self.waits_for_replicas_no_more() => {
                 self.handle.request.set(None);
                 self.refused(
                     Fault::error("57014", "canceling statement due to user request")

@@ -123,7 +123,7 @@ impl Session {
             }
             Goes::Away => {
                 self.roll_back_there();
-                self.route.iter_mut().for_each(|route| route.step = Step::Leaves(vec![]));
+                self.route.iter_mut().for_each(|route| route.step = Step::Leaves(None));
                 Some(Flow::Later)
             }
         }
@@ -259,7 +259,7 @@ impl Session {
             route.there = None;
             return false;
         }
-        route.step = Step::Leaves(vec![]);
+        route.step = Step::Leaves(None);
         true
     }
 

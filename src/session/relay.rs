@@ -185,6 +185,9 @@ impl Session {
             return verdict;
         }
         let Some(server) = &mut self.server else { return Verdict::Forward };
+        if tag == back::COMMAND_COMPLETE {
+            server.ended_well();
+        }
         match tag {
             back::READY_FOR_QUERY => {
                 self.ready(whole);
@@ -255,9 +258,31 @@ impl Session {
         {
             server.broken = true;
             tracing::info!(error = %Fault::from_body(&whole[HEADER..]), "server ended the connection");
-            return self.farewell(&whole[HEADER..]);
+            let done = self.has_done_with_server();
+            return if done { self.let_server_go() } else { self.farewell(&whole[HEADER..]) };
+        }
+        if !matches!(tag, back::NOTICE_RESPONSE | back::PARAMETER_STATUS)
+            && let Some(server) = &mut self.server
+        {
+            // More of it may come, and nobody else is to take that for an answer.
+            server.spoiled = true;
         }
         Verdict::Forward
+    }
+
+    /// All that the session wanted of the server was answered: were it not for what came in the same read, others would have it now.
+    fn has_done_with_server(&self) -> bool {
+        let idle = |server: &Server| server.tx == TxStatus::Idle && !server.skips;
+        self.unsent.is_none()
+            && self.server.as_deref().is_some_and(idle)
+            && self.after.is_empty()
+            && !self.keeps_server()
+    }
+
+    fn let_server_go(&mut self) -> Verdict {
+        *self.handle.server.borrow_mut() = None;
+        self.server = None;
+        Verdict::Swallow
     }
 
     /// Why the server ends is not for a client that has sent it nothing: another server will be asked.

@@ -72,8 +72,8 @@ pub(super) enum Step {
     /// It is on its way to a replica, or there: `Open` once it was answered, `Leaves`, `Primary` if nothing was sent.
     UnderWay(UnderWay),
     /// Its replica does not answer it. These bytes are put back into the input when the session has no server: `Primary`, and `Open` where
-    /// there are none, since the cycle stands there still.
-    Leaves(Vec<u8>),
+    /// nothing was sent, so that nothing was decided of what comes next.
+    Leaves(Option<Vec<u8>>),
     /// It is for the primary, and was judged before: `Open` as soon as it has a server.
     Primary,
 }
@@ -159,7 +159,9 @@ impl Route {
 }
 
 fn level_in(state: &State) -> Option<Level> {
-    let level = state.settings().get(&b"pgweir.consistency"[..])?;
+    // PostgreSQL keeps a custom name as it was written first, and finds it in any case.
+    let is_level = |name: &[u8]| name.eq_ignore_ascii_case(b"pgweir.consistency");
+    let (_, level) = state.settings().iter().find(|(name, _)| is_level(name))?;
     Level::of_session(&String::from_utf8_lossy(level))
 }
 
@@ -175,6 +177,9 @@ impl Session {
         let Some(mut route) = self.route.take() else { return true };
         let goes_on = self.choose_by(&mut route, cycle, profile);
         self.route = Some(route);
+        if !goes_on {
+            self.handle.waiting.set(true);
+        }
         goes_on
     }
 
@@ -256,6 +261,16 @@ impl Session {
         if self.is_asked_again() {
             self.route.iter_mut().for_each(|route| route.step = Step::Open);
         }
+    }
+
+    /// Whether the cycle at the front of the input has waited for replicas to catch up; it does so no more.
+    pub(super) fn waits_for_replicas_no_more(&mut self) -> bool {
+        let Some(route) = &mut self.route else { return false };
+        let waits = route.waits();
+        if matches!(route.step, Step::Waits(_)) {
+            route.step = Step::Open;
+        }
+        waits
     }
 
     /// A cycle begins: what was chosen for another is void.

@@ -52,7 +52,8 @@ pub(super) struct Narrowed {
 impl Session {
     /// Takes a message where there are rules.
     pub(super) fn ruled_message(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
-        if self.server.as_ref().is_some_and(|server| server.skips || server.copy_in) {
+        // Not so where data are copied: the server may have refused them, and run what stands behind.
+        if self.server.as_ref().is_some_and(|server| server.skips) {
             self.verdict = None;
             return self.message(frame, bytes);
         }

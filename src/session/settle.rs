@@ -58,10 +58,13 @@ impl Session {
     }
 
     /// The server does not take the session's settings: nothing may run without them. A server that was out of time, which
-    /// others have set, is no loss: another one is asked, if nothing was sent.
+    /// others have set, is no loss: another one is asked, if nothing was sent. Nor is a replica that does not know of a role yet.
     pub(super) fn settling_failed(&mut self, fault: &Fault) {
         if fault.sqlstate == "57014" && self.settling && self.unsent.is_some() {
             self.take_back();
+            return;
+        }
+        if self.leave_unsettled() {
             return;
         }
         if let Some(server) = &mut self.server {

@@ -47,6 +47,9 @@ pub(super) enum Types {
     AsTold,
 }
 
+/// What the client knew of its statement of this name, prepared at that tick, before an answer told it.
+pub(super) type Told = (Box<[u8]>, u64, Option<Rc<Description>>);
+
 impl Session {
     /// Sees to it that the session's statement is on the server, and is what the client was told; gives what becomes of the
     /// client's message if that cannot be said yet, or is not so.
@@ -216,16 +219,31 @@ impl Session {
                 false => server.prepared.describe(prepared.id, when, description),
             }
         }
-        let named = match of {
+        let (name, when) = match of {
             Of::Ours => {
                 if let Asking::Waits(types) = self.asking {
                     self.asking = Asking::Answered(types);
                 }
                 return;
             }
-            Of::Client(name, when) => self.prepared_at(&name, when),
+            Of::Client(name, when) => (name, when),
         };
-        named.into_iter().for_each(|named| named.told = description.clone());
+        self.is_told(name, when, description);
+    }
+
+    /// The client knows what its statement is, or it will when the answer is given to it.
+    fn is_told(&mut self, name: Box<[u8]>, when: u64, description: Option<Rc<Description>>) {
+        if let Some(named) = self.prepared_at(&name, when) {
+            let before = std::mem::replace(&mut named.told, description);
+            self.keep_told(name, when, before);
+        }
+    }
+
+    /// The answer is not given to it.
+    pub(super) fn is_not_told(&mut self, told: Vec<Told>) {
+        for (name, when, before) in told.into_iter().rev() {
+            self.prepared_at(&name, when).into_iter().for_each(|named| named.told = before.clone());
+        }
     }
 
     /// The session's statement that it prepared at that tick; also where it is put aside, to be taken up again if what has done that fails.

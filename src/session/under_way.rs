@@ -10,10 +10,12 @@ use std::time::Instant;
 use super::read_only::There;
 use super::route::{Chosen, LONGEST, Route, Step};
 use super::serve::Session;
+use super::told::{Asking, Told};
 use crate::plan::Profile;
 use crate::plan::topology::NodeId;
 use crate::pool::Server;
 use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::prepared::Description;
 use crate::wire::emit;
 use crate::wire::frame::{self, TxStatus, back, front};
 
@@ -29,11 +31,14 @@ pub(super) struct UnderWay {
     begun: bool,
     /// So many bytes of what waits for the client come before its answer.
     ahead: usize,
+    /// What the client knew of its statements before this answer.
+    told: Vec<Told>,
 }
 
 impl UnderWay {
     pub(super) fn new(node: NodeId, cycle: Vec<u8>, profile: Option<Rc<Profile>>, ahead: usize) -> UnderWay {
-        UnderWay { node, left: cycle.len(), cycle, profile, since: Instant::now(), begun: false, ahead }
+        let left = cycle.len();
+        UnderWay { node, left, cycle, profile, since: Instant::now(), begun: false, ahead, told: vec![] }
     }
 
     /// The bytes that were taken off the input.
@@ -167,9 +172,30 @@ impl Session {
     /// What is under way, and its transaction, go from their replica to the primary.
     pub(super) fn leaves_node(&mut self) {
         let Some(route) = &mut self.route else { return };
-        let Some(under_way) = route.give_up() else { return };
+        let Some(mut under_way) = route.give_up() else { return };
         self.out.truncate(under_way.ahead);
-        route.step = Step::Leaves(under_way.taken());
+        let told = std::mem::take(&mut under_way.told);
+        route.step = Step::Leaves(Some(under_way.taken()));
+        self.is_not_told(told);
+    }
+
+    /// An answer that is kept here has told something of a statement.
+    pub(super) fn keep_told(&mut self, name: Box<[u8]>, when: u64, before: Option<Rc<Description>>) {
+        let under_way = self.route.as_mut().and_then(|route| route.under_way());
+        if let Some(under_way) = under_way.filter(|under_way| !under_way.begun) {
+            under_way.told.push((name, when, before));
+        }
+    }
+
+    /// The replica does not take the session's settings, so that the primary is asked: the replica's server is of no use.
+    pub(super) fn leave_unsettled(&mut self) -> bool {
+        if !self.is_to_be_asked_again() {
+            return false;
+        }
+        *self.handle.server.borrow_mut() = None;
+        self.server.take().into_iter().for_each(|server| self.forget_batch(server));
+        (self.unsent, self.asking) = (None, Asking::No);
+        true
     }
 
     /// The session ends: what it holds back of an answer is for nobody, and nothing behind it is held back.
@@ -191,6 +217,11 @@ impl Session {
             server.skips = false;
         }
         (self.batch_open, self.batch) = (false, Default::default());
+        // Nor is anything that it was told or asked ahead of it.
+        (self.unused, self.settling) = (false, false);
+        if matches!(self.asking, Asking::Waits(_)) {
+            self.asking = Asking::No;
+        }
     }
 
     /// What a replica has refused waits for the session to have no server.
@@ -255,10 +286,14 @@ impl Session {
     pub(super) fn poll_route(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(route) = &mut self.route else { return false };
         if self.server.is_some() || !matches!(route.step, Step::Leaves(_)) {
-            return route.poll_news(cx);
+            let come = route.poll_news(cx);
+            if come {
+                self.handle.waiting.set(false);
+            }
+            return come;
         }
         let Step::Leaves(cycle) = std::mem::take(&mut route.step) else { return false };
-        if !cycle.is_empty() {
+        if let Some(cycle) = cycle {
             route.step = Step::Primary;
             self.input.splice(..0, cycle);
             self.pool.stats().asked_again.add(1);

@@ -115,7 +115,15 @@ impl Session {
                 Flow::Taken(bytes.len())
             }
             front::COPY_DATA | front::COPY_DONE | front::COPY_FAIL => self.copy(frame, bytes),
-            front::FLUSH | front::SYNC if self.copies() => self.forward(frame, bytes),
+            front::FLUSH | front::SYNC if self.copies() => {
+                if frame.tag == front::SYNC
+                    && whole.is_some()
+                    && let Some(server) = &mut self.server
+                {
+                    server.sync_in_copy();
+                }
+                self.forward(frame, bytes)
+            }
             front::FLUSH if self.server.is_none() && frame.total == HEADER => Flow::Taken(HEADER),
             // The server says what is wrong with it, and skips to Sync.
             front::FLUSH if frame.total > HEADER => self.malformed(frame, bytes, Kind::Parse),
@@ -161,8 +169,9 @@ impl Session {
         if server.expects.is_empty() {
             return self.pass_over(frame, bytes);
         }
-        if frame.tag != front::COPY_DATA {
-            server.copy_ends();
+        match frame.tag {
+            front::COPY_DATA => server.copy_goes_on(),
+            _ => server.copy_ends(),
         }
         self.forward(frame, bytes)
     }

@@ -1,5 +1,6 @@
 //! The nodes of a cluster, with real streaming replicas: what is found out about them, and what sessions then see.
 
+mod attacks;
 mod checker;
 mod failover;
 mod nodes;

@@ -8,7 +8,7 @@ use super::Scene;
 use crate::admin::get;
 use crate::harness::cluster::{APP, free_port};
 use crate::harness::proxy::{Proxy, ProxyOptions};
-use crate::harness::raw::{Client, Login};
+use crate::harness::raw::{Client, Endpoint, Login};
 use crate::harness::{direct_only, eventually, frontend as msg};
 
 pub(super) struct Routed {
@@ -47,6 +47,10 @@ impl Routed {
 
     pub(super) fn console(&self) -> Client {
         Client::connect(&self.proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"))
+    }
+
+    pub(super) fn endpoint(&self) -> Endpoint {
+        self.proxy.endpoint()
     }
 
     pub(super) fn counted(&self, metric: &str, label: &str) -> u64 {

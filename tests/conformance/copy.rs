@@ -176,6 +176,88 @@ fn flush_and_sync_within_copy_in() {
 }
 
 #[test]
+fn sync_behind_refused_data() {
+    let bad = || [msg::copy_data(b"bad\n"), msg::sync(), msg::sync()].concat();
+    case("44", "Syncs behind data that the server refuses are answered, those before are not")
+        .setup(TABLE)
+        .steps([
+            A.query("copy t from stdin"),
+            A.until(b'G'),
+            A.send([bad(), msg::copy_done(), msg::query("select 'first'")]),
+            A.ready(),
+            A.ready(),
+            A.ready(),
+            A.ready(),
+            A.send([msg::unnamed("copy t from stdin", &[]), msg::flush()]),
+            A.until(b'G'),
+            A.send([msg::copy_data(b"bad\n"), msg::sync()]),
+            A.ready(),
+            A.quiet(),
+            A.sql("select 'second'"),
+            A.send([msg::unnamed("copy t from stdin", &[]), bad(), msg::query("select 'third'")]),
+            A.ready(),
+            A.ready(),
+            A.ready(),
+            A.send([msg::unnamed("copy t from stdin", &[]), msg::sync(), msg::copy_data(b"1\tone\n")]),
+            A.send([msg::sync(), msg::copy_done(), msg::sync()]),
+            A.ready(),
+            A.sql("select count(*) from t"),
+        ])
+        .expect([
+            "22P02",
+            "DataRow (first)",
+            "22P02",
+            "DataRow (second)",
+            "22P02",
+            "DataRow (third)",
+            "COPY 1",
+            "DataRow (1)",
+        ])
+        .run();
+}
+
+/// What the server answers to them is not for the session that has it next.
+#[test]
+fn syncs_behind_refused_data_are_nobody_elses() {
+    if direct_only() {
+        return;
+    }
+    let database = Cluster::shared().database();
+    database.setup(TABLE);
+    let proxy = Proxy::start(&Cluster::shared().url(APP, &database.name, "pool_size=1"));
+    let connect = || Client::connect(&proxy.endpoint(), &database.login());
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let victims: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = connect();
+                    for i in 0.. {
+                        assert_eq!(client.value(&format!("select {i}")), i.to_string());
+                        if done.load(std::sync::atomic::Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                })
+            })
+            .collect();
+        for ahead in [false, true].repeat(10) {
+            let mut client = connect();
+            let data = [msg::copy_data(b"bad\n"), msg::sync().repeat(400)].concat();
+            client
+                .send(&[msg::query("copy t from stdin"), if ahead { data.clone() } else { vec![] }].concat());
+            client.until(b'G').expect("the copy begins");
+            if !ahead {
+                client.send(&data);
+            }
+            client.until_ready();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(victims.into_iter().all(|victim| victim.join().is_ok()), "each has its own answers");
+    });
+}
+
+#[test]
 fn copy_in_extended() {
     case("44", "COPY FROM STDIN in the extended protocol")
         .setup(TABLE)

@@ -610,6 +610,26 @@ fn commit_without_an_answer() {
     );
 }
 
+/// A moment later it would have been idle, and nobody's.
+#[test]
+fn a_server_that_ends_behind_its_answer_ends_no_session() {
+    if direct_only() {
+        return;
+    }
+    let server = faulty("fault", |peer| {
+        let fatal = msg::frame(b'E', b"SFATAL\0VFATAL\0C57P01\0Mgone\0\0");
+        peer.send(&[msg::frame(b'C', b"SET\0"), msg::frame(b'Z', b"I"), fatal].concat());
+    });
+    let proxy = Proxy::start(&server.url("pool_size=1"));
+    let mut client = Client::connect(&proxy.endpoint(), &app_login());
+    for _ in 0..3 {
+        for text in ["select 'fault'", "select 2"] {
+            let tags: String = client.simple(text).iter().map(|message| message.tag as char).collect();
+            assert_eq!(tags, "CZ", "{text}");
+        }
+    }
+}
+
 #[test]
 fn error_without_sqlstate() {
     if direct_only() {

@@ -1,13 +1,13 @@
 //! The same promises under other pool settings: session mode, tiny limits, two proxies in a row.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::prelude::*;
 use crate::harness::cluster::Database;
 use crate::harness::direct_only;
 use crate::harness::message::Message;
 use crate::harness::proxy::{Proxy, ProxyOptions};
-use crate::harness::raw::{self, Client};
+use crate::harness::raw::{self, Client, Login};
 
 /// Bind and Execute of a named statement.
 fn run(statement: &str) -> Vec<u8> {
@@ -228,6 +228,55 @@ fn mode_chosen_by_the_client() {
         let mut other = Client::connect(&proxy.endpoint(), &database.login());
         assert_ne!(other.value("select pg_backend_pid()"), pid, "the server is taken until its session ends");
         assert_eq!(sticky.value("select pg_backend_pid()"), pid);
+    }
+}
+
+/// Servers of one worker are closed for the sake of clients of another that has none, or one user's for another user's.
+#[test]
+fn servers_go_to_where_they_are_waited_for() {
+    if direct_only() {
+        return;
+    }
+    let (cluster, database) = shared();
+    for (workers, query) in [(2, "pool_size=1"), (3, "pool_size=2&share_servers=always")] {
+        let url = cluster.url(APP, &database.name, query);
+        let options = ProxyOptions::url(&url).config(&format!("workers = {workers}\n"));
+        let proxy = Proxy::start_with(&options);
+        let until = Instant::now() + Duration::from_secs(4);
+        let serve = &|busy: bool| {
+            let mut client = Client::connect(&proxy.endpoint(), &database.login());
+            let mut longest = Duration::ZERO;
+            while Instant::now() < until {
+                let asked = Instant::now();
+                assert_eq!(client.value("select 5"), "5");
+                longest = longest.max(asked.elapsed());
+                if !busy {
+                    std::thread::sleep(Duration::from_millis(30));
+                }
+            }
+            longest
+        };
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..9).map(|n| scope.spawn(move || serve(n % 3 > 0))).collect();
+            for client in clients {
+                let longest = client.join().expect("each is served");
+                assert!(longest < Duration::from_secs(3), "{workers} workers: {longest:?}");
+            }
+        });
+    }
+    let [one, other] = [APP, APP2].map(|user| {
+        let url = cluster.url(user, &database.name, "pool_size=1");
+        format!("[databases.{}]\nurl = \"{url}\"\n", user.0)
+    });
+    let config = format!("{one}{other}[limits]\nmax_servers = 1\n");
+    let proxy = Proxy::start_with(&ProxyOptions::default().config(&config));
+    for _ in 0..3 {
+        for user in [APP, APP2] {
+            let mut client = Client::connect(&proxy.endpoint(), &Login::new(user.0, user.1, user.0));
+            let asked = Instant::now();
+            assert_eq!(client.value("select 5"), "5");
+            assert!(asked.elapsed() < Duration::from_secs(3));
+        }
     }
 }
 

@@ -160,6 +160,28 @@ fn a_transaction_fails_with_what_is_blocked_in_it() {
     assert_eq!(ruled.hits("no-delete"), [3, 0]);
 }
 
+/// What the server has refused of a COPY it knows before pgweir does; what stands behind runs.
+#[test]
+fn what_stands_behind_refused_data_is_blocked() {
+    let Some(ruled) = Ruled::new(NO_DELETE) else { return };
+    let mut client = ruled.client();
+    client.send(&msg::query("copy t from stdin"));
+    client.until(b'G').expect("the copy begins");
+    client.send(&[msg::copy_data(b"bad\n"), msg::query("delete from t"), msg::query("select 1")].concat());
+    assert_eq!(error(&client.until_ready()).sqlstate(), "22P02");
+    assert_blocked(&client.until_ready(), b'I');
+    client.until_ready();
+    let delete = msg::unnamed("delete from t", &[]);
+    for behind in [[delete, msg::sync()].concat(), msg::query("delete from t")] {
+        client.send(&[msg::unnamed("copy t from stdin", &[]), msg::flush()].concat());
+        client.until(b'G').expect("the copy begins");
+        client.send(&[msg::copy_data(b"bad\n"), msg::sync(), behind].concat());
+        assert_eq!(error(&client.until_ready()).sqlstate(), "22P02");
+        assert_blocked(&client.until_ready(), b'I');
+        assert_eq!(client.value("select count(*) from t"), "5");
+    }
+}
+
 #[test]
 fn the_extended_protocol_is_blocked_when_it_binds() {
     let Some(ruled) = Ruled::new(NO_DELETE) else { return };
