@@ -486,8 +486,8 @@ impl Trial for Servers {
         let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
         let mut connected = connect::connect(&target).await?;
         let version = connected.param("server_version").map(String::from_utf8_lossy).unwrap_or_default();
-        let version = format!("PostgreSQL {version}");
-        Ok(Node { version, role: role::of(&mut connected).await? })
+        let (version, role) = (format!("PostgreSQL {version}"), role::of(&mut connected).await?);
+        Ok(Node { version, role, system: role::system(&mut connected).await })
     }
 
     async fn lookup(&self, name: &str) -> Option<Result<(), Fault>> {
