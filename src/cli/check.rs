@@ -8,7 +8,8 @@ use crate::config::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PoolMode, SslMode, TargetSessionAttrs,
 };
 use crate::config::{ConfigError, Loaded, Origin, Settings};
-use crate::pool::role::{Role, Suits};
+use crate::pool::connect::Connected;
+use crate::pool::role::{self, Role, Suits};
 use crate::session::directory::connector;
 use crate::session::entry::Entry;
 use crate::wire::Fault;
@@ -22,6 +23,19 @@ pub struct Node {
     pub role: Role,
     /// The `system_identifier` of its cluster, if it tells.
     pub system: Option<u64>,
+}
+
+impl Node {
+    /// What the node at the other end tells of itself.
+    ///
+    /// # Errors
+    /// Those of the question for its role.
+    pub async fn ask(connected: &mut Connected) -> Result<Node, Fault> {
+        let version = connected.param("server_version").map(String::from_utf8_lossy).unwrap_or_default();
+        let version = format!("PostgreSQL {version}");
+        let role = role::of(connected).await?;
+        Ok(Node { version, role, system: role::system(connected).await })
+    }
 }
 
 /// What can be tried, one at a time.
