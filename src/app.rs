@@ -27,7 +27,7 @@ use crate::config::settings::{Host, TargetSessionAttrs};
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 use crate::control::Control;
 use crate::pool::budget::Budget;
-use crate::pool::{ask, connect, role};
+use crate::pool::{ask, connect};
 use crate::rules::Problem;
 use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
 use crate::runtime::peers::{self, Peers};
@@ -459,7 +459,8 @@ impl Catalog for Servers {
         let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
         let mut connected = ask::open(&target).await?;
         let names = definitions::search(&mut connected).await?.unwrap_or_else(Names::everything);
-        Ok(Known { names, barriers: definitions::barriers(&mut connected, None).await?.0 })
+        let barriers = definitions::barriers(&mut connected, None).await?.0;
+        Ok(Known { names, barriers, relations: definitions::relations(&mut connected).await? })
     }
 }
 
@@ -474,9 +475,7 @@ impl Trial for Servers {
         let directory = self.directory(name, vec![host.clone()])?;
         let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
         let mut connected = connect::connect(&target).await?;
-        let version = connected.param("server_version").map(String::from_utf8_lossy).unwrap_or_default();
-        let version = format!("PostgreSQL {version}");
-        Ok(Node { version, role: role::of(&mut connected).await? })
+        Node::ask(&mut connected).await
     }
 
     async fn lookup(&self, name: &str) -> Option<Result<(), Fault>> {

@@ -9,7 +9,7 @@
 //! | `BENCH_SECONDS` | length of one pgbench run, at least 3 | 5 |
 //! | `BENCH_ROUNDS` | rounds | 3 |
 //! | `BENCH_CLIENTS` | numbers of clients | `1,16,64,500` |
-//! | `BENCH_ONLY` | of `simple`, `prepared`, `login`, `memory`, `relay` | all |
+//! | `BENCH_ONLY` | of `simple`, `prepared`, `login`, `memory`, `relay`, `routing` | all |
 //! | `BENCH_PROXIES`, `--proxies` | of `direct`, `pgbouncer`, `haproxy`, `pgweir` | all |
 //!
 //! Raw numbers go to `bench-results/<time>.json`.
@@ -19,6 +19,7 @@ mod lab;
 mod measure;
 mod peers;
 mod report;
+mod routing;
 mod targets;
 
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ use anyhow::{Context, ensure};
 use crate::lab::Lab;
 use crate::peers::{Kind, Peer};
 use crate::report::Records;
+use crate::routing::Routing;
 
 /// What to measure, and for how long.
 struct Options {
@@ -57,6 +59,8 @@ fn run(options: &Options) -> anyhow::Result<()> {
         .iter()
         .map(|&kind| peers::start(&lab, kind, server_address))
         .collect::<Result<_, _>>()?;
+    let with_routing = options.wants("routing") && options.proxies.contains(&Kind::Pgweir);
+    let routing = with_routing.then(|| Routing::start(&lab, server_address)).transpose()?;
     let mut records = Records::default();
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
@@ -65,6 +69,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
         order.rotate_left((round - 1) % peers.len());
         records.round = round;
         measure_round(options, &lab, &order, &mut records)?;
+        if let Some(routing) = &routing {
+            routing.round(&lab, options.seconds, &mut records)?;
+        }
     }
     if options.wants("memory") {
         for kind in options.proxies.iter().copied().filter(|kind| kind.logs_in()) {
@@ -73,9 +80,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     // The processes go before the folder that they work in.
-    drop(peers);
+    drop((peers, routing));
     drop(server);
     records.print();
+    records.print_routing();
     targets::print(&records);
     println!("\nraw numbers: {}", records.save()?.display());
     Ok(())
@@ -85,7 +93,8 @@ fn measure_round(options: &Options, lab: &Lab, peers: &[&Peer], records: &mut Re
     for mode in ["simple", "prepared"].into_iter().filter(|mode| options.wants(mode)) {
         for &clients in &options.clients {
             for peer in peers.iter().filter(|peer| mode == "simple" || peer.kind.prepares()) {
-                measure::load(lab, peer, mode, clients, options.seconds, records)?;
+                let case = format!("{mode} {clients}");
+                measure::load(lab, peer, (&case, mode), clients, options.seconds, records)?;
             }
         }
     }

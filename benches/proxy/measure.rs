@@ -24,16 +24,15 @@ const RELAY: &str = "COPY (SELECT repeat('x', 8192) FROM generate_series(1, 1310
 
 /// `pgbench -S`: transactions per second, mean latency, and CPU seconds of the proxy per million transactions.
 ///
-/// All are taken between pgbench's first and last progress line, so that logins do not count.
+/// All are taken between pgbench's first and last progress line, so that logins do not count. Gives the number of transactions.
 pub fn load(
     lab: &Lab,
     peer: &Peer,
-    mode: &str,
+    (case, mode): (&str, &str),
     clients: usize,
     seconds: usize,
     records: &mut Records,
-) -> anyhow::Result<()> {
-    let case = format!("{mode} {clients}");
+) -> anyhow::Result<f64> {
     let mut command = client_command(lab, "pgbench", peer.address);
     let threads = if clients < 16 { "1" } else { "2" };
     // pgbench counts the time that its clients take to log in.
@@ -58,12 +57,12 @@ pub fn load(
         peer.kind.name()
     );
 
-    records.add(&case, "tps", peer, window.transactions / window.seconds);
-    records.add(&case, "latency ms", peer, window.latency_ms / window.transactions);
+    records.add(case, "tps", peer, window.transactions / window.seconds);
+    records.add(case, "latency ms", peer, window.latency_ms / window.transactions);
     if let (Some(first), Some(last)) = (window.first_cpu, window.last_cpu) {
-        records.add(&case, "cpu s/M", peer, (last - first) / window.transactions * 1e6);
+        records.add(case, "cpu s/M", peer, (last - first) / window.transactions * 1e6);
     }
-    Ok(())
+    Ok(window.transactions)
 }
 
 /// CPU of the proxy per SCRAM login, from connect to a polite goodbye.

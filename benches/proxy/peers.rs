@@ -15,7 +15,7 @@ pub const PASSWORD: &str = "not-a-secret";
 /// The one database.
 pub const DATABASE: &str = "bench";
 /// Servers in each pool.
-const POOL: usize = 16;
+pub const POOL: usize = 16;
 /// haproxy connects one to one, so PostgreSQL must bear as many clients as pgbench opens.
 const MAX_CONNECTIONS: usize = 700;
 
@@ -26,6 +26,12 @@ pub enum Kind {
     Pgbouncer,
     Haproxy,
     Pgweir,
+    /// pgweir with rules.
+    Ruled,
+    /// pgweir with replicas.
+    Spread,
+    /// pgweir with both.
+    Routed,
 }
 
 impl Kind {
@@ -43,12 +49,20 @@ impl Kind {
             Self::Pgbouncer => "pgbouncer",
             Self::Haproxy => "haproxy",
             Self::Pgweir => "pgweir",
+            Self::Ruled => "rules",
+            Self::Spread => "replicas",
+            Self::Routed => "routed",
         }
     }
 
     /// Whether named prepared statements work: pgbouncer before 1.21 does not know them in transaction mode.
     pub fn prepares(self) -> bool {
         self != Self::Pgbouncer
+    }
+
+    /// Whether replicas read for it.
+    pub fn spreads(self) -> bool {
+        matches!(self, Self::Spread | Self::Routed)
     }
 
     /// Whether it authenticates clients by itself, and holds them without a server each.
@@ -83,39 +97,50 @@ pub fn start_server(lab: &Lab, address: SocketAddr) -> anyhow::Result<Process> {
     ]);
     initdb.arg("--no-sync");
     lab.complete(initdb)?;
-    let mut postgres = lab.command(lab.bin.join("postgres"));
-    postgres.args(["-D", "data", "-p", &address.port().to_string(), "-k", ""]);
-    for setting in ["listen_addresses=127.0.0.1", "fsync=off", &format!("max_connections={MAX_CONNECTIONS}")]
-    {
-        postgres.args(["-c", setting]);
-    }
-    let process = lab.serve("postgres", address, postgres)?;
-    let mut createdb = client_command(lab, "createdb", address);
-    createdb.arg(DATABASE);
-    wait_started(lab, &mut createdb)?;
+    let process = lab.serve("postgres", address, postgres(lab, "data", address))?;
+    wait_started(lab, || {
+        let mut createdb = client_command(lab, "createdb", address);
+        createdb.arg(DATABASE);
+        createdb
+    })?;
     let mut pgbench = client_command(lab, "pgbench", address);
     pgbench.args(["-i", "-q", "-s", "1", DATABASE]);
     lab.complete(pgbench)?;
     Ok(process)
 }
 
+/// A server of the data in that folder.
+pub fn postgres(lab: &Lab, data: &str, address: SocketAddr) -> Command {
+    let mut postgres = lab.command(lab.bin.join("postgres"));
+    postgres.args(["-D", data, "-p", &address.port().to_string(), "-k", ""]);
+    for setting in ["listen_addresses=127.0.0.1", "fsync=off", &format!("max_connections={MAX_CONNECTIONS}")]
+    {
+        postgres.args(["-c", setting]);
+    }
+    postgres
+}
+
 /// The port answers a little before the server lets anyone in.
-fn wait_started(lab: &Lab, createdb: &mut Command) -> anyhow::Result<()> {
+pub fn wait_started(lab: &Lab, first: impl Fn() -> Command) -> anyhow::Result<()> {
     for _ in 0..50 {
-        let output = createdb.output()?;
+        let output = first().output()?;
         if output.status.success() {
             return Ok(());
         }
         let reason = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure!(reason.contains("starting up"), "createdb: {reason}");
+        ensure!(reason.contains("starting up"), "{:?}: {reason}", first());
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    bail!("PostgreSQL does not finish starting; see {}", lab.folder.join("postgres.log").display())
+    bail!("PostgreSQL does not finish starting; see the logs in {}", lab.folder.display())
 }
 
 /// A client program of PostgreSQL, pointed at `address` without TLS.
 pub fn client_command(lab: &Lab, program: &str, address: SocketAddr) -> Command {
-    let mut command = Command::new(lab.bin.join(program));
+    pointed(Command::new(lab.bin.join(program)), address)
+}
+
+/// Points a client program of PostgreSQL at `address`, without TLS.
+pub fn pointed(mut command: Command, address: SocketAddr) -> Command {
     command.env("PGPASSWORD", PASSWORD).env("PGSSLMODE", "disable").env("PGGSSENCMODE", "disable");
     command.args(["-h", "127.0.0.1", "-p", &address.port().to_string(), "-U", USER]);
     command
@@ -128,7 +153,10 @@ pub fn start(lab: &Lab, kind: Kind, server: SocketAddr) -> anyhow::Result<Peer> 
         Kind::Direct => None,
         Kind::Pgbouncer => Some(start_pgbouncer(lab, address, server)?),
         Kind::Haproxy => Some(start_haproxy(lab, address, server)?),
-        Kind::Pgweir => Some(start_pgweir(lab, address, server)?),
+        Kind::Pgweir | Kind::Ruled | Kind::Spread | Kind::Routed => {
+            let url = format!("postgres://{USER}:{PASSWORD}@{server}/{DATABASE}?pool_size={POOL}");
+            Some(start_pgweir(lab, kind.name(), address, &[url])?)
+        }
     };
     Ok(Peer { kind, address, process })
 }
@@ -174,7 +202,8 @@ fn start_haproxy(lab: &Lab, address: SocketAddr, server: SocketAddr) -> anyhow::
     lab.serve("haproxy", address, haproxy)
 }
 
-fn start_pgweir(lab: &Lab, address: SocketAddr, server: SocketAddr) -> anyhow::Result<Process> {
+/// A pgweir with these arguments.
+pub fn start_pgweir(lab: &Lab, name: &str, address: SocketAddr, more: &[String]) -> anyhow::Result<Process> {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/pgweir");
     ensure!(program.exists(), "{} is missing; run: cargo build --release", program.display());
     let mut pgweir = Command::new(program);
@@ -183,8 +212,8 @@ fn start_pgweir(lab: &Lab, address: SocketAddr, server: SocketAddr) -> anyhow::R
         "--listen",
         &address.to_string(),
     ]);
-    pgweir.arg(format!("postgres://{USER}:{PASSWORD}@{server}/{DATABASE}?pool_size={POOL}"));
-    lab.serve("pgweir", address, pgweir)
+    pgweir.args(more);
+    lab.serve(name, address, pgweir)
 }
 
 /// Debian keeps these outside of an ordinary user's PATH.

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::peers::{Kind, Peer};
+use crate::routing::{CLIENTS, KINDS, MODES, case};
 
 /// One number.
 #[derive(Debug, serde::Serialize)]
 struct Record {
     round: usize,
-    /// `simple 16`, `idle 2000`, `relay`, ...
+    /// `simple 16`, `idle 2000`, `relay`, `routing simple 16`, ...
     case: String,
     /// What was measured, with its unit.
     metric: &'static str,
@@ -28,7 +29,7 @@ pub struct Records {
 impl Records {
     pub fn add(&mut self, case: &str, metric: &'static str, peer: &Peer, value: f64) {
         let peer = peer.kind.name();
-        eprintln!("  {case:<14} {metric:<11} {peer:<10} {value:.3}");
+        eprintln!("  {case:<20} {metric:<11} {peer:<10} {value:.3}");
         self.records.push(Record { round: self.round, case: case.to_owned(), metric, peer, value });
     }
 
@@ -64,7 +65,7 @@ impl Records {
         let mut done: Vec<(&str, &str)> = Vec::new();
         for record in &self.records {
             let line = (record.case.as_str(), record.metric);
-            if done.contains(&line) {
+            if done.contains(&line) || is_routing(record) {
                 continue;
             }
             done.push(line);
@@ -81,6 +82,23 @@ impl Records {
                 ratio(Kind::Pgbouncer),
                 ratio(Kind::Haproxy)
             );
+        }
+    }
+
+    /// Prints what routing and rules cost, if that was measured: the plain pool, what each adds to it, and how many times it both cost.
+    pub fn print_routing(&self) {
+        if !self.records.iter().any(is_routing) {
+            return;
+        }
+        let head = KINDS.map(|kind| format!("{:>10}", kind.name())).concat();
+        let ratios = KINDS.map(|kind| format!("{:>10}", format!("/{}", kind.name())));
+        println!("\n{:<20} {:<11}{head}   {}", "case", "metric", ratios[1..].concat());
+        for case in MODES.iter().flat_map(|mode| CLIENTS.map(|clients| case(mode, clients))) {
+            for metric in ["cpu s/M", "tps", "latency ms"] {
+                let values = KINDS.map(|kind| format!("{:>10}", cell(self.median(&case, metric, kind))));
+                let ratio = |kind| format!("{:>10}", cell(self.ratio(&case, metric, kind, Kind::Pgweir)));
+                println!("{case:<20} {metric:<11}{}   {}", values.concat(), KINDS.map(ratio)[1..].concat());
+            }
         }
     }
 
@@ -101,6 +119,10 @@ impl Records {
             record.case == case && record.metric == metric && record.peer == peer.name()
         })
     }
+}
+
+fn is_routing(record: &Record) -> bool {
+    record.case.starts_with("routing ")
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {

@@ -1,7 +1,8 @@
 //! What pgweir promises to cost, and whether this run bears it out.
 
-use crate::peers::Kind::{Haproxy, Pgbouncer, Pgweir};
+use crate::peers::Kind::{Haproxy, Pgbouncer, Pgweir, Routed};
 use crate::report::Records;
+use crate::routing;
 
 /// A promise and what was measured of it.
 struct Target {
@@ -85,6 +86,14 @@ fn all(records: &Records) -> Vec<Target> {
         // What a timer four times a second takes.
         let measured = records.median(&case, "cpu %", Pgweir);
         targets.push(target(format!("CPU with {clients} idle clients, % of a core"), measured, AtMost(0.4)));
+    }
+    for mode in routing::MODES {
+        let of = |clients: &usize| {
+            let measured = records.ratio(&routing::case(mode, *clients), "cpu s/M", Routed, Pgweir);
+            let what = format!("CPU per transaction, routing and rules, {mode} {clients}, to none");
+            target(what, measured, AtMost(1.1))
+        };
+        targets.extend(routing::CLIENTS.iter().map(of));
     }
     targets.push(target(
         "CPU per SCRAM login, to pgbouncer".to_owned(),

@@ -8,7 +8,7 @@
 //! - [`Definitions`], [`Known`], [`Change`]: one copy for all workers, and when it does not hold.
 //! - [`Barriers`]: the names that a statement must not mention to be a read, and [`Reach`], the search for them; [`Judge`], a worker's
 //!   copy.
-//! - [`Relations`]: which tables a statement reads and changes with those that it names.
+//! - [`Relations`]: which tables a statement reads and changes with those that it names; with the barriers they are [`Contents`].
 //! - [`may_define`]: the texts that make it so.
 //!
 //! Over-approximate: by name, in any schema. Absent on purpose: what C code does, unless it is known to run SQL given as a text.
@@ -28,4 +28,4 @@ pub use names::Names;
 pub use reach::{OWN, Reach};
 pub use read::{BODIES, CODE, MARK, Row, Search, USERS};
 pub use relations::{EDGES, RELATIONS, Reached, RelationKind, Relations, Unknown};
-pub use shared::{Change, Definitions, Judge, Known, Reading};
+pub use shared::{Change, Contents, Definitions, Judge, Known, Reading};

@@ -7,7 +7,9 @@
 //! Absent on purpose: what functions and triggers do, which no catalog says, and what the views of PostgreSQL itself read. The
 //! questions work from PostgreSQL 13 on, for any user, and whatever the search path is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use xxhash_rust::xxh3::Xxh3;
 
 use super::read::{MOST, Row};
 use crate::sql::facts::{Access, Name, Table};
@@ -50,10 +52,15 @@ pub struct Reached {
 #[error("no relation `{0}` is known")]
 pub struct Unknown(pub Name);
 
+/// So many relations are found behind those that a statement names; partitions are the first to be left out.
+const MOST_BEHIND: usize = 1000;
+
 /// All relations of a database.
 #[derive(Debug, Default)]
 pub struct Relations {
     all: Vec<Relation>,
+    /// Of the answers that it was made of.
+    version: u64,
     /// By name: the schemas that have one of it.
     by_name: HashMap<Box<str>, Vec<usize>>,
 }
@@ -86,7 +93,7 @@ impl Relations {
         if relations.is_empty() || relations.len().max(edges.len()) >= MOST {
             return None;
         }
-        let mut found = Relations::default();
+        let mut found = Relations { version: hash(relations.iter().chain(edges)), ..Relations::default() };
         let mut by_oid = HashMap::with_capacity(relations.len());
         for row in relations {
             let [Some(oid), Some(schema), Some(name), Some(kind)] = row.as_slice() else { return None };
@@ -108,6 +115,58 @@ impl Relations {
         self.all.push(Relation { schema: schema.into(), name: name.into(), kind, with_it: vec![] });
         self.by_name.entry(name.into()).or_default().push(number);
         number
+    }
+
+    /// Another number for other relations.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What is read or changed with these tables beside themselves, each once, in the order of their names.
+    ///
+    /// Which path the session looks for names in is not asked: a name without a schema counts as one of any. What is not known leads nowhere.
+    pub fn behind(&self, tables: &[Table]) -> Vec<Table> {
+        let of = |table: &Table| {
+            let schema = table.name.schema.clone();
+            let within =
+                move |at: &usize| schema.as_ref().is_none_or(|schema| self.all[*at].schema == *schema);
+            let access = table.access;
+            let named = self.by_name.get(&table.name.name).into_iter().flatten().copied();
+            named.filter(within).map(move |at| (at, access)).collect::<Vec<_>>()
+        };
+        let named: Vec<(usize, Access)> = tables.iter().flat_map(of).collect();
+        let own: BTreeSet<usize> = named.iter().map(|(number, _)| *number).collect();
+        let mut reached = self.around(named);
+        reached.retain(|number, _| !own.contains(number));
+        let table = |(number, access)| {
+            let Reached { name, access, .. } = self.reached(number, access);
+            Table { name, access }
+        };
+        let mut behind: Vec<Table> = reached.into_iter().map(table).collect();
+        behind.sort();
+        behind
+    }
+
+    /// As [`Relations::reach`], from several, up to a number; partitions last.
+    fn around(&self, named: Vec<(usize, Access)>) -> BTreeMap<usize, Access> {
+        let most = named.len() + MOST_BEHIND;
+        let (mut near, mut far) = (named, vec![]);
+        let mut reached = BTreeMap::new();
+        while let Some((number, access)) = near.pop().or_else(|| far.pop()) {
+            if reached.get(&number).is_some_and(|known| *known >= access) {
+                continue;
+            }
+            if reached.len() >= most {
+                break;
+            }
+            reached.insert(number, access);
+            let relation = &self.all[number];
+            for (how, to) in relation.with_it.iter().filter(|(how, _)| how.applies(relation.kind, access)) {
+                let open = if *how == How::Child { &mut far } else { &mut near };
+                open.push((*to, access));
+            }
+        }
+        reached
     }
 
     /// Everything that is read or changed with these tables, themselves too, each once, in the order of their names.
@@ -170,6 +229,15 @@ impl How {
             How::Rule | How::Cascade => access == Access::Write,
         }
     }
+}
+
+fn hash<'a>(rows: impl Iterator<Item = &'a Row>) -> u64 {
+    let mut hash = Xxh3::new();
+    for column in rows.flatten() {
+        hash.update(column.as_deref().unwrap_or_default().as_bytes());
+        hash.update(b"\0");
+    }
+    hash.digest()
 }
 
 fn kind_of(relkind: &str) -> Option<RelationKind> {
@@ -256,6 +324,50 @@ mod tests {
         check("v", Access::Read, &["other"], "no relation `v` is known");
         check("pg_class", Access::Read, &[], "pg_catalog.pg_class");
         check("none.t", Access::Read, &["public"], "no relation `none.t` is known");
+    }
+
+    #[test]
+    fn what_is_behind_names_of_any_schema() {
+        let behind = |name: &str, access: Access| {
+            let (schema, name) =
+                name.split_once('.').map_or((None, name), |(schema, name)| (Some(schema), name));
+            let name = Name { schema: schema.map(Into::into), name: name.into() };
+            let found = relations().behind(&[Table { name, access }]);
+            let mark = |table: &Table| if table.access == Access::Write { "!" } else { "" };
+            found.iter().map(|table| format!("{}{}", table.name, mark(table))).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(behind("t", Access::Read), "");
+        assert_eq!(behind("v", Access::Read), "public.t");
+        assert_eq!(behind("other.v", Access::Read), "");
+        assert_eq!(behind("p", Access::Read), "public.p1");
+        assert_eq!(behind("t", Access::Write), "public.log! public.p1!");
+        assert_eq!(behind("other.t", Access::Write), "");
+        assert_eq!(behind("nothing", Access::Write), "");
+        assert_eq!(behind("public.v", Access::Write), "public.log! public.p1! public.t!");
+    }
+
+    #[test]
+    fn partitions_are_left_out_first() {
+        let mut all = vec![row("1 public p p"), row("2 public v v"), row("3 public t r")];
+        let mut edges = vec![row("2 1 view"), row("2 3 view")];
+        for n in 10..5000 {
+            all.push(row(&format!("{n} public p{n} r")));
+            edges.push(row(&format!("1 {n} child")));
+        }
+        let relations = Relations::new(&all, &edges).expect("there are few");
+        let name = Name { schema: None, name: "v".into() };
+        let behind = relations.behind(&[Table { name, access: Access::Read }]);
+        assert_eq!(behind.len(), MOST_BEHIND);
+        for name in ["p", "t"] {
+            assert!(behind.iter().any(|table| &*table.name.name == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_relations_have_another_version() {
+        let relations = |text: &str| Relations::new(&[row(text)], &[]).expect("there are few").version();
+        assert_eq!(relations("1 public t r"), relations("1 public t r"));
+        assert_ne!(relations("1 public t r"), relations("1 public u r"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::barriers::Barriers;
 use super::names::{Names, custom_settings};
+use super::relations::Relations;
 use crate::sql::{Dialect, Effects};
 
 /// How old what is known may become while there is traffic: others than pgweir change definitions too.
@@ -267,22 +268,41 @@ impl Known {
     }
 }
 
-/// What a worker knows of the names that a read must not mention: a copy, as with [`Known`].
+/// What a database's catalogs say of its statements.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The names that a read must not mention.
+    pub barriers: Barriers,
+    /// Which relations a statement reaches through others; `None`: too many to tell.
+    pub relations: Option<Relations>,
+}
+
+impl From<Barriers> for Contents {
+    fn from(barriers: Barriers) -> Contents {
+        Contents { barriers, relations: None }
+    }
+}
+
+/// What a worker knows of that: a copy, as with [`Known`].
 #[derive(Debug)]
 pub struct Judge {
-    definitions: Arc<Definitions<Barriers>>,
+    definitions: Arc<Definitions<Contents>>,
     stamp: Cell<u64>,
-    barriers: RefCell<Option<Arc<Barriers>>>,
+    certain: Cell<bool>,
+    version: Cell<u64>,
+    contents: RefCell<Arc<Contents>>,
     used: Cell<bool>,
 }
 
 impl Judge {
     /// Nothing yet.
-    pub fn new(definitions: Arc<Definitions<Barriers>>) -> Rc<Judge> {
+    pub fn new(definitions: Arc<Definitions<Contents>>) -> Rc<Judge> {
         Rc::new(Judge {
             definitions,
             stamp: Cell::new(0),
-            barriers: RefCell::default(),
+            certain: Cell::new(false),
+            version: Cell::new(0),
+            contents: RefCell::default(),
             used: Cell::new(false),
         })
     }
@@ -296,27 +316,47 @@ impl Judge {
 
     /// Whether `text` only reads, as far as its names are concerned; `None` while that is not known.
     pub fn passes(&self, text: &[u8], dialect: Dialect) -> Option<bool> {
+        self.refresh();
+        let contents = self.contents.borrow();
+        self.certain.get().then(|| contents.barriers.meets(text, dialect).is_none())
+    }
+
+    #[inline]
+    fn refresh(&self) {
         let now = self.stamp();
         if self.stamp.replace(now) != now {
             let state = self.definitions.lock();
-            *self.barriers.borrow_mut() = state.is_certain().then(|| state.names.clone());
+            self.certain.set(state.is_certain());
+            self.version.set(state.names.relations.as_ref().map_or(0, Relations::version));
+            *self.contents.borrow_mut() = state.names.clone();
         }
-        let barriers = self.barriers.borrow();
-        barriers.as_ref().map(|barriers| barriers.meets(text, dialect).is_none())
+    }
+
+    /// Another number for other relations than those of [`Judge::contents`]; 0: none are known.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.refresh();
+        self.version.get()
+    }
+
+    /// What was read last, whether or not it still holds.
+    pub fn contents(&self) -> Arc<Contents> {
+        self.refresh();
+        self.contents.borrow().clone()
     }
 
     /// A change of definitions begins: its text is about to be sent.
-    pub fn change(&self) -> Change<Barriers> {
+    pub fn change(&self) -> Change<Contents> {
         self.definitions.begin_change(vec![])
     }
 
     /// A reading, if what is known does not hold any more, no change is under way, and nobody reads already.
-    pub fn reading_wanted(&self) -> Option<Reading<Barriers>> {
+    pub fn reading_wanted(&self) -> Option<Reading<Contents>> {
         self.definitions.start(Instant::now(), |state| state.open == 0 && !state.is_certain())
     }
 
     /// A reading, if what is known does not hold any more or was read long ago, and somebody has asked since.
-    pub fn reading_due(&self, now: Instant) -> Option<Reading<Barriers>> {
+    pub fn reading_due(&self, now: Instant) -> Option<Reading<Contents>> {
         let due = |state: &State<_>| {
             state.is_old(now) || state.open == 0 && !state.is_certain() && !state.is_fresh(now)
         };

@@ -8,7 +8,8 @@ use crate::config::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PoolMode, SslMode, TargetSessionAttrs,
 };
 use crate::config::{ConfigError, Loaded, Origin, Settings};
-use crate::pool::role::{Role, Suits};
+use crate::pool::connect::Connected;
+use crate::pool::role::{self, Role, Suits};
 use crate::session::directory::connector;
 use crate::session::entry::Entry;
 use crate::wire::Fault;
@@ -20,6 +21,21 @@ pub struct Node {
     pub version: String,
     /// What it is for those who connect to it.
     pub role: Role,
+    /// The `system_identifier` of its cluster, if it tells.
+    pub system: Option<u64>,
+}
+
+impl Node {
+    /// What the node at the other end tells of itself.
+    ///
+    /// # Errors
+    /// Those of the question for its role.
+    pub async fn ask(connected: &mut Connected) -> Result<Node, Fault> {
+        let version = connected.param("server_version").map(String::from_utf8_lossy).unwrap_or_default();
+        let version = format!("PostgreSQL {version}");
+        let role = role::of(connected).await?;
+        Ok(Node { version, role, system: role::system(connected).await })
+    }
 }
 
 /// What can be tried, one at a time.
@@ -63,7 +79,7 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
         well = false;
     }
     writeln!(out, "nodes")?;
-    let mut tried = BTreeSet::new();
+    let (mut tried, mut systems) = (BTreeSet::new(), BTreeMap::new());
     for (name, database) in probe_order(&loaded.settings) {
         if for_servers.contains_key(name) {
             writeln!(out, "  database {name}: not tried: see `files` above")?;
@@ -88,8 +104,11 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
             let logins = Logins::to(trial, name, host, &database.probe_users).await;
             well &= logins.node.is_some();
             logins.tell(loaded, name, host, out)?;
+            let system = logins.node.as_ref().and_then(|(_, node)| node.system);
+            systems.extend(system.map(|system| (host, system)));
             roles.extend(logins.node.map(|(_, node)| node.role));
         }
+        well &= roles.is_empty() || are_of_one_cluster(loaded, name, database, &systems, out)?;
         well &= suits_some(loaded, name, database, &roles, out)?;
         if !roles.is_empty() {
             well &= looks_up(loaded, (name, database), trial.lookup(name).await, out)?;
@@ -219,6 +238,30 @@ fn correct_lookup(
             )
         }
     }
+}
+
+/// Whether the nodes that answered belong to one cluster; says which do not.
+fn are_of_one_cluster(
+    loaded: &Loaded,
+    name: &str,
+    database: &Database,
+    systems: &BTreeMap<&Host, u64>,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let mut clusters: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for host in database.nodes() {
+        systems.get(host).into_iter().for_each(|of| clusters.entry(*of).or_default().push(show_host(host)));
+    }
+    if clusters.len() < 2 {
+        return Ok(true);
+    }
+    let origin = loaded.origins.of(&format!("databases.{name}.hosts"));
+    writeln!(out, "  database {name}: error: its hosts belong to {} clusters", clusters.len())?;
+    for (system, hosts) in clusters {
+        writeln!(out, "    {}: system identifier {system}", hosts.join(", "))?;
+    }
+    writeln!(out, "    {origin}: leave out, or make copies of the same, those of another cluster")?;
+    Ok(false)
 }
 
 /// Whether one of the nodes that answered is what the database asks for; says so where none is.
@@ -435,7 +478,7 @@ mod tests {
 
     fn node(standby: bool) -> Node {
         let role = Role { standby, read_only_by_default: false };
-        Node { version: "PostgreSQL 15.3".to_owned(), role }
+        Node { version: "PostgreSQL 15.3".to_owned(), role, system: None }
     }
 
     /// Nodes that answer as it says; looking up a user ends like this.
@@ -514,6 +557,23 @@ nodes
         check("standby", "nowhere", false).await;
         check("read-write", "h", false).await;
         check("prefer-standby", "nowhere", true).await;
+    }
+
+    #[tokio::test]
+    async fn hosts_of_another_cluster_are_named() {
+        let check = async |url: &str, expected: Option<&str>| {
+            let of = |host: &Host| Some(if show_host(host).starts_with('x') { 8 } else { 7 });
+            let probe = async |_: &str, host: &Host| Ok(Node { system: of(host), ..node(false) });
+            let (well, text) = printed(url, probe).await;
+            assert_eq!(well, expected.is_none(), "{text}");
+            let told = "  database shop: error: its hosts belong to 2 clusters\n";
+            assert_eq!(text.split_once(told).map(|(_, rest)| rest), expected, "{text}");
+        };
+        check("postgres://app:sekret@h1,h2/shop", None).await;
+        let expected = "    h1:5432, h2:5432: system identifier 7\n    x:5432: system identifier 8\n    \
+            URL: leave out, or make copies of the same, those of another cluster\n";
+        check("postgres://app:sekret@h1,x,h2/shop", Some(expected)).await;
+        check("postgres://app:sekret@h1,h2/shop?reads=replicas&replicas=x", Some(expected)).await;
     }
 
     #[tokio::test]

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::catalog::{Barriers, Names};
+use crate::catalog::{Barriers, Names, Relations};
 use crate::config::Settings;
-use crate::sql::facts::{Access, Facts, Name, Operand, Predicate};
+use crate::sql::facts::{Access, Facts, Name, Operand, Predicate, Table};
 use crate::sql::{Dialect, Effects, Shape, facts, not_a_read, shape, summarize};
 use crate::wire::Fault;
 
@@ -15,6 +15,15 @@ pub struct Known {
     pub names: Names,
     /// Names whose mention makes more than a read.
     pub barriers: Barriers,
+    /// Which tables are reached through others; `None`: too many to tell.
+    pub relations: Option<Relations>,
+}
+
+impl Known {
+    /// The tables behind those that a statement names.
+    pub fn behind(&self, facts: &Facts) -> Vec<Table> {
+        self.relations.as_ref().map(|relations| relations.behind(&facts.tables)).unwrap_or_default()
+    }
 }
 
 /// Where that can be asked.
@@ -59,21 +68,30 @@ pub fn print(text: &str, known: Option<&Known>, out: &mut impl Write) -> io::Res
         writeln!(out, "read         {}", read(text, dialect, known))?;
         let hidden = known.map_or(Effects::EMPTY, |known| known.names.effects_of(text, dialect));
         writeln!(out, "session      {}", session(statement.effects, hidden))?;
-        print_facts(&facts(text, dialect, &shape), &shape, text, out)?;
+        let facts = facts(text, dialect, &shape);
+        let behind = known.map(|known| known.behind(&facts)).unwrap_or_default();
+        print_facts(&facts, &behind, &shape, text, out)?;
     }
     Ok(())
 }
 
-/// What the tree of a statement says: its class, and, where there is something to say, tables, functions, clauses and predicates.
-fn print_facts(facts: &Facts, shape: &Shape, text: &[u8], out: &mut impl Write) -> io::Result<()> {
+/// What the tree of a statement says: its class, and, where there is something to say, tables, those behind them, functions, clauses and
+/// predicates.
+fn print_facts(
+    facts: &Facts,
+    behind: &[Table],
+    shape: &Shape,
+    text: &[u8],
+    out: &mut impl Write,
+) -> io::Result<()> {
     writeln!(out, "class        {}", format!("{:?}", facts.class).to_ascii_lowercase())?;
     if !facts.understood {
         return writeln!(out, "tree         not understood by the parser");
     }
-    let tables = facts.tables.iter().map(|table| {
+    let shown = |table: &Table| {
         let access = if table.access == Access::Write { "written" } else { "read" };
         format!("{} ({access})", table.name)
-    });
+    };
     let clauses = [
         (facts.filtered, "where"),
         (facts.limited, "limit"),
@@ -83,7 +101,8 @@ fn print_facts(facts: &Facts, shape: &Shape, text: &[u8], out: &mut impl Write) 
     ];
     let clauses = clauses.iter().filter(|clause| clause.0).map(|clause| clause.1.to_owned());
     let predicates = facts.predicates.iter().map(|one| predicate(one, shape, text));
-    print_list("tables", tables.collect(), out)?;
+    print_list("tables", facts.tables.iter().map(shown).collect(), out)?;
+    print_list("behind", behind.iter().map(shown).collect(), out)?;
     print_list("functions", facts.functions.iter().map(Name::to_string).collect(), out)?;
     print_list("clauses", clauses.collect(), out)?;
     predicates.into_iter().try_for_each(|line| writeln!(out, "predicate    {line}"))
@@ -175,11 +194,11 @@ mod tests {
 
     #[test]
     fn what_the_database_adds() {
-        let known = Known { names: Names::everything(), barriers: Barriers::everywhere() };
+        let known = Known { names: Names::everything(), barriers: Barriers::everywhere(), relations: None };
         let text = printed("select 1", Some(&known));
         assert!(text.contains("read         no: the catalog says nothing certain\n"), "{text}");
         assert!(text.contains("session      setting (by what it reaches)\n"), "{text}");
-        let known = Known { names: Names::default(), barriers: Barriers::default() };
+        let known = Known { names: Names::default(), barriers: Barriers::default(), relations: None };
         assert!(printed("select 1", Some(&known)).contains("read         yes\n"));
     }
 }

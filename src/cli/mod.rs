@@ -275,7 +275,7 @@ fn explain<T: explain::Catalog>(arguments: &ExplainArgs, catalog: impl FnOnce(Se
     let mut out = std::io::stdout();
     let printed = explain::print(&arguments.sql, known.as_ref(), &mut out);
     let well = printed.and_then(|()| match &arguments.rules {
-        Some(folder) => rules::explain(folder, arguments, &mut out),
+        Some(folder) => rules::explain(folder, arguments, known.as_ref(), &mut out),
         None => Ok(true),
     });
     match well {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::explain::Known;
 use super::{ExplainArgs, facts};
 use crate::rules::calendar::Seconds;
 use crate::rules::explain::{Outcome, Told, explain as explain_rules};
@@ -40,7 +41,12 @@ pub fn check(rules: &Path, out: &mut impl Write) -> io::Result<bool> {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn explain(rules: &Path, arguments: &ExplainArgs, out: &mut impl Write) -> io::Result<bool> {
+pub fn explain(
+    rules: &Path,
+    arguments: &ExplainArgs,
+    known: Option<&Known>,
+    out: &mut impl Write,
+) -> io::Result<bool> {
     let compiled = folder::read(rules).and_then(|files| Ruleset::compile(&files));
     let ruleset = match compiled {
         Ok(ruleset) => ruleset,
@@ -56,14 +62,20 @@ pub fn explain(rules: &Path, arguments: &ExplainArgs, out: &mut impl Write) -> i
     for statement in &summarize(arguments.sql.as_bytes(), true).statements {
         let text = &arguments.sql[statement.range.clone()];
         let moment = Moment { in_transaction: false, now: now(), text: text.as_bytes() };
-        print(&ruleset, text, &Context { session, moment }, out)?;
+        print(&ruleset, (text, known), &Context { session, moment }, out)?;
     }
     Ok(true)
 }
 
-fn print(ruleset: &Ruleset, text: &str, context: &Context<'_>, out: &mut impl Write) -> io::Result<()> {
+fn print(
+    ruleset: &Ruleset,
+    (text, known): (&str, Option<&Known>),
+    context: &Context<'_>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let shape = shape(text.as_bytes(), true);
-    let facts = facts::of(text);
+    let mut facts = facts::of(text);
+    facts.tables.extend(known.map(|known| known.behind(&facts)).unwrap_or_default());
     let is_read = not_a_read(text.as_bytes(), true).is_none();
     let subject = Subject { facts: &facts, fingerprint: shape.fingerprint, shape: &shape.text, is_read };
     writeln!(out, "class        {}", class_name(facts.class))?;

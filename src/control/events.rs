@@ -55,6 +55,10 @@ pub enum Event {
     Foreign {
         /// Which.
         node: String,
+        /// The `system_identifier` of that.
+        of: u64,
+        /// The one of the cluster that is watched.
+        not_of: u64,
     },
 }
 
@@ -98,8 +102,14 @@ impl Event {
             Event::TwoPrimaries { nodes, taken: None } => {
                 tracing::error!(database, nodes, "{event}: none is taken; stop all but one of them");
             }
-            Event::Foreign { node } => {
-                tracing::error!(database, node, "{event}: it is not used; correct the settings");
+            Event::Foreign { node, of, not_of } => {
+                tracing::error!(
+                    database,
+                    node,
+                    system_identifier = of,
+                    cluster = not_of,
+                    "{event}: it is not used; correct the settings"
+                );
             }
         }
     }

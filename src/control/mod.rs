@@ -6,6 +6,7 @@
 
 pub mod events;
 pub mod monitor;
+pub mod pages;
 pub mod probe;
 pub mod samples;
 pub mod sight;

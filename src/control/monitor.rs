@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::probe::{self, Answer};
+use super::probe::{self, Known};
 use super::sight::Sight;
 use crate::config::settings::{Database, Host};
 use crate::plan::topology::NodeId;
@@ -106,7 +106,7 @@ impl Drop for Monitor {
         // Sessions may still hold on to it; what nobody watches is not read.
         let mut last = self.watch.sight().sighting();
         (last.topology.nodes, last.topology.primary, last.hosts) = (vec![], None, vec![]);
-        (last.topology.history, last.topology.disputed) = (None, false);
+        (last.topology.history, last.topology.disputed, last.topology.unheard) = (None, false, false);
         self.watch.cluster.publish(last);
     }
 }
@@ -178,16 +178,19 @@ impl Watch {
         let mut rounds = self.rounds.subscribe();
         let clock = self.sight().clock();
         self.change(|sight| sight.connected(id));
-        let mut whole: Option<Answer> = None;
+        let mut whole: Option<Known> = None;
         loop {
             rounds.mark_unchanged();
-            let known = whole.as_ref().filter(|whole| whole.sent.elapsed() < WHOLE_AGAIN);
-            let answer = match probe::ask(&mut connected, clock.start(), patience, known).await {
-                Ok(answer) => answer,
+            let known = whole.as_ref().filter(|whole| whole.answer.sent.elapsed() < WHOLE_AGAIN);
+            let found = match probe::ask(&mut connected, clock.start(), patience, known).await {
+                Ok(found) => found,
                 Err(fault) => return fault,
             };
-            if known.is_none_or(|known| known.history != answer.history || known.standby != answer.standby) {
-                whole = Some(answer);
+            let answer = found.answer;
+            if known.is_none_or(|Known { answer: known, .. }| {
+                known.history != answer.history || known.standby != answer.standby
+            }) {
+                whole = Some(found);
             }
             self.change(|sight| sight.answered(id, answer));
             self.cluster.stats.probes.add(1);

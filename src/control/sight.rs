@@ -23,6 +23,8 @@ const FORGIVEN: Duration = Duration::from_secs(60);
 /// So many failures reported within [`WINDOW`] ban a node that answers probes.
 const FAILURES: u32 = 3;
 const WINDOW: Duration = Duration::from_secs(10);
+/// So long after the first answer it is decided which cluster this is, though nodes have not been heard of: they may not answer for hours.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// No probes follow each other more closely, however little lag is allowed.
 const FASTEST: Duration = Duration::from_millis(2);
 
@@ -38,6 +40,9 @@ pub struct Sight {
     samples: Samples,
     /// The cluster is the one with this `system_identifier`.
     system: Option<u64>,
+    /// And that stays so, whoever else answers.
+    settled: bool,
+    first_answer: Option<Instant>,
     history: Option<History>,
     primary: Option<NodeId>,
     /// There is none although some say that they are.
@@ -62,6 +67,12 @@ struct Seen {
     since: u64,
     /// What it was when it answered last.
     role: Role,
+    /// It has answered, or it is known that it does not.
+    heard: bool,
+    /// The `system_identifier` that it told last.
+    system: Option<u64>,
+    /// It was one of the cluster's nodes.
+    member: bool,
     foreign: bool,
     ban: Option<Ban>,
     /// Bans so far, one after the other.
@@ -90,6 +101,8 @@ impl Sight {
             next: 0,
             samples: Samples::default(),
             system: None,
+            settled: false,
+            first_answer: None,
             history: None,
             primary: None,
             disputed: false,
@@ -121,6 +134,10 @@ impl Sight {
             seen.reads_only = reads.replicas.contains(host);
             self.nodes.push(seen);
         }
+        if !self.nodes.iter().any(|seen| seen.member) {
+            // All others, which are whatever they are.
+            (self.system, self.settled, self.first_answer) = (None, false, None);
+        }
     }
 
     fn unseen(&mut self, host: &Host) -> Seen {
@@ -136,6 +153,9 @@ impl Sight {
             answer: None,
             since: 0,
             role: Role::Unknown,
+            heard: false,
+            system: None,
+            member: false,
             foreign: false,
             ban: None,
             bans: 0,
@@ -177,11 +197,11 @@ impl Sight {
     /// A node has answered.
     pub fn answered(&mut self, id: NodeId, answer: Answer) {
         let now = answer.sent + answer.took;
-        let primary = self.primary;
         let Some(seen) = self.seen(id) else { return };
         let role = if answer.standby { Role::Replica } else { Role::Primary };
         let before = std::mem::replace(&mut seen.role, role);
         let back = seen.answer.replace(answer).is_none();
+        (seen.heard, seen.system) = (true, Some(answer.history.system));
         let mut events = vec![];
         if back {
             seen.well_since = Some(now);
@@ -194,11 +214,8 @@ impl Sight {
             events.push(Event::RoleChanged { node: seen.name.to_string(), role: role.word() });
         }
         self.events.extend(events);
-        self.elect();
-        if self.primary == Some(id) {
-            if self.primary != primary {
-                self.samples.clear();
-            }
+        self.first_answer.get_or_insert(now);
+        if !self.elect(now) && self.primary == Some(id) {
             self.samples.push(answer.sent, answer.lsn);
         }
     }
@@ -212,13 +229,13 @@ impl Sight {
         let Some(seen) = self.seen(id) else { return LONGEST_ABSENCE };
         let time = seen.next_ban(base, longest, jitter, now);
         let news = seen.ban.as_ref().is_none_or(|ban| *ban.reason != *reason);
-        seen.answer = None;
+        (seen.answer, seen.heard) = (None, true);
         seen.ban = Some(Ban { until: now + time, reason: reason.into() });
         let node = seen.name.to_string();
         if news {
             self.events.push(Event::Lost { node, reason: reason.to_owned(), again: time });
         }
-        self.elect();
+        self.elect(now);
         time
     }
 
@@ -266,6 +283,7 @@ impl Sight {
             nodes: self.nodes.iter().map(|seen| self.node(seen)).collect(),
             primary: self.primary,
             disputed: self.disputed,
+            unheard: self.system.is_none() && self.nodes.iter().any(|seen| !seen.heard),
             history: self.history,
             policy: self.policy,
             clock: self.clock.clone(),
@@ -303,9 +321,21 @@ impl Sight {
         self.nodes.iter_mut().find(|seen| seen.id == id)
     }
 
-    /// Finds out which cluster this is, and which node its primary.
-    fn elect(&mut self) {
-        self.recognise();
+    /// Finds out which cluster this is, and which node its primary. Whether that is another one than before: then what is known of where the
+    /// primary was begins with its last answer.
+    fn elect(&mut self, now: Instant) -> bool {
+        let before = self.primary;
+        self.recognise(now);
+        self.find_primary();
+        let Some(primary) = self.primary.filter(|_| self.primary != before) else { return false };
+        self.samples.clear();
+        if let Some(answer) = self.seen(primary).and_then(|seen| seen.answer) {
+            self.samples.push(answer.sent, answer.lsn);
+        }
+        true
+    }
+
+    fn find_primary(&mut self) {
         let Some(system) = self.system else { return };
         let passed =
             self.history.filter(|history| history.system == system).map_or(0, |history| history.timeline);
@@ -331,7 +361,10 @@ impl Sight {
             self.events.push(Event::PrimaryFound { node, timeline: history.timeline });
         }
         self.primary = primary.map(|(id, _)| id);
-        self.disputed = self.primary.is_none() && !is_empty;
+        // Before there was one, nodes are asked one by one, and one of another cluster must not be among them.
+        let stranger = |seen: &Seen| seen.foreign && seen.role == Role::Primary && !seen.reads_only;
+        let strangers = self.history.is_none() && self.nodes.iter().any(stranger);
+        self.disputed = self.primary.is_none() && (!is_empty || strangers);
     }
 
     fn tell_rivals(&mut self, claims: &[(NodeId, History)], taken: Option<NodeId>) {
@@ -346,23 +379,57 @@ impl Sight {
         self.rivals = ids;
     }
 
-    /// The cluster is that of the first primary found, for as long as any node of it answers; nodes of another are not used.
-    fn recognise(&mut self) {
-        let systems = |seen: &Seen| seen.answer.map(|answer| answer.history.system);
-        let is_there = self.nodes.iter().any(|seen| self.system.is_some() && systems(seen) == self.system);
-        if !is_there {
-            let claims = self.nodes.iter().filter(|seen| seen.role == Role::Primary && !seen.reads_only);
-            if let Some(system) = claims.filter_map(systems).next() {
-                self.system = Some(system);
-            }
+    /// The cluster is the one to which most of the nodes belong, of several the one that comes first in the settings; what is of another is not
+    /// used. Once that is certain it stays so: while its nodes restart, one of another cluster must not get what is theirs.
+    fn recognise(&mut self, now: Instant) {
+        if !self.settled {
+            self.count_systems(now);
+        } else if !self.nodes.iter().any(|seen| seen.answer.is_some() && seen.system == self.system) {
+            self.find_reborn();
         }
+        let Some(system) = self.system else { return };
         for seen in &mut self.nodes {
             let Some(answer) = seen.answer else { continue };
-            let foreign = self.system.is_some_and(|system| system != answer.history.system);
+            let foreign = system != answer.history.system;
+            seen.member |= !foreign;
             if foreign && !seen.foreign {
-                self.events.push(Event::Foreign { node: seen.name.to_string() });
+                self.events.push(Event::Foreign {
+                    node: seen.name.to_string(),
+                    of: answer.history.system,
+                    not_of: system,
+                });
             }
             seen.foreign = foreign;
+        }
+    }
+
+    /// It is certain when more than half of all nodes have told that they are of one, or all have told something.
+    fn count_systems(&mut self, now: Instant) {
+        let told: Vec<u64> = self.nodes.iter().filter_map(|seen| seen.system).collect();
+        let count = |system: u64| told.iter().filter(|told| **told == system).count();
+        // The first of those with the most.
+        let Some(most) = told.iter().copied().rev().max_by_key(|system| count(*system)) else { return };
+        let heard = self.nodes.iter().all(|seen| seen.heard);
+        let late = self.first_answer.is_some_and(|first| now.saturating_duration_since(first) >= PATIENCE);
+        let all = self.nodes.len();
+        self.settled = count(most) * 2 > all || told.len() == all;
+        if self.settled || heard || late || self.system.is_some() {
+            self.adopt(most);
+        }
+    }
+
+    /// No node of the cluster answers: it goes on as another one if one of its nodes was made anew, as by pg_upgrade, and takes writes.
+    fn find_reborn(&mut self) {
+        let reborn = |seen: &&Seen| seen.member && !seen.reads_only && seen.role == Role::Primary;
+        let of = |seen: &Seen| seen.answer.and(seen.system);
+        if let Some(system) = self.nodes.iter().filter(reborn).find_map(of) {
+            self.adopt(system);
+        }
+    }
+
+    fn adopt(&mut self, system: u64) {
+        if self.system.replace(system) != Some(system) {
+            self.nodes.iter_mut().for_each(|seen| seen.member = seen.system == Some(system));
         }
     }
 }

@@ -137,8 +137,8 @@ fn of_two_primaries_of_the_same_timeline_none_is_taken() {
 fn a_node_of_another_cluster_is_never_used() {
     let mut scene = Scene::usual("");
     let other = History { system: 8, timeline: 9 };
-    let foreign = |node: &str| Event::Foreign { node: node.into() };
-    assert_eq!(scene.answers_as(C, true, 500, other), [foreign("c:5432")]);
+    let foreign = |node: &str, of, not_of| Event::Foreign { node: node.into(), of, not_of };
+    assert_eq!(scene.answers_as(C, true, 500, other), [foreign("c:5432", 8, 7)]);
     assert_eq!(scene.answers_as(C, true, 500, other), []);
     assert_eq!(scene.replicas(), [1]);
     let events = scene.answers_as(C, false, 500, other);
@@ -150,7 +150,106 @@ fn a_node_of_another_cluster_is_never_used() {
     }
     scene.answers_as(C, false, 510, other);
     assert_eq!((scene.topology().primary, scene.topology().history), (Some(C), Some(other)));
-    assert_eq!(scene.answers(A, false, 100, 1).last(), Some(&foreign("a:5432")));
+    assert_eq!(scene.answers(A, false, 100, 1).last(), Some(&foreign("a:5432", 7, 8)));
+}
+
+const OTHER: History = History { system: 8, timeline: 3 };
+
+fn is_foreign(scene: &mut Scene) -> Vec<String> {
+    let events = scene.sight.take_events().into_iter();
+    let node = |event| if let Event::Foreign { node, .. } = event { Some(node) } else { None };
+    events.filter_map(node).collect()
+}
+
+#[test]
+fn who_answers_first_does_not_decide_which_cluster_it_is() {
+    let mut scene = Scene::new("");
+    scene.answers_as(A, false, 500, OTHER);
+    assert!(scene.topology().unheard && scene.topology().primary.is_none(), "others may say something else");
+    scene.answers(C, true, 100, 1);
+    assert!(scene.topology().unheard && !scene.topology().disputed);
+    let number = scene.sight.clock().start();
+    let history = History { system: 7, timeline: 1 };
+    let (sent, lsn) = (scene.now, Lsn(100));
+    scene.sight.answered(B, Answer { number, sent, took: MILLI, standby: false, lsn, history });
+    assert_eq!(is_foreign(&mut scene), ["a:5432"], "most are of the other");
+    assert_eq!((scene.topology().primary, scene.replicas()), (Some(B), vec![2]));
+    // And it stays so while they restart.
+    for id in [B, C] {
+        scene.sight.lost(id, "it ended", scene.now);
+    }
+    for _ in 0..5000 {
+        scene.answers_as(A, false, 500, OTHER);
+    }
+    assert_eq!(scene.topology().primary, None);
+    scene.answers(B, false, 100, 1);
+    assert_eq!(scene.topology().primary, Some(B));
+}
+
+#[test]
+fn of_as_many_on_both_sides_the_first_host_decides() {
+    for first_is_other in [true, false] {
+        let mut scene = Scene::new("");
+        scene.sight.lost(C, "refused", scene.now);
+        let histories = [OTHER, History { system: 7, timeline: 1 }];
+        let (of_a, of_b) = if first_is_other { (0, 1) } else { (1, 0) };
+        scene.answers_as(B, false, 100, histories[of_b]);
+        assert_eq!(scene.topology().primary, None, "A may say something else");
+        scene.answers_as(A, false, 100, histories[of_a]);
+        assert_eq!(scene.topology().primary, Some(A));
+        // The third was down, and makes the other side the larger one.
+        scene.answers_as(C, true, 100, histories[of_b]);
+        assert_eq!((scene.topology().primary, scene.replicas()), (Some(B), vec![2]));
+        assert_eq!(scene.answers_as(A, false, 100, histories[of_a]), []);
+        assert_eq!(scene.topology().primary, Some(B));
+    }
+}
+
+#[test]
+fn who_does_not_answer_is_not_waited_for_for_long() {
+    let mut scene = Scene::new("");
+    for _ in 0..999 {
+        scene.answers(A, false, 100, 1);
+    }
+    assert_eq!(scene.topology().primary, None);
+    scene.now += Duration::from_millis(2);
+    scene.answers(A, false, 100, 1);
+    assert_eq!(scene.topology().primary, Some(A));
+    let mut alone = Scene::new("");
+    for id in [B, C] {
+        alone.sight.lost(id, "refused", alone.now);
+    }
+    assert!(alone.topology().unheard);
+    alone.answers(A, false, 100, 1);
+    assert_eq!(alone.topology().primary, Some(A), "all have been heard of");
+    let mut none = Scene::new("");
+    for id in [A, B, C] {
+        none.sight.lost(id, "refused", none.now);
+    }
+    assert!(!none.topology().unheard, "nobody is to be waited for");
+}
+
+#[test]
+fn without_a_primary_a_stranger_is_not_asked_either() {
+    let mut scene = Scene::new("");
+    scene.sight.lost(A, "refused", scene.now);
+    scene.answers(B, true, 100, 1);
+    scene.answers_as(C, false, 100, OTHER);
+    let topology = scene.topology();
+    assert_eq!((topology.primary, topology.disputed, topology.unheard), (None, true, false));
+    scene.answers(A, false, 100, 1);
+    assert_eq!((scene.topology().primary, scene.topology().disputed), (Some(A), false));
+}
+
+#[test]
+fn other_hosts_in_the_settings_are_another_cluster() {
+    let mut scene = Scene::usual("");
+    let mut next = database("");
+    next.hosts = ["d", "e"].map(|name| Host::Tcp(name.into(), 5432)).to_vec();
+    scene.sight.configure(&next);
+    scene.answers_as(NodeId(3), false, 100, OTHER);
+    scene.answers_as(NodeId(4), true, 100, OTHER);
+    assert_eq!((scene.topology().primary, scene.replicas()), (Some(NodeId(3)), vec![4]));
 }
 
 #[test]
@@ -159,8 +258,9 @@ fn hosts_for_reads_only_are_never_the_primary() {
     let d = NodeId(3);
     scene.answers(A, false, 100, 1);
     scene.answers(d, false, 100, 2);
+    scene.answers(B, true, 100, 1);
     assert_eq!(scene.topology().primary, Some(A));
-    assert_eq!(scene.replicas(), [0; 0]);
+    assert_eq!(scene.replicas(), [1]);
 }
 
 #[test]

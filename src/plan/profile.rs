@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use lru::LruCache;
 use memchr::memmem;
 
-use crate::catalog::Judge;
+use crate::catalog::{Judge, Relations};
 use crate::rules::{Candidates, Ruleset, Subject};
 use crate::sql::{Dialect, Fingerprint, Kind, Lexer, Token, facts, not_a_read, shape, summarize};
 
@@ -48,8 +48,8 @@ pub struct Profile {
 /// The rules that may hold for a shape.
 #[derive(Debug)]
 struct Found {
-    /// Of which rules, and of what they were told of the shape.
-    of: (u64, bool),
+    /// Of which rules, and of what they were told of the shape: whether it is a read, and by which relations.
+    of: (u64, bool, u64),
     candidates: Rc<Candidates>,
 }
 
@@ -91,25 +91,33 @@ impl Profiles {
         (stamp, rules): (u64, impl FnOnce() -> Arc<Ruleset>),
     ) -> Rc<Candidates> {
         profile.is_read(&self.judge, text, dialect);
-        let of = (stamp, profile.seems_read.get());
+        let of = (stamp, profile.seems_read.get(), self.judge.version());
         let mut found = profile.rules.borrow_mut();
         if let Some(found) = found.as_ref().filter(|found| found.of == of) {
             return found.candidates.clone();
         }
-        let candidates = Rc::new(candidates(&rules(), text, dialect, of.1));
+        let contents = self.judge.contents();
+        let candidates = candidates(&rules(), (text, dialect), of.1, contents.relations.as_ref());
+        let candidates = Rc::new(candidates);
         *found = Some(Found { of, candidates: candidates.clone() });
         candidates
     }
 }
 
-/// Rules know statements as they are alone, without a semicolon behind them.
-fn candidates(rules: &Ruleset, text: &[u8], dialect: Dialect, is_read: bool) -> Candidates {
+/// Rules know statements as they are alone, without a semicolon behind them, and the tables behind those that they name.
+fn candidates(
+    rules: &Ruleset,
+    (text, dialect): (&[u8], Dialect),
+    is_read: bool,
+    relations: Option<&Relations>,
+) -> Candidates {
     let text = match summarize(text, dialect).statements.as_slice() {
         [one] => &text[one.range.clone()],
         _ => text,
     };
     let shape = shape(text, dialect);
-    let facts = facts(text, dialect, &shape);
+    let mut facts = facts(text, dialect, &shape);
+    facts.tables.extend(relations.map(|relations| relations.behind(&facts.tables)).unwrap_or_default());
     rules.candidates(&Subject { facts: &facts, fingerprint: shape.fingerprint, shape: &shape.text, is_read })
 }
 
@@ -254,7 +262,7 @@ mod tests {
 
     fn profiles(barriers: Barriers) -> Rc<Profiles> {
         let judge = Judge::new(Definitions::new());
-        judge.reading_wanted().expect("nothing is known").done(Some(barriers), None);
+        judge.reading_wanted().expect("nothing is known").done(Some(barriers.into()), None);
         Profiles::new(judge)
     }
 
@@ -266,13 +274,13 @@ mod tests {
     fn nothing_is_a_read_before_the_names_are_known() {
         let profiles = Profiles::new(Judge::new(Definitions::new()));
         assert!(!is_read(&profiles, "select 1"));
-        profiles.judge.reading_wanted().expect("wanted").done(Some(Barriers::default()), None);
+        profiles.judge.reading_wanted().expect("wanted").done(Some(Barriers::default().into()), None);
         assert!(is_read(&profiles, "select 1"));
         let change = profiles.judge.change();
         assert!(!is_read(&profiles, "select 2"), "a change is under way");
         drop(change);
         assert!(!is_read(&profiles, "select 2"), "it was not read yet");
-        profiles.judge.reading_wanted().expect("wanted").done(Some(Barriers::everywhere()), None);
+        profiles.judge.reading_wanted().expect("wanted").done(Some(Barriers::everywhere().into()), None);
         assert!(!is_read(&profiles, "select 2"));
     }
 
@@ -324,6 +332,41 @@ mod tests {
         assert_eq!(found("select * from t where i = 2;", 2, Some(of_reads)), 1, "it seems to be a read");
         assert!(!is_read(&profiles, "select * from t where i = 2"));
         drop(change);
+    }
+
+    #[test]
+    fn rules_hold_for_tables_behind_those_that_are_named() {
+        let row = |text: &str| text.split(' ').map(|column| Some(column.to_owned())).collect();
+        let contents = |relations: &[&str], edges: &[&str]| {
+            let [relations, edges] =
+                [relations, edges].map(|rows| rows.iter().map(|text| row(text)).collect::<Vec<_>>());
+            let relations = crate::catalog::Relations::new(&relations, &edges);
+            Some(crate::catalog::Contents { barriers: Barriers::default(), relations })
+        };
+        let file = crate::rules::Source {
+            path: "rules.toml".into(),
+            text: "[[rule]]\nname = 'a'\nwhen.tables = 'orders'\nthen.log = 'info'".into(),
+        };
+        let rules = Arc::new(Ruleset::compile(&[file]).expect("sound rules"));
+        let profiles = profiles(Barriers::default());
+        let found = |text: &str| {
+            let profile = profiles.of(text.as_bytes(), true.into());
+            profiles.candidates(&profile, (text.as_bytes(), true.into()), (1, || rules.clone())).len()
+        };
+        assert_eq!(found("select * from summary"), 0, "nothing is known of it");
+        let change = profiles.judge.change();
+        assert_eq!(found("select * from summary"), 0);
+        drop(change);
+        let known = contents(&["1 public orders r", "2 public summary v"], &["2 1 view"]);
+        profiles.judge.reading_wanted().expect("wanted").done(known, None);
+        assert_eq!(found("select * from summary"), 1);
+        assert_eq!(found("select * from shop.summary"), 0);
+        let change = profiles.judge.change();
+        assert_eq!(found("select * from summary"), 1, "as it was known last");
+        drop(change);
+        let known = contents(&["1 public orders r", "2 public summary v"], &[]);
+        profiles.judge.reading_wanted().expect("wanted").done(known, None);
+        assert_eq!(found("select * from summary"), 0);
     }
 
     #[test]

@@ -175,6 +175,8 @@ pub struct Topology {
     pub primary: Option<NodeId>,
     /// There is none although some say that they are.
     pub disputed: bool,
+    /// Which cluster this is, and so which nodes may be used, is not known yet, and may be in a moment.
+    pub unheard: bool,
     /// The history of the primary, or of the last one.
     pub history: Option<History>,
     /// How reads are spread.
@@ -244,6 +246,7 @@ pub(crate) mod tests {
             nodes,
             primary: Some(NodeId(0)),
             disputed: false,
+            unheard: false,
             history: Some(history),
             policy,
             clock: clock.clone(),

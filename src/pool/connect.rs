@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::encrypt::{Connector, Way};
+use super::lead;
 use super::reach::{self, Address, Shown};
 use super::role::{self, Suits};
 use super::target::{Credential, Target};
@@ -71,6 +72,7 @@ pub async fn connect_with(target: &Arc<Target>, params: &Params) -> Result<Conne
         return connect_to(target, &target.hosts, params).await;
     }
     let mut news = target.lead.follow();
+    lead::heard(&mut news).await;
     loop {
         let hosts = news.borrow_and_update().hosts(&target.hosts)?;
         tokio::select! {

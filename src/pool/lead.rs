@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -14,12 +15,17 @@ use super::target::Target;
 use crate::config::settings::Host;
 use crate::wire::Fault;
 
+/// How long who connects waits to be told which nodes belong together.
+const MOMENT: Duration = Duration::from_secs(2);
+
 /// Where the primary is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Primary {
     /// Nobody watches, or no primary was found so far: nodes are asked one by one.
     #[default]
     Unknown,
+    /// Nodes have only begun to be watched: as [`Primary::Unknown`], but in a moment it will be known which of them belong together.
+    Unheard,
     /// There, and nowhere else.
     At(Host),
     /// It does not answer. Servers that are there are used on, and no others are made.
@@ -32,7 +38,7 @@ impl Primary {
     /// Whether what is written at `host` may be lost.
     pub fn is_not(&self, host: &Host) -> bool {
         match self {
-            Primary::Unknown | Primary::Lost => false,
+            Primary::Unknown | Primary::Unheard | Primary::Lost => false,
             Primary::At(primary) => primary != host,
             Primary::Disputed => true,
         }
@@ -44,7 +50,7 @@ impl Primary {
     /// 08001 where no node is to be used now.
     pub(super) fn hosts<'a>(&self, hosts: &'a [Host]) -> Result<&'a [Host], Fault> {
         let text = match self {
-            Primary::Unknown => return Ok(hosts),
+            Primary::Unknown | Primary::Unheard => return Ok(hosts),
             Primary::At(primary) => match hosts.iter().position(|host| host == primary) {
                 Some(at) => return Ok(&hosts[at..=at]),
                 None => return Ok(hosts),
@@ -80,6 +86,13 @@ impl Lead {
     pub fn follow(&self) -> watch::Receiver<Primary> {
         self.0.subscribe()
     }
+}
+
+/// Waits until it is known which nodes belong together, if that is a matter of a moment.
+pub(super) async fn heard(news: &mut watch::Receiver<Primary>) {
+    let heard = news.wait_for(|primary| *primary != Primary::Unheard);
+    // Nobody watches any more, or no node lets us in: they are asked one by one.
+    let _ = tokio::time::timeout(MOMENT, heard).await;
 }
 
 /// Returns when what is written at `host` may be lost.
@@ -120,7 +133,7 @@ impl Led {
 
     /// Somebody knows where it is, or was.
     pub(super) fn is_watched(&self) -> bool {
-        *self.primary.borrow() != Primary::Unknown
+        !matches!(*self.primary.borrow(), Primary::Unknown | Primary::Unheard)
     }
 
     pub(super) fn is_astray(&self, host: &Host) -> bool {
@@ -181,6 +194,7 @@ mod tests {
             assert_eq!([0, 1].map(|n| primary.is_not(&all[n])), astray, "{primary:?}");
         };
         check(Primary::Unknown, Some(&all), [false, false]);
+        check(Primary::Unheard, Some(&all), [false, false]);
         check(Primary::At(host("b")), Some(&all[1..]), [true, false]);
         // The settings have just changed.
         check(Primary::At(host("c")), Some(&all), [true, true]);

@@ -9,6 +9,9 @@ use crate::wire::Fault;
 const ASK: &str =
     "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only')";
 
+/// Which cluster it belongs to.
+const SYSTEM: &str = "SELECT system_identifier FROM pg_catalog.pg_control_system()";
+
 /// What a node is for those who connect to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Role {
@@ -41,6 +44,13 @@ pub async fn of(connected: &mut Connected) -> Result<Role, Fault> {
     let rows = ask::rows(connected, ASK).await?;
     let column = |n: usize| rows.first().and_then(|row| row.get(n)).and_then(Option::as_deref);
     Ok(Role { standby: column(0) == Some("t"), read_only_by_default: column(1) == Some("on") })
+}
+
+/// The `system_identifier` of the cluster at the other end; `None` where it is not told.
+pub async fn system(connected: &mut Connected) -> Option<u64> {
+    let rows = ask::rows(connected, SYSTEM).await.ok()?;
+    let text = rows.into_iter().next()?.into_iter().next()??;
+    text.parse::<i64>().ok().map(|number| number as u64)
 }
 
 impl Role {

@@ -85,7 +85,8 @@ table! {
     /// (`transaction`, `session`). `several`: no statement, or several in one text; `unknown`: a command that is not known.
     class: CLASSES e.g. "[\"update\", \"delete\"]", |when| when.class;
     /// Tables, views and the like that the statement names, as it names them: `orders` is one of any schema, `sales.orders` only one
-    /// that is written with its schema.
+    /// that is written with its schema. Also those behind them, with their schema: what a view reads, partitions and
+    /// tables that inherit, and for changes what rules and foreign keys of the server change with them.
     tables: TABLES e.g. "[\"orders\", \"sales.*\"]", |when| when.tables;
     /// The same, of tables that are only read.
     reads: TABLES e.g. "\"orders\"", |when| when.reads;

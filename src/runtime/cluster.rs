@@ -43,6 +43,7 @@ impl Sighting {
             Some(host) => Primary::At(host.clone()),
             None if self.topology.disputed => Primary::Disputed,
             None if self.topology.history.is_some() => Primary::Lost,
+            None if self.topology.unheard => Primary::Unheard,
             None => Primary::Unknown,
         }
     }

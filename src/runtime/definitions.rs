@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::Worker;
 use super::worker::Shared;
 use crate::catalog::{
-    BODIES, Barriers, CODE, Definitions, Judge, Known, MARK, Names, OWN, Reach, Reading, Search, USERS,
+    BODIES, Barriers, CODE, Contents, Definitions, EDGES, Judge, Known, MARK, Names, OWN, RELATIONS, Reach,
+    Reading, Relations, Search, USERS,
 };
 use crate::plan::Profiles;
 use crate::pool::ask::{Row, open, rows};
@@ -46,7 +47,7 @@ impl Worker {
     /// worker's next tick, if somebody asks for them.
     pub(crate) fn profiles(&self, target: &Arc<Target>) -> Rc<Profiles> {
         let mut profiles = self.profiles.borrow_mut();
-        let new = || Profiles::new(Judge::new(self.shared.barriers(target)));
+        let new = || Profiles::new(Judge::new(self.shared.contents(target)));
         profiles.entry(target.database.clone()).or_insert_with(new).clone()
     }
 
@@ -62,7 +63,7 @@ impl Worker {
         for (database, profiles) in self.profiles.borrow().iter() {
             let Some(reading) = profiles.judge.reading_due(now) else { continue };
             if let Some(pool) = self.pool_at_primary(database) {
-                tokio::task::spawn_local(read_barriers(self.shared.clone(), reading, pool.target()));
+                tokio::task::spawn_local(read_contents(self.shared.clone(), reading, pool.target()));
             }
         }
         for (database, known) in self.functions.borrow().iter() {
@@ -80,8 +81,8 @@ impl Shared {
         all.entry(place(target)).or_insert_with(Definitions::new).clone()
     }
 
-    fn barriers(&self, target: &Target) -> Arc<Definitions<Barriers>> {
-        let mut all = self.barriers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    fn contents(&self, target: &Target) -> Arc<Definitions<Contents>> {
+        let mut all = self.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.entry(place(target)).or_insert_with(Definitions::new).clone()
     }
 
@@ -105,7 +106,7 @@ fn place(target: &Target) -> String {
 }
 
 /// Reads, and passes on what was found. When the server does not answer, what was uncertain stays so.
-async fn read_barriers(shared: Arc<Shared>, reading: Reading<Barriers>, target: Arc<Target>) {
+async fn read_contents(shared: Arc<Shared>, reading: Reading<Contents>, target: Arc<Target>) {
     let known = reading.mark.clone();
     let asking = async {
         let mut server = open(&target).await?;
@@ -116,10 +117,15 @@ async fn read_barriers(shared: Arc<Shared>, reading: Reading<Barriers>, target: 
         let own = shared.own_names(&target);
         let (barriers, own) = barriers(&mut server, own).await?;
         shared.keep_own_names(&target, own);
-        Ok::<_, Fault>((Some(barriers), mark))
+        let relations = relations(&mut server).await?;
+        if relations.is_none() {
+            let database = &target.database;
+            tracing::warn!(database, "too many tables: rules hold for those that a statement names itself");
+        }
+        Ok::<_, Fault>((Some(Contents { barriers, relations }), mark))
     };
     match tokio::time::timeout(PATIENCE, asking).await {
-        Ok(Ok((barriers, mark))) => reading.done(barriers, mark),
+        Ok(Ok((contents, mark))) => reading.done(contents, mark),
         Ok(Err(error)) => tell_unread(reading, &target, &error, NO_READS),
         Err(_) => tell_unread(reading, &target, &too_slow(), NO_READS),
     }
@@ -193,6 +199,16 @@ pub(crate) async fn barriers(server: &mut Connected, known: Option<Own>) -> Resu
             .map_err(|_| Fault::error("XX000", "the search for names failed"))?;
     }
     Ok((reach.barriers(), (version, own)))
+}
+
+/// The relations of a database; `None` if there are too many to tell.
+///
+/// # Errors
+/// As the server answers.
+pub(crate) async fn relations(server: &mut Connected) -> Result<Option<Relations>, Fault> {
+    let relations = rows(server, RELATIONS).await?;
+    let edges = rows(server, EDGES).await?;
+    Ok(Relations::new(&relations, &edges))
 }
 
 /// The names of a database that change sessions; `None` if there are too many to tell.

@@ -18,7 +18,7 @@ pub use super::order::{KillOrder, Order, PoolOrder};
 use super::paused::Paused;
 pub use super::report::{ClientReport, WorkerReport};
 use super::rules::{InForce, Rules};
-use crate::catalog::{Barriers, Definitions, Known};
+use crate::catalog::{Contents, Definitions, Known};
 use crate::config::settings::{Host, Limits};
 use crate::plan::Profiles;
 use crate::pool::budget::Budget;
@@ -81,7 +81,7 @@ pub struct Shared {
     /// Names that change sessions, by hosts and database.
     pub definitions: std::sync::Mutex<HashMap<String, Arc<Definitions>>>,
     /// Names that reads must not mention, by hosts and database.
-    pub barriers: std::sync::Mutex<HashMap<String, Arc<Definitions<Barriers>>>>,
+    pub contents: std::sync::Mutex<HashMap<String, Arc<Definitions<Contents>>>>,
     /// PostgreSQL's own of these.
     pub(super) own: std::sync::Mutex<HashMap<String, Own>>,
     /// Nodes of databases whose reads go to replicas.
@@ -102,7 +102,7 @@ impl Shared {
             replication: Budget::new(limits.max_replication),
             pools: Default::default(),
             definitions: Default::default(),
-            barriers: Default::default(),
+            contents: Default::default(),
             own: Default::default(),
             clusters: Default::default(),
             rules,

@@ -15,7 +15,7 @@ use super::route::Route;
 use super::ruled::{Narrowed, Verdict};
 use super::statement::{Named, Statement};
 use super::told::Asking;
-use crate::catalog::{Barriers, Change, Known};
+use crate::catalog::{Change, Contents, Known};
 use crate::config::settings::PoolMode;
 use crate::plan::{Profile, Profiles};
 use crate::pool::exchange::{Commits, Describing};
@@ -92,7 +92,7 @@ pub struct Session {
     /// Its transaction may change definitions.
     pub(super) defining: Option<Change>,
     /// The same for the names that reads must not mention.
-    pub(super) redefining: Option<Change<Barriers>>,
+    pub(super) redefining: Option<Change<Contents>>,
     /// How its reads go to replicas, if its database has any.
     pub(super) route: Option<Box<Route>>,
     /// What rules say of the statement at the front of the input.

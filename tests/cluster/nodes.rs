@@ -100,6 +100,66 @@ fn roles_positions_and_lag_are_found_out() {
 }
 
 #[test]
+fn nobody_grows_old_while_the_primary_stands_behind_the_head_of_a_page() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::new(1);
+    let (primary, standby) = (&scene.primary, &scene.standbys[0]);
+    let mut watched = Watched::start(&scene.url(APP, "check_interval=50ms"), APP);
+    watched.becomes(primary, "primary", "up");
+    watched.becomes(standby, "replica", "up");
+    let mut writer = primary.superuser("postgres");
+    let mut place = || writer.value("select pg_current_wal_insert_lsn()");
+    // PostgreSQL itself may write something; then it begins anew.
+    let idle = (0..30).any(|_| {
+        primary.superuser("postgres").run("create table if not exists t (i int)");
+        primary.superuser("postgres").run("select pg_switch_wal()");
+        let before = place();
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        let (lag, bytes) = (watched.number(standby, "lag_us"), watched.number(standby, "lag_bytes"));
+        let stayed = before.ends_with("00028") && before == place();
+        if stayed {
+            assert!((lag, bytes) < (300_000, 1), "{lag} us, {bytes} bytes behind {before}");
+        }
+        stayed
+    });
+    assert!(idle, "the primary was never idle behind the head of a page");
+}
+
+#[test]
+fn a_stranger_among_the_hosts_gets_no_statement_even_while_it_is_alone() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::new(1);
+    let stranger = Cluster::stranger("log_statement = 'all'\n");
+    let url = scene.url(APP, "check_interval=50ms&queue_timeout=1s");
+    let url = url.replacen('@', &format!("@127.0.0.1:{},", stranger.port), 1);
+    let mut watched = Watched::start(&url, APP);
+    let login = Login::new(APP.0, APP.1, "postgres");
+    let mut client = Client::connect(&watched.proxy.endpoint(), &login);
+    let port = "select current_setting('port') from (select pg_advisory_xact_lock(17)) as marked_one";
+    assert_eq!(client.value(port), scene.primary.port.to_string(), "the first statement goes to the cluster");
+    watched.becomes(&stranger, "primary", "foreign");
+    watched.becomes(&scene.primary, "primary", "up");
+    scene.standbys[0].stop("fast");
+    scene.primary.stop("fast");
+    watched.becomes(&scene.primary, "unknown", "down");
+    let refused = client.simple("select 1 as marked_two");
+    assert!(refused.iter().any(|message| message.tag == b'E'), "{refused:?}");
+    scene.primary.start_again();
+    let mut again = Client::connect(&watched.proxy.endpoint(), &login);
+    assert_eq!(again.value(port), scene.primary.port.to_string());
+    watched.becomes(&stranger, "primary", "foreign");
+    assert!(stranger.log().contains("pg_is_in_recovery"), "it logs what it is asked");
+    assert!(!stranger.log().contains("marked_"), "{}", stranger.log());
+    let log = watched.proxy.log();
+    let told = log.lines().find(|line| line.contains("node of another cluster")).unwrap_or_default();
+    assert!(told.contains("ERROR") && told.contains(&stranger.port.to_string()), "{log}");
+}
+
+#[test]
 fn a_node_that_ends_is_left_alone_and_comes_back() {
     if direct_only() {
         return;

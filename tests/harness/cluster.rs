@@ -65,11 +65,20 @@ impl Cluster {
         Self::start_with_hba(conf, files, "")
     }
 
+    /// A cluster with another system identifier than all the others.
+    pub fn stranger(conf: &str) -> Self {
+        Self::start_from("-stranger", conf, &[], "")
+    }
+
     /// The same, with lines put before the others of `pg_hba.conf`.
     pub fn start_with_hba(conf: &str, files: &[(&str, &str)], hba: &str) -> Self {
+        Self::start_from("", conf, files, hba)
+    }
+
+    fn start_from(template: &str, conf: &str, files: &[(&str, &str)], hba: &str) -> Self {
         let mut last = None;
         for _ in 0..3 {
-            match Self::try_start(conf, files, hba) {
+            match Self::try_start(template, conf, files, hba) {
                 Ok(cluster) => return cluster,
                 Err(e) => last = Some(e),
             }
@@ -188,11 +197,12 @@ impl Cluster {
         Frozen(processes)
     }
 
-    fn try_start(conf: &str, files: &[(&str, &str)], hba: &str) -> Result<Self, String> {
+    fn try_start(template_of: &str, conf: &str, files: &[(&str, &str)], hba: &str) -> Result<Self, String> {
         let port = free_port();
         let dir = new_dir();
         let data = dir.join("data");
-        prepare(&dir, &data, port, conf, files, hba).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let template = template(template_of).map_err(|e| format!("no template: {e}"))?;
+        prepare(&dir, &template, port, conf, files, hba).map_err(|e| format!("{}: {e}", dir.display()))?;
         let mut command = Command::new("sh");
         command.arg("-c").arg(WATCHER).arg("watcher").arg(&dir);
         let server = as_server_user(&pg_bin().join("postgres")).arg("-D").arg(&data).to_words();
@@ -400,13 +410,14 @@ pub fn new_dir() -> PathBuf {
 
 fn prepare(
     dir: &Path,
-    data: &Path,
+    template: &Path,
     port: u16,
     conf: &str,
     files: &[(&str, &str)],
     hba: &str,
 ) -> Result<(), io::Error> {
-    copy_folder(&template()?, data)?;
+    let data = &dir.join("data");
+    copy_folder(template, data)?;
     let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     let listen = if v6 { "127.0.0.1,::1" } else { "127.0.0.1" };
     let own = format!(
@@ -436,12 +447,12 @@ client_min_messages = notice
 log_min_messages = warning
 ";
 
-/// Made once for each version, then copied: initdb takes a second, a copy a tenth of it.
-fn template() -> io::Result<PathBuf> {
+/// Made once for each version and `kind`, then copied: initdb takes a second, a copy a tenth of it.
+fn template(kind: &str) -> io::Result<PathBuf> {
     let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
     fs::create_dir_all(tmp)?;
     let version = pg_bin().to_string_lossy().replace('/', "-");
-    let path = tmp.join(format!("template{version}-{TEMPLATE_EDITION}"));
+    let path = tmp.join(format!("template{version}-{TEMPLATE_EDITION}{kind}"));
     let lock = File::create(path.with_extension("lock"))?;
     lock.lock()?;
     if !path.exists() {

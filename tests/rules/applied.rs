@@ -381,3 +381,74 @@ fn of_many_rules_each_session_meets_its_own() {
     let mut free = Client::connect(&ruled.proxy.endpoint(), &login);
     eventually("the rule is gone", || free.simple("select 1").iter().all(|message| message.tag != b'E'));
 }
+
+/// Refuses what reaches one table in either way, and what writes another.
+const BEHIND: &str = r#"
+[[rule]]
+name = "salaries"
+when = { tables = "salaries", class = "select" }
+then.block = { message = "not the salaries" }
+
+[[rule]]
+name = "ledger"
+when.writes = "ledger"
+then.block = { message = "not into the ledger" }
+
+[[rule]]
+name = "old"
+when.reads = "events_old"
+then.block = { message = "not the old events" }
+"#;
+
+#[test]
+fn rules_hold_for_tables_behind_views_partitions_and_rules_of_the_server() {
+    let Some(ruled) = Ruled::new(BEHIND) else { return };
+    ruled.databases[0].setup(
+        "create table salaries (i int); create table ledger (i int); create table orders (i int);
+         create view people as select i from salaries; create view staff as select * from people;
+         create table events (i int) partition by range (i);
+         create table events_old partition of events for values from (0) to (10);
+         create table events_new partition of events for values from (10) to (20);
+         create rule booked as on insert to orders do also insert into ledger values (new.i)",
+    );
+    let mut client = ruled.client();
+    let mut refused = |sql: &str| {
+        let simple = client.simple(sql);
+        client.send(&[msg::unnamed(sql, &[]), msg::sync()].concat());
+        let extended = client.until_ready();
+        let told = [simple, extended].map(|answer| {
+            let error = answer.iter().find(|message| message.tag == b'E');
+            error.map(|error| error.field(b'M').unwrap_or_default())
+        });
+        assert_eq!(told[0], told[1], "{sql}");
+        told[0].clone().unwrap_or_default()
+    };
+    assert_eq!(
+        refused("select * from salaries"),
+        "not the salaries",
+        "what a statement names counts at once"
+    );
+    eventually("the catalogs are read", || {
+        std::thread::sleep(Duration::from_millis(50));
+        refused("select * from staff") == "not the salaries"
+    });
+    let mut check = |sql: &str, expected: &str| assert_eq!(refused(sql), expected, "{sql}");
+    check("select count(*) from people", "not the salaries");
+    check("select * from events", "not the old events");
+    check("select * from events_new", "");
+    check("insert into events values (1)", "");
+    check("insert into orders values (1)", "not into the ledger");
+    check("select * from ledger, orders", "");
+    check("select * from only_named_so", "relation \"only_named_so\" does not exist");
+    // What is defined while it runs is known soon.
+    ruled.client().run("create view payroll as select * from staff");
+    eventually("the new view is known", || {
+        std::thread::sleep(Duration::from_millis(50));
+        refused("select i from payroll") == "not the salaries"
+    });
+    ruled.client().run("create or replace view people as select i from orders");
+    eventually("the view reads another table", || {
+        std::thread::sleep(Duration::from_millis(50));
+        refused("select i from payroll").is_empty()
+    });
+}
