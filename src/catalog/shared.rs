@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::barriers::Barriers;
+use super::barriers::{Barrier, Barriers};
 use super::names::{Names, custom_settings};
 use crate::sql::{Dialect, Effects};
 
@@ -296,13 +296,18 @@ impl Judge {
 
     /// Whether `text` only reads, as far as its names are concerned; `None` while that is not known.
     pub fn passes(&self, text: &[u8], dialect: Dialect) -> Option<bool> {
+        self.barrier(text, dialect).map(|barrier| barrier.is_none())
+    }
+
+    /// The name in `text` that makes it more than a read, if there is one; `None` while that is not known.
+    pub fn barrier(&self, text: &[u8], dialect: Dialect) -> Option<Option<Barrier>> {
         let now = self.stamp();
         if self.stamp.replace(now) != now {
             let state = self.definitions.lock();
             *self.barriers.borrow_mut() = state.is_certain().then(|| state.names.clone());
         }
         let barriers = self.barriers.borrow();
-        barriers.as_ref().map(|barriers| barriers.meets(text, dialect).is_none())
+        barriers.as_ref().map(|barriers| barriers.meets(text, dialect))
     }
 
     /// A change of definitions begins: its text is about to be sent.

@@ -85,7 +85,13 @@ pub fn choose(
     }
 }
 
-fn will_do(read: &Read, node: &Node, max_lag: Option<Duration>, floor: &Floor) -> Result<(), Reason> {
+/// Why a replica may not answer a read; `floor` has looked at the topology.
+pub(super) fn will_do(
+    read: &Read,
+    node: &Node,
+    max_lag: Option<Duration>,
+    floor: &Floor,
+) -> Result<(), Reason> {
     let bound = match read.level {
         Level::Bounded(bound) => Some(bound),
         _ => None,

@@ -13,11 +13,12 @@ use super::statement::Statement;
 use super::upstream::{Flow, body};
 use crate::plan::Profile;
 use crate::plan::consistency::Level;
+use crate::plan::explain::asked_level;
 use crate::pool::exchange::Expect;
 use crate::pool::prepared::Form;
 use crate::pool::state::State;
 use crate::rules::calendar::Seconds;
-use crate::rules::{self, Block, Candidates, Consistency, Decided, Decision, Moment, Route};
+use crate::rules::{self, Block, Candidates, Decided, Decision, Moment};
 use crate::sql::shape;
 use crate::wire::Fault;
 use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
@@ -151,13 +152,10 @@ impl Session {
         }
         self.tell(&decision, text);
         verdict.refusal = decision.block().map(|block| Box::new(refusal(&block)));
-        verdict.level = match decision.route().map(|route| route.action) {
-            Some(Route::Primary) => Some(Level::Primary),
-            _ => decision.consistency().map(|consistency| level(*consistency.action)),
-        };
+        verdict.level = asked_level(&decision).map(|(level, _)| level);
     }
 
-    fn context<'a>(&'a self, text: &'a [u8]) -> rules::Context<'a> {
+    pub(super) fn context<'a>(&'a self, text: &'a [u8]) -> rules::Context<'a> {
         let moment = Moment { in_transaction: self.is_in_transaction(), now: now(), text: alone(text) };
         rules::Context { session: self.for_rules(), moment }
     }
@@ -216,7 +214,7 @@ impl Session {
     }
 
     /// Answers a statement with an error: here where the session has no server, else by way of the server, whose transaction fails too.
-    fn refuse_statement(&mut self, frame: Frame, bytes: &[u8], fault: Fault) -> Flow {
+    pub(super) fn refuse_statement(&mut self, frame: Frame, bytes: &[u8], fault: Fault) -> Flow {
         if self.server.is_none() {
             if frame.tag != front::BIND {
                 // A text that was to replace it must not leave the one before.
@@ -270,15 +268,6 @@ fn refusal(block: &Decided<'_, Block>) -> Fault {
     match hint {
         Some(hint) => fault.hint(hint.clone()),
         None => fault,
-    }
-}
-
-fn level(consistency: Consistency) -> Level {
-    match consistency {
-        Consistency::Session => Level::Session,
-        Consistency::Bounded(bound) => Level::Bounded(bound),
-        Consistency::Any => Level::Any,
-        Consistency::Primary => Level::Primary,
     }
 }
 
