@@ -25,7 +25,7 @@ use crate::runtime::cluster::Nodes;
 use crate::wire::frame::{self, Frame, TxStatus, back, front};
 
 /// The longest cycle that is sent to a replica: it is kept until its answer begins.
-const LONGEST: usize = 64 * 1024;
+pub(super) const LONGEST: usize = 64 * 1024;
 /// A session that reads at the primary without a pause is seen there by each read, and replicas are never known to have what it saw last. So after so
 /// many reads it waits once for as long as [`MOVING`], even if `replica_wait` allows none; twice as many each time that is in vain.
 const STUCK: u32 = 8;
@@ -38,11 +38,11 @@ const REFUSED: usize = 5;
 
 /// How a session's reads are routed; there is one where its database has replicas that are watched.
 pub(super) struct Route {
-    nodes: Rc<Nodes>,
+    pub(super) nodes: Rc<Nodes>,
     /// What it must not see undone.
-    floor: Floor,
+    pub(super) floor: Floor,
     /// A hash of the client's address.
-    client: u64,
+    pub(super) client: u64,
     /// What its settings say, for the state that is named.
     wishes: (Rc<State>, Wishes),
     /// The cycle at the front of the input is to be sent to that node, with the server that is leased next.
@@ -64,11 +64,11 @@ pub(super) struct Route {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Wishes {
+pub(super) struct Wishes {
     /// `pgweir.consistency`, if the session has set it to one of the levels.
-    level: Option<Level>,
+    pub(super) level: Option<Level>,
     /// Its transactions are serializable, which replicas cannot do.
-    serializable: bool,
+    pub(super) serializable: bool,
 }
 
 struct Chosen {
@@ -122,10 +122,14 @@ impl Route {
         self.wishes.1
     }
 
+    /// How long the next read may wait for news, where the settings allow so much.
+    pub(super) fn patience(&self, allowed: Duration) -> Duration {
+        if self.stuck >= self.patient { allowed.max(MOVING) } else { allowed }
+    }
+
     /// No replica will do now: is the cycle to wait for news of them?
     fn waits_for_news(&mut self, allowed: Duration, now: Instant) -> bool {
-        let moving = if self.stuck >= self.patient { MOVING } else { Duration::ZERO };
-        let until = self.waits.as_ref().map_or(now + allowed.max(moving), |waits| waits.until);
+        let until = self.waits.as_ref().map_or(now + self.patience(allowed), |waits| waits.until);
         if now >= until {
             return false;
         }
@@ -148,7 +152,7 @@ impl Route {
 }
 
 impl Wishes {
-    fn of(state: &State) -> Wishes {
+    pub(super) fn of(state: &State) -> Wishes {
         let setting = |name: &[u8]| state.settings().get(name).map(|value| String::from_utf8_lossy(value));
         let level = setting(b"pgweir.consistency").and_then(|level| level_named(&level));
         let isolation = setting(b"default_transaction_isolation");
@@ -234,7 +238,7 @@ impl Session {
     }
 
     /// Whether the session has nothing but its settings, so that any server will do.
-    fn may_route(&self) -> bool {
+    pub(super) fn may_route(&self) -> bool {
         self.mode != PoolMode::Session
             && self.out.is_empty()
             && self.held_begin.is_none()

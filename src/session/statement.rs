@@ -37,6 +37,8 @@ pub struct Statement {
     pub meaning: Option<Rc<[u8]>>,
     /// The search path under which its names were read, if others may have it too.
     pub path: Option<Rc<[u8]>>,
+    /// It is an `EXPLAIN ROUTE`, which no server ever gets.
+    pub explains: bool,
 }
 
 impl Statement {
@@ -54,6 +56,7 @@ impl Statement {
             planned: false,
             meaning: None,
             path: None,
+            explains: false,
         }
     }
 
