@@ -530,3 +530,25 @@ fn other_encodings_get_what_they_can_read() {
     let shape = Lines::of(&answer).value("shape").to_owned();
     assert!(shape.is_ascii() && shape.starts_with("select gr?"), "{shape}");
 }
+
+#[test]
+fn the_console_explains_for_whom_it_is_told() {
+    let Some(scene) = Scene::new(RULES, "") else { return };
+    scene.knowing_client();
+    let mut console = scene.console();
+    let lines = Lines::of(&console.simple("EXPLAIN ROUTE 'select i from t where i = 7' USER app;"));
+    assert_eq!((lines.value("read"), lines.plan()), ("yes", ("primary", "no replicas watched")));
+    assert!(lines.all("rule")[1].ends_with("holds: decides route, timeout, throttle"));
+    let lines = Lines::of(&console.simple("explain route $$delete from t$$ user other"));
+    assert!(lines.all("rule")[1].ends_with("does not hold: `user`"));
+    assert_eq!(lines.plan(), ("refused (P0403), by rule no-delete", "blocked by a rule"));
+    let named = format!("explain route 'select 1' database {}", scene.database.name);
+    assert_eq!(Lines::of(&console.simple(&named)).value("class"), "select");
+    assert_eq!(console.error("explain route 'select 1' database nosuch"), "3D000");
+    assert_eq!(console.error("explain route ''"), "42601");
+    assert_eq!(console.error("explain route select 1"), "42601");
+    let answer = console.simple("explain route 'select 1'");
+    assert_eq!(answer[answer.len() - 2].command_tag(), "EXPLAIN");
+    let rules = show(&mut console, "RULES");
+    assert!(rules.iter().all(|row| row["hits"] == "0"), "{rules:?}");
+}

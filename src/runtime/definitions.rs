@@ -9,6 +9,7 @@ use super::worker::Shared;
 use crate::catalog::{
     BODIES, Barriers, CODE, Definitions, Judge, Known, MARK, Names, OWN, Reach, Reading, Search, USERS,
 };
+use crate::config::settings::Host;
 use crate::plan::Profiles;
 use crate::pool::ask::{Row, open, rows};
 use crate::pool::connect::Connected;
@@ -83,6 +84,18 @@ impl Shared {
     fn barriers(&self, target: &Target) -> Arc<Definitions<Barriers>> {
         let mut all = self.barriers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.entry(place(target)).or_insert_with(Definitions::new).clone()
+    }
+
+    /// What is known of the names of a database, for who explains a statement of it; `None` where no session has been there.
+    pub fn known_names(
+        &self,
+        hosts: &[Host],
+        server_database: &str,
+    ) -> Option<(Arc<Definitions>, Arc<Definitions<Barriers>>)> {
+        let place = format!("{hosts:?} {server_database}");
+        let names = self.definitions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let barriers = self.barriers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Some((names.get(&place)?.clone(), barriers.get(&place)?.clone()))
     }
 
     /// PostgreSQL's own names, which stay what they are as long as the process lives.

@@ -87,7 +87,7 @@ fn it_says_where_a_read_goes_and_there_it_goes() {
     }
     let routed = Routed::new(2, "balance=round-robin");
     let mut client = routed.connect("postgres");
-    let primary = routed.scene.primary.port;
+    let (primary, standbys) = (routed.scene.primary.port, &routed.scene.standbys);
     let lines = explain(&mut client, "select i from t");
     assert_eq!(lines.value("consistency"), "session (by the settings)");
     assert!(
@@ -152,6 +152,12 @@ fn it_says_where_a_read_goes_and_there_it_goes() {
     assert_eq!(lines.plan(), ("primary", "level primary"));
     // The rule comes before the session.
     assert_eq!(explain(&mut client, "select i from loose").value("consistency"), "any (by rule loose)");
+    let mut console = routed.connect("pgweir");
+    let lines = Lines::of(&console.simple("explain route 'select i from t' database postgres"));
+    assert_eq!(lines.plan(), ("replica", ""));
+    let ports =
+        standbys.iter().filter(|node| lines.value("target").contains(&format!("127.0.0.1:{}", node.port)));
+    assert_eq!((ports.count(), lines.value("target").starts_with("one of ")), (2, true));
 }
 
 #[test]
