@@ -6,10 +6,11 @@
 
 use std::rc::Rc;
 
-use super::serve::Session;
+use super::bound::Bound;
+use super::serve::{BACKLOG, Session};
 use super::statement::{Named, Statement, fresh_id, significant};
 use super::upstream::{Flow, body};
-use crate::plan::explain::{self, Line};
+use crate::plan::explain::{Line, parameters};
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
 use crate::pool::prepared::Form;
 use crate::sql;
@@ -22,16 +23,18 @@ const TEXT: u32 = 25;
 /// The tag that it ends with: PostgreSQL's own for an EXPLAIN.
 pub const TAG: &str = "EXPLAIN";
 /// How many portals a session may have of it.
-const PORTALS: usize = 100;
-/// So much of a parameter's value is kept, in bytes.
-const VALUE: usize = 400;
+const PORTALS: usize = 20;
+/// So much may wait in one batch for what stands before it, in bytes.
+const WAITING: usize = 4 << 20;
 
 /// What a session has of EXPLAIN ROUTE.
 #[derive(Default)]
 pub(super) struct Explains {
     portals: Vec<(Box<[u8]>, Portal)>,
-    /// One waits for the server to have nothing more to say.
+    /// One waits for the server to have nothing more to say, or for the client to take what it was told.
     waits: bool,
+    /// So many bytes of answers wait for those before them in their batch.
+    waiting: usize,
 }
 
 /// A statement that was bound.
@@ -40,15 +43,6 @@ struct Portal {
     bound: Bound,
     /// What is left of its rows, once it has run.
     rows: Option<std::vec::IntoIter<Line>>,
-}
-
-/// What a Bind brings.
-#[derive(Default)]
-struct Bound {
-    /// Values of the parameters, as they may be shown.
-    values: Vec<String>,
-    /// Formats in which the client wants the columns: none, one, or one for each.
-    formats: Vec<u16>,
 }
 
 impl Session {
@@ -77,7 +71,7 @@ impl Session {
             front::CLOSE => self.explain_close(bytes.get(..frame.total)?),
             front::SYNC => {
                 if self.tx_status() == TxStatus::Idle {
-                    self.explains.iter_mut().for_each(|explains| explains.portals.clear());
+                    self.forget_portals();
                 }
                 None
             }
@@ -96,11 +90,11 @@ impl Session {
         if self.batch_open {
             let fault = Fault::error("0A000", "EXPLAIN ROUTE cannot be a Query inside a batch")
                 .hint("send Sync before it");
-            return Some(self.refuse_statement(frame, bytes, fault));
+            return Some(self.refuse_to_explain(frame, bytes, fault));
         }
         let lines = match self.explanation(explained, &[], true) {
             Ok(lines) => lines,
-            Err(fault) => return Some(self.refuse_statement(frame, bytes, fault)),
+            Err(fault) => return Some(self.refuse_to_explain(frame, bytes, fault)),
         };
         // As any Query.
         self.unnamed = None;
@@ -122,7 +116,7 @@ impl Session {
             return Some(Flow::Later);
         }
         if let Some(fault) = self.unfit_to_explain(name, explained, types) {
-            return Some(self.refuse_statement(frame, bytes, fault));
+            return Some(self.refuse_to_explain(frame, bytes, fault));
         }
         let statement = Statement { explains: true, ..Statement::parsed(tail, Commits::Nothing) };
         let prepared = statement.prepared.clone();
@@ -144,6 +138,18 @@ impl Session {
         Some(Flow::Taken(whole.len()))
     }
 
+    /// What is wrong with it is told. The unnamed statement is gone only where it was to be replaced, or by a Query.
+    fn refuse_to_explain(&mut self, frame: Frame, bytes: &[u8], fault: Fault) -> Flow {
+        let replaces =
+            frame.tag == front::QUERY || frame.tag == front::PARSE && bytes.get(HEADER) == Some(&0);
+        let kept = self.unnamed.clone().filter(|_| !replaces);
+        let flow = self.refuse_statement(frame, bytes, fault);
+        if kept.is_some() {
+            self.unnamed = kept;
+        }
+        flow
+    }
+
     /// What is wrong with a Parse.
     fn unfit_to_explain(&self, name: &[u8], explained: &[u8], types: &[u8]) -> Option<Fault> {
         let limit = self.worker.limits().prepared_per_session;
@@ -160,7 +166,7 @@ impl Session {
             let text = format!("more than {limit} prepared statements (prepared_per_session)");
             return Some(Fault::error("54000", text).hint("deallocate some, or raise the limit"));
         }
-        explain::Statement::of(explained, self.dialect).is_none().then(nothing_to_explain)
+        sql::summarize(explained, self.dialect).statements.is_empty().then(nothing_to_explain)
     }
 
     fn explain_bind(&mut self, frame: Frame, bytes: &[u8]) -> Option<Flow> {
@@ -178,14 +184,14 @@ impl Session {
         if frame.total > limit {
             let text =
                 format!("Bind message of {} bytes is longer than max_held_message ({limit})", frame.total);
-            return Some(self.refuse_statement(frame, bytes, Fault::error("54000", text)));
+            return Some(self.refuse_to_explain(frame, bytes, Fault::error("54000", text)));
         }
         if there.len() < frame.total {
             return Some(Flow::More);
         }
         let bound = match self.bound(portal, name, values, &statement) {
             Ok(bound) => bound,
-            Err(fault) => return Some(self.refuse_statement(frame, bytes, fault)),
+            Err(fault) => return Some(self.refuse_to_explain(frame, bytes, fault)),
         };
         self.bind_portal(portal, None);
         self.bound = self.bound.take().filter(|(bound, _)| **bound != *portal);
@@ -213,7 +219,7 @@ impl Session {
             return Err(fault.hint("close some"));
         }
         let bound = Bound::read(values).ok_or_else(|| Fault::error("08P01", "invalid message format"))?;
-        let (given, wanted) = (bound.values.len(), self.parameter_types(statement).len());
+        let (given, wanted) = (bound.count, self.parameter_types(statement).len());
         if given != wanted {
             let name = String::from_utf8_lossy(name);
             let text = format!(
@@ -247,7 +253,13 @@ impl Session {
                 });
                 describe_rows(&mut answer, &[]);
             }
-            _ => describe_rows(&mut answer, &self.portal(name)?.bound.formats),
+            _ => {
+                self.portal(name)?;
+                if self.must_wait() {
+                    return Some(Flow::Later);
+                }
+                describe_rows(&mut answer, &self.portal(name)?.bound.formats);
+            }
         }
         self.answer_in_turn(Note::Answer(answer.into()));
         Some(Flow::Taken(whole.len()))
@@ -257,6 +269,15 @@ impl Session {
         let whole = bytes.get(..frame.total)?;
         let (name, limit) = frame::cstr(body(whole))?;
         let limit = i32::from_be_bytes(limit.try_into().ok()?);
+        self.portal(name)?;
+        if self.must_wait() {
+            return Some(Flow::Later);
+        }
+        if self.explains.as_ref().is_some_and(|explains| explains.waiting > WAITING) {
+            let text = format!("more than {} MB of EXPLAIN ROUTE in one batch", WAITING >> 20);
+            let fault = Fault::error("54000", text).hint("send Sync between them");
+            return Some(self.refuse_to_explain(frame, bytes, fault));
+        }
         let portal = self.portal(name)?;
         let (statement, values) = (portal.statement.clone(), portal.bound.values.clone());
         let rows = match portal.rows.take() {
@@ -265,7 +286,7 @@ impl Session {
         };
         let mut rows = match rows {
             Ok(rows) => rows,
-            Err(fault) => return Some(self.refuse_statement(frame, bytes, fault)),
+            Err(fault) => return Some(self.refuse_to_explain(frame, bytes, fault)),
         };
         let mut answer = vec![];
         let some = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
@@ -324,7 +345,7 @@ impl Session {
         let mut types: Vec<_> = given.map(|of| u32::from_be_bytes(*of)).collect();
         types.iter_mut().filter(|of| **of == 0).for_each(|of| *of = TEXT);
         let explained = sql::explain_route(text, self.dialect).unwrap_or_default();
-        let count = explain::Statement::of(explained, self.dialect).map_or(0, |one| one.parameters());
+        let count = parameters(&sql::shape(explained, self.dialect));
         types.resize(types.len().max(count), TEXT);
         types
     }
@@ -340,17 +361,19 @@ impl Session {
         }
     }
 
-    /// Whether the session's server has something to say yet that is not part of the open batch. If so, the message has to wait for that.
+    /// Whether the session's server has something to say yet that is not part of the open batch, or the client has much to take. If so, the
+    /// message has to wait for that.
     fn must_wait(&mut self) -> bool {
-        let waits = !self.batch_open && self.server_has_to_say();
+        let waits = !self.batch_open && self.server_has_to_say() || self.out.len() >= BACKLOG;
         self.explains.get_or_insert_default().waits = waits;
         waits
     }
 
-    /// Whether the client's next message, one of these, waits for the server.
+    /// Whether the client's next message, one of these, waits for the server or the client.
     #[inline]
     pub(super) fn waits_to_explain(&self) -> bool {
-        self.explains.as_ref().is_some_and(|explains| explains.waits) && self.server_has_to_say()
+        self.explains.as_ref().is_some_and(|explains| explains.waits)
+            && (!self.batch_open && self.server_has_to_say() || self.out.len() >= BACKLOG)
     }
 
     /// A message is looked at, so that no other waits before it.
@@ -368,6 +391,7 @@ impl Session {
 
     /// Gives an answer when it is its turn: at once, if no other is to come.
     fn answer_in_turn(&mut self, note: Note) {
+        let length = if let Note::Answer(answer) = &note { answer.len() } else { 0 };
         match &mut self.server {
             Some(server) => {
                 server.expect(Expect::noted(Kind::Here, note));
@@ -375,6 +399,14 @@ impl Session {
             }
             None => self.give(note),
         }
+        let waits = self.server.as_ref().is_some_and(|server| !server.expects.is_empty());
+        let waiting = &mut self.explains.get_or_insert_default().waiting;
+        *waiting = if waits { *waiting + length } else { 0 };
+    }
+
+    /// What was sent of the batch is taken back: it is bound again.
+    pub(super) fn forget_portals(&mut self) {
+        self.explains.iter_mut().for_each(|explains| explains.portals.clear());
     }
 
     /// It is the turn of an answer of [`Kind::Here`].
@@ -410,50 +442,6 @@ impl Session {
     }
 }
 
-impl Bound {
-    /// Reads a Bind message, from behind the name of its statement; `None` if it is malformed.
-    fn read(bind: &[u8]) -> Option<Bound> {
-        let (formats, rest) = shorts(bind)?;
-        let (count, mut rest) = short(rest)?;
-        let mut values = vec![];
-        for at in 0..usize::from(count) {
-            let (length, behind) = rest.split_first_chunk::<4>()?;
-            let value = match usize::try_from(i32::from_be_bytes(*length)) {
-                Ok(length) => Some(behind.get(..length)?),
-                Err(_) => None,
-            };
-            rest = &behind[value.map_or(0, <[u8]>::len)..];
-            let format = if formats.len() == 1 { formats.first() } else { formats.get(at) };
-            values.push(shown(value, format.is_some_and(|format| *format != 0)));
-        }
-        let (formats, rest) = shorts(rest)?;
-        rest.is_empty().then_some(Bound { values, formats })
-    }
-}
-
-fn short(bytes: &[u8]) -> Option<(u16, &[u8])> {
-    bytes.split_first_chunk::<2>().map(|(number, rest)| (u16::from_be_bytes(*number), rest))
-}
-
-/// A list of numbers, behind how many they are.
-fn shorts(bytes: &[u8]) -> Option<(Vec<u16>, &[u8])> {
-    let (count, rest) = short(bytes)?;
-    let (list, rest) = rest.split_at_checked(2 * usize::from(count))?;
-    Some((list.as_chunks::<2>().0.iter().map(|number| u16::from_be_bytes(*number)).collect(), rest))
-}
-
-/// A value as it may be shown to the client who has sent it.
-fn shown(value: Option<&[u8]>, binary: bool) -> String {
-    match value {
-        None => "NULL".to_owned(),
-        Some(_) if binary => "binary".to_owned(),
-        Some(text) => {
-            let text = String::from_utf8_lossy(&text[..text.len().min(VALUE)]);
-            text.chars().map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c }).collect()
-        }
-    }
-}
-
 /// There is no statement behind EXPLAIN ROUTE.
 pub fn nothing_to_explain() -> Fault {
     Fault::error("42601", "EXPLAIN ROUTE needs a statement").hint("write the statement behind it")
@@ -473,24 +461,4 @@ fn describe_rows(out: &mut Vec<u8>, formats: &[u16]) {
             out.extend_from_slice(&format.to_be_bytes());
         }
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_of_a_bind_are_read_as_far_as_they_may_be_shown() {
-        let bind =
-            [&[0, 2, 0, 0, 0, 1, 0, 2][..], &[0, 0, 0, 3], b"a\0b", &[0, 0, 0, 1, 7], &[0, 1, 0, 1]].concat();
-        let bound = Bound::read(&bind).expect("well formed");
-        assert_eq!((bound.values, bound.formats), (vec!["a\u{fffd}b".to_owned(), "binary".into()], vec![1]));
-        for cut in 0..bind.len() {
-            assert!(Bound::read(&bind[..cut]).is_none(), "{cut}");
-        }
-        assert!(Bound::read(&[&bind[..], b"x"].concat()).is_none());
-        let null = Bound::read(&[0, 0, 0, 1, 255, 255, 255, 255, 0, 0]).expect("well formed");
-        assert_eq!((null.values, null.formats.len()), (vec!["NULL".to_owned()], 0));
-        assert_eq!(shown(Some(&vec![b'x'; 2 * VALUE]), false).len(), VALUE);
-    }
 }

@@ -9,7 +9,7 @@ mod statement;
 
 pub use nodes::{NodeLines, asked, level_name, nodes, would_choose};
 pub use ruled::{asked_level, decision, rules};
-pub use statement::{Names, Reads, Statement, pins};
+pub use statement::{Names, Reads, Statement, parameters, pins};
 
 /// One line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -110,15 +110,6 @@ impl<'a> Statement<'a> {
         self.effects
     }
 
-    /// How many parameters it has: the greatest of their numbers.
-    pub fn parameters(&self) -> usize {
-        let number = |literal: &Literal| match literal.value {
-            Value::Parameter(number) => usize::from(number),
-            _ => 0,
-        };
-        self.shape.literals.iter().map(number).max().unwrap_or(0)
-    }
-
     /// Whether it only reads. `names` is what is known of the names in it.
     pub fn reads(&self, names: Names) -> Reads {
         match (not_a_read(self.text, self.dialect), names) {
@@ -224,6 +215,15 @@ impl<'a> Statement<'a> {
     }
 }
 
+/// How many parameters a statement of that shape has: the greatest of their numbers.
+pub fn parameters(shape: &Shape) -> usize {
+    let number = |literal: &Literal| match literal.value {
+        Value::Parameter(number) => usize::from(number),
+        _ => 0,
+    };
+    shape.literals.iter().map(number).max().unwrap_or(0)
+}
+
 /// Separated by commas; `None` if there is nothing.
 fn list(mut entries: impl Iterator<Item = String>) -> Option<String> {
     let mut told = entries.next()?;
@@ -306,7 +306,7 @@ mod tests {
         has(text, &["x"], "predicate t.s equal $1 (x), for every row");
         has(text, &["x"], "predicate t.n equal 7, for every row");
         let statement = Statement::of(text.as_bytes(), true.into()).expect("a statement");
-        assert_eq!((statement.parameters(), statement.text().last()), (2, Some(&b'7')));
+        assert_eq!((parameters(&statement.shape), statement.text().last()), (2, Some(&b'7')));
     }
 
     #[test]
