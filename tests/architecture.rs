@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pgweir::config::{self, Sources, keys};
+use pgweir::plan::explain::REASONS;
+use pgweir::plan::topology::STATES;
 use pgweir::stats::PIN_REASONS;
 
 use crate::harness::command::Folder;
@@ -73,6 +75,21 @@ fn every_pin_reason_is_in_the_guide() {
     let missing: Vec<&str> =
         PIN_REASONS.into_iter().filter(|reason| !page.contains(&format!("| `{reason}` |"))).collect();
     assert!(missing.is_empty(), "docs/guide/pins.md has no line for {missing:?}");
+}
+
+#[test]
+fn every_reason_of_explain_is_in_the_guide() {
+    let (page, states) = (guide("explain.md"), &STATES[1..]);
+    let is_told = |reason: &&&str| match states.contains(reason) {
+        true => page.contains(&format!("`{reason}`")),
+        false => page.contains(&format!("\n| `{reason}` |")),
+    };
+    let missing: Vec<_> = REASONS.iter().filter(|reason| !is_told(reason)).collect();
+    assert!(missing.is_empty(), "docs/guide/explain.md has no line for {missing:?}");
+    let lines = page.split("## Reasons").nth(1).expect("there are reasons").lines();
+    let told = lines.filter_map(|line| line.strip_prefix("| `")?.split_once("` |")).map(|line| line.0);
+    let unknown: Vec<_> = told.filter(|reason| !REASONS.contains(reason)).collect();
+    assert!(unknown.is_empty(), "docs/guide/explain.md has reasons that are none: {unknown:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod compose;
 mod conformance;
 mod cuts;
 mod drivers;
+mod explain;
 mod fuzz;
 mod harness;
 mod import;

@@ -111,20 +111,33 @@ fn a_statement_is_explained_rule_by_rule() {
     let arguments = ["--user", "report_7", "--client", "10.1.1.1", "select 1"];
     let output = with_rules("explain", &arguments, &[("a.toml", REPORTS)]);
     let text = output.success();
-    let rules = text.rsplit_once("class        select\n").expect("the class is told").1;
-    let expected = "rules\n  \
-        reports (RULES/a.toml:2:1): holds: decides route, timeout\n  \
-        seen (RULES/a.toml:7:1): holds: in shadow, would decide log; route is decided by reports\n\
-        decision\n  \
-        route        replica (by reports)\n  \
-        timeout      30s (by reports)\n  \
-        log          info (in shadow, by seen)\n";
+    let rules = text.split_once("rule         ").expect("rules are told").1;
+    let expected = "reports (RULES/a.toml:2:1): holds: decides route, timeout\n\
+        rule         seen (RULES/a.toml:7:1): holds: in shadow, would decide log; route is decided by reports\n\
+        decision     route replica (by reports)\n\
+        decision     timeout 30s (by reports; not carried out yet)\n\
+        decision     log info (in shadow, by seen)\n";
     assert_eq!(rules, expected);
     let output = with_rules("explain", &["--user", "app", "update t set a = 1"], &[("a.toml", REPORTS)]);
     let text = output.success();
-    assert!(text.contains("reports (RULES/a.toml:2:1): does not hold: `class`\n"), "{text}");
-    assert!(text.contains("seen (RULES/a.toml:7:1): does not hold: `client`\n"), "{text}");
-    assert!(text.ends_with("decision\n  none\n"), "{text}");
+    assert!(text.contains("rule         reports (RULES/a.toml:2:1): does not hold: `class`\n"), "{text}");
+    assert!(text.contains("rule         seen (RULES/a.toml:7:1): does not hold: `client`\n"), "{text}");
+    assert!(text.ends_with("decision     none\n"), "{text}");
+}
+
+#[test]
+fn parameters_and_a_transaction_are_circumstances() {
+    let rules = "[[rule]]\nname = \"inside\"\nwhen.in_transaction = true\nthen.log = \"info\"\n";
+    let statement = "select * from t where i = $1 and s = $2";
+    let output =
+        with_rules("explain", &["--in-transaction", "--params", "7,x", statement], &[("a.toml", rules)]);
+    let text = output.success();
+    assert!(text.contains("predicate    t.i equal $1 (7), for every row\n"), "{text}");
+    assert!(text.contains("predicate    t.s equal $2 (x), for every row\n"), "{text}");
+    assert!(text.ends_with("decision     log info (by inside)\n"), "{text}");
+    let text = with_rules("explain", &[statement], &[("a.toml", rules)]).success();
+    assert!(text.contains("predicate    t.i equal $1, for every row\n"), "{text}");
+    assert!(text.ends_with("does not hold: `in_transaction`\ndecision     none\n"), "{text}");
 }
 
 #[test]

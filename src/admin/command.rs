@@ -1,5 +1,7 @@
 //! The console's language: words, a few of them commands, names in quotes where they need them.
 
+use std::net::IpAddr;
+
 use super::Wait;
 use crate::wire::Fault;
 
@@ -26,8 +28,25 @@ pub enum Command {
     Reload,
     /// SHUTDOWN; whether it waits for transactions to end.
     Shutdown(Wait),
+    /// EXPLAIN ROUTE.
+    Explain(Box<Explain>),
     /// BEGIN, COMMIT or ROLLBACK, which drivers send by themselves: the tag to answer, and whether a block is open.
     Block(&'static str, bool),
+}
+
+/// A statement to be explained, and the session that would send it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Explain {
+    /// The statement.
+    pub sql: String,
+    /// The database; without it, the only one.
+    pub database: Option<String>,
+    /// Who has logged in.
+    pub user: Option<String>,
+    /// `application_name`.
+    pub application: Option<String>,
+    /// Where the client is; without it, on the unix socket.
+    pub client: Option<IpAddr>,
 }
 
 /// How much of a command is logged, in characters.
@@ -68,6 +87,9 @@ fn command(words: &[Word<'_>]) -> Result<Command, Fault> {
         words.get(at).filter(|word: &&Word<'_>| !word.quoted).map(|word| word.text.to_ascii_uppercase())
     };
     let first = keyword(0).unwrap_or_default();
+    if first == "EXPLAIN" && keyword(1).as_deref() == Some("ROUTE") {
+        return explain(&words[2..]).map(|explain| Command::Explain(Box::new(explain)));
+    }
     let name = || words.get(1).map(|word| word.text.clone());
     let needed = || name().ok_or_else(|| syntax(format!("{first} needs an argument")));
     let command = match first.as_str() {
@@ -109,6 +131,35 @@ fn command(words: &[Word<'_>]) -> Result<Command, Fault> {
     }
 }
 
+/// How EXPLAIN ROUTE is written here.
+pub const EXPLAIN: &str =
+    "EXPLAIN ROUTE 'statement' [DATABASE db] [USER user] [APPLICATION name] [CLIENT address]";
+
+/// What stands behind EXPLAIN ROUTE: a statement in quotes, and who would send it.
+fn explain(words: &[Word<'_>]) -> Result<Explain, Fault> {
+    let usage = |message: &str| Fault::error("42601", message).hint(EXPLAIN);
+    let [sql, rest @ ..] = words else { return Err(usage("EXPLAIN ROUTE needs a statement")) };
+    if !sql.quoted {
+        return Err(usage("the statement behind EXPLAIN ROUTE must be in quotes"));
+    }
+    let mut explain = Explain { sql: sql.text.clone(), ..Explain::default() };
+    for pair in rest.chunks(2) {
+        let [name, value] = pair else { return Err(usage(&format!("{} needs an argument", pair[0].text))) };
+        let value = value.text.clone();
+        match name.text.to_ascii_uppercase().as_str() {
+            "DATABASE" if !name.quoted => explain.database = Some(value),
+            "USER" if !name.quoted => explain.user = Some(value),
+            "APPLICATION" if !name.quoted => explain.application = Some(value),
+            "CLIENT" if !name.quoted => match value.parse() {
+                Ok(client) => explain.client = Some(client),
+                Err(_) => return Err(usage(&format!("\"{value}\" is not an address"))),
+            },
+            _ => return Err(usage(&format!("unexpected \"{}\" after the statement", name.text))),
+        }
+    }
+    Ok(explain)
+}
+
 /// What is said of a text that is no command.
 pub fn syntax(message: String) -> Fault {
     Fault::error("42601", message).hint("SHOW HELP lists the commands")
@@ -126,6 +177,13 @@ fn split(text: &str) -> Result<Vec<Vec<Word<'_>>>, Fault> {
             }
             '-' if rest.starts_with("--") => rest.split_once('\n').map_or("", |(_, rest)| rest),
             '/' if rest.starts_with("/*") => rest.split_once("*/").map_or("", |(_, rest)| rest),
+            '$' if rest.starts_with("$$") => {
+                let unterminated = || syntax("unterminated dollar-quoted text".to_owned());
+                let (text, behind) = rest[2..].split_once("$$").ok_or_else(unterminated)?;
+                let typed = &rest[..rest.len() - behind.len()];
+                words.push(Word { text: text.to_owned(), quoted: true, typed });
+                behind
+            }
             '"' | '\'' => {
                 let (text, behind) = quoted(&rest[1..], first)?;
                 words.push(Word { text, quoted: true, typed: &rest[..rest.len() - behind.len()] });
@@ -194,6 +252,39 @@ mod tests {
     fn admin_texts_may_hold_several_commands_or_none() {
         assert_eq!(parse("show pools; reload").unwrap().len(), 2);
         assert_eq!(parse(" ;; -- nothing").unwrap(), []);
+    }
+
+    #[test]
+    fn admin_statements_to_explain() {
+        let explain = |text: &str| match one(text) {
+            Command::Explain(explain) => *explain,
+            other => panic!("{other:?}"),
+        };
+        let found = explain("explain route 'select ''a;b'' '");
+        assert_eq!(found, Explain { sql: "select 'a;b' ".into(), ..Explain::default() });
+        let found = explain(
+            "EXPLAIN ROUTE $$select '1';$$ user \"a b\" Database shop client 10.0.0.1 application psql;",
+        );
+        let expected = Explain {
+            sql: "select '1';".into(),
+            database: Some("shop".into()),
+            user: Some("a b".into()),
+            application: Some("psql".into()),
+            client: Some(IpAddr::from([10, 0, 0, 1])),
+        };
+        assert_eq!(found, expected);
+        for text in [
+            "explain route",
+            "explain route select 1",
+            "explain route 'select 1' user",
+            "explain route 'select 1' role x",
+            "explain route 'select 1' \"user\" x",
+            "explain route 'select 1' client x",
+            "explain route $$select 1",
+            "explain select 1",
+        ] {
+            assert_eq!(parse(text).unwrap_err().sqlstate, "42601", "{text}");
+        }
     }
 
     #[test]

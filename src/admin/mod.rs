@@ -6,6 +6,7 @@
 mod averages;
 mod command;
 pub mod console;
+mod explain;
 pub mod http;
 pub mod metrics;
 mod nodes;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::show::place;
 use super::table::{Cell, Table, row};
-use crate::plan::topology::{Health, Node, NodeId, Role, Topology};
+use crate::plan::topology::{Health, Node, NodeId};
 use crate::runtime::cluster::{Cluster, Clusters, NodesReport, Sighting};
 
 /// A cluster at one time.
@@ -51,22 +51,7 @@ impl ClusterView {
     /// Each node, with the word for its state.
     pub fn nodes(&self) -> impl Iterator<Item = (&Node, &'static str)> {
         let topology = &self.sighting.topology;
-        topology.nodes.iter().map(|node| (node, state(topology, node)))
-    }
-}
-
-/// What a node is good for.
-fn state(topology: &Topology, node: &Node) -> &'static str {
-    let Some(position) = node.position else {
-        return if node.health == Health::Up { "connecting" } else { "down" };
-    };
-    let known = topology.history.is_some_and(|history| history.system == position.history.system);
-    match (node.role, &node.health) {
-        _ if topology.history.is_some() && !known => "foreign",
-        (_, Health::Banned { .. }) => "banned",
-        (Role::Primary, _) if topology.primary != Some(node.id) => "rival",
-        (Role::Replica, _) if topology.history != Some(position.history) => "other timeline",
-        _ => "up",
+        topology.nodes.iter().map(|node| (node, topology.state(node)))
     }
 }
 

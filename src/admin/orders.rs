@@ -45,7 +45,7 @@ pub async fn obey(admin: &Admin, command: Command, told: &mut Vec<String>) -> Re
             }
             Ok("SHUTDOWN")
         }
-        Command::Show(_) | Command::Block(..) => Ok("SHOW"),
+        Command::Show(_) | Command::Explain(_) | Command::Block(..) => Ok("SHOW"),
     }
 }
 

@@ -6,7 +6,7 @@ mod stats;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use super::command::syntax;
+use super::command::{EXPLAIN, syntax};
 use super::table::{Cell, Table, row};
 use super::{Admin, Snapshot, nodes, rules};
 use crate::config::settings::{Host, PoolMode};
@@ -45,7 +45,8 @@ const SHOWS: &[Show] = &[
 ];
 
 /// Commands other than SHOW, for the help.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
+    EXPLAIN,
     "PAUSE [db]",
     "RESUME [db]",
     "RECONNECT [db]",

@@ -112,6 +112,11 @@ impl Table {
 
     /// Appends RowDescription, rows and CommandComplete.
     pub fn emit(&self, out: &mut Vec<u8>) {
+        self.emit_as("SHOW", out);
+    }
+
+    /// The same with another tag at its end.
+    pub fn emit_as(&self, tag: &str, out: &mut Vec<u8>) {
         emit::frame(out, back::ROW_DESCRIPTION, |out| {
             out.extend_from_slice(&(self.columns.len() as i16).to_be_bytes());
             for (name, (oid, size)) in &self.columns {
@@ -124,7 +129,7 @@ impl Table {
             }
         });
         self.rows.iter().for_each(|row| emit_row(out, row));
-        emit::command_complete(out, "SHOW");
+        emit::command_complete(out, tag);
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::barriers::Barriers;
+use super::barriers::{Barrier, Barriers};
 use super::names::{Names, custom_settings};
 use super::relations::Relations;
 use crate::sql::{Dialect, Effects};
@@ -316,9 +316,14 @@ impl Judge {
 
     /// Whether `text` only reads, as far as its names are concerned; `None` while that is not known.
     pub fn passes(&self, text: &[u8], dialect: Dialect) -> Option<bool> {
+        self.barrier(text, dialect).map(|barrier| barrier.is_none())
+    }
+
+    /// The name in `text` that makes it more than a read, if there is one; `None` while that is not known.
+    pub fn barrier(&self, text: &[u8], dialect: Dialect) -> Option<Option<Barrier>> {
         self.refresh();
         let contents = self.contents.borrow();
-        self.certain.get().then(|| contents.barriers.meets(text, dialect).is_none())
+        self.certain.get().then(|| contents.barriers.meets(text, dialect))
     }
 
     #[inline]

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use crate::catalog::{Barriers, Names, Relations};
 use crate::config::Settings;
-use crate::sql::facts::{Access, Facts, Name, Operand, Predicate, Table};
-use crate::sql::{Dialect, Effects, Shape, facts, not_a_read, shape, summarize};
+use crate::plan::explain::{self, Statement};
+use crate::rules::{Context, Ruleset};
+use crate::sql::{Dialect, Effects};
 use crate::wire::Fault;
 
 /// What a database knows that a text does not show.
@@ -17,13 +18,6 @@ pub struct Known {
     pub barriers: Barriers,
     /// Which tables are reached through others; `None`: too many to tell.
     pub relations: Option<Relations>,
-}
-
-impl Known {
-    /// The tables behind those that a statement names.
-    pub fn behind(&self, facts: &Facts) -> Vec<Table> {
-        self.relations.as_ref().map(|relations| relations.behind(&facts.tables)).unwrap_or_default()
-    }
 }
 
 /// Where that can be asked.
@@ -47,114 +41,42 @@ pub fn database<'a>(settings: &'a Settings, named: Option<&'a str>) -> Result<Op
     }
 }
 
-/// Prints what each statement of a text is; without a database, as far as its words say it.
+/// What a statement is explained with, beside its text.
+#[derive(Debug, Default)]
+pub struct Circumstances<'a> {
+    /// What its database knows; without it, only its words count.
+    pub known: Option<&'a Known>,
+    /// Rules, and the session and moment that they are asked about.
+    pub rules: Option<(&'a Ruleset, Context<'a>)>,
+    /// Values of its parameters, from `$1` on.
+    pub params: &'a [String],
+}
+
+/// Prints what a statement is: the same lines, as far as they can be known here, as `EXPLAIN ROUTE` answers.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn print(text: &str, known: Option<&Known>, out: &mut impl Write) -> io::Result<()> {
+pub fn print(text: &str, circumstances: &Circumstances<'_>, out: &mut impl Write) -> io::Result<()> {
     let dialect = Dialect::from(true);
-    let summary = summarize(text.as_bytes(), dialect);
-    if summary.statements.is_empty() {
+    let Some(statement) = Statement::of(text.as_bytes(), dialect) else {
         return writeln!(out, "no statement");
-    }
-    if summary.statements.len() > 1 {
-        writeln!(out, "{} statements in one text: as a whole, it is no read", summary.statements.len())?;
-    }
-    for statement in &summary.statements {
-        let text = &text.as_bytes()[statement.range.clone()];
-        let shape = shape(text, dialect);
-        writeln!(out, "shape        {}", String::from_utf8_lossy(&shape.text))?;
-        writeln!(out, "fingerprint  {}", shape.fingerprint)?;
-        writeln!(out, "read         {}", read(text, dialect, known))?;
-        let hidden = known.map_or(Effects::EMPTY, |known| known.names.effects_of(text, dialect));
-        writeln!(out, "session      {}", session(statement.effects, hidden))?;
-        let facts = facts(text, dialect, &shape);
-        let behind = known.map(|known| known.behind(&facts)).unwrap_or_default();
-        print_facts(&facts, &behind, &shape, text, out)?;
-    }
-    Ok(())
-}
-
-/// What the tree of a statement says: its class, and, where there is something to say, tables, those behind them, functions, clauses and
-/// predicates.
-fn print_facts(
-    facts: &Facts,
-    behind: &[Table],
-    shape: &Shape,
-    text: &[u8],
-    out: &mut impl Write,
-) -> io::Result<()> {
-    writeln!(out, "class        {}", format!("{:?}", facts.class).to_ascii_lowercase())?;
-    if !facts.understood {
-        return writeln!(out, "tree         not understood by the parser");
-    }
-    let shown = |table: &Table| {
-        let access = if table.access == Access::Write { "written" } else { "read" };
-        format!("{} ({access})", table.name)
     };
-    let clauses = [
-        (facts.filtered, "where"),
-        (facts.limited, "limit"),
-        (facts.ordered, "order by"),
-        (facts.cross_joined, "cross join"),
-        (facts.locks, "row locks"),
-    ];
-    let clauses = clauses.iter().filter(|clause| clause.0).map(|clause| clause.1.to_owned());
-    let predicates = facts.predicates.iter().map(|one| predicate(one, shape, text));
-    print_list("tables", facts.tables.iter().map(shown).collect(), out)?;
-    print_list("behind", behind.iter().map(shown).collect(), out)?;
-    print_list("functions", facts.functions.iter().map(Name::to_string).collect(), out)?;
-    print_list("clauses", clauses.collect(), out)?;
-    predicates.into_iter().try_for_each(|line| writeln!(out, "predicate    {line}"))
-}
-
-fn print_list(name: &str, entries: Vec<String>, out: &mut impl Write) -> io::Result<()> {
-    match entries.as_slice() {
-        [] => Ok(()),
-        entries => writeln!(out, "{name:<12} {}", entries.join(", ")),
+    let known = circumstances.known;
+    let statement = statement.with_relations(known.and_then(|known| known.relations.as_ref()));
+    let reads = statement.reads(match known {
+        Some(known) => explain::Names::Known(known.barriers.meets(statement.text(), dialect)),
+        None => explain::Names::NotAsked,
+    });
+    let hidden = known.map_or(Effects::EMPTY, |known| known.names.effects_of(statement.text(), dialect));
+    let mut lines = statement.lines(&reads, hidden, circumstances.params);
+    if let Some((ruleset, context)) = &circumstances.rules {
+        let mut context = *context;
+        context.moment.text = statement.text();
+        let subject = statement.subject(&reads);
+        lines.extend(explain::rules(ruleset, &subject, &context));
+        lines.extend(explain::decision(&ruleset.candidates(&subject).would_decide(&context)));
     }
-}
-
-/// `t.i equal 7, for every row`.
-fn predicate(predicate: &Predicate, shape: &Shape, text: &[u8]) -> String {
-    let column = |table: &Option<Name>, column: &str| match table {
-        Some(table) => format!("{table}.{column}"),
-        None => column.to_owned(),
-    };
-    let operand = match &predicate.operand {
-        Operand::Literal(place) | Operand::Cast(place) => {
-            let literals = shape.literals.iter().filter(|literal| literal.place == *place);
-            let texts = literals.map(|literal| String::from_utf8_lossy(&text[literal.range.clone()]));
-            format!(" {}", texts.collect::<Vec<_>>().join(", "))
-        }
-        Operand::Parameter(number) => format!(" ${number}"),
-        Operand::Column(table, name) => format!(" {}", column(table, name)),
-        Operand::Other => String::new(),
-    };
-    let comparison = format!("{:?}", predicate.comparison).to_ascii_lowercase();
-    let rows = if predicate.required { ", for every row" } else { "" };
-    format!("{} {comparison}{operand}{rows}", column(&predicate.table, &predicate.column))
-}
-
-fn read(text: &[u8], dialect: Dialect, known: Option<&Known>) -> String {
-    if let Some(reason) = not_a_read(text, dialect) {
-        return format!("no: {reason}");
-    }
-    match known.map(|known| known.barriers.meets(text, dialect)) {
-        Some(None) => "yes".to_owned(),
-        Some(Some(barrier)) => format!("no: {barrier}"),
-        None => "by its words; without a database, what it calls and reaches is not known".to_owned(),
-    }
-}
-
-fn session(said: Effects, hidden: Effects) -> String {
-    let names = |effects: Effects| effects.names().collect::<Vec<_>>().join(", ").to_ascii_lowercase();
-    match (said.is_empty(), hidden.is_empty()) {
-        (true, true) => "unchanged".to_owned(),
-        (false, true) => names(said),
-        (true, false) => format!("{} (by what it reaches)", names(hidden)),
-        (false, false) => format!("{}; by what it reaches: {}", names(said), names(hidden)),
-    }
+    lines.iter().try_for_each(|line| writeln!(out, "{:<12} {}", line.item, line.value))
 }
 
 #[cfg(test)]
@@ -163,7 +85,8 @@ mod tests {
 
     fn printed(text: &str, known: Option<&Known>) -> String {
         let mut out = vec![];
-        print(text, known, &mut out).expect("memory takes all");
+        let circumstances = Circumstances { known, ..Circumstances::default() };
+        print(text, &circumstances, &mut out).expect("memory takes all");
         String::from_utf8(out).expect("text")
     }
 
@@ -172,13 +95,13 @@ mod tests {
         let text = printed("SELECT * FROM t  WHERE i IN (1, 2)", None);
         assert!(text.starts_with("shape        select * from t where i in (?)\nfingerprint  "), "{text}");
         assert!(text.contains("read         by its words; without a database"), "{text}");
-        let rest = "session      unchanged\nclass        select\ntables       t (read)\nclauses      where\n\
-            predicate    t.i in 1, 2, for every row\n";
+        let rest = "session      unchanged\npins         no\nclass        select\ntables       t (read)\n\
+            clauses      where\npredicate    t.i in 1, 2, for every row\n";
         assert!(text.ends_with(rest), "{text}");
         let text = printed("select pg_advisory_lock(1); delete from t", None);
-        assert!(text.starts_with("2 statements in one text"), "{text}");
+        assert!(text.starts_with("statements   2, looked at together"), "{text}");
         assert!(text.contains("session      advisory\n"), "{text}");
-        assert!(text.contains("read         no: is no SELECT, VALUES, TABLE or WITH\n"), "{text}");
+        assert!(text.contains("read         no: is not one statement\n"), "{text}");
         assert_eq!(printed(" -- nothing", None), "no statement\n");
     }
 

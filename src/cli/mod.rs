@@ -77,7 +77,7 @@ pub struct RunArgs {
 /// What `explain` takes.
 #[derive(Args, Clone)]
 struct ExplainArgs {
-    /// One or more statements
+    /// A statement; several are looked at as a whole, as in one message
     #[arg(value_name = "SQL")]
     sql: String,
     /// postgres://user:password@host/database; without it and a file, only the words of the statement count
@@ -101,6 +101,12 @@ struct ExplainArgs {
     /// For rules: the client's address [default: the unix socket]
     #[arg(long, value_name = "ADDR", requires = "rules")]
     client: Option<std::net::IpAddr>,
+    /// For rules: the session is in a transaction
+    #[arg(long, requires = "rules")]
+    in_transaction: bool,
+    /// Values of $1, $2, ... to be shown where they stand
+    #[arg(long, value_name = "VALUE,...", value_delimiter = ',')]
+    params: Vec<String>,
 }
 
 impl std::fmt::Debug for ExplainArgs {
@@ -272,15 +278,17 @@ fn explain<T: explain::Catalog>(arguments: &ExplainArgs, catalog: impl FnOnce(Se
             return ExitCode::FAILURE;
         }
     };
-    let mut out = std::io::stdout();
-    let printed = explain::print(&arguments.sql, known.as_ref(), &mut out);
-    let well = printed.and_then(|()| match &arguments.rules {
-        Some(folder) => rules::explain(folder, arguments, known.as_ref(), &mut out),
-        None => Ok(true),
-    });
-    match well {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    let ruleset = match arguments.rules.as_deref().map(rules::compile) {
+        Some(None) => return ExitCode::FAILURE,
+        compiled => compiled.flatten(),
+    };
+    let circumstances = explain::Circumstances {
+        known: known.as_ref(),
+        rules: ruleset.as_ref().map(|ruleset| (ruleset, rules::context(arguments))),
+        params: &arguments.params,
+    };
+    match explain::print(&arguments.sql, &circumstances, &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("standard output: {error}");
             ExitCode::FAILURE

@@ -54,14 +54,14 @@ impl Candidate<'_> {
 }
 
 /// What a worker remembers of its choices. Bounded by the number of nodes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Balancer {
     random: Random,
     turn: u64,
     nodes: Vec<Past>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Past {
     node: NodeId,
     /// When it was chosen last, in turns.

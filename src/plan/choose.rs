@@ -92,7 +92,13 @@ pub fn serves(read: Read, topology: &Topology, floor: &mut Floor, node: NodeId) 
     node.is_some_and(|node| will_do(&read, node, topology.policy.max_lag, floor).is_ok())
 }
 
-fn will_do(read: &Read, node: &Node, max_lag: Option<Duration>, floor: &Floor) -> Result<(), Reason> {
+/// Why a replica may not answer a read; `floor` has looked at the topology.
+pub(super) fn will_do(
+    read: &Read,
+    node: &Node,
+    max_lag: Option<Duration>,
+    floor: &Floor,
+) -> Result<(), Reason> {
     let bound = match read.level {
         Level::Bounded(bound) => Some(bound),
         _ => None,

@@ -165,6 +165,12 @@ impl Floor {
         shows
     }
 
+    /// The position that replicas must have replayed, as far as probes have told.
+    pub fn needed(&self) -> Lsn {
+        let needs = self.notes.iter().flatten().filter_map(|note| note.need);
+        needs.fold(self.lsn, Lsn::max)
+    }
+
     /// Takes over what another session has seen, beside what this one has.
     ///
     /// # Errors

@@ -14,11 +14,14 @@
 //! 3. [`consistency::Floor::used`] after *every* use of a node, primary or replica, read or write, once its answer has come (and,
 //!    for a transaction, once more when it has ended). It costs a load and a few stores.
 //!
+//! [`explain`] says of a statement what would be decided on it, and why; it changes nothing.
+//!
 //! Why this is right: `docs/design/consistency.md`.
 
 pub mod balance;
 pub mod choose;
 pub mod consistency;
+pub mod explain;
 pub mod loads;
 mod profile;
 pub mod token;

@@ -80,6 +80,11 @@ impl Profiles {
         self.shapes.borrow_mut().get_or_insert(name, Rc::default).clone()
     }
 
+    /// The shape of a text, if it is remembered. It is not counted as used.
+    pub fn known(&self, text: &[u8], dialect: Dialect) -> Option<Rc<Profile>> {
+        self.shapes.borrow().peek(&shape(text, dialect).fingerprint).cloned()
+    }
+
     /// The rules that may hold for the statements of `profile`, of which `text` is one. `stamp` is another number for other rules.
     ///
     /// A statement whose names are not known yet is told to rules as what its words say: a rule against writes must not hold up reads while
@@ -142,6 +147,11 @@ impl Profile {
     /// Whether it was found to be a read, and that still holds.
     pub fn is_known_read(&self, judge: &Judge) -> bool {
         self.verdict.get() == (judge.stamp(), true)
+    }
+
+    /// Whether it calls functions that somebody may define anew.
+    pub fn calls_others(&self) -> bool {
+        self.calls.get()
     }
 
     /// Whether a statement of this shape may be sent behind another's: it is short, and may be run once more at a later moment, since
@@ -227,7 +237,8 @@ fn calls_others(text: &[u8], dialect: Dialect) -> bool {
     })
 }
 
-fn depends_on_literals(text: &[u8]) -> bool {
+/// Whether the verdict on a text does not hold for all of its shape.
+pub(super) fn depends_on_literals(text: &[u8]) -> bool {
     memmem::find(&text.to_ascii_lowercase(), b"current_setting").is_some()
 }
 

@@ -166,6 +166,11 @@ pub struct Policy {
     pub transactions: Transactions,
 }
 
+/// Words for what a node is good for, as `SHOW NODES` and `EXPLAIN ROUTE` have them.
+pub const STATES: [&str; 7] = ["up", "connecting", "down", "banned", "rival", "other timeline", "foreign"];
+/// That it can be used as what it is.
+pub const UP: &str = STATES[0];
+
 /// The nodes of a cluster.
 #[derive(Debug, Clone)]
 pub struct Topology {
@@ -189,6 +194,22 @@ impl Topology {
     /// A node by its name.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// What a node is good for: one of [`STATES`].
+    pub fn state(&self, node: &Node) -> &'static str {
+        let [up, connecting, down, banned, rival, timeline, foreign] = STATES;
+        let Some(position) = node.position else {
+            return if node.health == Health::Up { connecting } else { down };
+        };
+        let known = self.history.is_some_and(|history| history.system == position.history.system);
+        match (node.role, &node.health) {
+            _ if self.history.is_some() && !known => foreign,
+            (_, Health::Banned { .. }) => banned,
+            (Role::Primary, _) if self.primary != Some(node.id) => rival,
+            (Role::Replica, _) if self.history != Some(position.history) => timeline,
+            _ => up,
+        }
     }
 
     /// Where the primary was.

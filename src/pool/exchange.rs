@@ -29,6 +29,9 @@ pub enum Kind {
     Sync,
     /// Nothing: pgweir answers CloseComplete itself when it is this one's turn. Skipped after an error like the others.
     ClosedHere,
+    /// Nothing: pgweir answers what its note says when it is this one's turn ([`Note::Answer`], else ParseComplete). Skipped after an error
+    /// like the others.
+    Here,
 }
 
 /// What an answer changes.
@@ -51,6 +54,8 @@ pub enum Note {
     BringingUnnamed,
     /// A statement is being prepared on the server ahead of a text that runs it: when that fails, the error of the text is this one.
     Bringing(Rc<Prepared>),
+    /// The answer is pgweir's own: these messages.
+    Answer(Box<[u8]>),
     /// The answer is an error, and this is how the client knows it.
     Blame(Box<[u8]>),
     /// The session's settings are being brought over; the server is in this state afterwards.

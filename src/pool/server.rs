@@ -196,7 +196,8 @@ impl Server {
 
     /// Whether the next answer is pgweir's own to give.
     pub fn answers_here(&self) -> bool {
-        !self.skips && self.expects.front().is_some_and(|front| front.kind == Kind::ClosedHere)
+        let is_ours_to_give = |front: &Expect| matches!(front.kind, Kind::ClosedHere | Kind::Here);
+        !self.skips && self.expects.front().is_some_and(is_ours_to_give)
     }
 
     /// Whether a client has the beginning of a message of it, and not the end.

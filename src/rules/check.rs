@@ -61,6 +61,11 @@ pub fn not_applied(ruleset: &Ruleset) -> Vec<Problem> {
     ruleset.rules().iter().filter_map(told).collect()
 }
 
+/// Whether `pgweir run` carries out what a rule does about a concern.
+pub fn is_applied(rule: &Rule, concern: Concern) -> bool {
+    idle(rule, concern).is_none()
+}
+
 /// How an action is written that is not carried out.
 fn idle(rule: &Rule, concern: Concern) -> Option<String> {
     match (concern, &rule.then().route) {

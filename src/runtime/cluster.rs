@@ -17,6 +17,7 @@ use crate::config::settings::Host;
 use crate::plan::balance::Balancer;
 use crate::plan::choose::{self, Choice, Read};
 use crate::plan::consistency::Floor;
+use crate::plan::explain;
 use crate::plan::loads::{Load, Loads};
 use crate::plan::topology::{NodeId, Topology};
 use crate::pool::lead::{Lead, Primary};
@@ -222,6 +223,13 @@ impl Nodes {
             self.cluster.want();
         }
         choice
+    }
+
+    /// What [`Nodes::choose`] would choose; asks for nothing and changes nothing.
+    pub fn would_choose(&self, read: Read, floor: &Floor) -> Choice {
+        let sighting = self.sighting();
+        let (loads, balancer) = (self.loads.borrow(), self.balancer.borrow());
+        explain::would_choose(read, &sighting.topology, floor, &loads, &balancer)
     }
 
     /// Chooses, and waits up to `wait` for a replica that will do where one may soon: right behind a write, the first read waits for

@@ -10,6 +10,7 @@ use crate::catalog::{
     BODIES, Barriers, CODE, Contents, Definitions, EDGES, Judge, Known, MARK, Names, OWN, RELATIONS, Reach,
     Reading, Relations, Search, USERS,
 };
+use crate::config::settings::Host;
 use crate::plan::Profiles;
 use crate::pool::ask::{Row, open, rows};
 use crate::pool::connect::Connected;
@@ -84,6 +85,18 @@ impl Shared {
     fn contents(&self, target: &Target) -> Arc<Definitions<Contents>> {
         let mut all = self.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.entry(place(target)).or_insert_with(Definitions::new).clone()
+    }
+
+    /// What is known of the names of a database, for who explains a statement of it; `None` where no session has been there.
+    pub fn known_names(
+        &self,
+        hosts: &[Host],
+        server_database: &str,
+    ) -> Option<(Arc<Definitions>, Arc<Definitions<Contents>>)> {
+        let place = format!("{hosts:?} {server_database}");
+        let names = self.definitions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let contents = self.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Some((names.get(&place)?.clone(), contents.get(&place)?.clone()))
     }
 
     /// PostgreSQL's own names, which stay what they are as long as the process lives.

@@ -215,6 +215,7 @@ fn session(
         closed: vec![],
         dropped: vec![],
         portals: vec![],
+        explains: None,
         one_by_one: false,
         held_begin: None,
         batch_open: false,

@@ -113,7 +113,7 @@ impl Session {
     }
 
     /// Only what cannot fail when it is sent later is held back: read-write and serializable are refused by standbys.
-    fn may_hold(&self, begin: &[u8]) -> bool {
+    pub(super) fn may_hold(&self, begin: &[u8]) -> bool {
         let target = self.pool.target();
         let refusable =
             |word: &[u8]| word.eq_ignore_ascii_case(b"write") || word.eq_ignore_ascii_case(b"serializable");

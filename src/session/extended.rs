@@ -361,10 +361,14 @@ impl Session {
 
     /// Gives the answers that are ours to give and whose turn it is.
     pub(super) fn answer_here(&mut self) {
-        let Some(server) = &mut self.server else { return };
-        while server.answers_here() {
+        while let Some(server) = self.server.as_mut().filter(|server| server.answers_here())
+            && let Some(expect) = server.expects.pop_front()
+        {
+            if expect.kind == Kind::Here {
+                self.give(expect.note);
+                continue;
+            }
             emit::empty(&mut self.out, back::CLOSE_COMPLETE);
-            server.expects.pop_front();
             if !self.closed.is_empty() {
                 self.closed.remove(0);
             }

@@ -5,7 +5,7 @@
 //! `begin` holds back what can wait for a statement; `share` lets short reads of several sessions go to one server, `route` chooses replicas for reads, `under_way` brings back to the primary what they do not answer, `read_only` knows the transactions there, `lone` the batches that are one statement; `ruled` does what rules say; `intern` makes statements of texts, `prepare` follows their names; `settle` brings a
 //! server to the session's settings; [`relay`] brings the answers
 //! back, `failure` those that are errors; [`probe`] asks the server what a transaction left behind, `custom` knows which names to ask for, `hidden` what a
-//! text reaches without saying so; `token` carries what a session has seen to others; `listen` hears what others notify; `outcome` says what is known when a server is lost; `obey` does what others ask of the
+//! text reaches without saying so; `token` carries what a session has seen to others; `listen` hears what others notify; `outcome` says what is known when a server is lost; `explain` answers EXPLAIN ROUTE with what `outlook` finds; `obey` does what others ask of the
 //! session; [`leave`] makes the server fit for others when the client is gone. Connections of [`replication`] have a life of their own: a server of
 //! their own, and bytes.
 
@@ -13,6 +13,7 @@ pub mod admit;
 pub mod directory;
 mod encrypt;
 pub mod entry;
+pub mod explain;
 pub mod handle;
 pub mod leave;
 pub mod login;
@@ -25,6 +26,7 @@ pub mod statement;
 pub mod upstream;
 
 mod begin;
+mod bound;
 mod count;
 mod custom;
 mod extended;
@@ -35,6 +37,7 @@ mod listen;
 mod lone;
 mod obey;
 mod outcome;
+mod outlook;
 mod prepare;
 mod read_only;
 mod route;

@@ -162,6 +162,7 @@ impl Session {
         self.set_state(self.state.clone());
         self.listening = unsent.listening;
         self.portals.clear();
+        self.forget_portals();
         self.one_by_one = false;
         (self.batch_open, self.batch) = (false, Default::default());
         (self.input_rest, self.drop_rest) = (0, false);

@@ -97,7 +97,7 @@ impl Session {
     }
 
     /// Whether replicas can do, and the settings allow, the kind of transaction that the statement at the front is in, or is itself.
-    pub(super) fn isolation_allows(&self, route: &mut Route) -> bool {
+    pub(super) fn isolation_allows(&self, route: &Route) -> bool {
         match &self.held_begin {
             Some(begin) => route.takes(begin.modes.isolation),
             None => modes_under(&self.state, Modes::default()).isolation != Some(Isolation::Serializable),

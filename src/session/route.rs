@@ -42,7 +42,7 @@ pub(super) struct Route {
     /// What it must not see undone.
     pub(super) floor: Floor,
     /// A hash of the client's address.
-    client: u64,
+    pub(super) client: u64,
     /// `pgweir.consistency`, if the session has set it to one of the levels, by the state that is named.
     wished: (Rc<State>, Option<Level>),
     /// How far the cycle at the front of the input is, or the one that was sent last.
@@ -118,10 +118,14 @@ impl Route {
         Read { level, client: self.client, now: Instant::now() }
     }
 
+    /// How long the next read may wait for news, where the settings allow so much.
+    pub(super) fn patience(&self, allowed: Duration) -> Duration {
+        if self.stuck >= self.patient { allowed.max(MOVING) } else { allowed }
+    }
+
     /// No replica will do now: is the cycle to wait for news of them? If it has waited, then until that time.
     fn waits_for_news(&mut self, waited: Option<Instant>, allowed: Duration, now: Instant) -> bool {
-        let moving = if self.stuck >= self.patient { MOVING } else { Duration::ZERO };
-        let until = waited.unwrap_or_else(|| now + allowed.max(moving));
+        let until = waited.unwrap_or_else(|| now + self.patience(allowed));
         if now >= until {
             return false;
         }
@@ -158,7 +162,8 @@ impl Route {
     }
 }
 
-fn level_in(state: &State) -> Option<Level> {
+/// `pgweir.consistency`, if the session has set it to one of the levels.
+pub(super) fn level_in(state: &State) -> Option<Level> {
     // PostgreSQL keeps a custom name as it was written first, and finds it in any case.
     let is_level = |name: &[u8]| name.eq_ignore_ascii_case(b"pgweir.consistency");
     let (_, level) = state.settings().iter().find(|(name, _)| is_level(name))?;
@@ -225,7 +230,7 @@ impl Session {
     }
 
     /// Whether the session has nothing but its settings, so that any server will do.
-    fn may_route(&self) -> bool {
+    pub(super) fn may_route(&self) -> bool {
         self.mode != PoolMode::Session
             && (self.held_begin.is_none() || self.begins_to_read())
             && self.has_settings_only()

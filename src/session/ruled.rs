@@ -13,11 +13,12 @@ use super::statement::Statement;
 use super::upstream::{Flow, body};
 use crate::plan::Profile;
 use crate::plan::consistency::Level;
+use crate::plan::explain::asked_level;
 use crate::pool::exchange::Expect;
 use crate::pool::prepared::Form;
 use crate::pool::state::State;
 use crate::rules::calendar::Seconds;
-use crate::rules::{self, Block, Candidates, Decided, Decision, Moment, Route};
+use crate::rules::{self, Block, Candidates, Decided, Decision, Moment};
 use crate::sql::shape;
 use crate::wire::Fault;
 use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
@@ -152,13 +153,10 @@ impl Session {
         }
         self.tell(&decision, text);
         verdict.refusal = decision.block().map(|block| Box::new(refusal(&block)));
-        verdict.level = match decision.route().map(|route| route.action) {
-            Some(Route::Primary) => Some(Level::Primary),
-            _ => decision.consistency().map(|consistency| *consistency.action),
-        };
+        verdict.level = asked_level(&decision).map(|(level, _)| level);
     }
 
-    fn context<'a>(&'a self, text: &'a [u8]) -> rules::Context<'a> {
+    pub(super) fn context<'a>(&'a self, text: &'a [u8]) -> rules::Context<'a> {
         let moment = Moment { in_transaction: self.is_in_transaction(), now: now(), text: alone(text) };
         rules::Context { session: self.for_rules(), moment }
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::begin::HeldBegin;
+use super::explain::Explains;
 use super::handle::Handle;
 use super::listen::Listens;
 use super::outcome::Unsent;
@@ -129,6 +130,8 @@ pub struct Session {
     pub(super) dropped: Vec<Dropped>,
     /// Portals whose Execute does something to the names of statements.
     pub(super) portals: Vec<(Box<[u8]>, Rc<Statement>)>,
+    /// What it has of EXPLAIN ROUTE, once it has asked for one.
+    pub(super) explains: Option<Box<Explains>>,
     /// The client's next cycle waits until this one was answered.
     pub(super) one_by_one: bool,
     /// What the client learns when the portal that was bound last is described, if it does not know yet.
@@ -336,6 +339,7 @@ impl Session {
             || self.settling
             || matches!(self.asking, Asking::Waits(_))
             || self.waits_for_listener()
+            || self.waits_to_explain()
             || self.one_by_one && (self.cycle_under_way() || self.discards_all())
     }
 

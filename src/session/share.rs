@@ -19,7 +19,7 @@ use crate::pool::server::Clock;
 use crate::wire::frame::TxStatus;
 
 /// Longer messages go to servers of their own.
-const LONGEST: usize = 8 * 1024;
+pub(super) const LONGEST: usize = 8 * 1024;
 
 impl Session {
     /// The shape of a plain statement that is certain to read only, outside of transactions, where that makes a difference.
@@ -45,7 +45,7 @@ impl Session {
             && self.makes_temporary_objects().is_empty()
     }
 
-    fn may_share(&self) -> bool {
+    pub(super) fn may_share(&self) -> bool {
         self.mode == PoolMode::Transaction
             && self.pool.shares()
             && !self.pool_to_lease_from().asking.is_watched()

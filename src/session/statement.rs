@@ -39,6 +39,8 @@ pub struct Statement {
     pub path: Option<Rc<[u8]>>,
     /// The token that it sets (`pgweir.token`).
     pub token: Option<Box<[u8]>>,
+    /// It is an `EXPLAIN ROUTE`, which no server ever gets.
+    pub explains: bool,
 }
 
 impl Statement {
@@ -57,6 +59,7 @@ impl Statement {
             meaning: None,
             path: None,
             token: None,
+            explains: false,
         }
     }
 

@@ -65,6 +65,7 @@ impl Session {
     }
 
     fn take_one(&mut self, bytes: &[u8]) -> Flow {
+        self.waits_no_more_to_explain();
         if self.input_rest > 0 {
             return self.take_rest(bytes);
         }
@@ -78,6 +79,11 @@ impl Session {
         }
         if self.skipping {
             return self.skip(frame, bytes);
+        }
+        if self.may_explain(frame, bytes)
+            && let Some(flow) = self.explain_message(frame, bytes)
+        {
+            return flow;
         }
         if self.worker.rules.stamp() != 0 {
             return self.ruled_message(frame, bytes);

@@ -5,6 +5,7 @@
 //! - [`shape`]: the text without what makes it one of many, and its fingerprint.
 //! - [`facts()`]: tables, functions and conditions, once for a shape, by a syntax tree.
 //! - [`not_a_read`]: whether it may do more than read.
+//! - [`explain_route`]: the command that is not PostgreSQL's.
 //! - [`plain_verb`]: the common case, at a third of the cost.
 //! - [`mentions_session_effects`]: the same for the code of a function.
 //!
@@ -17,6 +18,7 @@ mod custom;
 mod detail;
 mod dialect;
 mod effects;
+mod explained;
 pub mod facts;
 mod keywords;
 pub mod lexer;
@@ -39,6 +41,7 @@ pub use custom::{SettingNames, execute_argument, setting_names};
 pub use detail::{Detail, DiscardTarget, SetValue};
 pub use dialect::Dialect;
 pub use effects::Effects;
+pub use explained::{explain_route, may_explain_route};
 pub use facts::facts;
 pub use lexer::{Kind, Lexer, Token};
 pub use mentions::mentions_session_effects;

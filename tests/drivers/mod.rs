@@ -4,6 +4,7 @@
 
 mod asyncpg;
 pub mod environment;
+mod explained;
 mod node_postgres;
 mod pgbench;
 mod psql;
