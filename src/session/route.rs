@@ -11,7 +11,7 @@ use std::task::Context;
 use std::time::{Duration, Instant};
 
 use super::serve::Session;
-use super::statement::significant;
+use super::statement::{Lone, Statement, significant};
 use crate::config::settings::PoolMode;
 use crate::plan::Profile;
 use crate::plan::balance::hash;
@@ -19,7 +19,6 @@ use crate::plan::choose::{Choice, Read};
 use crate::plan::consistency::{Floor, Level};
 use crate::plan::topology::NodeId;
 use crate::pool::Pool;
-use crate::pool::prepared::Form;
 use crate::pool::state::State;
 use crate::runtime::cluster::Nodes;
 use crate::wire::frame::{self, Frame, TxStatus, back, front};
@@ -41,6 +40,8 @@ pub(super) struct Route {
     nodes: Rc<Nodes>,
     /// What it must not see undone.
     floor: Floor,
+    /// The session's pools at nodes that were chosen, which are the same for as long as it lasts.
+    pools: Vec<(NodeId, Rc<Pool>)>,
     /// A hash of the client's address.
     client: u64,
     /// What its settings say, for the state that is named.
@@ -102,6 +103,7 @@ impl Route {
         Route {
             nodes,
             floor: Floor::default(),
+            pools: vec![],
             client: hash(address.as_bytes()),
             wishes: (state.clone(), Wishes::of(state)),
             chosen: None,
@@ -217,11 +219,8 @@ impl Session {
             Choice::Replica(node) => {
                 route.waits = None;
                 (route.stuck, route.patient) = (0, STUCK);
-                let sighting = route.nodes.sighting().clone();
-                if let Some(host) = sighting.host(node) {
-                    let pool = self.worker.pool_at(&self.pool.target(), host);
-                    route.chosen = Some(Chosen { node, pool, cycle: cycle.into(), profile: profile.clone() });
-                }
+                let chosen = |pool| Chosen { node, pool, cycle: cycle.into(), profile: profile.clone() };
+                route.chosen = self.pool_at_node(route, node).map(chosen);
                 true
             }
             Choice::Primary(reason) if reason.may_change() && route.waits_for_news(policy.wait, now) => false,
@@ -231,6 +230,18 @@ impl Session {
                 true
             }
         }
+    }
+
+    /// The session's pool at a node; `None`: it is no more.
+    fn pool_at_node(&self, route: &mut Route, node: NodeId) -> Option<Rc<Pool>> {
+        if let Some((_, pool)) = route.pools.iter().find(|(known, _)| *known == node) {
+            return Some(pool.clone());
+        }
+        let sighting = route.nodes.sighting().clone();
+        let pool = self.worker.pool_at(&self.pool.target(), sighting.host(node)?);
+        route.pools.retain(|(known, _)| sighting.host(*known).is_some());
+        route.pools.push((node, pool.clone()));
+        Some(pool)
     }
 
     /// Whether the session has nothing but its settings, so that any server will do.
@@ -252,8 +263,8 @@ impl Session {
         self.choose_node(&bytes[..length], &profile)
     }
 
-    /// The length of a batch that runs one statement in the unnamed portal, and the statement's text.
-    pub(super) fn lone_read(&self, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+    /// The length of a batch that runs one statement in the unnamed portal, and the statement.
+    pub(super) fn lone_read<'a>(&self, bytes: &'a [u8]) -> Option<(usize, Lone<'a>)> {
         let (mut at, mut text, mut bound, mut run) = (0, None, false, false);
         loop {
             let rest = bytes.get(at..)?;
@@ -264,13 +275,13 @@ impl Session {
             match frame.tag {
                 // A name would be taken when the batch is sent again.
                 front::PARSE if text.is_none() && !bound && name.is_empty() => {
-                    text = Some(frame::cstr(behind)?.0.to_vec())
+                    text = Some(Lone::Sent(frame::cstr(behind)?.0))
                 }
                 front::BIND if !bound && name.is_empty() => {
                     let statement = frame::cstr(behind)?.0;
                     text = match text {
                         Some(text) if statement.is_empty() => Some(text),
-                        None => Some(self.text_of(statement)?),
+                        None => Some(Lone::Prepared(self.plain_prepared(statement)?)),
                         Some(_) => return None,
                     };
                     bound = true;
@@ -283,15 +294,9 @@ impl Session {
         }
     }
 
-    fn text_of(&self, statement: &[u8]) -> Option<Vec<u8>> {
-        let named = match statement {
-            [] => self.unnamed.as_ref()?,
-            name => self.names.get(significant(name))?,
-        };
-        match &named.statement.prepared.form {
-            Form::Parse(tail) if named.statement.effects.is_empty() => Some(frame::cstr(tail)?.0.to_vec()),
-            _ => None,
-        }
+    fn plain_prepared(&self, name: &[u8]) -> Option<Rc<Statement>> {
+        let named = if name.is_empty() { self.unnamed.as_ref() } else { self.names.get(significant(name)) }?;
+        named.statement.is_plain().then(|| named.statement.clone())
     }
 
     /// The pool of the node that was chosen for what is sent next; else the session's own.

@@ -1,16 +1,19 @@
 //! Statements as sessions know them: one object for equal texts, with what the text may do to the session.
 
+use std::cell::RefCell;
 use std::num::NonZeroUsize;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lru::LruCache;
 
 use super::prepare::Mention;
+use crate::plan::{Profile, Profiles};
 use crate::pool::exchange::{Commits, Renamed};
 use crate::pool::prepared::{Description, Form, Prepared};
 use crate::pool::reading::Reading;
-use crate::sql::{Detail, DiscardTarget, Effects, Summary};
+use crate::sql::{Detail, Dialect, DiscardTarget, Effects, Summary};
+use crate::wire::frame;
 
 /// A statement and what is known of it.
 #[derive(Debug)]
@@ -37,6 +40,35 @@ pub struct Statement {
     pub meaning: Option<Rc<[u8]>>,
     /// The search path under which its names were read, if others may have it too.
     pub path: Option<Rc<[u8]>>,
+    /// Its shape, where that was looked up.
+    pub shape: RefCell<Option<(Weak<Profiles>, Rc<Profile>)>>,
+}
+
+/// The one statement of a batch.
+#[derive(Debug)]
+pub enum Lone<'a> {
+    /// It is prepared in the batch.
+    Sent(&'a [u8]),
+    /// It was prepared before.
+    Prepared(Rc<Statement>),
+}
+
+impl Lone<'_> {
+    /// Its text.
+    pub fn text(&self) -> &[u8] {
+        match self {
+            Lone::Sent(text) => text,
+            Lone::Prepared(statement) => statement.text_on_server().unwrap_or_default(),
+        }
+    }
+
+    /// Its shape.
+    pub fn profile(&self, profiles: &Rc<Profiles>, dialect: Dialect) -> Rc<Profile> {
+        match self {
+            Lone::Sent(text) => profiles.of(text, dialect),
+            Lone::Prepared(statement) => statement.profile(profiles, dialect),
+        }
+    }
 }
 
 impl Statement {
@@ -54,7 +86,34 @@ impl Statement {
             planned: false,
             meaning: None,
             path: None,
+            shape: RefCell::default(),
         }
+    }
+
+    /// The text by which servers have it; `None`: it was prepared by SQL.
+    pub fn text_on_server(&self) -> Option<&[u8]> {
+        match &self.prepared.form {
+            Form::Parse(tail) => Some(frame::cstr(tail)?.0),
+            Form::Sql(_) => None,
+        }
+    }
+
+    /// Whether its text is on servers as it is here, and does nothing to its session.
+    pub fn is_plain(&self) -> bool {
+        self.effects.is_empty() && self.text_on_server().is_some()
+    }
+
+    /// The shape of its text on servers, looked up once for each database: texts that are read in different ways are different statements.
+    pub fn profile(&self, profiles: &Rc<Profiles>, dialect: Dialect) -> Rc<Profile> {
+        let mut known = self.shape.borrow_mut();
+        if let Some((of, profile)) = &*known
+            && of.as_ptr() == Rc::as_ptr(profiles)
+        {
+            return profile.clone();
+        }
+        let profile = profiles.of(self.text_on_server().unwrap_or_default(), dialect);
+        *known = Some((Rc::downgrade(profiles), profile.clone()));
+        profile
     }
 
     /// A new one: `tail` is a Parse message behind its name.
