@@ -152,7 +152,7 @@ fn rules(lab: &Lab) -> anyhow::Result<PathBuf> {
             3 => format!(r#"when = {{ reads = "report_{n}_*" }}, then = {{ route = "replica" }}"#),
             4 | 5 => format!(r#"when = {{ user = "tenant_{n}" }}, then = {{ tag = "tenant" }}"#),
             6 => format!(
-                r#"when = {{ application = "worker-{n}*", class = "read" }}, then = {{ consistency = "any" }}"#
+                r#"when = {{ application = "worker-{n}-*", class = "read" }}, then = {{ consistency = "any" }}"#
             ),
             7 => format!(r#"when = {{ fingerprint = "{n:032x}" }}, then = {{ route = "primary" }}"#),
             8 => format!(

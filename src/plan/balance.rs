@@ -59,6 +59,8 @@ pub struct Balancer {
     random: Random,
     turn: u64,
     nodes: Vec<Past>,
+    /// Room for the candidates that are near.
+    near: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,14 +75,32 @@ struct Past {
 impl Balancer {
     /// Nothing was chosen yet; draws begin at `seed`.
     pub fn new(seed: u64) -> Balancer {
-        Balancer { random: Random::new(seed), turn: 0, nodes: vec![] }
+        Balancer { random: Random::new(seed), turn: 0, nodes: vec![], near: vec![] }
     }
 
     /// One of the candidates, as a position in the slice; `None` if there is none. `client` is a hash of the client's address.
     pub fn pick(&mut self, strategy: Strategy, candidates: &[Candidate<'_>], client: u64) -> Option<usize> {
         let local = candidates.iter().any(|candidate| candidate.local);
-        let near: Vec<usize> = (0..candidates.len()).filter(|at| candidates[*at].local || !local).collect();
-        let chosen = match (strategy, &near[..]) {
+        let mut near = std::mem::take(&mut self.near);
+        near.clear();
+        near.extend((0..candidates.len()).filter(|at| candidates[*at].local || !local));
+        let chosen = self.pick_near(strategy, candidates, &near, client);
+        self.near = near;
+        let chosen = chosen?;
+        self.turn += 1;
+        let turn = self.turn;
+        self.past(candidates[chosen].node).turn = turn;
+        Some(chosen)
+    }
+
+    fn pick_near(
+        &mut self,
+        strategy: Strategy,
+        candidates: &[Candidate<'_>],
+        near: &[usize],
+        client: u64,
+    ) -> Option<usize> {
+        Some(match (strategy, near) {
             (_, []) => return None,
             (_, [only]) => *only,
             (Strategy::Latency, near) => self.faster_of_two(candidates, near),
@@ -88,11 +108,7 @@ impl Balancer {
             (Strategy::Weighted, near) => self.most_owed(candidates, near),
             (Strategy::LeastInFlight, near) => self.least_in_flight(candidates, near),
             (Strategy::ClientHash, near) => highest_hash(candidates, near, client),
-        };
-        self.turn += 1;
-        let turn = self.turn;
-        self.past(candidates[chosen].node).turn = turn;
-        Some(chosen)
+        })
     }
 
     /// Forgets nodes that are no more.

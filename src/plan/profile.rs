@@ -127,9 +127,11 @@ fn candidates(
 }
 
 impl Profile {
+    /// Whether it is certain that statements of this shape, of which `text` is one, only read.
+    ///
     /// All texts of a shape get the verdict of the first: they differ in literals, and of those only the one in
     /// `current_setting('...')` matters.
-    fn is_read(&self, judge: &Judge, text: &[u8], dialect: Dialect) -> bool {
+    pub fn is_read(&self, judge: &Judge, text: &[u8], dialect: Dialect) -> bool {
         let (judged, verdict) = self.verdict.get();
         let now = judge.stamp();
         if judged == now {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -136,6 +137,7 @@ pub(super) fn new_handle(pid: i32, minor: u16, target: &Target, application: &[u
         database: target.database.clone(),
         user: target.user.clone(),
         application,
+        client: peer.parse::<SocketAddr>().ok().map(|peer| peer.ip()),
         peer,
         born: std::time::Instant::now(),
         replication: None,

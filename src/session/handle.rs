@@ -1,6 +1,7 @@
 //! What others may know of a session, and do to it.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Handle {
     pub application: String,
     /// The client's address.
     pub peer: String,
+    /// The same without the port, for rules; `None`: on the unix socket.
+    pub client: Option<IpAddr>,
     /// When it logged in.
     pub born: std::time::Instant,
     /// Its connection is one of replication.

@@ -1,14 +1,44 @@
 //! Batches of extended messages that do nothing but run one statement: what may go to a replica, and be sent again.
 
+use std::rc::Rc;
+
 use super::serve::Session;
-use super::statement::significant;
-use crate::pool::prepared::Form;
+use super::statement::{Statement, significant};
+use crate::plan::{Profile, Profiles};
+use crate::sql::Dialect;
 use crate::wire::frame::{self, Frame, front};
 
+/// The one statement of a batch.
+#[derive(Debug)]
+pub enum Lone<'a> {
+    /// It is prepared in the batch.
+    Sent(&'a [u8]),
+    /// It was prepared before.
+    Prepared(Rc<Statement>),
+}
+
+impl Lone<'_> {
+    /// Its text.
+    pub fn text(&self) -> &[u8] {
+        match self {
+            Lone::Sent(text) => text,
+            Lone::Prepared(statement) => statement.text_on_server().unwrap_or_default(),
+        }
+    }
+
+    /// Its shape.
+    pub fn profile(&self, profiles: &Rc<Profiles>, dialect: Dialect) -> Rc<Profile> {
+        match self {
+            Lone::Sent(text) => profiles.of(text, dialect),
+            Lone::Prepared(statement) => statement.profile(profiles, dialect),
+        }
+    }
+}
+
 impl Session {
-    /// The length of a batch that runs one statement in the unnamed portal, and the statement's text. In a transaction it runs it to the end: a
+    /// The length of a batch that runs one statement in the unnamed portal, and the statement. In a transaction it runs it to the end: a
     /// portal that stays open is tied to its server.
-    pub(super) fn lone_read(&self, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+    pub(super) fn lone_read<'a>(&self, bytes: &'a [u8]) -> Option<(usize, Lone<'a>)> {
         let (mut at, mut text, mut bound, mut run) = (0, None, false, false);
         let to_the_end = self.held_begin.is_some() || self.may_read_there();
         loop {
@@ -20,13 +50,13 @@ impl Session {
             match frame.tag {
                 // A name would be taken when the batch is sent again.
                 front::PARSE if text.is_none() && !bound && name.is_empty() => {
-                    text = Some(frame::cstr(behind)?.0.to_vec())
+                    text = Some(Lone::Sent(frame::cstr(behind)?.0))
                 }
                 front::BIND if !bound && name.is_empty() => {
                     let statement = frame::cstr(behind)?.0;
                     text = match text {
                         Some(text) if statement.is_empty() => Some(text),
-                        None => Some(self.text_of(statement)?),
+                        None => Some(Lone::Prepared(self.plain_prepared(statement)?)),
                         Some(_) => return None,
                     };
                     bound = true;
@@ -44,14 +74,8 @@ impl Session {
         }
     }
 
-    fn text_of(&self, statement: &[u8]) -> Option<Vec<u8>> {
-        let named = match statement {
-            [] => self.unnamed.as_ref()?,
-            name => self.names.get(significant(name))?,
-        };
-        match &named.statement.prepared.form {
-            Form::Parse(tail) if named.statement.effects.is_empty() => Some(frame::cstr(tail)?.0.to_vec()),
-            _ => None,
-        }
+    fn plain_prepared(&self, name: &[u8]) -> Option<Rc<Statement>> {
+        let named = if name.is_empty() { self.unnamed.as_ref() } else { self.names.get(significant(name)) }?;
+        named.statement.is_plain().then(|| named.statement.clone())
     }
 }

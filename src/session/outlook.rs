@@ -129,7 +129,11 @@ impl Session {
         }
         let Some((route, read)) = choosing else { return primary(reason::NOT_WATCHED) };
         if !self.isolation_allows(route) {
-            return primary(if self.held_begin.is_some() { reason::IN_TRANSACTION } else { reason::SERIALIZABLE });
+            return primary(if self.held_begin.is_some() {
+                reason::IN_TRANSACTION
+            } else {
+                reason::SERIALIZABLE
+            });
         }
         if explained.profile.as_ref().is_some_and(|profile| profile.refused.get()) {
             return primary(reason::REFUSED_BEFORE);

@@ -41,6 +41,8 @@ pub(super) struct Route {
     pub(super) nodes: Rc<Nodes>,
     /// What it must not see undone.
     pub(super) floor: Floor,
+    /// The session's pools at nodes that were chosen, which are the same for as long as it lasts.
+    pools: Vec<(NodeId, Rc<Pool>)>,
     /// A hash of the client's address.
     pub(super) client: u64,
     /// `pgweir.consistency`, if the session has set it to one of the levels, by the state that is named.
@@ -98,6 +100,7 @@ impl Route {
         Route {
             nodes,
             floor: Floor::default(),
+            pools: vec![],
             client: hash(address.as_bytes()),
             wished: (state.clone(), level_in(state)),
             step: Step::Open,
@@ -209,12 +212,9 @@ impl Session {
         match route.nodes.choose(read, &mut route.floor) {
             Choice::Replica(node) => {
                 (route.stuck, route.patient) = (0, STUCK);
-                let sighting = route.nodes.sighting().clone();
-                if let Some(host) = sighting.host(node) {
-                    let pool = self.worker.pool_at(&self.pool.target(), host);
-                    let (cycle, profile) = (cycle.into(), profile.clone());
-                    route.step = Step::Chosen(Chosen { node, pool, cycle, profile });
-                }
+                let chosen = |pool| Chosen { node, pool, cycle: cycle.into(), profile: profile.clone() };
+                route.step =
+                    self.pool_at_node(route, node).map_or(Step::Open, |pool| Step::Chosen(chosen(pool)));
                 true
             }
             Choice::Primary(reason) => {
@@ -227,6 +227,18 @@ impl Session {
                 true
             }
         }
+    }
+
+    /// The session's pool at a node; `None`: it is no more.
+    fn pool_at_node(&self, route: &mut Route, node: NodeId) -> Option<Rc<Pool>> {
+        if let Some((_, pool)) = route.pools.iter().find(|(known, _)| *known == node) {
+            return Some(pool.clone());
+        }
+        let sighting = route.nodes.sighting().clone();
+        let pool = self.worker.pool_at(&self.pool.target(), sighting.host(node)?);
+        route.pools.retain(|(known, _)| sighting.host(*known).is_some());
+        route.pools.push((node, pool.clone()));
+        Some(pool)
     }
 
     /// Whether the session has nothing but its settings, so that any server will do.

@@ -4,10 +4,10 @@
 //! batch may be sent to a replica, when that begins. The verdict stays until the message is taken, however often it is looked at before.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::lone::Lone;
 use super::serve::Session;
 use super::statement::Statement;
 use super::upstream::{Flow, body};
@@ -85,9 +85,9 @@ impl Session {
         }
         if frame.tag == front::QUERY {
             let whole = bytes.get(..frame.total).and_then(|whole| whole[HEADER..].strip_suffix(b"\0"));
-            whole.into_iter().for_each(|text| self.judge(text, None));
-        } else if let Some((length, text)) = self.batch_without_server(bytes) {
-            self.judge(&text, Some(length));
+            whole.into_iter().for_each(|text| self.judge(&Lone::Sent(text), None));
+        } else if let Some((length, statement)) = self.batch_without_server(bytes) {
+            self.judge(&statement, Some(length));
         } else if frame.tag == front::BIND {
             let there = &bytes[..frame.total.min(bytes.len())];
             let name = frame::cstr(body(there)).and_then(|(_, rest)| frame::cstr(rest));
@@ -96,19 +96,19 @@ impl Session {
             if let Some(named) = bound
                 && let Some(text) = text_of(&named.statement)
             {
-                self.judge(text, None);
+                self.judge(&Lone::Sent(text), None);
             }
         }
     }
 
-    fn batch_without_server(&self, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+    fn batch_without_server<'a>(&self, bytes: &'a [u8]) -> Option<(usize, Lone<'a>)> {
         let begins = !self.batch_open && (self.server.is_none() || self.may_read_there());
         begins.then(|| self.lone_read(bytes)).flatten()
     }
 
     /// Has the rules decide on a statement, once.
-    fn judge(&mut self, text: &[u8], batch: Option<usize>) {
-        let profile = self.profiles.of(text, self.dialect);
+    fn judge(&mut self, statement: &Lone<'_>, batch: Option<usize>) {
+        let (profile, text) = (statement.profile(&self.profiles, self.dialect), statement.text());
         let rules = &self.worker.rules;
         let given = (rules.stamp(), || rules.get());
         let candidates = self.profiles.candidates(&profile, (text, self.dialect), given);
@@ -167,7 +167,7 @@ impl Session {
             user: self.handle.user.as_bytes(),
             database: self.handle.database.as_bytes(),
             application: set.map_or(self.handle.application.as_bytes(), |name| name),
-            client: self.handle.peer.parse::<SocketAddr>().ok().map(|peer| peer.ip()),
+            client: self.handle.client,
             number: self.number,
         }
     }
@@ -243,19 +243,25 @@ impl Session {
 
     /// The shape of a text, if it is certain that it only reads; it is looked up once.
     pub(super) fn read_of(&self, text: &[u8]) -> Option<Rc<Profile>> {
-        match self.verdict.as_ref().and_then(|verdict| verdict.profile.as_ref()) {
-            Some(profile) => profile.is_known_read(&self.profiles.judge).then(|| profile.clone()),
-            None => self.profiles.read(text, self.dialect),
-        }
+        self.judged_read().unwrap_or_else(|| self.profiles.read(text, self.dialect))
+    }
+
+    /// The shape of what was judged last, if it is certain that it only reads; `None`: nothing was.
+    fn judged_read(&self) -> Option<Option<Rc<Profile>>> {
+        let profile = self.verdict.as_ref()?.profile.as_ref()?;
+        Some(profile.is_known_read(&self.profiles.judge).then(|| profile.clone()))
     }
 
     /// The length of the batch at the front, and its shape, if it is certain that it is one read.
     pub(super) fn batch_that_reads(&self, bytes: &[u8]) -> Option<(usize, Rc<Profile>)> {
-        let (length, text) = match self.verdict.as_ref().and_then(|verdict| verdict.batch) {
-            Some(length) => (length, vec![]),
-            None => self.lone_read(bytes)?,
-        };
-        Some((length, self.read_of(&text)?))
+        if let Some(length) = self.verdict.as_ref().and_then(|verdict| verdict.batch)
+            && let Some(read) = self.judged_read()
+        {
+            return Some((length, read?));
+        }
+        let (length, statement) = self.lone_read(bytes)?;
+        let profile = statement.profile(&self.profiles, self.dialect);
+        profile.is_read(&self.profiles.judge, statement.text(), self.dialect).then_some((length, profile))
     }
 }
 

@@ -1,16 +1,19 @@
 //! Statements as sessions know them: one object for equal texts, with what the text may do to the session.
 
+use std::cell::RefCell;
 use std::num::NonZeroUsize;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lru::LruCache;
 
 use super::prepare::Mention;
+use crate::plan::{Profile, Profiles};
 use crate::pool::exchange::{Commits, Renamed};
 use crate::pool::prepared::{Description, Form, Prepared};
 use crate::pool::reading::Reading;
-use crate::sql::{Detail, DiscardTarget, Effects, Summary};
+use crate::sql::{Detail, Dialect, DiscardTarget, Effects, Summary};
+use crate::wire::frame;
 
 /// A statement and what is known of it.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub struct Statement {
     pub token: Option<Box<[u8]>>,
     /// It is an `EXPLAIN ROUTE`, which no server ever gets.
     pub explains: bool,
+    /// Its shape, where that was looked up.
+    pub shape: RefCell<Option<(Weak<Profiles>, Rc<Profile>)>>,
 }
 
 impl Statement {
@@ -60,7 +65,34 @@ impl Statement {
             path: None,
             token: None,
             explains: false,
+            shape: RefCell::default(),
         }
+    }
+
+    /// The text by which servers have it; `None`: it was prepared by SQL.
+    pub fn text_on_server(&self) -> Option<&[u8]> {
+        match &self.prepared.form {
+            Form::Parse(tail) => Some(frame::cstr(tail)?.0),
+            Form::Sql(_) => None,
+        }
+    }
+
+    /// Whether its text is on servers as it is here, and does nothing to its session.
+    pub fn is_plain(&self) -> bool {
+        self.effects.is_empty() && self.text_on_server().is_some()
+    }
+
+    /// The shape of its text on servers, looked up once for each database: texts that are read in different ways are different statements.
+    pub fn profile(&self, profiles: &Rc<Profiles>, dialect: Dialect) -> Rc<Profile> {
+        let mut known = self.shape.borrow_mut();
+        if let Some((of, profile)) = &*known
+            && of.as_ptr() == Rc::as_ptr(profiles)
+        {
+            return profile.clone();
+        }
+        let profile = profiles.of(self.text_on_server().unwrap_or_default(), dialect);
+        *known = Some((Rc::downgrade(profiles), profile.clone()));
+        profile
     }
 
     /// A new one: `tail` is a Parse message behind its name.

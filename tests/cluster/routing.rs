@@ -300,3 +300,31 @@ fn sessions_say_what_their_reads_promise() {
     routed.pause(0, false);
     assert!(routed.counted("pgweir_replica_reads_total", "answered") > before);
 }
+
+#[test]
+fn an_entry_that_only_reads_is_spread_over_replicas_and_refuses_writes() {
+    if direct_only() {
+        return;
+    }
+    let routed =
+        Routed::new(2, "balance=round-robin&consistency=any&options=-c%20default_transaction_read_only%3Don");
+    let mut client = routed.connect();
+    assert_eq!(client.value("show transaction_read_only"), "on");
+    let before = routed.counted("pgweir_replica_reads_total", "answered");
+    for i in 1..=20 {
+        assert_eq!(client.value(&format!("select i from t where i = {i}")), i.to_string());
+    }
+    let answered = routed.counted("pgweir_replica_reads_total", "answered") - before;
+    routed.print();
+    assert_eq!(answered, 20, "all reads are for replicas");
+    for write in ["insert into t values (1000)", "update t set n = 1", "create table other (i int)"] {
+        let answer = client.simple(write);
+        let error = answer.iter().find(|message| message.tag == b'E').and_then(|error| error.field(b'C'));
+        assert_eq!(error.as_deref(), Some("25006"), "{write}: {answer:?}");
+    }
+    // Each server that it may get says the same.
+    client.run("begin");
+    assert!(client.simple("delete from t").iter().any(|message| message.tag == b'E'));
+    client.run("rollback");
+    assert_eq!(routed.scene.primary.superuser("postgres").value("select count(*) from t"), "100");
+}

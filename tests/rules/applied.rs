@@ -412,27 +412,22 @@ fn rules_hold_for_tables_behind_views_partitions_and_rules_of_the_server() {
          create rule booked as on insert to orders do also insert into ledger values (new.i)",
     );
     let mut client = ruled.client();
+    // By simple query, and by the extended protocol.
     let mut refused = |sql: &str| {
         let simple = client.simple(sql);
         client.send(&[msg::unnamed(sql, &[]), msg::sync()].concat());
-        let extended = client.until_ready();
-        let told = [simple, extended].map(|answer| {
+        [simple, client.until_ready()].map(|answer| {
             let error = answer.iter().find(|message| message.tag == b'E');
-            error.map(|error| error.field(b'M').unwrap_or_default())
-        });
-        assert_eq!(told[0], told[1], "{sql}");
-        told[0].clone().unwrap_or_default()
+            error.map(|error| error.field(b'M').unwrap_or_default()).unwrap_or_default()
+        })
     };
-    assert_eq!(
-        refused("select * from salaries"),
-        "not the salaries",
-        "what a statement names counts at once"
-    );
+    let salaries = ["not the salaries"; 2];
+    assert_eq!(refused("select * from salaries"), salaries, "what a statement names counts at once");
     eventually("the catalogs are read", || {
         std::thread::sleep(Duration::from_millis(50));
-        refused("select * from staff") == "not the salaries"
+        refused("select * from staff") == salaries
     });
-    let mut check = |sql: &str, expected: &str| assert_eq!(refused(sql), expected, "{sql}");
+    let mut check = |sql: &str, expected: &str| assert_eq!(refused(sql), [expected; 2], "{sql}");
     check("select count(*) from people", "not the salaries");
     check("select * from events", "not the old events");
     check("select * from events_new", "");
@@ -444,11 +439,11 @@ fn rules_hold_for_tables_behind_views_partitions_and_rules_of_the_server() {
     ruled.client().run("create view payroll as select * from staff");
     eventually("the new view is known", || {
         std::thread::sleep(Duration::from_millis(50));
-        refused("select i from payroll") == "not the salaries"
+        refused("select i from payroll") == salaries
     });
     ruled.client().run("create or replace view people as select i from orders");
     eventually("the view reads another table", || {
         std::thread::sleep(Duration::from_millis(50));
-        refused("select i from payroll").is_empty()
+        refused("select i from payroll") == ["", ""]
     });
 }
