@@ -9,6 +9,7 @@ use crate::rules::calendar::Seconds;
 use crate::rules::explain::{Outcome, Told, explain as explain_rules};
 use crate::rules::{Concern, Context, Decision, Mode, Moment, Problem, Rule, Ruleset, Session, Subject};
 use crate::rules::{check as checks, class_name, folder};
+use crate::runtime::rules as in_force;
 use crate::sql::{not_a_read, shape, summarize};
 
 /// Checks the rule files of a folder and runs their tests; what is wrong goes to standard error. False: something is.
@@ -22,18 +23,22 @@ pub fn check(rules: &Path, out: &mut impl Write) -> io::Result<bool> {
     };
     let checked = checks::check(&files, now(), &mut facts::of);
     tell(&checked.problems);
+    let mut nowhere = vec![];
     if let Ok(ruleset) = Ruleset::compile(&files) {
         tell(&checks::not_applied(&ruleset));
+        nowhere = in_force::nowhere(&ruleset);
+        tell(&nowhere);
     }
+    let well = checked.is_well() && nowhere.is_empty();
     let checks::Checked { rules: count, shadow, tests, .. } = checked;
     writeln!(
         out,
         "rules of {}: {} files, {count} rules ({shadow} in shadow), {tests} tests run: {}",
         rules.display(),
         files.len(),
-        if checked.is_well() { "ok" } else { "not ok" }
+        if well { "ok" } else { "not ok" }
     )?;
-    Ok(checked.is_well())
+    Ok(well)
 }
 
 /// Says of each statement, rule by rule, what becomes of it. False: the rule files are wrong.

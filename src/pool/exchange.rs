@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::prepared::{Prepared, ServerCopy};
 use super::state::State;
+use super::terms::Terms;
 
 /// What kind of answer ends an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,23 +152,25 @@ pub struct Expect {
     pub commits: Commits,
     /// So many ends of COPY data were sent behind it, for copies that had not begun yet.
     pub copy_ends: u16,
+    /// What rules make of it.
+    pub terms: Option<Rc<Terms>>,
 }
 
 impl Expect {
     /// A client's own message.
     #[inline]
     pub fn client(kind: Kind) -> Expect {
-        Expect { kind, ours: false, note: Note::None, commits: Commits::Nothing, copy_ends: 0 }
+        Expect { kind, ours: false, note: Note::None, commits: Commits::Nothing, copy_ends: 0, terms: None }
     }
 
     /// A message that pgweir put in.
     pub fn ours(kind: Kind, note: Note) -> Expect {
-        Expect { kind, ours: true, note, commits: Commits::Nothing, copy_ends: 0 }
+        Expect { kind, ours: true, note, commits: Commits::Nothing, copy_ends: 0, terms: None }
     }
 
     /// A client's message with a note.
     pub fn noted(kind: Kind, note: Note) -> Expect {
-        Expect { kind, ours: false, note, commits: Commits::Nothing, copy_ends: 0 }
+        Expect { kind, ours: false, note, commits: Commits::Nothing, copy_ends: 0, terms: None }
     }
 
     /// The same, with what may be committed with it.

@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::rules::{Problem, Ruleset, check, folder};
+use crate::config::host;
+use crate::rules::{Mode, Problem, Ruleset, check, folder};
+use crate::session::mirror::Mirrors;
 
 /// Those of the process, if it was started with a folder of rule files.
 #[derive(Debug)]
@@ -34,12 +36,17 @@ impl InForce {
 pub struct Rules {
     stamp: Cell<u64>,
     rules: RefCell<Arc<Ruleset>>,
+    reword: Cell<bool>,
+    /// Where copies of statements go.
+    pub mirrors: Mirrors,
 }
 
 impl Rules {
     pub(super) fn take(&self, in_force: Option<&InForce>) {
         if let Some(in_force) = in_force {
-            *self.rules.borrow_mut() = in_force.get();
+            let rules = in_force.get();
+            self.reword.set(rewords(&rules));
+            *self.rules.borrow_mut() = rules;
             self.stamp.set(self.stamp.get() + 1);
         }
     }
@@ -50,10 +57,32 @@ impl Rules {
         self.stamp.get()
     }
 
+    /// Whether there are some that put statements in other words.
+    #[inline]
+    pub fn reword(&self) -> bool {
+        self.reword.get()
+    }
+
     /// The rules.
     pub fn get(&self) -> Arc<Ruleset> {
         self.rules.borrow().clone()
     }
+}
+
+fn rewords(rules: &Ruleset) -> bool {
+    let rewords = |then: &crate::rules::Then| then.rewrite.is_some() || then.hint.is_some();
+    rules.rules().iter().any(|rule| rule.mode() == Mode::Enforce && rewords(rule.then()))
+}
+
+/// Rules that mirror to what is no address.
+pub fn nowhere(rules: &Ruleset) -> Vec<Problem> {
+    let told = |rule: &Arc<crate::rules::Rule>| {
+        let wrong = host::parse(&rule.then().mirror.as_ref()?.node).err()?;
+        let message =
+            format!("`node` of `mirror` {wrong}; write it as in `hosts`, such as \"10.0.0.7:5432\"");
+        Some(Problem::error(rule.place().clone(), message))
+    };
+    rules.rules().iter().filter_map(told).collect()
 }
 
 /// Reads the rule files of a folder, and logs which of their actions do nothing yet.
@@ -62,6 +91,10 @@ impl Rules {
 /// Everything that is wrong with them.
 pub fn read(folder: &Path) -> Result<Arc<Ruleset>, Vec<Problem>> {
     let rules = Ruleset::compile(&folder::read(folder)?)?;
+    let nowhere = nowhere(&rules);
+    if !nowhere.is_empty() {
+        return Err(nowhere);
+    }
     for Problem { place, message, .. } in check::not_applied(&rules) {
         tracing::warn!("{place}: {message}");
     }

@@ -192,6 +192,7 @@ fn session(
         route: None,
         verdict: None,
         narrowed: None,
+        carried: Default::default(),
         profiles,
         reading_now: None,
         listening: false,

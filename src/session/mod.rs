@@ -2,7 +2,8 @@
 //!
 //! The order of the modules is the life of a session: [`login`] proves who the client is, by what [`entry`] asks of it; [`serve`] is the
 //! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs (`simple`, `extended`),
-//! `begin` holds back what can wait for a statement; `share` lets short reads of several sessions go to one server, `route` sends reads to replicas, `ruled` does what rules say; `intern` makes statements of texts, `prepare` follows their names; `settle` brings a
+//! `begin` holds back what can wait for a statement; `share` lets short reads of several sessions go to one server, `route` sends reads to replicas, `ruled` does what rules say, `carried` what they ask beyond that
+//! (`rewritten`, `limited`, [`mirror`]); `intern` makes statements of texts, `prepare` follows their names; `settle` brings a
 //! server to the session's settings; [`relay`] brings the answers
 //! back, `failure` those that are errors; [`probe`] asks the server what a transaction left behind, `custom` knows which names to ask for, `hidden` what a
 //! text reaches without saying so; `listen` hears what others notify; `outcome` says what is known when a server is lost; `obey` does what others ask of the
@@ -16,6 +17,7 @@ pub mod entry;
 pub mod handle;
 pub mod leave;
 pub mod login;
+pub mod mirror;
 pub mod probe;
 mod reading;
 pub mod relay;
@@ -25,16 +27,19 @@ pub mod statement;
 pub mod upstream;
 
 mod begin;
+mod carried;
 mod count;
 mod custom;
 mod extended;
 mod failure;
 mod hidden;
 mod intern;
+mod limited;
 mod listen;
 mod obey;
 mod outcome;
 mod prepare;
+pub(crate) mod rewritten;
 mod route;
 mod ruled;
 mod sequences;

@@ -220,7 +220,8 @@ impl Session {
                 let sighting = route.nodes.sighting().clone();
                 if let Some(host) = sighting.host(node) {
                     let pool = self.worker.pool_at(&self.pool.target(), host);
-                    route.chosen = Some(Chosen { node, pool, cycle: cycle.into(), profile: profile.clone() });
+                    let (cycle, profile) = (self.as_client_sent(cycle).into(), profile.clone());
+                    route.chosen = Some(Chosen { node, pool, cycle, profile });
                 }
                 true
             }
@@ -288,10 +289,9 @@ impl Session {
             [] => self.unnamed.as_ref()?,
             name => self.names.get(significant(name))?,
         };
-        match &named.statement.prepared.form {
-            Form::Parse(tail) if named.statement.effects.is_empty() => Some(frame::cstr(tail)?.0.to_vec()),
-            _ => None,
-        }
+        let parsed = matches!(named.statement.prepared.form, Form::Parse(_));
+        let tail = named.as_parsed().filter(|_| parsed && named.statement.effects.is_empty())?;
+        Some(frame::cstr(tail)?.0.to_vec())
     }
 
     /// The pool of the node that was chosen for what is sent next; else the session's own.
@@ -370,6 +370,11 @@ impl Session {
     /// The cycle at the front of the input was sent to a replica, or was to be, and is for the primary now.
     pub(super) fn is_asked_again(&self) -> bool {
         self.route.as_ref().is_some_and(|route| route.primary)
+    }
+
+    /// That cycle was sent, whether or not it was one for a replica when it was looked at again.
+    pub(super) fn was_asked_again(&mut self) {
+        self.route.iter_mut().for_each(|route| route.primary = false);
     }
 
     /// The cycle at the front of the input is dropped: nothing that was decided on it holds for the next.
