@@ -100,3 +100,33 @@ pub fn read(folder: &Path) -> Result<Arc<Ruleset>, Vec<Problem>> {
     }
     Ok(Arc::new(rules))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Source;
+
+    fn rules(then: &str) -> Ruleset {
+        let text = format!("[[rule]]\nname = \"a\"\nthen = {{ {then} }}\n");
+        Ruleset::compile(&[Source { path: "a.toml".into(), text }]).expect("sound rules")
+    }
+
+    #[test]
+    fn a_mirror_is_an_address() {
+        for node in ["10.0.0.7:5432", "replica-2", "[::1]:5433", "/run/postgresql:5432"] {
+            assert!(nowhere(&rules(&format!("mirror.node = \"{node}\""))).is_empty(), "{node}");
+        }
+        for node in ["a:b", "::1", "postgres://u:secret@a/b", "a:99999"] {
+            let told = nowhere(&rules(&format!("mirror.node = \"{node}\"")));
+            assert_eq!(told.len(), 1, "{node}");
+            assert!(told[0].message.contains("as in `hosts`"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn words_change_only_where_a_rule_in_force_says_so() {
+        assert!(rewords(&rules("hint = \"SeqScan(t)\"")));
+        assert!(rewords(&rules("rewrite = { from = \"select 1\", to = \"select 2\" }")));
+        assert!(!rewords(&rules("max_rows = 5")));
+    }
+}
