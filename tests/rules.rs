@@ -1,7 +1,11 @@
 //! `pgweir check --rules` and `pgweir explain --rules`: what is wrong with rule files, and what they decide, rule by rule.
 
 mod applied;
+mod chaos;
+mod mirrored;
+mod reworded;
 mod routed;
+mod rows;
 
 use std::process::Command;
 use std::time::Duration;

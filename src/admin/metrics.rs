@@ -146,6 +146,25 @@ metrics! {
     "pgweir_rule_hits_total" Counter ["rule", "mode"]
         "Statements for which a rule has decided something (`mode` `enforce`), or would have (`shadow`)."
         |all, out| rules::hits(&all.rules, out);
+    "pgweir_mirror_copies_total" Counter ["database", "user", "result"]
+        "Copies of statements that rules had sent to another node (`mirror`); `result` is `answered`, `failed` (an error, or the node could not be reached) or `dropped` (too many waited, or it was too long)."
+        |all, out| each(all, out, |key, pool, out| {
+            let Totals { mirror_answered, mirror_failed, mirror_dropped, .. } = pool.totals;
+            let counts = [("answered", mirror_answered), ("failed", mirror_failed), ("dropped", mirror_dropped)];
+            counts.into_iter().for_each(|(result, n)| out.count(&[&key.0, &key.1, result], n));
+        });
+    "pgweir_mirror_statements_total" Counter ["database", "user", "of"]
+        "What `pgweir_mirror_seconds_total` has the time of: `of` is `copy`, copies that were answered, or `original`, the statements that had copies."
+        |all, out| each(all, out, |key, pool, out| {
+            let counts = [("copy", pool.totals.mirror_answered), ("original", pool.totals.mirrored)];
+            counts.into_iter().for_each(|(of, n)| out.count(&[&key.0, &key.1, of], n));
+        });
+    "pgweir_mirror_seconds_total" Counter ["database", "user", "of"]
+        "Time of copies at their node, and of the statements that had copies, from sending to the end of the answer. Divided by `pgweir_mirror_statements_total` each gives a mean; their difference is that of the nodes."
+        |all, out| each(all, out, |key, pool, out| {
+            let times = [("copy", pool.totals.mirror_time), ("original", pool.totals.mirrored_time)];
+            times.into_iter().for_each(|(of, micros)| out.seconds(&[&key.0, &key.1, of], micros));
+        });
     "pgweir_reloads_total" Counter ["result"]
         "Reloads of settings and rule files; `result` is `ok`, or `refused`: something in them was wrong, and nothing was changed."
         |all, out| {

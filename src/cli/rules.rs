@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{ExplainArgs, facts};
 use crate::rules::calendar::Seconds;
 use crate::rules::{Context, Moment, Problem, Ruleset, Session, check as checks, folder};
+use crate::runtime::rules as in_force;
 
 /// Checks the rule files of a folder and runs their tests; what is wrong goes to standard error. False: something is.
 ///
@@ -19,18 +20,22 @@ pub fn check(rules: &Path, out: &mut impl Write) -> io::Result<bool> {
     };
     let checked = checks::check(&files, now(), &mut facts::of);
     tell(&checked.problems);
+    let mut nowhere = vec![];
     if let Ok(ruleset) = Ruleset::compile(&files) {
         tell(&checks::not_applied(&ruleset));
+        nowhere = in_force::nowhere(&ruleset);
+        tell(&nowhere);
     }
+    let well = checked.is_well() && nowhere.is_empty();
     let checks::Checked { rules: count, shadow, tests, .. } = checked;
     writeln!(
         out,
         "rules of {}: {} files, {count} rules ({shadow} in shadow), {tests} tests run: {}",
         rules.display(),
         files.len(),
-        if checked.is_well() { "ok" } else { "not ok" }
+        if well { "ok" } else { "not ok" }
     )?;
-    Ok(checked.is_well())
+    Ok(well)
 }
 
 /// The rules of a folder; what is wrong with them goes to standard error.

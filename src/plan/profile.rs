@@ -156,6 +156,11 @@ impl Profile {
         self.calls.get()
     }
 
+    /// Whether it seemed to be a read when it was last judged, as rules see it.
+    pub fn seems_read(&self) -> bool {
+        self.seems_read.get()
+    }
+
     /// Whether a statement of this shape may be sent behind another's: it is short, and may be run once more at a later moment, since
     /// it calls nothing that may have become a function that writes by then.
     pub fn may_follow(&self) -> bool {

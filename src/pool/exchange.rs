@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::prepared::{Prepared, ServerCopy};
 use super::state::State;
+use super::terms::Terms;
 
 /// What kind of answer ends an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +163,8 @@ pub struct Expect {
     pub copy_ends: u16,
     /// COPY data were sent behind it.
     pub copy_data: bool,
+    /// What rules make of it.
+    pub terms: Option<Rc<Terms>>,
 }
 
 impl Expect {
@@ -175,17 +178,18 @@ impl Expect {
             commits: Commits::Nothing,
             copy_ends: 0,
             copy_data: false,
+            terms: None,
         }
     }
 
     /// A message that pgweir put in.
     pub fn ours(kind: Kind, note: Note) -> Expect {
-        Expect { kind, ours: true, note, commits: Commits::Nothing, copy_ends: 0, copy_data: false }
+        Expect { ours: true, note, ..Expect::client(kind) }
     }
 
     /// A client's message with a note.
     pub fn noted(kind: Kind, note: Note) -> Expect {
-        Expect { kind, ours: false, note, commits: Commits::Nothing, copy_ends: 0, copy_data: false }
+        Expect { note, ..Expect::client(kind) }
     }
 
     /// The same, with what may be committed with it.

@@ -21,6 +21,7 @@ pub mod sequences;
 pub mod server;
 pub mod state;
 pub mod target;
+pub mod terms;
 
 pub mod follow;
 

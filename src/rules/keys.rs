@@ -149,9 +149,10 @@ table! {
     consistency: CONSISTENCY e.g. "\"bounded:500ms\"", |then| then.consistency;
     /// How long the statement may run before it is cancelled.
     timeout: DURATION e.g. "\"30s\"", |then| then.timeout;
-    /// How many rows it may answer.
+    /// How many rows it may answer: so many go to the client, and with one more the statement fails (54000) and its server is stopped. For reads, COPY out of
+    /// what is read, and in a transaction for anything; a write outside of one is not limited, since it could have happened all the same.
     max_rows: ROWS e.g. "10000", |then| then.max_rows;
-    /// What is sent in its place. The rule then holds for this one shape only.
+    /// What is sent in its place, also where it is prepared. The rule then holds for this one shape only.
     rewrite: REWRITE e.g. "{ from = \"select * from t where id = 1\", to = \"select id, name from t where id = $1\" }", |then| then.rewrite;
     /// Refuses it.
     block: BLOCK e.g. "{ message = \"DELETE without WHERE is not allowed\" }", |then| then.block;
@@ -159,9 +160,9 @@ table! {
     throttle: THROTTLE e.g. "{ rate = \"100/s\", burst = 20, per = \"user\" }", |then| then.throttle;
     /// Lets so many of them run at once; the others wait in a line that is fair among users, applications or whatever `per` says.
     concurrency: CONCURRENCY e.g. "{ limit = 4, per = \"user\" }", |then| then.concurrency;
-    /// Sends it to another node too, whose answer is thrown away.
-    mirror: MIRROR e.g. "{ node = \"replica-2\", percent = 5 }", |then| then.mirror;
-    /// Hints for the extension `pg_hint_plan`, put before the statement as a comment.
+    /// Sends a copy to another node too, whose answer is thrown away, if it is a read for certain. Nothing waits for it.
+    mirror: MIRROR e.g. "{ node = \"10.0.0.7:5432\", percent = 5 }", |then| then.mirror;
+    /// Hints for the extension `pg_hint_plan`, put before the statement as a comment, ahead of hints that it has itself. Not for several statements in one text.
     hint: HINT e.g. "\"IndexScan(orders)\"", |then| then.hint;
     /// Logs it, at this level.
     log: LEVEL e.g. "\"warn\"", |then| then.log;
@@ -171,7 +172,7 @@ table! {
 
 table! {
     /// A rewriting. Values are put back as they were sent; a parameter fits every place, else text and number must be where `from` has them.
-    /// A list (`in (1, 2, 3)`) is one place. What does not fit is sent as it is.
+    /// A list (`in (1, 2, 3)`) is one place. What does not fit is sent as it is, and so is one of several statements in one text. Not for commands of the session or of transactions.
     REWRITE: WrittenRewrite = "rewrite";
     /// An example of the shape, with any values.
     from: RAW e.g. "\"select * from t where id = 1\"" required, |rewrite| rewrite.from;
@@ -217,8 +218,8 @@ table! {
 table! {
     /// A copy to another node.
     MIRROR: Mirror = "mirror";
-    /// The node.
-    node: NODE e.g. "\"replica-2\"" required, |mirror| mirror.node;
+    /// The node: one of the database's, or any other that has a database of that name and lets the user in.
+    node: NODE e.g. "\"10.0.0.7:5432\"" required, |mirror| mirror.node;
     /// The share of statements that are copied; without it, all.
     percent: PERCENT e.g. "5", |mirror| mirror.percent;
 }

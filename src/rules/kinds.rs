@@ -88,7 +88,7 @@ kind! {
             node => Route::Node(node.into()),
         });
     /// A node.
-    NODE: Box<str> = "name", "the name of a node", |value, _| node(value);
+    NODE: Box<str> = "address", "an address as in `hosts`, such as \"10.0.0.7:5432\"", |value, _| node(value);
     /// A level of consistency.
     CONSISTENCY: Consistency = "word", "\"session\", \"bounded:500ms\" (or another time), \"any\" or \"primary\"",
         |value, _| consistency(value);

@@ -7,7 +7,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::sql::{Fingerprint, Kind, Lexer, Shape, Value, not_a_read, shape, summarize};
+use crate::sql::facts::Class;
+use crate::sql::{Fingerprint, Kind, Lexer, Shape, Value, facts, not_a_read, shape, summarize};
 
 /// How places are written between words; in the messages.
 const PLACES: &str = "places are written $1, $2, ... in the order of the values in `from`, or each as ?";
@@ -148,7 +149,11 @@ fn is_one_statement(key: &str, text: &str) -> Result<(), String> {
             "holds in `{key}` what is no SQL: a string, a comment or a quote without its end"
         ));
     }
+    let class = facts(text.as_bytes(), true, &shape(text.as_bytes(), true)).class;
     match summarize(text.as_bytes(), true).statements.len() {
+        1 if matches!(class, Class::Transaction | Class::Session) => Err(format!(
+            "holds in `{key}` what belongs to the session or to its transaction; such are not rewritten"
+        )),
         1 if !has(&[Kind::Semicolon]) => Ok(()),
         1 => Err(format!("holds a semicolon in `{key}`; write one statement without it")),
         _ => Err(format!("holds in `{key}` not one statement; write exactly one")),
@@ -355,6 +360,8 @@ mod tests {
         refused("select 1; select 2", "select 1", "not one statement");
         refused("select 1", "select $1;", "semicolon");
         refused("select 1", "", "not one statement");
+        refused("begin", "begin read only", "belongs to the session");
+        refused("select 1", "set role x", "belongs to the session");
         refused("select * from t where a = 1", "delete from t where a = $1", "more than a read");
     }
 }

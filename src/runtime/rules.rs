@@ -4,8 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::Settings;
+use crate::config::{Settings, host};
 use crate::rules::{Mode, Problem, Route, Ruleset, check, folder};
+use crate::session::mirror::Mirrors;
 
 /// Those of the process, if it was started with a folder of rule files.
 #[derive(Debug)]
@@ -35,12 +36,17 @@ impl InForce {
 pub struct Rules {
     stamp: Cell<u64>,
     rules: RefCell<Arc<Ruleset>>,
+    reword: Cell<bool>,
+    /// Where copies of statements go.
+    pub mirrors: Mirrors,
 }
 
 impl Rules {
     pub(super) fn take(&self, in_force: Option<&InForce>) {
         if let Some(in_force) = in_force {
-            *self.rules.borrow_mut() = in_force.get();
+            let rules = in_force.get();
+            self.reword.set(rewords(&rules));
+            *self.rules.borrow_mut() = rules;
             self.stamp.set(self.stamp.get() + 1);
         }
     }
@@ -49,6 +55,12 @@ impl Rules {
     #[inline]
     pub fn stamp(&self) -> u64 {
         self.stamp.get()
+    }
+
+    /// Whether there are some that put statements in other words.
+    #[inline]
+    pub fn reword(&self) -> bool {
+        self.reword.get()
     }
 
     /// The rules.
@@ -76,14 +88,64 @@ pub fn without_replicas(rules: &Ruleset, settings: &Settings) -> Vec<Problem> {
     told.collect()
 }
 
+fn rewords(rules: &Ruleset) -> bool {
+    let rewords = |then: &crate::rules::Then| then.rewrite.is_some() || then.hint.is_some();
+    rules.rules().iter().any(|rule| rule.mode() == Mode::Enforce && rewords(rule.then()))
+}
+
+/// Rules that mirror to what is no address.
+pub fn nowhere(rules: &Ruleset) -> Vec<Problem> {
+    let told = |rule: &Arc<crate::rules::Rule>| {
+        let wrong = host::parse(&rule.then().mirror.as_ref()?.node).err()?;
+        let message =
+            format!("`node` of `mirror` {wrong}; write it as in `hosts`, such as \"10.0.0.7:5432\"");
+        Some(Problem::error(rule.place().clone(), message))
+    };
+    rules.rules().iter().filter_map(told).collect()
+}
+
 /// Reads the rule files of a folder, and logs which of their actions do nothing yet.
 ///
 /// # Errors
 /// Everything that is wrong with them.
 pub fn read(folder: &Path) -> Result<Arc<Ruleset>, Vec<Problem>> {
     let rules = Ruleset::compile(&folder::read(folder)?)?;
+    let nowhere = nowhere(&rules);
+    if !nowhere.is_empty() {
+        return Err(nowhere);
+    }
     for Problem { place, message, .. } in check::not_applied(&rules) {
         tracing::warn!("{place}: {message}");
     }
     Ok(Arc::new(rules))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Source;
+
+    fn rules(then: &str) -> Ruleset {
+        let text = format!("[[rule]]\nname = \"a\"\nthen = {{ {then} }}\n");
+        Ruleset::compile(&[Source { path: "a.toml".into(), text }]).expect("sound rules")
+    }
+
+    #[test]
+    fn a_mirror_is_an_address() {
+        for node in ["10.0.0.7:5432", "replica-2", "[::1]:5433", "/run/postgresql:5432"] {
+            assert!(nowhere(&rules(&format!("mirror.node = \"{node}\""))).is_empty(), "{node}");
+        }
+        for node in ["a:b", "::1", "postgres://u:secret@a/b", "a:99999"] {
+            let told = nowhere(&rules(&format!("mirror.node = \"{node}\"")));
+            assert_eq!(told.len(), 1, "{node}");
+            assert!(told[0].message.contains("as in `hosts`"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn words_change_only_where_a_rule_in_force_says_so() {
+        assert!(rewords(&rules("hint = \"SeqScan(t)\"")));
+        assert!(rewords(&rules("rewrite = { from = \"select 1\", to = \"select 2\" }")));
+        assert!(!rewords(&rules("max_rows = 5")));
+    }
 }

@@ -201,6 +201,7 @@ fn session(
         route: None,
         verdict: None,
         narrowed: None,
+        carried: Default::default(),
         profiles,
         reading_now: None,
         listening: false,

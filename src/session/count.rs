@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::serve::Session;
 use crate::pool::exchange::Kind;
+use crate::pool::terms::Terms;
 use crate::wire::frame::TxStatus;
 
 impl Session {
@@ -28,6 +29,16 @@ impl Session {
             stats.transaction_time.add_time(now.duration_since(began));
         }
         self.note_pace(time);
+    }
+
+    /// Counts how long a statement took of which a copy went to another node.
+    pub(super) fn count_copied(&self, kind: Kind, terms: &Terms) {
+        let ends = matches!(kind, Kind::Query | Kind::Execute);
+        if let Some(sent) = ends.then(|| terms.copied.take()).flatten() {
+            let stats = self.pool.stats();
+            stats.mirrored.add(1);
+            stats.mirrored_time.add_time(sent.elapsed());
+        }
     }
 
     /// Counts an exchange by what it was.

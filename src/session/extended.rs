@@ -425,7 +425,7 @@ pub(super) fn run_in_batch(server: &mut Server, text: &[u8], note: Note) {
 }
 
 /// Whether a Parse is well formed behind its name. What is shared with others must be.
-fn is_text_and_types(tail: &[u8]) -> bool {
+pub(super) fn is_text_and_types(tail: &[u8]) -> bool {
     let types = frame::cstr(tail).and_then(|(_, types)| types.split_first_chunk::<2>());
     types.is_some_and(|(count, types)| types.len() == 4 * usize::from(u16::from_be_bytes(*count)))
 }
@@ -438,7 +438,7 @@ pub(super) fn replace(server: &mut Server, id: u64) {
 }
 
 /// Kind and name of a Describe or Close.
-fn target(whole: &[u8]) -> Option<(u8, &[u8])> {
+pub(super) fn target(whole: &[u8]) -> Option<(u8, &[u8])> {
     let (kind, rest) = body(whole).split_first()?;
     Some((*kind, frame::cstr(rest)?.0))
 }

@@ -15,9 +15,13 @@ use crate::wire::frame::{self, HEADER, TxStatus};
 impl Session {
     /// The server answers with an error.
     pub(super) fn error(&mut self, whole: &[u8]) -> Verdict {
+        let terms = self.terms_in_error();
         let verdict = self.error_of_server(whole);
         if !self.is_to_be_asked_again() {
-            return verdict;
+            return match terms {
+                Some(terms) => self.error_by_terms(&terms, whole, verdict),
+                None => verdict,
+            };
         }
         self.hears_no_more();
         Verdict::Again

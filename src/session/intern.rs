@@ -188,7 +188,7 @@ impl Session {
         let told = named.told.filter(|_| !self.is_reading_uncertain());
         // The server's unnamed statement is known by that tick.
         let when = if name.is_empty() { fresh_id() } else { named.when };
-        let named = Named { statement, when, told };
+        let named = Named { statement, when, told, worded: named.worded };
         match name {
             b"" => self.unnamed = Some(named.clone()),
             name => drop(self.names.insert(significant(name).into(), named.clone())),

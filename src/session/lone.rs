@@ -76,6 +76,6 @@ impl Session {
 
     fn plain_prepared(&self, name: &[u8]) -> Option<Rc<Statement>> {
         let named = if name.is_empty() { self.unnamed.as_ref() } else { self.names.get(significant(name)) }?;
-        named.statement.is_plain().then(|| named.statement.clone())
+        named.statement.is_plain().then(|| named.in_clients_words().clone())
     }
 }

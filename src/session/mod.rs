@@ -2,7 +2,8 @@
 //!
 //! The order of the modules is the life of a session: [`login`] proves who the client is, by what [`entry`] asks of it; [`serve`] is the
 //! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs (`simple`, `extended`),
-//! `begin` holds back what can wait for a statement; `share` lets short reads of several sessions go to one server, `route` chooses replicas for reads, `under_way` brings back to the primary what they do not answer, `read_only` knows the transactions there, `lone` the batches that are one statement; `ruled` does what rules say; `intern` makes statements of texts, `prepare` follows their names; `settle` brings a
+//! `begin` holds back what can wait for a statement; `share` lets short reads of several sessions go to one server, `route` chooses replicas for reads, `under_way` brings back to the primary what they do not answer, `read_only` knows the transactions there, `lone` the batches that are one statement; `ruled` does what rules say, `carried` what they ask beyond that
+//! (`rewritten`, `limited`, [`mirror`]); `intern` makes statements of texts, `prepare` follows their names; `settle` brings a
 //! server to the session's settings; [`relay`] brings the answers
 //! back, `failure` those that are errors; [`probe`] asks the server what a transaction left behind, `custom` knows which names to ask for, `hidden` what a
 //! text reaches without saying so; `token` carries what a session has seen to others; `listen` hears what others notify; `outcome` says what is known when a server is lost; `explain` answers EXPLAIN ROUTE with what `outlook` finds; `obey` does what others ask of the
@@ -17,6 +18,7 @@ pub mod explain;
 pub mod handle;
 pub mod leave;
 pub mod login;
+pub mod mirror;
 pub mod probe;
 mod reading;
 pub mod relay;
@@ -27,12 +29,14 @@ pub mod upstream;
 
 mod begin;
 mod bound;
+mod carried;
 mod count;
 mod custom;
 mod extended;
 mod failure;
 mod hidden;
 mod intern;
+mod limited;
 mod listen;
 mod lone;
 mod obey;
@@ -40,6 +44,7 @@ mod outcome;
 mod outlook;
 mod prepare;
 mod read_only;
+pub(crate) mod rewritten;
 mod route;
 mod ruled;
 mod sequences;

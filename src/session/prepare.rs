@@ -117,7 +117,7 @@ pub(super) fn instead(error: &[u8], why: Option<(Box<[u8]>, isize)>) -> Option<B
     as_sent_by_client(&why, &renamed).or(Some(why))
 }
 
-fn error_of(fields: &[(u8, Vec<u8>)]) -> Box<[u8]> {
+pub(super) fn error_of(fields: &[(u8, Vec<u8>)]) -> Box<[u8]> {
     let mut out = vec![];
     emit::frame(&mut out, back::ERROR_RESPONSE, |out| {
         for (code, value) in fields {

@@ -117,7 +117,8 @@ impl Session {
             Goes::There => None,
             Goes::More => Some(Flow::More),
             Goes::Kept(length) => {
-                let under_way = UnderWay::new(node, bytes[..length].into(), None, self.out.len());
+                let cycle = self.as_client_sent(&bytes[..length]).into();
+                let under_way = UnderWay::new(node, cycle, None, self.out.len());
                 self.route.as_mut()?.begin(under_way);
                 None
             }

@@ -105,6 +105,9 @@ impl Session {
         }
         let Some(server) = &mut self.server else { return ControlFlow::Break(()) };
         if matches!(frame.tag, back::DATA_ROW | back::COPY_DATA) && !ours {
+            if server.expects.front().is_some_and(|front| front.terms.is_some()) {
+                return self.relay_counted(run, frame, at);
+            }
             return pass(server, frame, bytes.len(), at);
         }
         let Some(whole) = bytes.get(..frame.total) else {
@@ -124,6 +127,19 @@ impl Session {
             self.answer_here();
         }
         ControlFlow::Continue(at + frame.total)
+    }
+
+    /// A row for which there are terms: the client gets no more than they allow.
+    fn relay_counted(&mut self, run: &mut Run<'_>, frame: Frame, at: usize) -> ControlFlow<(), usize> {
+        let dropped = self.is_one_too_many(frame.tag);
+        let Some(server) = &mut self.server else { return ControlFlow::Break(()) };
+        let there = run.bytes.len() - at;
+        let next = pass(server, frame, there, at);
+        if dropped {
+            server.swallow_rest = true;
+            run.cut(&mut self.out, at, at + frame.total.min(there));
+        }
+        next
     }
 
     /// What came before it is the client's; with what follows nothing can be done.
@@ -182,6 +198,9 @@ impl Session {
         let unheard = matches!(front.note, Note::Settling(_) | Note::Resetting)
             || matches!(front.note, Note::Probe) && self.asks_carefully();
         if let Some(verdict) = self.followed(tag, whole) {
+            return verdict;
+        }
+        if let Some(verdict) = self.beyond_rows(tag, whole) {
             return verdict;
         }
         let Some(server) = &mut self.server else { return Verdict::Forward };
@@ -290,7 +309,7 @@ impl Session {
         if self.unsent.is_some() || self.ends_unseen(fields) { Verdict::Swallow } else { Verdict::Forward }
     }
 
-    fn ready(&mut self, whole: &[u8]) {
+    pub(super) fn ready(&mut self, whole: &[u8]) {
         let Some(server) = &mut self.server else { return };
         server.tx = TxStatus::from_byte(whole[HEADER]);
         server.copy_in = false;
@@ -303,13 +322,19 @@ impl Session {
         }
         if self.server.as_ref().is_some_and(|server| server.tx == TxStatus::Idle) {
             self.portals.clear();
+            if !self.batch_open {
+                self.carried.forget_portals();
+            }
         }
     }
 
     /// The oldest exchange ended well.
-    fn done(&mut self) {
+    pub(super) fn done(&mut self) {
         let Some(expect) = self.server.as_mut().and_then(|server| server.expects.pop_front()) else { return };
         self.count_exchange(expect.kind, expect.ours);
+        if let Some(terms) = &expect.terms {
+            self.count_copied(expect.kind, terms);
+        }
         self.apply(expect.note);
     }
 
@@ -367,7 +392,11 @@ impl Session {
     }
 
     /// After the answers that arrived: asks what a finished transaction left behind, gives the server back.
-    fn close_exchange(&mut self) {
+    pub(super) fn close_exchange(&mut self) {
+        if self.carried.stopping.is_some() {
+            // The cancel could hit what is asked now.
+            return;
+        }
         self.end_light_batch();
         let Some(server) = &self.server else { return };
         server.shared.own.set(server.expects.front().is_some_and(|front| front.ours));

@@ -212,7 +212,12 @@ impl Session {
         match route.nodes.choose(read, &mut route.floor) {
             Choice::Replica(node) => {
                 (route.stuck, route.patient) = (0, STUCK);
-                let chosen = |pool| Chosen { node, pool, cycle: cycle.into(), profile: profile.clone() };
+                let chosen = |pool| Chosen {
+                    node,
+                    pool,
+                    cycle: self.as_client_sent(cycle).into(),
+                    profile: profile.clone(),
+                };
                 route.step =
                     self.pool_at_node(route, node).map_or(Step::Open, |pool| Step::Chosen(chosen(pool)));
                 true
@@ -270,6 +275,13 @@ impl Session {
     /// The cycle at the front of the input was sent to a replica, or was to be, and is for the primary now.
     pub(super) fn is_asked_again(&self) -> bool {
         self.route.as_ref().is_some_and(|route| matches!(route.step, Step::Primary))
+    }
+
+    /// That cycle was sent, whether or not it was one for a replica when it was looked at again.
+    pub(super) fn was_asked_again(&mut self) {
+        if self.is_asked_again() {
+            self.route.iter_mut().for_each(|route| route.step = Step::Open);
+        }
     }
 
     /// The cycle at the front of the input is dropped, or answered here: nothing that was decided on it holds for the next.

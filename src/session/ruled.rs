@@ -7,15 +7,15 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::carried::Asks;
 use super::lone::Lone;
 use super::serve::Session;
-use super::statement::Statement;
 use super::upstream::{Flow, body};
+use crate::catalog::Judge;
 use crate::plan::Profile;
 use crate::plan::consistency::Level;
 use crate::plan::explain::asked_level;
 use crate::pool::exchange::Expect;
-use crate::pool::prepared::Form;
 use crate::pool::state::State;
 use crate::rules::calendar::Seconds;
 use crate::rules::{self, Block, Candidates, Decided, Decision, Moment};
@@ -41,6 +41,8 @@ pub(super) struct Verdict {
     refusal: Option<Box<Fault>>,
     /// What a read of a replica must promise for it.
     level: Option<Level>,
+    /// What else is asked of it.
+    pub(super) asks: Option<Rc<Asks>>,
 }
 
 /// What is left of the rules for shapes where the session's own conditions are looked at: for so many of the shapes that it used last.
@@ -48,6 +50,13 @@ pub(super) struct Narrowed {
     /// Names the application.
     state: Rc<State>,
     shapes: VecDeque<(Weak<Candidates>, Rc<Candidates>)>,
+}
+
+impl Verdict {
+    /// Whether the statement is known to read only, in the words in which it is sent.
+    pub(super) fn is_read(&self, judge: &Judge) -> bool {
+        self.profile.as_ref().is_some_and(|profile| profile.is_known_read(judge))
+    }
 }
 
 impl Session {
@@ -58,13 +67,15 @@ impl Session {
             self.verdict = None;
             return self.message(frame, bytes);
         }
+        // One on a batch is none on a Query, whatever became of that batch.
+        self.verdict.take_if(|verdict| frame.tag == front::QUERY && verdict.batch.is_some());
         if self.verdict.is_none() {
             self.judge_message(frame, bytes);
         }
         let refusal = self.verdict.as_mut().and_then(|verdict| verdict.refusal.take());
         let flow = match refusal {
             Some(fault) => self.refuse_statement(frame, bytes, *fault),
-            None => self.message(frame, bytes),
+            None => self.carry_out(frame, bytes),
         };
         // What is prepared or described first has the verdict on what is bound behind it.
         let goes_on = matches!(frame.tag, front::PARSE | front::DESCRIBE);
@@ -78,11 +89,6 @@ impl Session {
         if !matches!(frame.tag, front::QUERY | front::PARSE | front::BIND) {
             return;
         }
-        if self.is_asked_again() {
-            // It was judged before a replica was asked.
-            self.verdict = Some(Verdict::default());
-            return;
-        }
         if frame.tag == front::QUERY {
             let whole = bytes.get(..frame.total).and_then(|whole| whole[HEADER..].strip_suffix(b"\0"));
             whole.into_iter().for_each(|text| self.judge(&Lone::Sent(text), None));
@@ -94,7 +100,7 @@ impl Session {
             let bound =
                 name.filter(|(name, _)| !self.is_contested(name)).and_then(|(name, _)| self.named(name));
             if let Some(named) = bound
-                && let Some(text) = text_of(&named.statement)
+                && let Some((text, _)) = named.as_parsed().and_then(frame::cstr)
             {
                 self.judge(&Lone::Sent(text), None);
             }
@@ -118,6 +124,9 @@ impl Session {
         } else {
             let candidates = self.narrow(&candidates);
             self.decide(&candidates, text, &mut verdict);
+        }
+        if let Some(sent) = self.profile_of(verdict.asks.as_ref()) {
+            verdict.profile = Some(sent);
         }
         self.verdict = Some(verdict);
     }
@@ -144,6 +153,13 @@ impl Session {
         if candidates.is_empty() {
             return;
         }
+        let Some(profile) = &verdict.profile else { return };
+        if self.is_asked_again() {
+            // It was judged, and counted, before a replica was asked.
+            let decision = candidates.would_decide(&self.context(text));
+            verdict.asks = self.asks(&decision, text, profile, true);
+            return;
+        }
         let decision = match candidates.settled() {
             Some(decision) => decision,
             None => candidates.decide(&self.context(text)),
@@ -151,6 +167,7 @@ impl Session {
         if decision.is_empty() {
             return;
         }
+        verdict.asks = self.asks(&decision, text, profile, false);
         self.tell(&decision, text);
         verdict.refusal = decision.block().map(|block| Box::new(refusal(&block)));
         verdict.level = asked_level(&decision).map(|(level, _)| level);
@@ -172,7 +189,7 @@ impl Session {
         }
     }
 
-    fn is_in_transaction(&self) -> bool {
+    pub(super) fn is_in_transaction(&self) -> bool {
         let begins = |server: &crate::pool::Server| server.expects.iter().any(Expect::begins);
         self.tx_status() != TxStatus::Idle || self.server.as_deref().is_some_and(begins)
     }
@@ -276,15 +293,6 @@ fn refusal(block: &Decided<'_, Block>) -> Fault {
         Some(hint) => fault.hint(hint.clone()),
         None => fault,
     }
-}
-
-/// The text that a client has had prepared by a Parse.
-fn text_of(statement: &Rc<Statement>) -> Option<&[u8]> {
-    let tail = match (&statement.original, &statement.prepared.form) {
-        (Some((tail, _)), _) | (None, Form::Parse(tail)) => tail,
-        (None, Form::Sql(_)) => return None,
-    };
-    Some(frame::cstr(tail)?.0)
 }
 
 /// A statement without what may stand behind it.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::begin::HeldBegin;
+use super::carried::Carried;
 use super::explain::Explains;
 use super::handle::Handle;
 use super::listen::Listens;
@@ -100,6 +101,8 @@ pub struct Session {
     pub(super) verdict: Option<Verdict>,
     /// Which of many rules are for it.
     pub(super) narrowed: Option<Box<Narrowed>>,
+    /// What it has of statements for which rules ask for something.
+    pub(super) carried: Carried,
     /// What is known of the database's statements.
     pub(super) profiles: Rc<Profiles>,
     /// The plain read that is under way on a server of its own.
@@ -205,6 +208,7 @@ impl Session {
         progress |= self.poll_route(cx);
         progress |= self.poll_ticket(cx)?;
         progress |= self.poll_listening(cx);
+        progress |= self.poll_stopping(cx);
         let answered = self.poll_server(cx)?;
         if self.end.is_some() {
             // Nothing that the client may still say is heard.
@@ -340,6 +344,7 @@ impl Session {
             || matches!(self.asking, Asking::Waits(_))
             || self.waits_for_listener()
             || self.waits_to_explain()
+            || self.waits_for_rows()
             || self.one_by_one && (self.cycle_under_way() || self.discards_all())
     }
 

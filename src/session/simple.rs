@@ -63,7 +63,7 @@ impl Session {
         let hidden = self.hidden_effects(text);
         if hidden.is_empty()
             && !self.dialect.is_wide()
-            && let Some(verb) = sql::plain_verb(text)
+            && let Some(verb) = sql::plain_verb(self.behind_hint(text))
         {
             let read = self.plain_read(text);
             if self.server.is_none() {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use lru::LruCache;
 
 use super::prepare::Mention;
+use super::rewritten::Worded;
 use crate::plan::{Profile, Profiles};
 use crate::pool::exchange::{Commits, Renamed};
 use crate::pool::prepared::{Description, Form, Prepared};
@@ -111,12 +112,14 @@ pub struct Named {
     pub when: u64,
     /// What the session was told that it is.
     pub told: Option<Rc<Description>>,
+    /// The words for which it stands, if they are not the client's.
+    pub worded: Option<Rc<Worded>>,
 }
 
 impl Named {
     /// One that the session prepares at this tick.
     pub fn new(statement: Rc<Statement>, when: u64) -> Named {
-        Named { statement, when, told: None }
+        Named { statement, when, told: None, worded: None }
     }
 }
 

@@ -161,6 +161,18 @@ counters! {
     notifications,
     /// Cancels passed on to servers or carried out in the line.
     cancels,
+    /// Statements that were answered and of which rules had a copy sent to another node.
+    mirrored,
+    /// Microseconds that these took.
+    mirrored_time,
+    /// Copies that were answered.
+    mirror_answered,
+    /// Microseconds that these took.
+    mirror_time,
+    /// Copies that ended in an error, or whose node could not be reached.
+    mirror_failed,
+    /// Copies that were not sent: too many waited, or it was too long.
+    mirror_dropped,
 }
 
 impl PoolStats {

@@ -20,16 +20,16 @@ then = { block = { sqlstate = "P0403", message = "DELETE without WHERE is not al
 "#;
 
 /// A proxy in front of two databases, and a folder with its rules.
-struct Ruled {
-    proxy: Proxy,
-    http: SocketAddr,
-    databases: [Database<'static>; 2],
+pub(super) struct Ruled {
+    pub(super) proxy: Proxy,
+    pub(super) http: SocketAddr,
+    pub(super) databases: [Database<'static>; 2],
     folder: Folder,
 }
 
 impl Ruled {
     /// `OTHER` in the rules stands for the name of the second database.
-    fn new(rules: &str) -> Option<Ruled> {
+    pub(super) fn new(rules: &str) -> Option<Ruled> {
         if direct_only() {
             return None;
         }
@@ -54,34 +54,34 @@ impl Ruled {
         Some(Ruled { proxy, http, databases, folder })
     }
 
-    fn client(&self) -> Client {
+    pub(super) fn client(&self) -> Client {
         Client::connect(&self.proxy.endpoint(), &self.databases[0].login())
     }
 
-    fn console(&self) -> Client {
+    pub(super) fn console(&self) -> Client {
         Client::connect(&self.proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"))
     }
 
-    fn write(&self, text: &str) {
+    pub(super) fn write(&self, text: &str) {
         std::fs::write(self.folder.0.join("a.toml"), text).expect("a file can be written");
     }
 
     /// The hits of a rule, as the console says, and those in shadow.
-    fn hits(&self, rule: &str) -> [u64; 2] {
+    pub(super) fn hits(&self, rule: &str) -> [u64; 2] {
         let rows = show(&mut self.console(), "RULES");
         let row =
             rows.iter().find(|row| row["name"] == rule).unwrap_or_else(|| panic!("no {rule}: {rows:?}"));
         ["hits", "shadow_hits"].map(|column| row[column].parse().expect("a number"))
     }
 
-    fn metric(&self, sample: &str) -> String {
+    pub(super) fn metric(&self, sample: &str) -> String {
         let (_, page) = get(self.http, "/metrics");
         let line = page.lines().find_map(|line| line.strip_prefix(sample));
         line.unwrap_or_else(|| panic!("no {sample} in\n{page}")).trim().to_owned()
     }
 }
 
-fn error(messages: &[Message]) -> &Message {
+pub(super) fn error(messages: &[Message]) -> &Message {
     messages.iter().find(|message| message.tag == b'E').unwrap_or_else(|| panic!("no error: {messages:?}"))
 }
 
