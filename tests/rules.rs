@@ -1,7 +1,9 @@
 //! `pgweir check --rules` and `pgweir explain --rules`: what is wrong with rule files, and what they decide, rule by rule.
 
 mod applied;
+mod paced;
 mod routed;
+mod timed;
 
 use std::process::Command;
 use std::time::Duration;
@@ -51,7 +53,6 @@ fn sound_files_are_checked_and_tested() {
     );
     assert!(output.ok, "{}", output.stderr);
     let expected = [
-        "RULES/a.toml:2:1: warning: `reports` has actions that `pgweir run` does not carry out yet: `timeout`",
         "RULES/a.toml:7:1: warning: `seen` has actions that `pgweir run` does not carry out yet: `route = \"any\"`",
     ];
     assert_eq!(output.stderr.lines().collect::<Vec<_>>(), expected);

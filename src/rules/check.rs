@@ -65,6 +65,7 @@ pub fn not_applied(ruleset: &Ruleset) -> Vec<Problem> {
 fn idle(rule: &Rule, concern: Concern) -> Option<String> {
     match (concern, &rule.then().route) {
         (Concern::Block | Concern::Consistency | Concern::Log | Concern::Tag, _) => None,
+        (Concern::Throttle | Concern::Concurrency | Concern::Timeout, _) => None,
         (Concern::Route, Some(Route::Primary | Route::Replica)) => None,
         (Concern::Route, _) => {
             Some(format!("`route = \"{}\"`", rule.then().shown(concern).unwrap_or_default()))

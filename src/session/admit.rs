@@ -191,6 +191,7 @@ fn session(
         redefining: None,
         route: None,
         verdict: None,
+        pace: None,
         narrowed: None,
         profiles,
         reading_now: None,

@@ -23,7 +23,8 @@ impl Session {
     /// transaction is rolled back; one that was pinned is reset.
     pub(super) fn leave(&mut self, end: End) {
         tracing::debug!(pid = self.handle.pid, ?end, "session ended");
-        self.ticket = None;
+        (self.ticket, self.verdict) = (None, None);
+        let pace = self.pace.take();
         let Some(mut server) = self.server.take() else { return };
         // Its last answer may be long ago.
         server.clock.answered = None;
@@ -40,7 +41,8 @@ impl Session {
             let defining = (self.defining.take(), self.redefining.take());
             tokio::task::spawn_local(async move {
                 cancel(&shared).await;
-                drop(defining);
+                // What it ran has its permits until it is told to stop.
+                drop((defining, pace));
             });
             return;
         }
@@ -79,6 +81,7 @@ async fn clean(mut server: Box<Server>, dirty: bool) {
         server.unnamed = 0;
         server.sequences.clear();
         server.murky = false;
+        server.limit = 0;
         server.state = server.pool().base_state();
     }
     if server.told == server.reading.under(server.state.settings()) {

@@ -2,7 +2,7 @@
 //!
 //! The order of the modules is the life of a session: [`login`] proves who the client is, by what [`entry`] asks of it; [`serve`] is the
 //! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs (`simple`, `extended`),
-//! `begin` holds back what can wait for a statement; `share` lets short reads of several sessions go to one server, `route` sends reads to replicas, `ruled` does what rules say; `intern` makes statements of texts, `prepare` follows their names; `settle` brings a
+//! `begin` holds back what can wait for a statement; `share` lets short reads of several sessions go to one server, `route` sends reads to replicas, `ruled` does what rules say, `pacing` has statements wait for their turn and `timing` bounds how long they run; `intern` makes statements of texts, `prepare` follows their names; `settle` brings a
 //! server to the session's settings; [`relay`] brings the answers
 //! back, `failure` those that are errors; [`probe`] asks the server what a transaction left behind, `custom` knows which names to ask for, `hidden` what a
 //! text reaches without saying so; `listen` hears what others notify; `outcome` says what is known when a server is lost; `obey` does what others ask of the
@@ -34,6 +34,7 @@ mod intern;
 mod listen;
 mod obey;
 mod outcome;
+mod pacing;
 mod prepare;
 mod route;
 mod ruled;
@@ -41,6 +42,7 @@ mod sequences;
 mod settle;
 mod share;
 mod simple;
+mod timing;
 mod told;
 
 pub use handle::Handle;

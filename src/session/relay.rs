@@ -178,6 +178,7 @@ impl Session {
         let (kind, ours) = (front.kind, front.ours);
         let (in_parts, stepping) =
             (matches!(front.note, Note::Part(..)), matches!(front.note, Note::Renamed(_) | Note::Part(..)));
+        let probing = ours && matches!(front.note, Note::Probe);
         let unheard = matches!(front.note, Note::Settling(_) | Note::Resetting)
             || matches!(front.note, Note::Probe) && self.asks_carefully();
         if let Some(verdict) = self.followed(tag, whole) {
@@ -203,7 +204,7 @@ impl Session {
             back::COMMAND_COMPLETE | back::EMPTY_QUERY_RESPONSE if kind == Kind::Execute => self.done(),
             back::COMMAND_COMPLETE if stepping => self.statement_ended(whole),
             back::COPY_IN_RESPONSE => self.copy_in_begins(),
-            back::DATA_ROW if ours => server.captured.push(whole.to_vec()),
+            back::DATA_ROW if probing => server.captured.push(whole.to_vec()),
             back::NOTIFICATION_RESPONSE => return self.notification(whole),
             back::PARAMETER_STATUS if unheard => return Verdict::Swallow,
             back::PARAMETER_STATUS => return Verdict::Forward,
@@ -274,6 +275,7 @@ impl Session {
             self.server.iter_mut().for_each(|server| server.blame = None);
             self.one_by_one &= self.cycle_under_way() || self.discards_all();
             self.count_cycle();
+            self.cycle_ended();
         }
         if self.server.as_ref().is_some_and(|server| server.tx == TxStatus::Idle) {
             self.portals.clear();
@@ -316,7 +318,7 @@ impl Session {
             }
             Note::Renamed(renamed) => renamed.steps.into_iter().for_each(|step| self.confirm(step)),
             Note::DiscardAll(step) => {
-                server.murky = false;
+                (server.murky, server.limit) = (false, 0);
                 server.state = self.worker.states.base();
                 self.confirm(step);
                 self.forget_settings();
@@ -361,7 +363,7 @@ impl Session {
     /// A client that prepares and describes, and asks for the answers by Flush, may take its time before it goes on.
     /// Nothing has run yet, so the batch is ended here and the server is free for others; what was prepared is brought
     /// along when the client goes on.
-    fn end_light_batch(&mut self) {
+    pub(super) fn end_light_batch(&mut self) {
         let Some(server) = &mut self.server else { return };
         let light = self.batch_open && self.batch == Batch { flushed: true, ..Batch::default() };
         if !light

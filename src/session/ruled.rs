@@ -8,8 +8,10 @@ use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::pacing::Needs;
 use super::serve::Session;
 use super::statement::Statement;
+use super::timing;
 use super::upstream::{Flow, body};
 use crate::plan::Profile;
 use crate::plan::consistency::Level;
@@ -37,9 +39,13 @@ pub(super) struct Verdict {
     /// The length of the batch that runs nothing but it.
     batch: Option<usize>,
     /// It is refused.
-    refusal: Option<Box<Fault>>,
+    pub(super) refusal: Option<Box<Fault>>,
     /// What a read of a replica must promise for it.
     level: Option<Level>,
+    /// The statement's cycle runs nothing but it.
+    pub(super) alone: bool,
+    /// What it needs besides a server.
+    pub(super) needs: Option<Box<Needs>>,
 }
 
 /// What is left of the rules for shapes where the session's own conditions are looked at: for so many of the shapes that it used last.
@@ -54,12 +60,21 @@ impl Session {
     pub(super) fn ruled_message(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
         if self.server.as_ref().is_some_and(|server| server.skips || server.copy_in) {
             self.verdict = None;
+            self.drain(false);
             return self.message(frame, bytes);
         }
         if self.verdict.is_none() {
             self.judge_message(frame, bytes);
         }
+        if let Some(flow) = self.await_turn(frame, bytes) {
+            return flow;
+        }
         let refusal = self.verdict.as_mut().and_then(|verdict| verdict.refusal.take());
+        if refusal.is_none()
+            && let Some(flow) = self.keep_time(frame, bytes)
+        {
+            return flow;
+        }
         let flow = match refusal {
             Some(fault) => self.refuse_statement(frame, bytes, *fault),
             None => self.message(frame, bytes),
@@ -67,7 +82,7 @@ impl Session {
         // What is prepared or described first has the verdict on what is bound behind it.
         let goes_on = matches!(frame.tag, front::PARSE | front::DESCRIBE);
         if matches!(flow, Flow::Taken(taken) if !goes_on || taken > frame.total) {
-            self.verdict = None;
+            self.keep_pace();
         }
         flow
     }
@@ -78,12 +93,13 @@ impl Session {
         }
         if self.is_asked_again() {
             // It was judged before a replica was asked.
-            self.verdict = Some(Verdict::default());
+            self.verdict = Some(Verdict { alone: true, needs: self.needs_again(), ..Verdict::default() });
             return;
         }
         if frame.tag == front::QUERY {
             let whole = bytes.get(..frame.total).and_then(|whole| whole[HEADER..].strip_suffix(b"\0"));
             whole.into_iter().for_each(|text| self.judge(text, None));
+            self.verdict.iter_mut().for_each(|verdict| verdict.alone = true);
         } else if let Some((length, text)) = self.batch_without_server(bytes) {
             self.judge(&text, Some(length));
         } else if frame.tag == front::BIND {
@@ -110,7 +126,8 @@ impl Session {
         let rules = &self.worker.rules;
         let given = (rules.stamp(), || rules.get());
         let candidates = self.profiles.candidates(&profile, (text, self.dialect), given);
-        let mut verdict = Verdict { profile: Some(profile), batch, ..Verdict::default() };
+        let mut verdict =
+            Verdict { profile: Some(profile), batch, alone: batch.is_some(), ..Verdict::default() };
         if candidates.is_settled() || candidates.len() <= MANY {
             self.decide(&candidates, text, &mut verdict);
         } else {
@@ -155,6 +172,9 @@ impl Session {
             Some(Route::Primary) => Some(Level::Primary),
             _ => decision.consistency().map(|consistency| level(*consistency.action)),
         };
+        let timeout = decision.timeout();
+        let timeout = timeout.map_or(0, |of| timing::milliseconds(*of.action, text, self.dialect));
+        verdict.needs = Needs::of(&decision, timeout, &self.for_rules());
     }
 
     fn context<'a>(&'a self, text: &'a [u8]) -> rules::Context<'a> {
@@ -173,7 +193,7 @@ impl Session {
         }
     }
 
-    fn is_in_transaction(&self) -> bool {
+    pub(super) fn is_in_transaction(&self) -> bool {
         let begins = |server: &crate::pool::Server| server.expects.iter().any(Expect::begins);
         self.tx_status() != TxStatus::Idle || self.server.as_deref().is_some_and(begins)
     }

@@ -20,16 +20,21 @@ then = { block = { sqlstate = "P0403", message = "DELETE without WHERE is not al
 "#;
 
 /// A proxy in front of two databases, and a folder with its rules.
-struct Ruled {
-    proxy: Proxy,
+pub(super) struct Ruled {
+    pub(super) proxy: Proxy,
     http: SocketAddr,
-    databases: [Database<'static>; 2],
+    pub(super) databases: [Database<'static>; 2],
     folder: Folder,
 }
 
 impl Ruled {
     /// `OTHER` in the rules stands for the name of the second database.
     fn new(rules: &str) -> Option<Ruled> {
+        Ruled::with(rules, "pool_size=3")
+    }
+
+    /// The same with these parameters of the databases' connection strings.
+    pub(super) fn with(rules: &str, query: &str) -> Option<Ruled> {
         if direct_only() {
             return None;
         }
@@ -42,7 +47,7 @@ impl Ruled {
         let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut config = format!("[admin]\nadmin_users = [\"{}\"]\n", APP.0);
         for database in &databases {
-            let url = cluster.url(APP, &database.name, "pool_size=3");
+            let url = cluster.url(APP, &database.name, query);
             config.push_str(&format!("[databases.{}]\nurl = \"{url}\"\n", database.name));
         }
         std::fs::write(folder.0.join("a.toml"), rules.replace("OTHER", &databases[1].name)).expect("written");
@@ -54,34 +59,34 @@ impl Ruled {
         Some(Ruled { proxy, http, databases, folder })
     }
 
-    fn client(&self) -> Client {
+    pub(super) fn client(&self) -> Client {
         Client::connect(&self.proxy.endpoint(), &self.databases[0].login())
     }
 
-    fn console(&self) -> Client {
+    pub(super) fn console(&self) -> Client {
         Client::connect(&self.proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"))
     }
 
-    fn write(&self, text: &str) {
+    pub(super) fn write(&self, text: &str) {
         std::fs::write(self.folder.0.join("a.toml"), text).expect("a file can be written");
     }
 
     /// The hits of a rule, as the console says, and those in shadow.
-    fn hits(&self, rule: &str) -> [u64; 2] {
+    pub(super) fn hits(&self, rule: &str) -> [u64; 2] {
         let rows = show(&mut self.console(), "RULES");
         let row =
             rows.iter().find(|row| row["name"] == rule).unwrap_or_else(|| panic!("no {rule}: {rows:?}"));
         ["hits", "shadow_hits"].map(|column| row[column].parse().expect("a number"))
     }
 
-    fn metric(&self, sample: &str) -> String {
+    pub(super) fn metric(&self, sample: &str) -> String {
         let (_, page) = get(self.http, "/metrics");
         let line = page.lines().find_map(|line| line.strip_prefix(sample));
         line.unwrap_or_else(|| panic!("no {sample} in\n{page}")).trim().to_owned()
     }
 }
 
-fn error(messages: &[Message]) -> &Message {
+pub(super) fn error(messages: &[Message]) -> &Message {
     messages.iter().find(|message| message.tag == b'E').unwrap_or_else(|| panic!("no error: {messages:?}"))
 }
 
@@ -315,12 +320,12 @@ fn a_statement_is_logged_without_its_values_and_what_does_nothing_yet_is_told() 
     let rules = r#"[[rule]]
 name = "seen"
 when.tables = "t"
-then = { log = "warn", tag = "about-t", timeout = "5s", route = "any" }
+then = { log = "warn", tag = "about-t", max_rows = 5, route = "any" }
 "#;
     let Some(ruled) = Ruled::new(rules) else { return };
     let place = format!("{}:2:1", ruled.folder.0.join("a.toml").display());
     let told = format!(
-        "{place}: `seen` has actions that `pgweir run` does not carry out yet: `route = \"any\"`, `timeout`"
+        "{place}: `seen` has actions that `pgweir run` does not carry out yet: `route = \"any\"`, `max_rows`"
     );
     let log = ruled.proxy.log();
     assert!(log.contains(&told), "{told}\n{log}");
