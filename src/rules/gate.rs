@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::action::{Concurrency, Per, Throttle};
+use super::action::{Concurrency, Throttle};
 use super::concurrency::{self, Line};
 use super::turns::{Came, Turns};
 
@@ -130,14 +130,6 @@ impl Gate {
         match &self.lock().limits {
             Limits::Often(action, _) => format!("{} in {:?}", action.rate.count, action.rate.per),
             Limits::AtOnce(action, _) => format!("{} at once", action.limit),
-        }
-    }
-
-    /// Among what turns go round.
-    pub fn per(&self) -> Per {
-        match &self.lock().limits {
-            Limits::Often(action, _) => action.per,
-            Limits::AtOnce(action, _) => action.per,
         }
     }
 
@@ -355,10 +347,14 @@ impl Place {
         &self.gate
     }
 
-    /// It is refused now, since its transaction has begun on a server meanwhile.
-    pub fn refuse(&mut self, now: Instant) {
-        self.seen = now;
+    /// It is refused, since its transaction has begun on a server meanwhile.
+    pub fn refuse(&self) {
         self.gate.counts.refused.fetch_add(1, Relaxed);
+    }
+
+    /// Until when it is counted as having waited.
+    pub fn waited_until(&mut self, now: Instant) {
+        self.seen = now;
     }
 
     /// Asks whether it is its turn; `waker` is woken when it is to be asked again. Not to be asked again once its turn has come.

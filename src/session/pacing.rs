@@ -7,7 +7,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Instant;
 
 use tokio::time::Sleep;
@@ -58,13 +58,14 @@ pub(super) struct Pace {
 impl Needs {
     /// By what was decided on a statement of `session`; `timeout` as in [`Needs`].
     pub(super) fn of(decision: &Decision<'_>, timeout: u32, session: &Subject<'_>) -> Option<Box<Needs>> {
-        let concurrency = decision.concurrency().and_then(|of| of.rule.concurrency_gate());
-        let throttle = decision.throttle().and_then(|of| of.rule.throttle_gate());
+        let concurrency =
+            decision.concurrency().and_then(|of| Some((of.rule.concurrency_gate()?, of.action.per)));
+        let throttle = decision.throttle().and_then(|of| Some((of.rule.throttle_gate()?, of.action.per)));
         if concurrency.is_none() && throttle.is_none() && timeout == 0 {
             return None;
         }
         let gates = [concurrency, throttle].into_iter().flatten();
-        let gates = gates.map(|gate| (gate.clone(), gate.per().key(session).as_ref().into())).collect();
+        let gates = gates.map(|(gate, per)| (gate.clone(), per.key(session).as_ref().into())).collect();
         Some(Box::new(Needs { gates, timeout, ..Needs::default() }))
     }
 }
@@ -176,7 +177,7 @@ impl Session {
         if passes_over {
             self.verdict = None;
         } else if holds && !gate.waits_in_transaction() {
-            standing.place.refuse(Instant::now());
+            standing.place.refuse();
             verdict.refuse(refused(&gate, Refusal::InTransaction));
         } else {
             match standing.poll(cx) {
@@ -202,7 +203,7 @@ impl Session {
 
     /// The statement at the front was taken: what it has is kept until it is answered.
     pub(super) fn keep_pace(&mut self) {
-        let needs = self.verdict.take().and_then(|verdict| verdict.needs);
+        let Some(Verdict { needs, .. }) = self.verdict.take() else { return };
         if needs.is_none() && self.pace.is_none() {
             return;
         }
@@ -251,13 +252,19 @@ impl Session {
     }
 }
 
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.place.waited_until(Instant::now());
+    }
+}
+
 impl Standing {
     fn poll(&mut self, cx: &mut Context<'_>) -> Turn {
         loop {
             let turn = self.place.poll(cx.waker(), Instant::now());
             let Turn::NotBefore(at) = turn else { return turn };
             self.alarm.as_mut().reset(at.into());
-            if let Poll::Pending = self.alarm.as_mut().poll(cx) {
+            if self.alarm.as_mut().poll(cx).is_pending() {
                 return turn;
             }
         }

@@ -45,7 +45,7 @@ impl Ruled {
         }
         let folder = Folder::new();
         let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut config = format!("[admin]\nadmin_users = [\"{}\"]\n", APP.0);
+        let mut config = format!("workers = 2\n[admin]\nadmin_users = [\"{}\"]\n", APP.0);
         for database in &databases {
             let url = cluster.url(APP, &database.name, query);
             config.push_str(&format!("[databases.{}]\nurl = \"{url}\"\n", database.name));
