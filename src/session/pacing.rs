@@ -53,6 +53,9 @@ pub(super) struct Pace {
     pub(super) drains: bool,
     /// A rule's timeout may be in force in the transaction.
     pub(super) local: bool,
+    /// A short one that is in force on the server in hand is being taken away; and how often that has failed.
+    pub(super) lifts: bool,
+    pub(super) failed: u8,
 }
 
 impl Needs {

@@ -71,6 +71,9 @@ impl Session {
             self.take_back();
             return;
         }
+        if fault.sqlstate == "57014" && self.limit_struck() {
+            return;
+        }
         if let Some(server) = &mut self.server {
             server.broken = true;
         }

@@ -19,6 +19,8 @@ use crate::wire::frame::{Frame, HEADER, TxStatus, front};
 const NAME: &[u8] = b"statement_timeout";
 /// The longest that it takes, in milliseconds.
 const MOST: u128 = i32::MAX as u128;
+/// So often it is tried to take such a one away.
+const TRIES: u8 = 5;
 /// A shorter one may strike while it is taken away again, in milliseconds.
 const SHORT: u32 = 1000;
 
@@ -93,7 +95,7 @@ impl Session {
 
     /// Brings the limit of the message at the front to the server in hand, and takes away that of others. Gives why it does not go on yet.
     pub(super) fn keep_time(&mut self, frame: Frame, bytes: &[u8]) -> Option<Flow> {
-        self.drain(false);
+        self.pace.iter_mut().for_each(|pace| (pace.drains, pace.lifts) = (false, false));
         let needs = self.verdict.as_ref().and_then(|verdict| verdict.needs.as_ref());
         let timeout = needs.map_or(0, |needs| needs.timeout);
         let timed = timeout == 0 || needs.is_some_and(|needs| needs.timed);
@@ -123,8 +125,10 @@ impl Session {
         let (limit, cycle) = (server.limit, self.limit_of_cycle());
         let between = !self.batch_open && !self.is_in_transaction();
         let alone = self.verdict.as_ref().is_some_and(|verdict| verdict.alone);
+        if between && limit != cycle {
+            return self.change_limit(cycle);
+        }
         match (between, timed) {
-            (true, _) if limit != cycle => self.change_limit(cycle),
             (true, false) if alone => {
                 self.is_timed();
                 None
@@ -151,11 +155,30 @@ impl Session {
         }
         let state = self.state.clone();
         let server = self.server.as_mut()?;
-        let short = is_short(server.limit);
+        let was = server.limit;
+        let short = is_short(was);
         let sql = [lift(server), limit_session(server, limit)].concat();
         server.ask(&sql, Note::Restoring(state));
         self.settling |= short;
+        let pace = self.pace.get_or_insert_default();
+        pace.lifts = short;
+        if was != UNKNOWN_LIMIT {
+            pace.failed = 0;
+        }
         Some(Flow::Later)
+    }
+
+    /// A limit has struck while it was taken away, before anything was sent behind it: it is tried again. False: it is not that, or was tried
+    /// too often.
+    pub(super) fn limit_struck(&mut self) -> bool {
+        let (Some(pace), Some(server)) = (&mut self.pace, &mut self.server) else { return false };
+        let again = self.settling && pace.lifts && pace.failed < TRIES;
+        if again {
+            pace.failed += 1;
+            server.limit = UNKNOWN_LIMIT;
+            self.settling = false;
+        }
+        again
     }
 
     /// The next message waits until all answers to what was sent are there, or not any more.

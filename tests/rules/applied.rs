@@ -35,6 +35,15 @@ impl Ruled {
 
     /// The same with these parameters of the databases' connection strings.
     pub(super) fn with(rules: &str, query: &str) -> Option<Ruled> {
+        Ruled::start(rules, query, "")
+    }
+
+    /// With two threads that have sessions.
+    pub(super) fn with_two_workers(rules: &str, query: &str) -> Option<Ruled> {
+        Ruled::start(rules, query, "workers = 2\n")
+    }
+
+    fn start(rules: &str, query: &str, workers: &str) -> Option<Ruled> {
         if direct_only() {
             return None;
         }
@@ -45,7 +54,7 @@ impl Ruled {
         }
         let folder = Folder::new();
         let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut config = format!("workers = 2\n[admin]\nadmin_users = [\"{}\"]\n", APP.0);
+        let mut config = format!("{workers}[admin]\nadmin_users = [\"{}\"]\n", APP.0);
         for database in &databases {
             let url = cluster.url(APP, &database.name, query);
             config.push_str(&format!("[databases.{}]\nurl = \"{url}\"\n", database.name));

@@ -297,7 +297,7 @@ fn too_many_and_too_long() {
 #[test]
 fn so_many_run_at_once_and_applications_take_turns() {
     let rules = RULES.replace("limit = 1", "limit = 2").replace("queue = 20", "queue = 100");
-    let Some(ruled) = Ruled::with(&rules, "pool_size=6") else { return };
+    let Some(ruled) = Ruled::with_two_workers(&rules, "pool_size=6") else { return };
     ruled.client().run("create table served (n serial, who text, at_once int)");
     let text = |who: &str| {
         format!(
@@ -364,7 +364,7 @@ fn a_batch_needs_one_permit() {
 
 #[test]
 fn permits_come_back_however_it_ends() {
-    let Some(ruled) = Ruled::with(RULES, "pool_size=3") else { return };
+    let Some(ruled) = Ruled::with_two_workers(RULES, "pool_size=4") else { return };
     let ended = |client: &mut Client| while client.read().is_ok_and(|message| message.is_some()) {};
     let ways: [&dyn Fn(&mut Client); 9] = [
         &|client| drop(client.simple("select 1/0 /* heavy */")),
