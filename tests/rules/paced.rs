@@ -300,10 +300,11 @@ fn so_many_run_at_once_and_applications_take_turns() {
     let Some(ruled) = Ruled::with_two_workers(&rules, "pool_size=6") else { return };
     ruled.client().run("create table served (n serial, who text, at_once int)");
     let text = |who: &str| {
+        // Each has a lock while it runs: what is only being prepared has none.
         format!(
-            "insert into served (who, at_once) select '{who}', count(*) from pg_stat_activity, pg_sleep(0.05) \
-             where state = 'active' and datname = current_database() and query like '%heavy%' \
-             and wait_event is distinct from 'ClientRead' /* heavy */"
+            "insert into served (who, at_once) select '{who}', \
+             (select count(*) from pg_locks where locktype = 'advisory' and objid = 4711) \
+             from (select pg_advisory_xact_lock_shared(4711), pg_sleep(0.05)) as held /* heavy */"
         )
     };
     // Greedy has twelve sessions, and begins; modest has one.
