@@ -3,9 +3,11 @@
 mod applied;
 mod chaos;
 mod mirrored;
+mod paced;
 mod reworded;
 mod routed;
 mod rows;
+mod timed;
 
 use std::process::Command;
 use std::time::Duration;
@@ -55,7 +57,6 @@ fn sound_files_are_checked_and_tested() {
     );
     assert!(output.ok, "{}", output.stderr);
     let expected = [
-        "RULES/a.toml:2:1: warning: `reports` has actions that `pgweir run` does not carry out yet: `timeout`",
         "RULES/a.toml:7:1: warning: `seen` has actions that `pgweir run` does not carry out yet: `route = \"any\"`",
     ];
     assert_eq!(output.stderr.lines().collect::<Vec<_>>(), expected);

@@ -165,6 +165,21 @@ metrics! {
             let times = [("copy", pool.totals.mirror_time), ("original", pool.totals.mirrored_time)];
             times.into_iter().for_each(|(of, micros)| out.seconds(&[&key.0, &key.1, of], micros));
         });
+    "pgweir_rule_waiting" Gauge ["rule"]
+        "Statements that wait for their turn by a rule with `throttle` or `concurrency`."
+        |all, out| rules::tallies(&all.rules, |rule, tally| out.count(&[rule], tally.waiting));
+    "pgweir_rule_running" Gauge ["rule"]
+        "Statements that have a permit of a rule with `concurrency`."
+        |all, out| rules::tallies(&all.rules, |rule, tally| out.count(&[rule], tally.running));
+    "pgweir_rule_waits_total" Counter ["rule"]
+        "Statements that have waited for their turn, whatever became of them."
+        |all, out| rules::tallies(&all.rules, |rule, tally| out.count(&[rule], tally.waited));
+    "pgweir_rule_wait_seconds_total" Counter ["rule"]
+        "How long they have waited, all together."
+        |all, out| rules::tallies(&all.rules, |rule, tally| out.seconds(&[rule], tally.wait_time.as_micros() as u64));
+    "pgweir_rule_refused_total" Counter ["rule"]
+        "Statements that were refused because their turn did not come in time."
+        |all, out| rules::tallies(&all.rules, |rule, tally| out.count(&[rule], tally.refused));
     "pgweir_reloads_total" Counter ["result"]
         "Reloads of settings and rule files; `result` is `ok`, or `refused`: something in them was wrong, and nothing was changed."
         |all, out| {

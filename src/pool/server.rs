@@ -24,6 +24,9 @@ use crate::wire::{Socket, emit};
 /// Of an unnamed statement: there may be one, and nobody knows which.
 pub const UNKNOWN: u64 = u64::MAX;
 
+/// Of the limit of a server: there may be one, and nobody knows which.
+pub const UNKNOWN_LIMIT: u32 = u32::MAX;
+
 /// A server: its socket, and what is known of the process at the other end.
 ///
 /// Owned by the pool while idle, by a session while leased. Dropping it closes the connection and tells the pool.
@@ -37,6 +40,9 @@ pub struct Server {
     pub state: Rc<State>,
     /// Custom settings may be in force that `state` does not name.
     pub murky: bool,
+    /// For how many milliseconds a rule lets its statements run, whatever `state` says, as it was sent; 0: no rule says anything;
+    /// or [`UNKNOWN_LIMIT`].
+    pub limit: u32,
     /// How it reads texts when nothing is set.
     pub reading: Reading,
     /// How it reads them by its last report.
@@ -153,6 +159,7 @@ impl Server {
             }),
             state,
             murky: false,
+            limit: 0,
             told: reading.clone(),
             reading,
             prepared: OnServer::new(pool.target().prepared_limit),

@@ -71,7 +71,7 @@ concerns! {
     Rewrite rewrite: Rewrite;
     /// That it is refused.
     Block block: Block;
-    /// How often it may run.
+    /// How often it may run, and how long it waits for that.
     Throttle throttle: Throttle;
     /// How many may run at once.
     Concurrency concurrency: Concurrency;
@@ -164,6 +164,9 @@ impl Default for Block {
     }
 }
 
+/// The bytes of a name that count (`NAMEDATALEN`); clients may send longer ones.
+const SIGNIFICANT: usize = 63;
+
 /// By what statements of one rule are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Per {
@@ -181,13 +184,14 @@ pub enum Per {
 }
 
 impl Per {
-    /// What it is for a session: the key of its bucket or its line.
+    /// What it is for a session: the key of its bucket or its line. Of a name it is as much as PostgreSQL looks at.
     pub fn key<'a>(self, session: &Session<'a>) -> Cow<'a, [u8]> {
+        let significant = |name: &'a [u8]| Cow::Borrowed(&name[..name.len().min(SIGNIFICANT)]);
         match self {
             Per::Rule => Cow::Borrowed(b""),
-            Per::User => Cow::Borrowed(session.user),
-            Per::Database => Cow::Borrowed(session.database),
-            Per::Application => Cow::Borrowed(session.application),
+            Per::User => significant(session.user),
+            Per::Database => significant(session.database),
+            Per::Application => significant(session.application),
             Per::Client => Cow::Owned(match session.client.map(|client| client.to_canonical()) {
                 None => vec![],
                 Some(IpAddr::V4(address)) => address.octets().to_vec(),
@@ -222,7 +226,7 @@ impl Default for Rate {
     }
 }
 
-/// Refuses statements that come too often.
+/// Lets statements through so often; the others wait for their turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Throttle {
     /// How often they may come.
@@ -231,11 +235,16 @@ pub struct Throttle {
     pub burst: u32,
     /// By what they are told apart.
     pub per: Per,
+    /// How long one may wait for its turn.
+    pub wait: Duration,
+    /// Whether one waits in a transaction too, with the server that it has.
+    pub wait_in_transaction: bool,
 }
 
 impl Default for Throttle {
     fn default() -> Self {
-        Throttle { rate: Rate::default(), burst: 1, per: Per::Rule }
+        let (rate, wait) = (Rate::default(), Duration::from_secs(10));
+        Throttle { rate, burst: 1, per: Per::Rule, wait, wait_in_transaction: false }
     }
 }
 
@@ -257,11 +266,14 @@ pub struct Concurrency {
     pub queue: u32,
     /// How long one may wait.
     pub wait: Duration,
+    /// Whether one waits in a transaction too, with the server that it has.
+    pub wait_in_transaction: bool,
 }
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Concurrency { limit: 1, per: Per::Rule, queue: 100, wait: Duration::from_secs(10) }
+        let wait = Duration::from_secs(10);
+        Concurrency { limit: 1, per: Per::Rule, queue: 100, wait, wait_in_transaction: false }
     }
 }
 
@@ -385,15 +397,24 @@ impl Shown for Block {
 impl Shown for Throttle {
     fn shown(&self) -> String {
         let Rate { count, per } = self.rate;
-        format!("{count} in {per:?}, {} at once, by {}", self.burst, self.per.name())
+        let (burst, wait, by) = (self.burst, self.wait, self.per.name());
+        format!(
+            "{count} in {per:?}, {burst} at once, by {by}; others wait for {wait:?}{}",
+            in_transaction(self.wait_in_transaction)
+        )
     }
 }
 
 impl Shown for Concurrency {
     fn shown(&self) -> String {
-        let Concurrency { limit, per, queue, wait } = self;
-        format!("{limit} at once, by {}; {queue} may wait for {wait:?}", per.name())
+        let Concurrency { limit, per, queue, wait, wait_in_transaction } = self;
+        let also = in_transaction(*wait_in_transaction);
+        format!("{limit} at once, by {}; {queue} may wait for {wait:?}{also}", per.name())
     }
+}
+
+fn in_transaction(waits: bool) -> &'static str {
+    if waits { ", in transactions too" } else { "" }
 }
 
 impl Shown for Mirror {
@@ -441,6 +462,8 @@ mod tests {
         check(Per::Database, b"d");
         check(Per::Application, b"a");
         check(Per::Client, &[10, 0, 0, 1]);
+        let long = Session { application: &[b'x'; 9000], ..session };
+        assert_eq!(Per::Application.key(&long).len(), 63);
         assert_eq!(&*Per::Client.key(&Session { client: None, ..session }), b"");
         assert_eq!(Per::Client.key(&Session { client: client("::1"), ..session }).len(), 16);
     }
@@ -448,7 +471,7 @@ mod tests {
     #[test]
     fn actions_make_the_state_behind_them() {
         let rate = Rate { count: 4, per: Duration::from_secs(2) };
-        let mut buckets = Throttle { rate, burst: 2, per: Per::Rule }.buckets(10);
+        let mut buckets = Throttle { rate, burst: 2, ..Throttle::default() }.buckets(10);
         let mut take = |ms| buckets.take(b"", Duration::from_millis(ms));
         assert_eq!((take(0), take(0)), (Ok(()), Ok(())));
         assert_eq!(take(0), Err(Duration::from_millis(500)));

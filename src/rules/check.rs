@@ -69,13 +69,10 @@ pub fn is_applied(rule: &Rule, concern: Concern) -> bool {
 /// How an action is written that is not carried out.
 fn idle(rule: &Rule, concern: Concern) -> Option<String> {
     match (concern, &rule.then().route) {
-        (Concern::Block | Concern::Consistency | Concern::Log | Concern::Tag, _) => None,
-        (Concern::Rewrite | Concern::Hint | Concern::MaxRows | Concern::Mirror, _) => None,
-        (Concern::Route, Some(Route::Primary | Route::Replica)) => None,
-        (Concern::Route, _) => {
+        (Concern::Route, Some(Route::Any | Route::Node(_))) => {
             Some(format!("`route = \"{}\"`", rule.then().shown(concern).unwrap_or_default()))
         }
-        _ => Some(format!("`{}`", concern.name())),
+        _ => None,
     }
 }
 

@@ -64,12 +64,36 @@ impl<T: Copy + Eq> Line<T> {
         Entered::Waits
     }
 
-    /// Gives a permit back; who has it now, if somebody waited.
+    /// Whether there is a permit now.
+    pub fn is_free(&self) -> bool {
+        self.running < self.limit
+    }
+
+    /// Gives a permit back; who has it now, if somebody waited. Where there are fewer permits than there were, it is taken out of use.
     pub fn leave(&mut self) -> Option<T> {
-        let Some(key) = self.turns.pop_front() else {
-            self.running = self.running.saturating_sub(1);
+        self.running = self.running.saturating_sub(1);
+        let next = self.next();
+        self.running += usize::from(next.is_some());
+        next
+    }
+
+    /// There are so many permits from now on, and so many places; gives who has one by that. Those who stand in line stay there.
+    pub fn resize(&mut self, limit: usize, longest: usize) -> Vec<T> {
+        (self.limit, self.longest) = (limit.max(1), longest);
+        std::iter::from_fn(|| {
+            let next = self.next();
+            self.running += usize::from(next.is_some());
+            next
+        })
+        .collect()
+    }
+
+    /// Whose turn it is, if there is a permit.
+    fn next(&mut self) -> Option<T> {
+        if !self.is_free() {
             return None;
-        };
+        }
+        let key = self.turns.pop_front()?;
         self.waiting -= 1;
         let line = self.lines.get_mut(&key)?;
         let next = line.pop_front();
@@ -137,6 +161,22 @@ mod tests {
         assert_eq!(line.leave(), None);
         assert_eq!(line.leave(), None, "more than were given");
         assert_eq!(line.running(), 0);
+    }
+
+    #[test]
+    fn permits_become_more_or_fewer() {
+        let mut line = Line::new(2, 10);
+        for who in 0..6 {
+            line.enter(&[who], who);
+        }
+        assert_eq!(line.resize(3, 10), [2]);
+        assert!(line.resize(1, 1).is_empty());
+        assert_eq!(line.enter(b"x", 9), Entered::Full);
+        assert_eq!((line.leave(), line.leave()), (None, None), "two permits are taken out of use");
+        assert_eq!((line.running(), line.leave()), (1, Some(3)));
+        assert_eq!(line.resize(usize::MAX, 10), [4, 5]);
+        assert_eq!((line.running(), line.waiting()), (3, 0));
+        assert_eq!(line.enter(b"x", 9), Entered::Runs);
     }
 
     /// What must hold of any order of events.

@@ -147,7 +147,8 @@ table! {
     route: ROUTE e.g. "\"replica\"", |then| then.route;
     /// How fresh the answer of a replica must be.
     consistency: CONSISTENCY e.g. "\"bounded:500ms\"", |then| then.consistency;
-    /// How long the statement may run before it is cancelled.
+    /// How long the statement may run before the server cancels it; less where the session or the server allows less. Not for what only
+    /// begins or ends transactions or changes settings.
     timeout: DURATION e.g. "\"30s\"", |then| then.timeout;
     /// How many rows it may answer: so many go to the client, and with one more the statement fails (54000) and its server is stopped. For reads, COPY out of
     /// what is read, and in a transaction for anything; a write outside of one is not limited, since it could have happened all the same.
@@ -156,7 +157,7 @@ table! {
     rewrite: REWRITE e.g. "{ from = \"select * from t where id = 1\", to = \"select id, name from t where id = $1\" }", |then| then.rewrite;
     /// Refuses it.
     block: BLOCK e.g. "{ message = \"DELETE without WHERE is not allowed\" }", |then| then.block;
-    /// Refuses it when such statements come too often.
+    /// Lets such statements through so often; the others wait for their turn.
     throttle: THROTTLE e.g. "{ rate = \"100/s\", burst = 20, per = \"user\" }", |then| then.throttle;
     /// Lets so many of them run at once; the others wait in a line that is fair among users, applications or whatever `per` says.
     concurrency: CONCURRENCY e.g. "{ limit = 4, per = \"user\" }", |then| then.concurrency;
@@ -192,7 +193,8 @@ table! {
 }
 
 table! {
-    /// A bucket of tokens for each key; a statement takes one, and is refused where there is none.
+    /// A bucket of tokens for each key; a statement takes one. Where there is none it waits, first come first served, or is refused
+    /// with 53400 if its turn would come too late.
     THROTTLE: Throttle = "throttle";
     /// How fast tokens drip in.
     rate: RATE e.g. "\"100/s\"" required, |throttle| throttle.rate;
@@ -200,6 +202,10 @@ table! {
     burst: COUNT e.g. "20", |throttle| throttle.burst;
     /// What has a bucket of its own; without it, the rule.
     per: PER e.g. "\"user\"", |throttle| throttle.per;
+    /// How long one may wait; without it, 10 s. With `0s`, none waits.
+    wait: WAIT e.g. "\"2s\"", |throttle| throttle.wait;
+    /// Whether a statement of an open transaction waits too, with the server that it has; without it, it is refused at once.
+    wait_in_transaction: BOOL e.g. "true", |throttle| throttle.wait_in_transaction;
 }
 
 table! {
@@ -212,7 +218,10 @@ table! {
     /// How many may wait; without it, 100. Further ones are refused.
     queue: COUNT_OR_ZERO e.g. "100", |concurrency| concurrency.queue;
     /// How long one may wait before it is refused; without it, 10 s.
-    wait: DURATION e.g. "\"2s\"", |concurrency| concurrency.wait;
+    wait: WAIT e.g. "\"2s\"", |concurrency| concurrency.wait;
+    /// Whether a statement of an open transaction waits too, with the server that it has; without it, it is refused at once. It may
+    /// hold what those wait for that have the permits.
+    wait_in_transaction: BOOL e.g. "true", |concurrency| concurrency.wait_in_transaction;
 }
 
 table! {

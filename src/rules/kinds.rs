@@ -95,6 +95,9 @@ kind! {
     /// A time longer than none.
     DURATION: Duration = "duration", "a duration with a unit, such as \"500ms\", \"5s\" or \"1h\"",
         |value, _| duration(text(value)?);
+    /// A length of time, or none.
+    WAIT: Duration = "duration", "a duration with a unit, such as \"500ms\" or \"5s\", or \"0s\"",
+        |value, _| if text(value)?.trim() == "0s" { Ok(Duration::ZERO) } else { duration(text(value)?) };
     /// A number of things.
     COUNT: u32 = "number", "a whole number from 1 to 1000000", |value, _| number(value, 1, 1_000_000).map(|n| n as u32);
     /// A number of things, or none.

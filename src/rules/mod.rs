@@ -8,8 +8,8 @@
 //!    the answer by one branch.
 //!
 //! A [`Decision`] says for each [`Concern`] what is done and which rule says so. To do it is the caller's: this module has
-//! no I/O but [`folder`], no clock and no task. [`throttle`] and [`concurrency`] are the state behind two of the
-//! actions, as pure values. [`check`], [`explain`] and [`mod@reference`] are for people. What a statement is about, `sql::facts` says.
+//! no I/O but [`folder`], no clock and no task. [`throttle`], [`turns`] and [`concurrency`] are the state behind two of the
+//! actions, as pure values; [`gate`] shares it among threads. [`check`], [`explain`] and [`mod@reference`] are for people. What a statement is about, `sql::facts` says.
 
 mod action;
 pub mod calendar;
@@ -22,6 +22,7 @@ mod contradiction;
 pub mod explain;
 mod file;
 pub mod folder;
+pub mod gate;
 mod glob;
 pub mod keys;
 mod kinds;
@@ -38,6 +39,7 @@ mod ruleset;
 mod tests;
 pub mod throttle;
 mod trial;
+pub mod turns;
 
 pub use action::{
     Block, Concern, Concerns, Concurrency, Consistency, Hint, Level, Mirror, Per, Rate, Route, Share, Then,

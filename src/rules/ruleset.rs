@@ -1,8 +1,9 @@
 //! All rules, compiled: immutable, shared by all threads, and replaced as a whole.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -12,6 +13,7 @@ use super::candidates::Candidates;
 use super::condition::{Key, When};
 use super::context::{Context, Moment, Session, Subject};
 use super::file::{Contents, Mode, WrittenRule};
+use super::gate::Gate;
 use super::place::{Place, Problem, Severity, Source};
 
 /// The most rules of a set.
@@ -33,6 +35,14 @@ pub struct Rule {
     seed: u64,
     hits: AtomicU64,
     shadow_hits: AtomicU64,
+    gates: Gates,
+}
+
+/// What its statements have to pass, made when it is first asked for.
+#[derive(Debug, Default)]
+struct Gates {
+    throttle: OnceLock<Arc<Gate>>,
+    concurrency: OnceLock<Arc<Gate>>,
 }
 
 impl Rule {
@@ -40,7 +50,8 @@ impl Rule {
         let WrittenRule { name, when, then, mode, until } = written;
         let (concerns, seed) = (then.concerns(), xxh3_64(name.as_bytes()));
         let (hits, shadow_hits) = (AtomicU64::new(0), AtomicU64::new(0));
-        Rule { name, place, mode, until, when, then, concerns, seed, hits, shadow_hits }
+        let gates = Gates::default();
+        Rule { name, place, mode, until, when, then, concerns, seed, hits, shadow_hits, gates }
     }
 
     /// Its name.
@@ -86,6 +97,46 @@ impl Rule {
     /// For how many statements it would have decided something, were it not in shadow.
     pub fn shadow_hits(&self) -> u64 {
         self.shadow_hits.load(Relaxed)
+    }
+
+    /// What its statements have to pass so that they do not come too often.
+    pub fn throttle_gate(&self) -> Option<&Arc<Gate>> {
+        let action = self.then.throttle.as_ref()?;
+        Some(self.gates.throttle.get_or_init(|| Gate::throttle(&self.name, action)))
+    }
+
+    /// What they have to pass so that not too many run at once.
+    pub fn concurrency_gate(&self) -> Option<&Arc<Gate>> {
+        let action = self.then.concurrency.as_ref()?;
+        Some(self.gates.concurrency.get_or_init(|| Gate::concurrency(&self.name, action)))
+    }
+
+    /// Both, where there are.
+    pub fn gates(&self) -> impl Iterator<Item = &Arc<Gate>> {
+        self.throttle_gate().into_iter().chain(self.concurrency_gate())
+    }
+
+    /// Takes over what stands before and behind the gates of a rule that it replaces. A gate that it has no use for is opened.
+    fn take_gates_of(&self, old: &Rule, now: Instant) {
+        let enforced = self.mode == Mode::Enforce;
+        if let Some(gate) = old.throttle_gate() {
+            match &self.then.throttle {
+                Some(action) if enforced => {
+                    gate.throttle_by(action, now);
+                    let _ = self.gates.throttle.set(gate.clone());
+                }
+                _ => gate.open(),
+            }
+        }
+        if let Some(gate) = old.concurrency_gate() {
+            match &self.then.concurrency {
+                Some(action) if enforced => {
+                    gate.bound_by(action);
+                    let _ = self.gates.concurrency.set(gate.clone());
+                }
+                _ => gate.open(),
+            }
+        }
     }
 
     /// Whether its last day has passed.
@@ -175,15 +226,18 @@ impl Ruleset {
         Candidates::of(self.rules.iter().filter(holds))
     }
 
-    /// Goes on counting where the rules of the same names in `old` are.
-    pub fn count_on_from(&self, old: &Ruleset) {
-        let counted: HashMap<&str, &Rule> = old.rules.iter().map(|rule| (rule.name(), &**rule)).collect();
+    /// Goes on where the rules of the same names in `old` are: counters, who waits and who runs. What waits for rules that are gone, or in
+    /// shadow now, waits no more. Before anybody asks these rules.
+    pub fn go_on_from(&self, old: &Ruleset, now: Instant) {
+        let mut before: HashMap<&str, &Rule> = old.rules.iter().map(|rule| (rule.name(), &**rule)).collect();
         for rule in &self.rules {
-            if let Some(before) = counted.get(rule.name()) {
+            if let Some(before) = before.remove(rule.name()) {
                 rule.hits.fetch_add(before.hits(), Relaxed);
                 rule.shadow_hits.fetch_add(before.shadow_hits(), Relaxed);
+                rule.take_gates_of(before, now);
             }
         }
+        before.values().flat_map(|gone| gone.gates()).for_each(|gate| gate.open());
     }
 }
 

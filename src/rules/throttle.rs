@@ -56,6 +56,17 @@ impl Buckets {
         taken
     }
 
+    /// Puts a token back that was not used after all.
+    pub fn give_back(&mut self, key: &[u8]) {
+        let until = self.keys.get_mut(key).unwrap_or(&mut self.others);
+        *until = until.saturating_sub(self.interval);
+    }
+
+    /// The time in which one token drips in.
+    pub fn interval(&self) -> Duration {
+        Duration::from_nanos(self.interval)
+    }
+
     /// How many keys have a bucket.
     pub fn keys(&self) -> usize {
         self.keys.len()

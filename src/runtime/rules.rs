@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::config::{Settings, host};
 use crate::rules::{Mode, Problem, Route, Ruleset, check, folder};
@@ -23,10 +24,10 @@ impl InForce {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts others in their place, which go on counting where these are.
+    /// Puts others in their place, which go on where these are.
     pub fn replace(&self, rules: Arc<Ruleset>) {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rules.count_on_from(&current);
+        rules.go_on_from(&current, Instant::now());
         *current = rules;
     }
 }

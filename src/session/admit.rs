@@ -200,6 +200,7 @@ fn session(
         redefining: None,
         route: None,
         verdict: None,
+        pace: None,
         narrowed: None,
         carried: Default::default(),
         profiles,

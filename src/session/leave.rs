@@ -23,8 +23,9 @@ impl Session {
     /// transaction is rolled back; one that was pinned is reset.
     pub(super) fn leave(&mut self, end: End) {
         tracing::debug!(pid = self.handle.pid, ?end, "session ended");
-        self.ticket = None;
+        (self.ticket, self.verdict) = (None, None);
         self.route.iter_mut().for_each(|route| drop(route.give_up()));
+        let pace = self.pace.take();
         let Some(mut server) = self.server.take() else { return };
         // Its last answer may be long ago.
         server.clock.answered = None;
@@ -41,7 +42,8 @@ impl Session {
             let defining = (self.defining.take(), self.redefining.take());
             tokio::task::spawn_local(async move {
                 cancel(&shared).await;
-                drop(defining);
+                // What it ran has its permits until it is told to stop.
+                drop((defining, pace));
             });
             return;
         }
@@ -80,6 +82,7 @@ async fn clean(mut server: Box<Server>, dirty: bool) {
         server.unnamed = 0;
         server.sequences.clear();
         server.murky = false;
+        server.limit = 0;
         server.state = server.pool().base_state();
     }
     if server.told == server.reading.under(server.state.settings()) {

@@ -3,7 +3,7 @@
 //! The order of the modules is the life of a session: [`login`] proves who the client is, by what [`entry`] asks of it; [`serve`] is the
 //! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs (`simple`, `extended`),
 //! `begin` holds back what can wait for a statement; `share` lets short reads of several sessions go to one server, `route` chooses replicas for reads, `under_way` brings back to the primary what they do not answer, `read_only` knows the transactions there, `lone` the batches that are one statement; `ruled` does what rules say, `carried` what they ask beyond that
-//! (`rewritten`, `limited`, [`mirror`]); `intern` makes statements of texts, `prepare` follows their names; `settle` brings a
+//! (`rewritten`, `limited`, [`mirror`]), `pacing` has statements wait for their turn and `timing` bounds how long they run; `intern` makes statements of texts, `prepare` follows their names; `settle` brings a
 //! server to the session's settings; [`relay`] brings the answers
 //! back, `failure` those that are errors; [`probe`] asks the server what a transaction left behind, `custom` knows which names to ask for, `hidden` what a
 //! text reaches without saying so; `token` carries what a session has seen to others; `listen` hears what others notify; `outcome` says what is known when a server is lost; `explain` answers EXPLAIN ROUTE with what `outlook` finds; `obey` does what others ask of the
@@ -42,6 +42,7 @@ mod lone;
 mod obey;
 mod outcome;
 mod outlook;
+mod pacing;
 mod prepare;
 mod read_only;
 pub(crate) mod rewritten;
@@ -51,6 +52,7 @@ mod sequences;
 mod settle;
 mod share;
 mod simple;
+mod timing;
 mod token;
 mod told;
 mod under_way;

@@ -26,7 +26,7 @@ impl Session {
             }
             Some(Request::Cancel) => {
                 self.handle.request.set(None);
-                false
+                self.cancel_turn()
             }
             Some(Request::Quiet(time)) => {
                 self.handle.request.set(None);

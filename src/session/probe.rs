@@ -162,6 +162,7 @@ impl Session {
         let Found { mut settings, pins, channels, marked, ours, immovable } =
             self.read_answer(&rows, asked.carefully);
         (self.ask_failures, self.means_unknown) = (0, false);
+        self.without_limit(&mut settings);
         let Some(server) = &mut self.server else { return };
         // What a text has made or dropped behind our back nobody can tell.
         server.spoiled |= asked.statements.is_some_and(|known| known != ours);

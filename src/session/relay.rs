@@ -319,6 +319,7 @@ impl Session {
             self.server.iter_mut().for_each(|server| server.blame = None);
             self.one_by_one &= self.cycle_under_way() || self.discards_all();
             self.count_cycle();
+            self.cycle_ended();
         }
         if self.server.as_ref().is_some_and(|server| server.tx == TxStatus::Idle) {
             self.portals.clear();
@@ -367,7 +368,7 @@ impl Session {
             }
             Note::Renamed(renamed) => renamed.steps.into_iter().for_each(|step| self.confirm(step)),
             Note::DiscardAll(step) => {
-                server.murky = false;
+                (server.murky, server.limit) = (false, 0);
                 server.state = self.worker.states.base();
                 self.confirm(step);
                 self.forget_settings();
@@ -418,7 +419,7 @@ impl Session {
     /// A client that prepares and describes, and asks for the answers by Flush, may take its time before it goes on.
     /// Nothing has run yet, so the batch is ended here and the server is free for others; what was prepared is brought
     /// along when the client goes on.
-    fn end_light_batch(&mut self) {
+    pub(super) fn end_light_batch(&mut self) {
         let Some(server) = &mut self.server else { return };
         let light = self.batch_open && self.batch == Batch { flushed: true, ..Batch::default() };
         if !light

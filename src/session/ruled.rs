@@ -9,7 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::carried::Asks;
 use super::lone::Lone;
+use super::pacing::Needs;
 use super::serve::Session;
+use super::timing;
 use super::upstream::{Flow, body};
 use crate::catalog::Judge;
 use crate::plan::Profile;
@@ -38,11 +40,15 @@ pub(super) struct Verdict {
     /// The length of the batch that runs nothing but it.
     batch: Option<usize>,
     /// It is refused.
-    refusal: Option<Box<Fault>>,
+    pub(super) refusal: Option<Box<Fault>>,
     /// What a read of a replica must promise for it.
     level: Option<Level>,
     /// What else is asked of it.
     pub(super) asks: Option<Rc<Asks>>,
+    /// The statement's cycle runs nothing but it.
+    pub(super) alone: bool,
+    /// What it needs besides a server.
+    pub(super) needs: Option<Box<Needs>>,
 }
 
 /// What is left of the rules for shapes where the session's own conditions are looked at: for so many of the shapes that it used last.
@@ -65,6 +71,7 @@ impl Session {
         // Not so where data are copied: the server may have refused them, and run what stands behind.
         if self.server.as_ref().is_some_and(|server| server.skips) {
             self.verdict = None;
+            self.drain(false);
             return self.message(frame, bytes);
         }
         // One on a batch is none on a Query, whatever became of that batch.
@@ -72,7 +79,15 @@ impl Session {
         if self.verdict.is_none() {
             self.judge_message(frame, bytes);
         }
+        if let Some(flow) = self.await_turn(frame, bytes) {
+            return flow;
+        }
         let refusal = self.verdict.as_mut().and_then(|verdict| verdict.refusal.take());
+        if refusal.is_none()
+            && let Some(flow) = self.keep_time(frame, bytes)
+        {
+            return flow;
+        }
         let flow = match refusal {
             Some(fault) => self.refuse_statement(frame, bytes, *fault),
             None => self.carry_out(frame, bytes),
@@ -80,7 +95,7 @@ impl Session {
         // What is prepared or described first has the verdict on what is bound behind it.
         let goes_on = matches!(frame.tag, front::PARSE | front::DESCRIBE);
         if matches!(flow, Flow::Taken(taken) if !goes_on || taken > frame.total) {
-            self.verdict = None;
+            self.keep_pace();
         }
         flow
     }
@@ -92,6 +107,7 @@ impl Session {
         if frame.tag == front::QUERY {
             let whole = bytes.get(..frame.total).and_then(|whole| whole[HEADER..].strip_suffix(b"\0"));
             whole.into_iter().for_each(|text| self.judge(&Lone::Sent(text), None));
+            self.verdict.iter_mut().for_each(|verdict| verdict.alone = true);
         } else if let Some((length, statement)) = self.batch_without_server(bytes) {
             self.judge(&statement, Some(length));
         } else if frame.tag == front::BIND {
@@ -118,7 +134,8 @@ impl Session {
         let rules = &self.worker.rules;
         let given = (rules.stamp(), || rules.get());
         let candidates = self.profiles.candidates(&profile, (text, self.dialect), given);
-        let mut verdict = Verdict { profile: Some(profile), batch, ..Verdict::default() };
+        let mut verdict =
+            Verdict { profile: Some(profile), batch, alone: batch.is_some(), ..Verdict::default() };
         if candidates.is_settled() || candidates.len() <= MANY {
             self.decide(&candidates, text, &mut verdict);
         } else {
@@ -158,6 +175,7 @@ impl Session {
             // It was judged, and counted, before a replica was asked.
             let decision = candidates.would_decide(&self.context(text));
             verdict.asks = self.asks(&decision, text, profile, true);
+            verdict.needs = self.needs_again();
             return;
         }
         let decision = match candidates.settled() {
@@ -171,6 +189,9 @@ impl Session {
         self.tell(&decision, text);
         verdict.refusal = decision.block().map(|block| Box::new(refusal(&block)));
         verdict.level = asked_level(&decision).map(|(level, _)| level);
+        let timeout = decision.timeout();
+        let timeout = timeout.map_or(0, |of| timing::milliseconds(*of.action, text, self.dialect));
+        verdict.needs = Needs::of(&decision, timeout, &self.for_rules());
     }
 
     pub(super) fn context<'a>(&'a self, text: &'a [u8]) -> rules::Context<'a> {

@@ -11,6 +11,7 @@ use super::explain::Explains;
 use super::handle::Handle;
 use super::listen::Listens;
 use super::outcome::Unsent;
+use super::pacing::Pace;
 use super::prepare::{Dropped, Names};
 use super::probe::Asked;
 use super::route::Route;
@@ -99,6 +100,8 @@ pub struct Session {
     pub(super) route: Option<Box<Route>>,
     /// What rules say of the statement at the front of the input.
     pub(super) verdict: Option<Verdict>,
+    /// What rules keep of statements that are on their way.
+    pub(super) pace: Option<Box<Pace>>,
     /// Which of many rules are for it.
     pub(super) narrowed: Option<Box<Narrowed>>,
     /// What it has of statements for which rules ask for something.
@@ -192,6 +195,9 @@ impl Session {
 
     /// Nothing more can be done now: either that is the end, or wait for the next wake-up.
     fn rest(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if self.pace.is_some() {
+            self.give_permits_back();
+        }
         match self.end {
             Some(end) if self.out.is_empty() && self.client.poll_flush(cx).is_ready() => Poll::Ready(end),
             _ => Poll::Pending,
@@ -207,6 +213,7 @@ impl Session {
         progress |= self.obey();
         progress |= self.poll_route(cx);
         progress |= self.poll_ticket(cx)?;
+        progress |= self.poll_turn(cx);
         progress |= self.poll_listening(cx);
         progress |= self.poll_stopping(cx);
         let answered = self.poll_server(cx)?;
@@ -340,6 +347,8 @@ impl Session {
             || self.following > 0
             || self.has_followers()
             || self.waits_for_node()
+            || self.stands_in_line()
+            || self.drains()
             || self.settling
             || matches!(self.asking, Asking::Waits(_))
             || self.waits_for_listener()

@@ -14,12 +14,19 @@ impl Session {
     pub(super) fn settle(&mut self, forgets: bool) {
         let Some(server) = &mut self.server else { return };
         let difference = state::difference(&server.state, &self.state, server.murky);
-        let Some(Difference { mut resets, sets, apart, guarded }) = difference else {
+        let (ahead, behind, short) = self.limits_to_settle(difference.is_some());
+        let Some(difference) = difference.or_else(|| limits_only(&ahead, &behind)) else {
             if forgets {
                 self.forget_sequences();
             }
             return;
         };
+        let Difference { mut resets, mut sets, apart, guarded } = difference;
+        resets.splice(..0, ahead);
+        if !behind.is_empty() && !sets.is_empty() {
+            sets.push(b';');
+        }
+        sets.extend_from_slice(&behind);
         let settling = Note::Settling(self.state.clone());
         if !resets.is_empty() && !sets.is_empty() && (forgets || apart) {
             self.change_state(&std::mem::take(&mut resets), Note::Resetting);
@@ -32,7 +39,7 @@ impl Session {
         if forgets && resets_only {
             self.forget_sequences();
         }
-        self.settling = guarded;
+        self.settling = guarded || short;
     }
 
     /// Puts the session's settings back in force on the server that it has.
@@ -64,7 +71,7 @@ impl Session {
             self.take_back();
             return;
         }
-        if self.leave_unsettled() {
+        if fault.sqlstate == "57014" && self.limit_struck() || self.leave_unsettled() {
             return;
         }
         if let Some(server) = &mut self.server {
@@ -79,4 +86,10 @@ impl Session {
         let names_it = |path: &[u8]| path.windows(7).any(|part| part.eq_ignore_ascii_case(b"pg_temp"));
         if path.is_some_and(|path| names_it(path)) { Effects::TEMP } else { Effects::EMPTY }
     }
+}
+
+/// Nothing but a rule's limit changes.
+fn limits_only(ahead: &[u8], behind: &[u8]) -> Option<Difference> {
+    let changes = !ahead.is_empty() || !behind.is_empty();
+    changes.then(|| Difference { resets: vec![], sets: vec![], apart: false, guarded: false })
 }

@@ -58,6 +58,7 @@ impl Session {
             && whole.len() <= LONGEST
             && profile.may_follow()
             && self.held_begin.is_none()
+            && self.limit_of_cycle() == 0
             && self.may_share();
         if !may_follow {
             return self.want_server(None);
@@ -80,7 +81,8 @@ impl Session {
     pub(super) fn let_follow(&mut self) {
         let short = self.reading_now.as_ref().is_some_and(|profile| profile.pace.is_short());
         let Some(server) = &self.server else { return };
-        if short && server.reading == self.defaults && server.shared.cancels.get() == 0 && self.may_share() {
+        let open = server.reading == self.defaults && server.limit == 0 && server.shared.cancels.get() == 0;
+        if short && open && self.may_share() {
             server.pool().open(server, &self.handle.waker.borrow(), self.profiles.judge.stamp());
         }
     }
@@ -161,6 +163,7 @@ impl Session {
     pub(super) fn followed_well(&mut self) {
         let sent = std::mem::take(&mut self.following);
         drain_front(&mut self.input, sent);
-        (self.unsent, self.taken_back, self.verdict) = (None, 0, None);
+        (self.unsent, self.taken_back) = (None, 0);
+        self.keep_pace();
     }
 }

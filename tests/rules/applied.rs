@@ -30,6 +30,20 @@ pub(super) struct Ruled {
 impl Ruled {
     /// `OTHER` in the rules stands for the name of the second database.
     pub(super) fn new(rules: &str) -> Option<Ruled> {
+        Ruled::with(rules, "pool_size=3")
+    }
+
+    /// The same with these parameters of the databases' connection strings.
+    pub(super) fn with(rules: &str, query: &str) -> Option<Ruled> {
+        Ruled::start(rules, query, "")
+    }
+
+    /// With two threads that have sessions.
+    pub(super) fn with_two_workers(rules: &str, query: &str) -> Option<Ruled> {
+        Ruled::start(rules, query, "workers = 2\n")
+    }
+
+    fn start(rules: &str, query: &str, workers: &str) -> Option<Ruled> {
         if direct_only() {
             return None;
         }
@@ -40,9 +54,9 @@ impl Ruled {
         }
         let folder = Folder::new();
         let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut config = format!("[admin]\nadmin_users = [\"{}\"]\n", APP.0);
+        let mut config = format!("{workers}[admin]\nadmin_users = [\"{}\"]\n", APP.0);
         for database in &databases {
-            let url = cluster.url(APP, &database.name, "pool_size=3");
+            let url = cluster.url(APP, &database.name, query);
             config.push_str(&format!("[databases.{}]\nurl = \"{url}\"\n", database.name));
         }
         std::fs::write(folder.0.join("a.toml"), rules.replace("OTHER", &databases[1].name)).expect("written");
@@ -337,12 +351,12 @@ fn a_statement_is_logged_without_its_values_and_what_does_nothing_yet_is_told() 
     let rules = r#"[[rule]]
 name = "seen"
 when.tables = "t"
-then = { log = "warn", tag = "about-t", timeout = "5s", route = "any" }
+then = { log = "warn", tag = "about-t", max_rows = 5, route = "any" }
 "#;
     let Some(ruled) = Ruled::new(rules) else { return };
     let place = format!("{}:2:1", ruled.folder.0.join("a.toml").display());
     let told = format!(
-        "{place}: `seen` has actions that `pgweir run` does not carry out yet: `route = \"any\"`, `timeout`"
+        "{place}: `seen` has actions that `pgweir run` does not carry out yet: `route = \"any\"`, `max_rows`"
     );
     let log = ruled.proxy.log();
     assert!(log.contains(&told), "{told}\n{log}");

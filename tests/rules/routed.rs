@@ -35,7 +35,7 @@ then.consistency = "primary"
 [[rule]]
 name = "young"
 when.tables = "young"
-then.consistency = "any"
+then = { consistency = "any", concurrency = { limit = 1 }, timeout = "30s" }
 "#;
 
 fn counted(http: SocketAddr, metric: &str, label: &str) -> u64 {
@@ -118,6 +118,12 @@ fn reads_go_where_rules_say() {
     assert!(client.until_ready().iter().any(|message| message.tag == b'D' && message.value() == "7"));
     assert_eq!(counted(http, "pgweir_replica_reads_total", "asked_again"), before + 2);
     assert_eq!(counted(http, "pgweir_rule_hits_total", "young"), 2, "each was judged once");
+    assert_eq!(counted(http, "pgweir_rule_waits_total", "young"), 0, "each had its permit until the end");
+    eventually("permits are back", || counted(http, "pgweir_rule_running", "young") == 0);
+    for _ in 0..3 {
+        assert_eq!(client.value("select i from young"), "7");
+        assert_eq!(client.value("show statement_timeout"), "0");
+    }
     // What is not a read stays at the primary, whatever a rule says.
     client.run("insert into reports values (2)");
     client.run("begin");

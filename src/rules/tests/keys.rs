@@ -170,7 +170,12 @@ const THEN: [(&str, &str, &str, &str); 15] = [
         "{ from = \"select 1\", to = \"select $1\" }",
     ),
     ("block", "{ message = \"no\" }", "42501: no", "{ message = \"yes\" }"),
-    ("throttle", "{ rate = \"20/m\" }", "20 in 60s, 1 at once, by rule", "{ rate = \"21/m\" }"),
+    (
+        "throttle",
+        "{ rate = \"20/m\" }",
+        "20 in 60s, 1 at once, by rule; others wait for 10s",
+        "{ rate = \"21/m\" }",
+    ),
     ("concurrency", "{ limit = 3 }", "3 at once, by rule; 100 may wait for 10s", "{ limit = 4 }"),
     ("mirror", "{ node = \"b\" }", "100 % to b", "{ node = \"c\" }"),
     ("hint", "\"SeqScan(t)\"", "/*+ SeqScan(t) */", "\"IndexScan(t)\""),
@@ -204,7 +209,7 @@ fn actions_are_what_is_decided() {
 }
 
 /// A key of a table in an action or condition: where it stands, and the same without it.
-const INNER: [(&str, &str, &str, &str); 17] = [
+const INNER: [(&str, &str, &str, &str); 20] = [
     (
         "rewrite",
         "from",
@@ -228,7 +233,20 @@ const INNER: [(&str, &str, &str, &str); 17] = [
         "throttle = { rate = \"5/s\", per = \"user\" }",
         "throttle = { rate = \"5/s\", per = \"client\" }",
     ),
+    ("throttle", "wait", "throttle = { rate = \"5/s\", wait = \"0s\" }", "throttle = { rate = \"5/s\" }"),
+    (
+        "throttle",
+        "wait_in_transaction",
+        "throttle = { rate = \"5/s\", wait_in_transaction = true }",
+        "throttle = { rate = \"5/s\" }",
+    ),
     ("concurrency", "limit", "concurrency = { limit = 2 }", "concurrency = { limit = 3 }"),
+    (
+        "concurrency",
+        "wait_in_transaction",
+        "concurrency = { limit = 2, wait_in_transaction = true }",
+        "concurrency = { limit = 2 }",
+    ),
     (
         "concurrency",
         "per",

@@ -209,9 +209,42 @@ fn counters_go_on_after_a_reload() {
         stated.candidates(&old).decide(&stated.context());
     }
     let new = ruleset(&format!("[[rule]]\nname = \"b\"\nthen.log = \"info\"\n{text}"));
-    new.count_on_from(&old);
+    new.go_on_from(&old, std::time::Instant::now());
     let hits: Vec<_> = new.rules().iter().map(|rule| (rule.name(), rule.hits())).collect();
     assert_eq!(hits, [("b", 0), ("a", 3)]);
+}
+
+#[test]
+fn gates_go_on_after_a_reload() {
+    use crate::rules::gate::{Entered, Turn};
+    let now = std::time::Instant::now();
+    let of = |limit: u32, more: &str| {
+        ruleset(&format!(
+            "[[rule]]\nname = \"a\"\nthen.concurrency = {{ limit = {limit}, queue = 5 }}\n{more}\n"
+        ))
+    };
+    let enter =
+        |rules: &Ruleset| rules.rules()[0].concurrency_gate().expect("there is one").enter(b"k", now, false);
+    let old = of(1, "");
+    let Entered::Goes(permit) = enter(&old) else { panic!("there is a permit") };
+    let Entered::Waits(mut place) = enter(&old) else { panic!("there is no other") };
+    let new = of(2, "");
+    new.go_on_from(&old, now);
+    assert!(matches!(place.poll(std::task::Waker::noop(), now), Turn::Comes(Some(_))), "there are two now");
+    let Entered::Goes(second) = enter(&new) else { panic!("the second is free") };
+    let Entered::Waits(mut place) = enter(&new) else { panic!("both are taken, one by the rules before") };
+    let shadow = of(2, "mode = \"shadow\"");
+    shadow.go_on_from(&new, now);
+    assert!(
+        matches!(place.poll(std::task::Waker::noop(), now), Turn::Comes(Some(_))),
+        "nobody waits in shadow"
+    );
+    drop((permit, second));
+    assert_eq!(new.rules()[0].concurrency_gate().map(|gate| gate.tally().running), Some(0));
+    let (old, none) = (of(1, ""), ruleset(""));
+    let Entered::Goes(_permit) = enter(&old) else { panic!("there is a permit") };
+    none.go_on_from(&old, now);
+    assert!(matches!(enter(&old), Entered::Goes(_)), "the rule is gone");
 }
 
 #[test]
