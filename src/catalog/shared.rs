@@ -305,6 +305,12 @@ impl Judge {
         barriers.as_ref().map(|barriers| barriers.meets(text, dialect).is_none())
     }
 
+    /// Whether it was known what names stand for when that was last asked.
+    #[inline]
+    pub fn knows(&self) -> bool {
+        self.barriers.borrow().is_some()
+    }
+
     /// A change of definitions begins: its text is about to be sent.
     pub fn change(&self) -> Change<Barriers> {
         self.definitions.begin_change(vec![])

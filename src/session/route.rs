@@ -234,7 +234,7 @@ impl Session {
     }
 
     /// Whether the session has nothing but its settings, so that any server will do.
-    fn may_route(&self) -> bool {
+    pub(super) fn may_route(&self) -> bool {
         self.mode != PoolMode::Session
             && self.out.is_empty()
             && self.held_begin.is_none()

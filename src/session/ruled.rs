@@ -26,6 +26,8 @@ use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
 const MANY: usize = 8;
 /// For so many shapes.
 const SHAPES: usize = 16;
+/// Where the reason "definitions not read" stands in [`crate::stats::PRIMARY_REASONS`].
+const UNKNOWN: usize = 6;
 /// So much of a shape is logged, in bytes.
 const LOGGED: usize = 1000;
 
@@ -256,7 +258,19 @@ impl Session {
             Some(length) => (length, vec![]),
             None => self.lone_read(bytes)?,
         };
-        Some((length, self.read_of(&text)?))
+        let read = self.read_of(&text);
+        if read.is_none() && !self.profiles.judge.knows() {
+            let text = if text.is_empty() { self.lone_read(bytes)?.1 } else { text };
+            self.count_unknown(&text);
+        }
+        Some((length, read?))
+    }
+
+    /// A statement is about to go to the primary that was not found to be a read: counts it where that is only for want of definitions.
+    pub(super) fn count_unknown(&self, text: &[u8]) {
+        if self.route.is_some() && self.may_route() && self.profiles.may_be_read(text, self.dialect) {
+            self.pool.stats().kept[UNKNOWN].add(1);
+        }
     }
 }
 

@@ -22,14 +22,16 @@ pub const PIN_REASONS: [&str; 10] = [
     "server process",
 ];
 
-/// Why a read that might have gone to a replica went to the primary; the last: its shape was refused by a replica before.
-pub const PRIMARY_REASONS: [&str; 6] = [
+/// Why a read that might have gone to a replica went to the primary; the last two: its shape was refused by a replica before; and it is a
+/// read by its words, but the catalogs were not read yet, or not since a change, so that nobody knows what its names stand for.
+pub const PRIMARY_REASONS: [&str; 7] = [
     "level primary",
     "no replica",
     "replicas too old",
     "position unknown",
     "replicas behind",
     "refused before",
+    "definitions not read",
 ];
 
 /// Classes of SQLSTATE in which pgweir itself makes errors; all others are counted as the last.
