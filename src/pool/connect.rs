@@ -178,7 +178,14 @@ async fn login(
     let mut told = None;
     for way in target.tls.ways(host) {
         match login_by(target, host, address, params, *way).await {
-            Ok(connected) => return Ok(connected),
+            Ok(connected) => {
+                if *way == Way::Plain
+                    && let Some(why) = told.filter(|why: &Fault| why.sqlstate != "28000")
+                {
+                    target.tls.tell_plain(&target.database, host, &why);
+                }
+                return Ok(connected);
+            }
             Err(Failed { fault, other_way: false }) if *way == Way::Plain => {
                 return Err(told.unwrap_or(fault));
             }
