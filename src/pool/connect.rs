@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::encrypt::{Connector, Way};
 use super::reach::{self, Address, Shown};
-use super::role::{self, Suits};
+use super::role::{self, Role, Suits};
 use super::target::{Credential, Target};
 use crate::auth::certificate::tls_server_end_point;
 use crate::auth::md5;
@@ -39,6 +39,8 @@ pub struct Connected {
     pub secret: Box<[u8]>,
     /// What the server reported of itself, in order.
     pub params: Params,
+    /// What its node is, where the target does not take any.
+    pub role: Option<Role>,
 }
 
 impl Connected {
@@ -156,7 +158,9 @@ async fn suits(attrs: TargetSessionAttrs, connected: &mut Connected) -> Result<S
     if attrs == TargetSessionAttrs::Any {
         return Ok(Suits::Yes);
     }
-    Ok(role::of(connected).await?.suits(attrs))
+    let role = role::of(connected).await?;
+    connected.role = Some(role);
+    Ok(role.suits(attrs))
 }
 
 fn unsuitable(host: &Host, attrs: TargetSessionAttrs) -> Fault {
@@ -350,7 +354,7 @@ impl Login<'_> {
         }
         let tls = self.socket.tls().is_some().then(|| self.target.tls.clone());
         let (host, address) = (host.clone(), address.clone());
-        Ok(Connected { socket: self.socket, host, address, tls, pid, secret, params })
+        Ok(Connected { socket: self.socket, host, address, tls, pid, secret, params, role: None })
     }
 
     /// The next message, byte-exact: nothing behind it is read. Errors of the server become faults.

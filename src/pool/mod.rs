@@ -23,6 +23,7 @@ pub mod target;
 
 pub mod follow;
 
+mod fit;
 mod line;
 mod queue;
 mod report;

@@ -3,6 +3,7 @@
 mod checker;
 mod failover;
 mod nodes;
+mod roles;
 mod routing;
 
 use crate::harness::cluster::{Cluster, KEEPS_WAL};
