@@ -9,7 +9,7 @@ use crate::harness::proxy::program;
 use crate::harness::tls::Authority;
 
 /// Checks a settings file of this text. What it says names the file as `FILE`.
-fn check(text: &str) -> Output {
+pub(crate) fn check(text: &str) -> Output {
     let folder = Folder::new();
     let path = folder.0.join("pgweir.toml");
     std::fs::write(&path, text).expect("a file can be written");

@@ -74,7 +74,7 @@ metrics! {
         "Reads sent to replicas (`reads`); `result` is `answered`, or `asked_again`: the replica failed or refused, and the primary answered."
         |all, out| two(all, out, ["answered", "asked_again"], |pool| [pool.replica_reads.saturating_sub(pool.asked_again), pool.asked_again]);
     "pgweir_primary_reads_total" Counter ["database", "user", "reason"]
-        "Reads that might have gone to a replica and went to the primary, by the reason."
+        "Reads that might have gone to a replica and went to the primary, by the reason; `definitions not read`: a read by its words, while the catalogs were not read since the start or since a change."
         |all, out| each(all, out, |key, pool, out| {
             PRIMARY_REASONS.iter().zip(pool.totals.kept).for_each(|(reason, n)| out.count(&[&key.0, &key.1, reason], n));
         });

@@ -350,6 +350,13 @@ impl Judge {
         self.contents.borrow().clone()
     }
 
+    /// Whether it is known what names stand for.
+    #[inline]
+    pub fn knows(&self) -> bool {
+        self.refresh();
+        self.certain.get()
+    }
+
     /// A change of definitions begins: its text is about to be sent.
     pub fn change(&self) -> Change<Contents> {
         self.definitions.begin_change(vec![])

@@ -106,9 +106,10 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
             logins.tell(loaded, name, host, out)?;
             let system = logins.node.as_ref().and_then(|(_, node)| node.system);
             systems.extend(system.map(|system| (host, system)));
-            roles.extend(logins.node.map(|(_, node)| node.role));
+            roles.extend(logins.node.map(|(_, node)| (host, node.role)));
         }
         well &= roles.is_empty() || are_of_one_cluster(loaded, name, database, &systems, out)?;
+        well &= has_one_primary(loaded, name, database, &roles, out)?;
         well &= suits_some(loaded, name, database, &roles, out)?;
         if !roles.is_empty() {
             well &= looks_up(loaded, (name, database), trial.lookup(name).await, out)?;
@@ -264,15 +265,48 @@ fn are_of_one_cluster(
     Ok(false)
 }
 
+/// Whether at most one of the nodes of a cluster that is to be watched says that it is the primary; names them where there are more.
+fn has_one_primary(
+    loaded: &Loaded,
+    name: &str,
+    database: &Database,
+    roles: &[(&Host, Role)],
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    if !database.reads.to_replicas || roles.is_empty() {
+        return Ok(true);
+    }
+    if database.nodes().count() == 1 {
+        writeln!(
+            out,
+            "  database {name}: remark: it has one host, so no read goes elsewhere; that is well where the host's name always leads to \
+             the primary, else name the others in `hosts` or `replicas`"
+        )?;
+    }
+    let primaries: Vec<_> =
+        roles.iter().filter(|(_, role)| !role.standby).map(|(host, _)| show_host(host)).collect();
+    if primaries.len() < 2 {
+        return Ok(true);
+    }
+    let origin = loaded.origins.of(&format!("databases.{name}.hosts"));
+    let all = primaries.join(" and ");
+    writeln!(out, "  database {name}: error: {all} each say that they are the primary; a cluster has one")?;
+    writeln!(
+        out,
+        "    {origin}: name only nodes of one cluster, or, if they are, stop those that must not be written to before a client is let in"
+    )?;
+    Ok(false)
+}
+
 /// Whether one of the nodes that answered is what the database asks for; says so where none is.
 fn suits_some(
     loaded: &Loaded,
     name: &str,
     database: &Database,
-    roles: &[Role],
+    roles: &[(&Host, Role)],
     out: &mut impl Write,
 ) -> io::Result<bool> {
-    if roles.is_empty() || roles.iter().any(|role| role.suits(database.target) != Suits::No) {
+    if roles.is_empty() || roles.iter().any(|(_, role)| role.suits(database.target) != Suits::No) {
         return Ok(true);
     }
     let origin = loaded.origins.of(&format!("databases.{name}.target_session_attrs"));
@@ -574,6 +608,33 @@ nodes
             URL: leave out, or make copies of the same, those of another cluster\n";
         check("postgres://app:sekret@h1,x,h2/shop", Some(expected)).await;
         check("postgres://app:sekret@h1,h2/shop?reads=replicas&replicas=x", Some(expected)).await;
+    }
+
+    #[tokio::test]
+    async fn a_cluster_has_one_primary() {
+        let check = async |hosts: &str, standbys: &[&str], expected: bool, told: &str| {
+            let url = format!("postgres://app:sekret@{hosts}/shop?reads=replicas");
+            let is_standby =
+                |host: &Host| standbys.iter().any(|name| show_host(host) == format!("{name}:5432"));
+            let (well, text) = printed(&url, async |_, host| Ok(node(is_standby(host)))).await;
+            assert_eq!(well, expected, "{hosts}\n{text}");
+            let nodes = text.split_once("nodes\n").expect("nodes").1;
+            let lines: Vec<_> = nodes.lines().filter(|line| !line.contains(": ok: ")).collect();
+            assert_eq!(lines.first().copied().unwrap_or_default(), told, "{text}");
+        };
+        check("h1,h2", &["h2"], true, "").await;
+        check("h1,h2", &["h1"], true, "").await;
+        let two = "  database shop: error: h1:5432 and h3:5432 each say that they are the primary; a cluster has one";
+        check("h1,h2,h3", &["h2"], false, two).await;
+        let one = "  database shop: remark: it has one host, so no read goes elsewhere; that is well where the host's name always leads to \
+                   the primary, else name the others in `hosts` or `replicas`";
+        check("h1", &[], true, one).await;
+        let replica = "h1,h2/shop?reads=replicas&replicas=h3";
+        let (well, text) = printed(&format!("postgres://app:sekret@{replica}"), async |_, host| {
+            Ok(node(show_host(host).starts_with("h2")))
+        })
+        .await;
+        assert!(!well && text.contains("h1:5432 and h3:5432 each say"), "{text}");
     }
 
     #[tokio::test]

@@ -314,9 +314,13 @@ table! {
     /// The user (as `user` here, or in `[users]`) as whom servers are logged in to, whoever the client is.
     /// Not set: as the client's user.
     server_user: TEXT = none e.g. "report", Reload, |database| database.server_user;
-    /// Which of the hosts to take: `any`, `read-write`, `read-only`, `primary`, `standby`, `prefer-standby`.
+    /// Which of the hosts to take: `any`, `read-write`, `read-only`, `primary`, `standby`, `prefer-standby`. A server whose node
+    /// does not suit any more, such as a standby that was promoted, is replaced before it is lent again.
     target_session_attrs: TARGET = "any", Reload, |database| database.target;
-    /// TLS towards the server: `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`.
+    /// TLS towards the server: `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`. With `sslrootcert`, `prefer` and
+    /// `require` verify the certificate's authority too. What is verified must be an X.509 certificate of version 3; version 1, which
+    /// `openssl x509 -req` makes without `-extfile`, will do where nothing is verified. Where TLS fails, `prefer` goes on without it, and
+    /// says so in the log once for each host.
     sslmode: SSLMODE = "prefer", Reload, |database| database.tls.mode;
     /// PEM file with the authorities that sign the server's certificate; not set: the system's.
     sslrootcert: FILE = none e.g. "servers-ca.crt", Reload, |database| database.tls.ca_file;

@@ -5,10 +5,10 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::Target;
-use super::connect::{self, Connected};
+use super::connect::{self, Connected, parameter};
 use super::reading::Reading;
 use crate::wire::frame::{Frame, HEADER, back};
-use crate::wire::{Fault, emit};
+use crate::wire::{Fault, Socket, emit};
 
 /// The longest row that is accepted as an answer.
 const MAX_ROW: usize = 1 << 20;
@@ -52,10 +52,19 @@ pub async fn open(target: &Arc<Target>) -> Result<Connected, Fault> {
 /// # Errors
 /// As [`ask`]; the connection is of no use any more after any but an error that the server gave.
 pub async fn rows(connected: &mut Connected, sql: &str) -> Result<Vec<Row>, Fault> {
+    rows_of(&mut connected.socket, sql, |_, _| {}).await
+}
+
+/// The same on a server's socket, where nothing else is under way; `hear` is given the settings that it reports.
+pub(super) async fn rows_of(
+    socket: &mut Socket,
+    sql: &str,
+    mut hear: impl FnMut(&[u8], &[u8]),
+) -> Result<Vec<Row>, Fault> {
     let cut = |error: std::io::Error| Fault::error("08006", format!("server closed the connection: {error}"));
     let mut out = vec![];
     emit::query(&mut out, sql.as_bytes());
-    connected.socket.write_all(&out).await.map_err(cut)?;
+    socket.write_all(&out).await.map_err(cut)?;
     let (mut rows, mut buffer, mut known) = (vec![], vec![0; BUFFER], 0..0);
     loop {
         let said = &buffer[known.clone()];
@@ -70,7 +79,7 @@ pub async fn rows(connected: &mut Connected, sql: &str) -> Result<Vec<Row>, Faul
             known = 0..known.len();
             buffer.resize(total.max(buffer.len()), 0);
             let room = &mut buffer[known.end..];
-            let read = poll_fn(|cx| connected.socket.poll_read(cx, room)).await.map_err(cut)?;
+            let read = poll_fn(|cx| socket.poll_read(cx, room)).await.map_err(cut)?;
             if read == 0 {
                 return Err(cut(ErrorKind::UnexpectedEof.into()));
             }
@@ -81,6 +90,9 @@ pub async fn rows(connected: &mut Connected, sql: &str) -> Result<Vec<Row>, Faul
             back::READY_FOR_QUERY => return Ok(rows),
             back::ERROR_RESPONSE => return Err(Fault::from_body(&whole[HEADER..])),
             back::DATA_ROW => rows.push(columns(&whole[HEADER..])),
+            back::PARAMETER_STATUS => {
+                parameter(&whole[HEADER..]).iter().for_each(|(name, value)| hear(name, value))
+            }
             _ => {}
         }
         known.start += total;

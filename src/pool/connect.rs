@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::encrypt::{Connector, Way};
 use super::lead;
 use super::reach::{self, Address, Shown};
-use super::role::{self, Suits};
+use super::role::{self, Role, Suits};
 use super::target::{Credential, Target};
 use crate::auth::certificate::tls_server_end_point;
 use crate::auth::md5;
@@ -40,6 +40,8 @@ pub struct Connected {
     pub secret: Box<[u8]>,
     /// What the server reported of itself, in order.
     pub params: Params,
+    /// What its node is, where the target does not take any.
+    pub role: Option<Role>,
 }
 
 impl Connected {
@@ -158,7 +160,9 @@ async fn suits(attrs: TargetSessionAttrs, connected: &mut Connected) -> Result<S
     if attrs == TargetSessionAttrs::Any {
         return Ok(Suits::Yes);
     }
-    Ok(role::of(connected).await?.suits(attrs))
+    let role = role::of(connected).await?;
+    connected.role = Some(role);
+    Ok(role.suits(attrs))
 }
 
 fn unsuitable(host: &Host, attrs: TargetSessionAttrs) -> Fault {
@@ -180,7 +184,14 @@ async fn login(
     let mut told = None;
     for way in target.tls.ways(host) {
         match login_by(target, host, address, params, *way).await {
-            Ok(connected) => return Ok(connected),
+            Ok(connected) => {
+                if *way == Way::Plain
+                    && let Some(why) = told.filter(|why: &Fault| why.sqlstate != "28000")
+                {
+                    target.tls.tell_plain(&target.database, host, &why);
+                }
+                return Ok(connected);
+            }
             Err(Failed { fault, other_way: false }) if *way == Way::Plain => {
                 return Err(told.unwrap_or(fault));
             }
@@ -358,7 +369,7 @@ impl Login<'_> {
         }
         let tls = self.socket.tls().is_some().then(|| self.target.tls.clone());
         let (host, address) = (host.clone(), address.clone());
-        Ok(Connected { socket: self.socket, host, address, tls, pid, secret, params })
+        Ok(Connected { socket: self.socket, host, address, tls, pid, secret, params, role: None })
     }
 
     /// The next message, byte-exact: nothing behind it is read. Errors of the server become faults.

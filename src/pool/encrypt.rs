@@ -1,23 +1,28 @@
 //! TLS towards servers, as libpq's `sslmode`, `sslnegotiation` and `sslrootcert` have it.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{
+    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    verify_tls13_signature_with_raw_key,
+};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, PeerMisbehaved,
+    RootCertStore, SignatureScheme,
 };
 
-use crate::auth::certificate::{certificate_names, is_valid_at};
+use crate::auth::certificate::{PublicKey, certificate_names, is_valid_at, old_public_key};
 use crate::config::settings::{Binding, Host, ServerTls, SslMode};
 use crate::wire::pem::{self, BadFile};
-use crate::wire::{Socket, startup};
+use crate::wire::tls_fault::in_words;
+use crate::wire::{Fault, Socket, startup};
 
 /// Where systems keep the authorities that they trust.
 const SYSTEM: [&str; 3] =
@@ -30,6 +35,8 @@ pub struct Connector {
     mode: SslMode,
     direct: bool,
     config: Option<Arc<ClientConfig>>,
+    /// Hosts of which it was told that `prefer` goes on without TLS.
+    plain_told: Mutex<HashSet<Host>>,
 }
 
 /// How to begin with a server.
@@ -50,7 +57,13 @@ impl Connector {
     /// With the file and what is wrong with it.
     pub fn load(tls: &ServerTls) -> Result<Connector, BadFile> {
         let config = if tls.mode == SslMode::Disable { None } else { Some(Arc::new(config(tls)?)) };
-        Ok(Connector { settings: tls.clone(), mode: tls.mode, direct: tls.direct, config })
+        Ok(Connector {
+            settings: tls.clone(),
+            mode: tls.mode,
+            direct: tls.direct,
+            config,
+            plain_told: Mutex::default(),
+        })
     }
 
     /// The key of the database that names this file; `sslmode`, which asks for it, where none does.
@@ -77,6 +90,14 @@ impl Connector {
             (_, SslMode::Allow) => &[Way::Plain, Way::Always],
             (_, SslMode::Prefer) => &[Way::IfOffered, Way::Plain],
             (_, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => &[Way::Always],
+        }
+    }
+
+    /// Tells once for each host why there is no TLS, where the host has not said that it has none.
+    pub fn tell_plain(&self, database: &str, host: &Host, why: &Fault) {
+        let is_news = self.plain_told.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone());
+        if is_news {
+            tracing::warn!(database, %host, error = %why, "it goes on without TLS, as sslmode prefer allows");
         }
     }
 
@@ -107,7 +128,8 @@ impl Connector {
             }
         }
         let name = server_name(name, self.mode)?;
-        let connection = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(config.clone(), name);
+        let connection = connection.map_err(|error| io::Error::other(in_words(&error)))?;
         socket.start_tls(connection, &[]).await?;
         if self.direct && socket.tls().and_then(|tls| tls.alpn()) != Some(pem::ALPN) {
             return Err(io::Error::other("the server does not say by ALPN that it is PostgreSQL"));
@@ -139,7 +161,7 @@ fn config(tls: &ServerTls) -> Result<ClientConfig, BadFile> {
         None if tls.mode >= SslMode::VerifyCa => verifier.roots = Some(system_authorities()?),
         None => {}
     }
-    let unfit = |error: Error| BadFile::new(Path::new("TLS"), error.to_string());
+    let unfit = |error: Error| BadFile::new(Path::new("TLS"), in_words(&error));
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(unfit)?
@@ -208,7 +230,10 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
+        match self.old_key(cert) {
+            Some(key) => verify_tls12_signature_with_key(message, &key, dss, &self.algorithms),
+            None => verify_tls12_signature(message, cert, dss, &self.algorithms),
+        }
     }
 
     fn verify_tls13_signature(
@@ -217,12 +242,47 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
+        match self.old_key(cert) {
+            Some(key) => {
+                let info = SubjectPublicKeyInfoDer::from(key.info);
+                verify_tls13_signature_with_raw_key(message, &info, dss, &self.algorithms)
+            }
+            None => verify_tls13_signature(message, cert, dss, &self.algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+impl Verifier {
+    /// The key of a certificate of version 1, which rustls does not read. It will do where no chain is verified; that the server has
+    /// the key is verified all the same, since SCRAM is bound to the certificate.
+    fn old_key(&self, cert: &CertificateDer<'_>) -> Option<PublicKey> {
+        if self.roots.is_some() { None } else { old_public_key(cert) }
+    }
+}
+
+/// As rustls has it for certificates: a scheme of TLS 1.2 may stand for several algorithms, of which one is for the key.
+fn verify_tls12_signature_with_key(
+    message: &[u8],
+    key: &PublicKey,
+    dss: &DigitallySignedStruct,
+    known: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    let (_, algorithms) = known
+        .mapping
+        .iter()
+        .find(|(scheme, _)| *scheme == dss.scheme)
+        .ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+    let algorithm = algorithms
+        .iter()
+        .find(|algorithm| algorithm.public_key_alg_id().as_ref() == key.algorithm)
+        .ok_or(CertificateError::BadSignature)?;
+    let valid = algorithm.verify_signature(&key.bits, message, dss.signature());
+    valid.map_err(|_| CertificateError::BadSignature)?;
+    Ok(HandshakeSignatureValid::assertion())
 }
 
 /// Old certificates have no alternative names; then libpq takes the common name.

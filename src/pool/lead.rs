@@ -82,6 +82,11 @@ impl Lead {
         });
     }
 
+    /// Somebody knows where it is, or was.
+    pub fn is_known(&self) -> bool {
+        *self.0.borrow() != Primary::Unknown
+    }
+
     /// For who wants to be told of news.
     pub fn follow(&self) -> watch::Receiver<Primary> {
         self.0.subscribe()

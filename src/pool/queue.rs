@@ -37,8 +37,6 @@ const MIN_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
 /// The same where a primary may come up on another of several hosts, and sessions wait for it.
 const MOVING_BACKOFF: Duration = Duration::from_secs(1);
-/// Errors of logins in a failover: a node that cannot be reached, is no primary, or ends.
-const MOVING: [&str; 2] = ["08", "57P"];
 
 /// Servers for one (database, user) on one worker.
 #[derive(Debug)]
@@ -69,6 +67,8 @@ pub(super) struct Inner {
     /// Those of `live` that a RECONNECT or a reload wants closed.
     old: usize,
     pub(super) connecting: usize,
+    /// Servers that are asked whether they still suit.
+    pub(super) asked: usize,
     pub(super) paused: bool,
     pub(super) closed: bool,
     failures: u32,
@@ -140,7 +140,7 @@ impl Pool {
         let at = same.or_else(|| (0..=last).rev().take(STATE_SEARCH).find(fits)).unwrap_or(last);
         let server = inner.idle.swap_remove(at);
         drop(inner);
-        self.still_there(server)
+        self.still_there(server).and_then(|server| self.beyond_doubt(server))
     }
 
     /// Hands out `server` unless the kernel has already told that it closed or spoke while idle.
@@ -185,27 +185,37 @@ impl Pool {
             }
             inner.line.push_back(place.clone());
         }
+        if self.inner.borrow().asked > 0 {
+            self.offer_idle();
+        }
         self.make_what_is_needed();
         Ok(Ticket::new(self.clone(), place))
     }
 
-    /// Gives a server back. One that is not clean is closed; so is one that is old, of an earlier generation, astray, or
+    /// Gives a server back. One that is not clean is closed; so is one that is old, of an earlier generation, astray, misplaced, or
     /// too many.
     pub fn give_back(self: &Rc<Pool>, mut server: Box<Server>) {
         self.follow_lead();
-        let now = server.clock.answered.take().unwrap_or_else(Instant::now);
+        let answered = server.clock.answered.take();
+        let now = answered.unwrap_or_else(Instant::now);
+        if let (Some(answered), Some(fit)) = (answered, &mut server.fit) {
+            fit.answered(answered);
+        }
         if server.shared.follow.is_in_use() {
             match self.pass_on(server) {
                 Some(free) => server = free,
                 None => return,
             }
         }
+        if self.is_misplaced(&server) {
+            self.doubt_others(&server);
+        }
         if !server.is_clean() || self.is_stale(&server, now) || self.inner.borrow().paused {
             return drop(server);
         }
         // The kernel may have told of its end, or of something said, together with the last answer.
         let spoke = server.socket.poll_read_ready(&mut Context::from_waker(&self.keeper.borrow())).is_ready();
-        if spoke && !server.hear_out() {
+        if spoke && (!server.hear_out() || self.is_misplaced(&server)) {
             return drop(server);
         }
         if server.shared.cancels.get() > 0 {
@@ -213,6 +223,9 @@ impl Pool {
         }
         if self.is_to_yield() {
             return drop(server);
+        }
+        if server.is_in_doubt(now) && !self.inner.borrow().line.is_empty() {
+            return self.ask_first(server);
         }
         loop {
             let Some(place) = self.next_in_line() else { break };
@@ -233,6 +246,7 @@ impl Pool {
         server.generation() != self.generation.get()
             || self.inner.borrow().closed
             || self.led.is_astray(&server.shared.host)
+            || self.is_misplaced(server)
             || now.duration_since(server.born()) >= lifetime
     }
 
@@ -282,7 +296,7 @@ impl Pool {
         let wanted = inner.line.len().max(self.target.borrow().pool.min_idle.saturating_sub(inner.live));
         let most = if self.target.borrow().may_move() { MOVING_BACKOFF } else { MAX_BACKOFF };
         let holds = inner.closed || inner.paused || inner.backs_off(most);
-        if holds || inner.connecting >= wanted {
+        if holds || inner.connecting + inner.asked >= wanted {
             return None;
         }
         let shares = [self.budgets[0].take_for(self.id())?, self.budgets[1].take_for(self.id())?];
@@ -320,8 +334,7 @@ impl Pool {
         // With servers at work the line moves on, and one that is just starting will be there soon; so may a primary on another
         // of several hosts, if there ever was one. Else nobody in it can be served: say why.
         let had_one = inner.welcome.is_some() || self.led.is_watched();
-        let moves =
-            had_one && target.may_move() && MOVING.iter().any(|class| fault.sqlstate.starts_with(class));
+        let moves = had_one && target.may_outlast(&fault);
         let hopeless = inner.live == 0 && fault.sqlstate != "57P03" && !moves;
         let refused = if hopeless { std::mem::take(&mut inner.line) } else { VecDeque::new() };
         drop(inner);

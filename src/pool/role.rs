@@ -5,9 +5,9 @@ use super::connect::Connected;
 use crate::config::settings::TargetSessionAttrs;
 use crate::wire::Fault;
 
-/// What PostgreSQL before 14 does not report by itself.
-const ASK: &str =
-    "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only')";
+/// What PostgreSQL before 14 does not report by itself. A standby cannot do it in a serializable transaction, which may be the default.
+pub(super) const ASK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+    SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only'); COMMIT";
 
 /// Which cluster it belongs to.
 const SYSTEM: &str = "SELECT system_identifier FROM pg_catalog.pg_control_system()";
@@ -21,8 +21,8 @@ pub struct Role {
     pub read_only_by_default: bool,
 }
 
-/// Whether a node will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a node will do, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Suits {
     /// It will.
     Yes,
@@ -41,9 +41,13 @@ pub async fn of(connected: &mut Connected) -> Result<Role, Fault> {
         let read_only = connected.param("default_transaction_read_only");
         return Ok(Role { standby: standby == b"on", read_only_by_default: read_only == Some(b"on") });
     }
-    let rows = ask::rows(connected, ASK).await?;
+    Ok(told(&ask::rows(connected, ASK).await?))
+}
+
+/// What the answer to [`ASK`] says.
+pub(super) fn told(rows: &[ask::Row]) -> Role {
     let column = |n: usize| rows.first().and_then(|row| row.get(n)).and_then(Option::as_deref);
-    Ok(Role { standby: column(0) == Some("t"), read_only_by_default: column(1) == Some("on") })
+    Role { standby: column(0) == Some("t"), read_only_by_default: column(1) == Some("on") }
 }
 
 /// The `system_identifier` of the cluster at the other end; `None` where it is not told.

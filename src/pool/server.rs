@@ -10,6 +10,7 @@ use super::budget::Share;
 use super::connect::{Connected, parameter};
 use super::encrypt::Connector;
 use super::exchange::{Exchanges, Expect, Kind, Note};
+use super::fit::Fit;
 use super::follow::Following;
 use super::prepared::{Description, OnServer};
 use super::queue::Pool;
@@ -55,6 +56,8 @@ pub struct Server {
     pub unnamed_description: Option<Rc<Description>>,
     /// Whose values of sequences it may remember.
     pub sequences: Memory,
+    /// Whether its node is what was asked for; `None` where any is.
+    pub(super) fit: Option<Fit>,
     /// Answers to come.
     pub expects: Exchanges,
     /// Transaction status as last told.
@@ -143,6 +146,7 @@ impl Server {
         let now = Instant::now();
         let version = connected.major_version().unwrap_or(0);
         let reading = Reading::of(&connected.params);
+        let fit = Fit::of(&connected, now);
         let Connected { socket, host, address, tls, pid, secret, .. } = connected;
         Server {
             socket,
@@ -166,6 +170,7 @@ impl Server {
             unnamed: 0,
             unnamed_description: None,
             sequences: Memory::default(),
+            fit,
             expects: Exchanges::new(),
             tx: TxStatus::Idle,
             out: vec![],
@@ -309,8 +314,9 @@ impl Server {
             let Some(whole) = said.get(..frame.total) else { return false };
             let harmless = match frame.tag {
                 back::NOTICE_RESPONSE => true,
-                back::PARAMETER_STATUS => parameter(&whole[HEADER..])
-                    .is_some_and(|(name, value)| !self.told.clone().hear(&name, &value)),
+                back::PARAMETER_STATUS => {
+                    parameter(&whole[HEADER..]).is_some_and(|(name, value)| !self.hear(&name, &value))
+                }
                 _ => false,
             };
             if !harmless {

@@ -7,6 +7,10 @@ use super::encrypt::Connector;
 use super::lead::Lead;
 use crate::auth::scram::{DerivedKeys, Secret};
 use crate::config::settings::{Host, Pool, TargetSessionAttrs};
+use crate::wire::Fault;
+
+/// Errors of logins in a failover: a node that cannot be reached, is no primary, or ends.
+const FAILOVER: [&str; 2] = ["08", "57P"];
 
 /// Everything that is needed to make servers for one (database, user).
 #[derive(Debug)]
@@ -141,6 +145,11 @@ impl Target {
     pub fn may_move(&self) -> bool {
         use TargetSessionAttrs::{Primary, ReadWrite};
         self.watched && self.hosts.len() > 1 && matches!(self.attrs, Primary | ReadWrite)
+    }
+
+    /// Whether this error of a login may be that of a failover, and pass with it.
+    pub fn may_outlast(&self, fault: &Fault) -> bool {
+        self.may_move() && FAILOVER.iter().any(|class| fault.sqlstate.starts_with(class))
     }
 
     /// Takes over what the one before it has learned of the same secret.

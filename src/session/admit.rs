@@ -387,7 +387,7 @@ async fn apply_once(pool: &Rc<Pool>, state: &Rc<State>) -> Result<Params, Fault>
     server.state = state.clone();
     server.murky = false;
     for (name, value) in &reported {
-        server.told.hear(name, value);
+        server.hear(name, value);
     }
     pool.give_back(server);
     Ok(reported)

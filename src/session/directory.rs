@@ -5,23 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::asker::Askers;
 use super::entry::{BadEntry, Entry};
 use crate::auth::scram::{MockSecret, RandomFailed};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::Settings;
 use crate::config::settings::{Database, PoolMode, ServerTls, User};
 use crate::pool::Target;
-use crate::pool::ask::{Row, literal, rows};
+use crate::pool::ask::{Row, literal};
 use crate::pool::budget::{Budget, Share};
-use crate::pool::connect::{self, Connected};
 use crate::pool::encrypt::Connector;
 use crate::pool::lead::Lead;
 use crate::pool::target::{Credential, Hidden};
 use crate::wire::Fault;
 use crate::wire::pem::BadFile;
 
-/// Connections kept for asking who users are.
-const MAX_ASKERS: usize = 8;
 /// How often what is wrong for everybody is logged.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// Users of whom it is kept whether they may log in.
@@ -38,7 +36,7 @@ pub struct Directory {
     pub entry: Entry,
     identities: HashMap<String, Arc<Identity>>,
     standings: Mutex<HashMap<(String, String), Standing>>,
-    asker: tokio::sync::Mutex<HashMap<(String, String), Connected>>,
+    askers: Askers,
     connectors: HashMap<String, Arc<Connector>>,
     /// Where the primary is, by database, of those whose reads go to replicas.
     leads: HashMap<String, Lead>,
@@ -123,7 +121,7 @@ impl Directory {
             connectors,
             leads,
             standings: Mutex::default(),
-            asker: Default::default(),
+            askers: Askers::default(),
             targets: Mutex::default(),
             blindness_told: AtomicBool::new(false),
             bad_lookup_told: Mutex::default(),
@@ -228,9 +226,9 @@ impl Directory {
         else {
             return unknown(Standing::Unknown);
         };
-        let Some(target) = self.lookup_target(database, asker) else { return unknown(Standing::Unknown) };
-        let rows = match self.ask(&target, &self.lookup(user)).await {
-            Ok(rows) => rows,
+        let rows = match self.rows_of(database, asker, &self.lookup(user)).await {
+            Ok(None) => return unknown(Standing::Unknown),
+            Ok(Some(rows)) => rows,
             // Not allowed to look: nobody is known beyond the settings.
             Err(fault) if fault.sqlstate == "42501" && auth.auth_query.is_none() => {
                 self.tell_blindness(asker);
@@ -256,6 +254,34 @@ impl Directory {
         Ok((found, standing))
     }
 
+    /// The rows that tell of a user of a database. One that is not there has no users of its own: as for PostgreSQL, they are those of
+    /// its node, if it is known which that is; `None` else.
+    async fn rows_of(&self, database: &str, asker: &str, sql: &str) -> Result<Option<Vec<Row>>, Fault> {
+        let elsewhere = || self.stand_in(database).and_then(|other| self.lookup_target(&other, asker));
+        let Some(target) = self.lookup_target(database, asker).or_else(elsewhere) else { return Ok(None) };
+        let mut answer = self.ask(&target, sql).await;
+        if target.database == database
+            && answer.as_ref().is_err_and(|fault| fault.sqlstate == "3D000")
+            && let Some(target) = elsewhere()
+        {
+            answer = self.ask(&target, sql).await;
+        }
+        answer.map(Some)
+    }
+
+    /// Another database of the node that is meant by one that is not in the settings; the console has no node.
+    fn stand_in(&self, database: &str) -> Option<String> {
+        let is_absent = !self.settings.databases.contains_key(database);
+        let may = is_absent && !matches!(database, "pgweir" | "pgbouncer");
+        may.then(|| self.node_for(database.to_owned())).filter(|other| other != database)
+    }
+
+    /// No longer than a session waits for a server, and within the time of a login, so that the client is told.
+    async fn ask(&self, target: &Arc<Target>, sql: &str) -> Result<Vec<Row>, Fault> {
+        let patience = target.queue_timeout.min(self.settings.limits.login_timeout * 9 / 10);
+        self.askers.ask_patiently(target, sql, patience).await
+    }
+
     /// What a client is told when users cannot be looked up. Why is the operator's business, not that of somebody who has proven
     /// nothing yet: it is logged, from time to time.
     fn cannot_look_up(&self, database: &str, asker: &str, fault: &Fault) -> Fault {
@@ -279,7 +305,7 @@ impl Directory {
         let auth = &self.settings.auth;
         let asker = auth.auth_user.clone().filter(|_| auth.pass_through || auth.auth_query.is_some())?;
         let target = self.lookup_target(database, &asker)?;
-        let found = self.ask(&target, &self.lookup(&asker)).await;
+        let found = self.askers.ask(&target, &self.lookup(&asker)).await;
         Some(found.and_then(|rows| match rows.first().map(Vec::len) {
             Some(2..) if rows[0][0].as_deref() != Some(asker.as_str()) => {
                 Err(Fault::error("42601", format!("it gives another user's row than `{asker}`'s")))
@@ -310,28 +336,6 @@ impl Directory {
                  use a URL whose user may, or add [users] or another auth_user to a settings file"
             );
         }
-    }
-
-    /// Asks on a connection kept for this purpose: a login costs one round trip, and what it sees is never old.
-    async fn ask(&self, target: &Arc<Target>, sql: &str) -> Result<Vec<Row>, Fault> {
-        let key = (target.database.clone(), target.user.clone());
-        let mut asker = self.asker.lock().await;
-        if let Some(mut connected) = asker.remove(&key)
-            && let Ok(Ok(rows)) =
-                tokio::time::timeout(target.connect_timeout, rows(&mut connected, sql)).await
-        {
-            asker.insert(key, connected);
-            return Ok(rows);
-        }
-        let mut connected = connect::connect(target).await?;
-        let answer = tokio::time::timeout(target.connect_timeout, rows(&mut connected, sql)).await;
-        let rows =
-            answer.unwrap_or_else(|_| Err(Fault::error("08006", "the server did not answer in time")))?;
-        if asker.len() >= MAX_ASKERS {
-            asker.clear();
-        }
-        asker.insert(key, connected);
-        Ok(rows)
     }
 
     /// Where the servers for (database, user) are; `None` for a database that does not exist.

@@ -15,6 +15,7 @@ use crate::auth::scram::ChannelBinding;
 use crate::config::Settings;
 use crate::config::settings::{AuthMethod, ClientTls, ClientTlsMode};
 use crate::wire::pem::{self, BadFile};
+use crate::wire::tls_fault::in_words;
 use crate::wire::{Fault, Socket};
 
 /// Certificates and rules, read and checked.
@@ -167,7 +168,7 @@ impl Secured {
         let key = pem::private_key(key_file)?;
         let builder = ServerConfig::builder_with_provider(pem::provider())
             .with_safe_default_protocol_versions()
-            .map_err(|error| BadFile::new(cert_file, error.to_string()))?;
+            .map_err(|error| BadFile::new(cert_file, in_words(&error)))?;
         let builder = match &tls.ca_file {
             None => builder.with_no_client_auth(),
             Some(file) => {

@@ -102,7 +102,7 @@ async fn until_ready(server: &mut Server) -> Option<TxStatus> {
         let mut body = vec![0; frame.total - HEADER];
         server.socket.read_exact(&mut body).await.ok()?;
         if let (back::PARAMETER_STATUS, Some((name, value))) = (head[0], parameter(&body)) {
-            server.told.hear(&name, &value);
+            server.hear(&name, &value);
         }
         match frame.tag {
             back::READY_FOR_QUERY => return body.first().map(|byte| TxStatus::from_byte(*byte)),

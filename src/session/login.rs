@@ -292,7 +292,10 @@ impl Login<'_> {
         let known = identity::scram_verifier_for(identity, &self.directory.mock, SystemTime::now());
         let known = known.map_err(|_| Fault::fatal("XX000", "no randomness"))?;
         match &known.mock_reason {
-            Some(AuthFailure::UnknownUser) if self.directory.database(database).is_none() => {
+            Some(AuthFailure::UnknownUser)
+                if self.directory.database(database).is_none()
+                    && self.directory.standing(database, &identity.name) == Standing::Unknown =>
+            {
                 let reason =
                     format!("no database `{database}` in the settings, so the user is not looked up");
                 tracing::info!(user = identity.name, reason, "this login will fail");

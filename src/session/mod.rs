@@ -11,6 +11,7 @@
 //! their own, and bytes.
 
 pub mod admit;
+mod asker;
 pub mod directory;
 mod encrypt;
 pub mod entry;

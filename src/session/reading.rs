@@ -76,7 +76,7 @@ impl Session {
         let Some((name, Some((value, _)))) = setting.map(|(name, rest)| (name, frame::cstr(rest))) else {
             return;
         };
-        if server.told.hear(name, value) && !own {
+        if server.hear(name, value) && !own {
             self.after |= Effects::OPAQUE;
             self.believe_server();
         }

@@ -71,7 +71,7 @@ pub(super) async fn admit(worker: Rc<Worker>, admission: Admission, kind: Replic
         Ok(opened) => opened,
         Err(fault) => return admit::refuse(client, pending, &stats, fault).await,
     };
-    let Connected { socket: server, host, address, tls, pid, secret, params } = connected;
+    let Connected { socket: server, host, address, tls, pid, secret, params, .. } = connected;
     let shared = Shared {
         host,
         address,

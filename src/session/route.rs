@@ -33,7 +33,7 @@ const MOVING: Duration = Duration::from_millis(10);
 const MOST_STUCK: u32 = 4096;
 /// Where the reason "refused before" stands in [`crate::stats::PRIMARY_REASONS`].
 const REFUSED: usize = 5;
-/// Where the reason "transaction" does.
+/// Where the reason "in a transaction" does.
 const TRANSACTION: usize = 6;
 
 /// How a session's reads are routed; there is one where its database has replicas that are watched.
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(PRIMARY_REASONS[Reason::Behind as usize], Reason::Behind.name());
         assert_eq!(
             (PRIMARY_REASONS[REFUSED], PRIMARY_REASONS[TRANSACTION]),
-            ("refused before", "transaction")
+            ("refused before", "in a transaction")
         );
     }
 }

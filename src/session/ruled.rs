@@ -29,6 +29,8 @@ use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
 const MANY: usize = 8;
 /// For so many shapes.
 const SHAPES: usize = 16;
+/// Where the reason "definitions not read" stands in [`crate::stats::PRIMARY_REASONS`].
+const UNKNOWN: usize = 7;
 /// So much of a shape is logged, in bytes.
 const LOGGED: usize = 1000;
 
@@ -292,14 +294,32 @@ impl Session {
 
     /// The length of the batch at the front, and its shape, if it is certain that it is one read.
     pub(super) fn batch_that_reads(&self, bytes: &[u8]) -> Option<(usize, Rc<Profile>)> {
-        if let Some(length) = self.verdict.as_ref().and_then(|verdict| verdict.batch)
+        let judged = self.verdict.as_ref().and_then(|verdict| verdict.batch);
+        if let Some(length) = judged
             && let Some(read) = self.judged_read()
         {
+            if read.is_none() && !self.profiles.judge.knows() {
+                let statement = self.lone_read(bytes);
+                statement.into_iter().for_each(|(_, statement)| self.count_unknown(statement.text()));
+            }
             return Some((length, read?));
         }
         let (length, statement) = self.lone_read(bytes)?;
         let profile = statement.profile(&self.profiles, self.dialect);
-        profile.is_read(&self.profiles.judge, statement.text(), self.dialect).then_some((length, profile))
+        if profile.is_read(&self.profiles.judge, statement.text(), self.dialect) {
+            return Some((length, profile));
+        }
+        if !self.profiles.judge.knows() {
+            self.count_unknown(statement.text());
+        }
+        None
+    }
+
+    /// A statement is about to go to the primary that was not found to be a read: counts it where that is only for want of definitions.
+    pub(super) fn count_unknown(&self, text: &[u8]) {
+        if self.route.is_some() && self.may_route() && self.profiles.may_be_read(text, self.dialect) {
+            self.pool.stats().kept[UNKNOWN].add(1);
+        }
     }
 }
 

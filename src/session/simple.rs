@@ -70,6 +70,9 @@ impl Session {
                 if read.as_ref().is_some_and(|profile| !self.choose_node(whole, profile)) {
                     return Flow::Later;
                 }
+                if read.is_none() {
+                    self.count_unknown(text);
+                }
                 // Not by way of [`Flow::Server`], which would have the text read twice.
                 match &read {
                     Some(profile) => self.want_server_for_read(whole, profile),

@@ -22,16 +22,18 @@ pub const PIN_REASONS: [&str; 10] = [
     "server process",
 ];
 
-/// Why a read that might have gone to a replica went to the primary; the last two: its shape was refused by a replica before; it is the first of a
-/// transaction that only reads and that, by its isolation, is not for replicas.
-pub const PRIMARY_REASONS: [&str; 7] = [
+/// Why a read that might have gone to a replica went to the primary; the last three: its shape was refused by a replica before; it is the first of a
+/// transaction that only reads and that, by its isolation, is not for replicas; it is a read by its words, but the catalogs were not read
+/// yet, or not since a change, so that nobody knows what its names stand for.
+pub const PRIMARY_REASONS: [&str; 8] = [
     "level primary",
     "no replica",
     "replicas too old",
     "position unknown",
     "replicas behind",
     "refused before",
-    "transaction",
+    "in a transaction",
+    "definitions not read",
 ];
 
 /// Classes of SQLSTATE in which pgweir itself makes errors; all others are counted as the last.

@@ -11,6 +11,7 @@ pub mod pem;
 pub mod socket;
 pub mod startup;
 pub mod tls;
+pub mod tls_fault;
 
 pub use fault::{Fault, Severity};
 pub use frame::{BadFrame, Frame};

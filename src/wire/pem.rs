@@ -8,6 +8,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::tls_fault::in_words;
+
 /// The protocol's name in ALPN.
 pub const ALPN: &[u8] = b"postgresql";
 
@@ -59,7 +61,10 @@ pub fn unfit(cert: &Path, key: &Path, error: &rustls::Error) -> BadFile {
         rustls::Error::InconsistentKeys(_) => {
             BadFile::new(key, format!("this is not the key of the certificate in {}", cert.display()))
         }
-        _ => BadFile::new(cert, format!("cannot be used with the key in {}: {error}", key.display())),
+        _ => BadFile::new(
+            cert,
+            format!("cannot be used with the key in {}: {}", key.display(), in_words(error)),
+        ),
     }
 }
 
@@ -70,7 +75,7 @@ pub fn unfit(cert: &Path, key: &Path, error: &rustls::Error) -> BadFile {
 pub fn authorities(file: &Path) -> Result<Arc<RootCertStore>, BadFile> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
-        roots.add(certificate).map_err(|error| BadFile::new(file, error.to_string()))?;
+        roots.add(certificate).map_err(|error| BadFile::new(file, in_words(&error)))?;
     }
     Ok(Arc::new(roots))
 }

@@ -11,6 +11,7 @@ use rustls::Connection;
 use rustls::pki_types::CertificateDer;
 
 use super::Socket;
+use super::tls_fault::in_words;
 
 /// A TLS session and the socket it runs over.
 #[derive(Debug)]
@@ -173,7 +174,7 @@ impl TlsSocket {
                 self.over = true;
                 // The alert that tells the peer why.
                 let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
-                Err(io::Error::new(io::ErrorKind::InvalidData, error))
+                Err(io::Error::new(io::ErrorKind::InvalidData, in_words(&error)))
             }
         }
     }

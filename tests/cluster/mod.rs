@@ -4,6 +4,7 @@ mod attacks;
 mod checker;
 mod failover;
 mod nodes;
+mod roles;
 mod routing;
 mod tokens;
 mod transactions;

@@ -149,6 +149,44 @@ fn reads_go_to_replicas_and_all_else_to_the_primary() {
     }
 }
 
+/// Every read of a database whose nodes are watched is counted, from the first on: at a replica, or at the primary with the reason.
+#[test]
+fn every_read_is_counted_from_the_start_on() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::new(1);
+    scene
+        .primary
+        .superuser("postgres")
+        .run("create table t as select generate_series(1, 100) as i; grant all on t to public");
+    let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let mut options = ProxyOptions::url(&scene.url(APP, "check_interval=50ms&consistency=any"));
+    options.args.extend(["--http".to_owned(), http.to_string()]);
+    let routed = Routed { scene, proxy: Proxy::start_with(&options), http };
+    let mut client = routed.connect();
+    for i in 1..=20 {
+        assert_eq!(client.value(&format!("select i from t where i = {i}")), i.to_string());
+        let sql = format!("select i from t where i = {i}");
+        client.send(&[msg::unnamed(&sql, &[]), msg::sync()].concat());
+        client.until_ready();
+        // What is no read is counted nowhere.
+        client.run("update t set i = i where i = 0");
+    }
+    drop(client);
+    let counted = || {
+        let (_, page) = get(routed.http, "/metrics");
+        let of = |line: &&str| {
+            line.starts_with("pgweir_primary_reads_total{")
+                || line.starts_with("pgweir_replica_reads_total{") && line.contains("answered")
+        };
+        page.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    routed.print();
+    assert_eq!(counted(), 40.0);
+    assert!(routed.counted("pgweir_primary_reads_total", "definitions not read") > 0);
+}
+
 /// Writes and reads of several sessions while the replay of replicas is paused and resumed; gives how many reads missed what their
 /// own session had seen.
 fn undone(routed: &Routed, time: Duration) -> u64 {

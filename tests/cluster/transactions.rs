@@ -106,7 +106,7 @@ fn transactions_that_only_read_go_to_a_replica_as_a_whole() {
     assert_eq!(counted(&routed), [before[0] + 25, before[1]]);
     client.run("reset default_transaction_read_only");
     // All others are the primary's.
-    let kept = routed.counted("pgweir_primary_reads_total", "transaction");
+    let kept = routed.counted("pgweir_primary_reads_total", "in a transaction");
     for begin in [
         "begin",
         "begin read write",
@@ -125,7 +125,7 @@ fn transactions_that_only_read_go_to_a_replica_as_a_whole() {
     client.run("begin read only isolation level read committed");
     assert_eq!(client.value(WHERE), THERE, "that is said otherwise");
     client.run("commit");
-    assert_eq!(routed.counted("pgweir_primary_reads_total", "transaction"), kept + 2);
+    assert_eq!(routed.counted("pgweir_primary_reads_total", "in a transaction"), kept + 2);
     assert_eq!(counted(&routed), [before[0] + 26, before[1]]);
     let none = paused("read_only_transactions=primary");
     let mut client = none.connect();

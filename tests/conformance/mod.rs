@@ -13,6 +13,7 @@ mod leaks;
 mod listen;
 mod names;
 mod nodes;
+mod old_certificates;
 mod pools;
 mod replication;
 mod simple;

@@ -913,26 +913,48 @@ fn trusted_users_that_are_not_known() {
     assert_eq!(told, ("28000".to_owned(), "role \"carol\" does not exist".to_owned()));
 }
 
-/// Who is not in the settings cannot be looked up in a database that is not there: the log says so, and the client not whether
-/// there is such a user.
+/// Who is not in the settings is looked up in another database of the same node, and learns that there is no such database only with the
+/// right password, as directly.
 #[test]
 fn a_database_that_is_not_there_and_a_user_of_the_server() {
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let check = |endpoint: &Endpoint| {
+        let told =
+            [(APP, "3D000"), ((APP.0, "wrong"), "28P01"), (("carol", "p"), "28P01"), (SUPERUSER, "3D000")];
+        for ((user, password), expected) in told {
+            let mut client = Client::dial(endpoint).expect("a connection");
+            let answers = client.login(&Login::new(user, password, "nodb")).expect("an answer");
+            let error = answers.iter().find(|message| message.tag == b'E').expect("an error");
+            let text = match expected {
+                "3D000" => "database \"nodb\" does not exist".to_owned(),
+                _ => format!("password authentication failed for user \"{user}\""),
+            };
+            assert_eq!((error.sqlstate().as_str(), error.field(b'M')), (expected, Some(text)), "{user}");
+        }
+    };
+    check(&cluster.tcp());
     if direct_only() {
         return;
     }
-    let cluster = Cluster::shared();
-    let database = cluster.database();
     let url = cluster.url(SUPERUSER, &database.name, "");
-    let settings = format!(
-        "[databases.\"{}\"]\nurl = \"{url}\"\n[auth]\nauth_user = \"{}\"\n",
-        database.name, SUPERUSER.0
-    );
-    let proxy = Proxy::start_with(&ProxyOptions::default().config(&settings));
-    for user in [APP, ("carol", "p")] {
-        let (sqlstate, told) = refusal(&proxy, &Login::new(user.0, user.1, "nodb"));
-        assert_eq!(sqlstate, "28P01");
-        assert_eq!(told, format!("password authentication failed for user \"{}\"", user.0));
+    let named = format!("[databases.\"{}\"]\nurl = \"{url}\"\n", database.name);
+    let asker = format!("[auth]\nauth_user = \"{}\"\n", SUPERUSER.0);
+    let by_query = "auth_query = \"select usename, passwd from pg_shadow where usename = $1\"\n";
+    for auth in [asker.clone(), format!("{asker}{by_query}")] {
+        let proxy = Proxy::start_with(&ProxyOptions::default().config(&format!("{named}{auth}")));
+        check(&proxy.endpoint());
     }
+    // With a fallback, the server is asked for any name.
+    check(&Proxy::start(&url).endpoint());
+    let fallback = format!("[databases.\"*\"]\nhosts = [\"127.0.0.1:{}\"]\n", cluster.port);
+    let user = format!("[users.{}]\npassword = \"{}\"\n", SUPERUSER.0, SUPERUSER.1);
+    let proxy = Proxy::start_with(&ProxyOptions::default().config(&format!("{fallback}{asker}{user}")));
+    check(&proxy.endpoint());
+    // Of two nodes nobody knows which one is meant: nobody is looked up, and the log says so.
+    let elsewhere = format!("[databases.elsewhere]\nhosts = [\"127.0.0.1:{}\"]\n", free_port());
+    let proxy = Proxy::start_with(&ProxyOptions::default().config(&format!("{named}{elsewhere}{asker}")));
+    assert_eq!(refusal(&proxy, &Login::new(APP.0, APP.1, "nodb")).0, "28P01");
     assert!(proxy.log().contains("no database `nodb` in the settings"), "{}", proxy.log());
     assert_eq!(refusal(&proxy, &Login::new(SUPERUSER.0, SUPERUSER.1, "nodb")).0, "3D000");
 }

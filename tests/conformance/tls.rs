@@ -28,9 +28,14 @@ impl Secured {
     pub(crate) fn start(hba: &str) -> Self {
         let authority = Authority::new();
         let server = authority.identity("localhost");
+        Self::start_as(authority, server, "", hba)
+    }
+
+    /// The same with this certificate, and more lines in `postgresql.conf`.
+    pub(super) fn start_as(authority: Authority, server: Identity, conf: &str, hba: &str) -> Self {
         let files =
             [("server.crt", server.cert.as_str()), ("server.key", &server.key), ("ca.crt", &authority.pem())];
-        let cluster = Cluster::start_with_hba(SSL_ON, &files, hba);
+        let cluster = Cluster::start_with_hba(&format!("{SSL_ON}{conf}"), &files, hba);
         Self { authority, cluster, server }
     }
 

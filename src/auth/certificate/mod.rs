@@ -11,8 +11,10 @@ pub use names::{CertificateNames, NameError, certificate_names};
 
 use aws_lc_rs::digest::{self, Algorithm};
 use x509_parser::certificate::X509Certificate;
+use x509_parser::der_parser::asn1_rs::Any;
 use x509_parser::prelude::FromDer;
 use x509_parser::signature_algorithm::{RsaSsaPssParams, SignatureAlgorithm};
+use x509_parser::x509::X509Version;
 
 /// The `tls-server-end-point` binding of a server's certificate (RFC 5929 section 4.1): its hash, by the hash function of
 /// its signature; SHA-256 where that is MD5 or SHA-1.
@@ -35,6 +37,34 @@ pub fn is_valid_at(cert_der: &[u8], seconds: u64) -> bool {
     let validity = certificate.validity();
     let within = validity.not_before.timestamp()..=validity.not_after.timestamp();
     i64::try_from(seconds).is_ok_and(|now| within.contains(&now))
+}
+
+/// The public key of a certificate, as it stands there.
+#[derive(Debug)]
+pub struct PublicKey {
+    /// The whole SubjectPublicKeyInfo, DER.
+    pub info: Vec<u8>,
+    /// The content of its AlgorithmIdentifier.
+    pub algorithm: Vec<u8>,
+    /// The key's own bits.
+    pub bits: Vec<u8>,
+}
+
+/// The key of a certificate of X.509 version 1 or 2, which TLS does not read by itself; `None` for any other.
+#[must_use]
+pub fn old_public_key(cert_der: &[u8]) -> Option<PublicKey> {
+    let (_, certificate) = X509Certificate::from_der(cert_der).ok()?;
+    if !matches!(certificate.version(), X509Version::V1 | X509Version::V2) {
+        return None;
+    }
+    let key = certificate.public_key();
+    let (_, info) = Any::from_der(key.raw).ok()?;
+    let (_, algorithm) = Any::from_der(info.data).ok()?;
+    Some(PublicKey {
+        info: key.raw.to_vec(),
+        algorithm: algorithm.data.to_vec(),
+        bits: key.subject_public_key.data.to_vec(),
+    })
 }
 
 fn signature_hash(certificate: &X509Certificate<'_>) -> Option<&'static Algorithm> {

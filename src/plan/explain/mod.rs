@@ -63,7 +63,7 @@ macro_rules! reasons {
 reasons! {
     NOT_A_READ = "not a read";
     REACHES_MORE = "reaches more";
-    NAMES_UNKNOWN = "names unknown";
+    NAMES_UNKNOWN = "definitions not read";
     NOT_PLAIN = "not plain";
     NOT_WATCHED = "no replicas watched";
     IN_TRANSACTION = "in a transaction";
