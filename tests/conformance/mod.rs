@@ -13,7 +13,9 @@ mod leaks;
 mod listen;
 mod names;
 mod nodes;
+mod own_names;
 mod pools;
+mod portals;
 mod replication;
 mod simple;
 mod startup;
@@ -21,6 +23,7 @@ mod state;
 pub(crate) mod tls;
 mod tls_in_use;
 mod told;
+mod unnamed;
 
 /// What random pipelines are made of.
 mod numbers {
