@@ -26,6 +26,7 @@ pub mod statement;
 pub mod upstream;
 
 mod begin;
+mod channels;
 mod count;
 mod custom;
 mod extended;

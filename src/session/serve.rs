@@ -270,6 +270,9 @@ impl Session {
         self.keep_reading();
         self.settle(forgets);
         self.after |= self.makes_temporary_objects();
+        if self.held_begin.is_some() {
+            self.bring_channels();
+        }
         self.begin_on_server();
     }
 

@@ -123,6 +123,9 @@ impl Session {
             let here = self.answered_here(whole, text, summary);
             return here.unwrap_or_else(|| self.ask_server(whole, (text, summary), summary.effects, None));
         };
+        if self.listens_already() && self.announce_ahead(text) {
+            return Flow::Later;
+        }
         let (first, rest) = text.split_at(end);
         let mut part = sql::summarize(first, self.dialect);
         part.effects |= self.hidden_effects(first);

@@ -11,6 +11,7 @@ mod faults;
 mod hidden;
 mod leaks;
 mod listen;
+mod listen_again;
 mod names;
 mod nodes;
 mod own_names;
