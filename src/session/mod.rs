@@ -2,10 +2,10 @@
 //!
 //! The order of the modules is the life of a session: [`login`] proves who the client is, by what [`entry`] asks of it; [`serve`] is the
 //! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs (`simple`, `extended`),
-//! `begin` holds back what can wait for a statement; `share` lets short reads of several sessions go to one server, `route` sends reads to replicas, `ruled` does what rules say; `intern` makes statements of texts, `prepare` follows their names; `settle` brings a
+//! `begin` holds back what can wait for a statement; `share` lets short reads of several sessions go to one server, `route` sends reads to replicas, `ruled` does what rules say; `intern` makes statements of texts, `prepare` follows their names, `rename` tells them to the client by its own, `unnamed` and `portals` follow what has none or runs later; `settle` brings a
 //! server to the session's settings; [`relay`] brings the answers
 //! back, `failure` those that are errors; [`probe`] asks the server what a transaction left behind, `custom` knows which names to ask for, `hidden` what a
-//! text reaches without saying so; `listen` hears what others notify; `outcome` says what is known when a server is lost; `obey` does what others ask of the
+//! text reaches without saying so; `listen` hears what others notify, `channels` shows it to the server; `outcome` says what is known when a server is lost; `obey` does what others ask of the
 //! session; [`leave`] makes the server fit for others when the client is gone. Connections of [`replication`] have a life of their own: a server of
 //! their own, and bytes.
 
