@@ -173,8 +173,12 @@ fn forty_listeners_on_one_server() {
     }
     let servers =
         "select count(*) from pg_stat_activity where datname = current_database() and usename = 'app'";
-    let servers: u32 = Cluster::shared().superuser(&database.name).value(servers).parse().expect("a number");
-    assert!(servers <= 3, "two servers of the pool and one that listens, not {servers}");
+    // One more reads the catalogs after the first login, for as long as that takes.
+    eventually("two servers of the pool and one that listens", || {
+        let count: u32 =
+            Cluster::shared().superuser(&database.name).value(servers).parse().expect("a number");
+        count <= 3
+    });
     drop(listeners);
     let left = r#"select count(*) from pg_stat_activity where datname = current_database() and query like 'UNLISTEN "ch"%'"#;
     eventually("nobody is listened for any more", || {
