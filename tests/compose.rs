@@ -9,8 +9,10 @@ use pgweir::config::settings::Host;
 use pgweir::config::{self, Settings, Sources};
 use yaml_rust2::{Yaml, YamlLoader};
 
-use crate::harness::cluster::{APP, Cluster};
+use crate::harness::cluster::{APP, Cluster, free_port};
+use crate::harness::proxy::{Proxy, ProxyOptions};
 use crate::harness::raw::{Client, Login};
+use crate::harness::{direct_only, eventually};
 
 const SERVICES: [&str; 9] = [
     "grafana",
@@ -122,6 +124,32 @@ fn pgweir_is_where_the_others_look_for_it() {
     let url = &yaml("docker/grafana/datasource.yml")["datasources"][0]["url"];
     assert_eq!(url.as_str(), Some("http://prometheus:9090"));
     assert_eq!(settings.databases["shop"].hosts.len(), 3);
+}
+
+/// The check of health is a command in pgweir's image: it succeeds where pgweir is, and fails where nothing is.
+#[test]
+fn the_health_check_tells() {
+    if direct_only() {
+        return;
+    }
+    let database = Cluster::shared().database();
+    let http = format!("127.0.0.1:{}", free_port());
+    let mut options = ProxyOptions::url(&Cluster::shared().url(APP, &database.name, "pool_size=1"));
+    options.args.extend(["--http".to_owned(), http.clone()]);
+    let compose = yaml("docker-compose.yml");
+    let command = texts(&compose["services"]["pgweir"]["healthcheck"]["test"]);
+    let [kind, program, arguments @ ..] = command.as_slice() else { panic!("{command:?}") };
+    assert_eq!(*kind, "CMD");
+    let here = http.replace(':', "/");
+    let arguments = arguments.iter().map(|text| text.replace("127.0.0.1/6433", &here));
+    let arguments: Vec<String> = arguments.collect();
+    assert!(arguments.iter().any(|text| text.contains(&here)), "{arguments:?} look elsewhere");
+    let healthy = || Command::new(program).args(&arguments).output().expect("bash runs").status.success();
+    assert!(!healthy(), "nothing listens yet");
+    let proxy = Proxy::start_with(&options);
+    eventually("it is healthy", healthy);
+    drop(proxy);
+    assert!(!healthy(), "it is stopped");
 }
 
 #[test]

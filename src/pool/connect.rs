@@ -476,6 +476,7 @@ mod tests {
             queue_timeout: Duration::from_secs(1),
             prepared_limit: 1,
             credential: Default::default(),
+            asks_channels: Default::default(),
         })
     }
 

@@ -43,14 +43,14 @@ pub enum Note {
     None,
     /// A statement is being prepared on the server: forget it there when that fails.
     Preparing(Rc<Prepared>),
-    /// A client's statement is being prepared: forget the name, and the statement on the server, when that fails.
-    Naming(Rc<Prepared>, Box<[u8]>),
+    /// A client's statement is being prepared, at this tick: forget the name, and the statement on the server, when that fails.
+    Naming(Rc<Prepared>, Box<[u8]>, u64),
+    /// The client uses the statement that it prepared at this tick.
+    Using(u64),
     /// A statement is being closed on the server: this copy of it is still there when that fails.
     Closing(u64, ServerCopy),
     /// A statement is described.
     Describing(Box<Describing>),
-    /// The client's unnamed statement is being replaced.
-    Unnamed,
     /// The session's unnamed statement is being prepared on the server: it is unknown which one that has when that fails.
     BringingUnnamed,
     /// A statement is being prepared on the server ahead of a text that runs it: when that fails, the error of the text is this one.
@@ -122,7 +122,20 @@ pub struct Renamed {
     /// How far what is behind each name has moved, in characters: from this one of the text sent, this far back.
     pub moved: Vec<(usize, isize)>,
     /// Names on the server, and what the client calls them.
-    pub names: Vec<(String, Box<[u8]>)>,
+    pub names: Vec<Renaming>,
+    /// So many of its statements have ended.
+    pub ended: usize,
+}
+
+/// A name in a text that is another one on the server.
+#[derive(Debug, Clone)]
+pub struct Renaming {
+    /// In which statement of the text it stands.
+    pub statement: usize,
+    /// The name on the server, without quotes.
+    pub server: String,
+    /// What the client calls it.
+    pub client: Box<[u8]>,
 }
 
 /// A PREPARE or DEALLOCATE in a text.
@@ -165,6 +178,20 @@ pub struct Expect {
     pub copy_data: bool,
     /// What rules make of it.
     pub terms: Option<Rc<Terms>>,
+    /// What it does to the client's unnamed statement.
+    pub unnamed: Unnamed,
+}
+
+/// What a message of the client's does to its unnamed statement. What was there is put aside until it is answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unnamed {
+    /// Nothing, or there was none.
+    #[default]
+    Stays,
+    /// It is replaced, or taken away.
+    Goes,
+    /// The same, unless PostgreSQL cannot read the message.
+    GoesIfRead,
 }
 
 impl Expect {
@@ -179,6 +206,7 @@ impl Expect {
             copy_ends: 0,
             copy_data: false,
             terms: None,
+            unnamed: Unnamed::Stays,
         }
     }
 
@@ -190,6 +218,12 @@ impl Expect {
     /// A client's message with a note.
     pub fn noted(kind: Kind, note: Note) -> Expect {
         Expect { note, ..Expect::client(kind) }
+    }
+
+    /// The same, with what it does to the unnamed statement.
+    #[inline]
+    pub fn with_unnamed(self, unnamed: Unnamed) -> Expect {
+        Expect { unnamed, ..self }
     }
 
     /// The same, with what may be committed with it.

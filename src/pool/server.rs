@@ -72,6 +72,8 @@ pub struct Server {
     pub swallow_rest: bool,
     /// Major version of PostgreSQL, such as 15; 0: it tells none.
     pub version: u32,
+    /// The database's encoding is UTF8.
+    pub utf8: bool,
     /// COPY FROM STDIN is running.
     pub copy_in: bool,
     /// After an error it skips what it is sent up to a Sync, which it has not been sent yet.
@@ -147,6 +149,8 @@ impl Server {
         let version = connected.major_version().unwrap_or(0);
         let reading = Reading::of(&connected.params);
         let fit = Fit::of(&connected, now);
+        let utf8 =
+            connected.params.iter().any(|(name, value)| name == b"server_encoding" && value == b"UTF8");
         let Connected { socket, host, address, tls, pid, secret, .. } = connected;
         Server {
             socket,
@@ -178,6 +182,7 @@ impl Server {
             rest: 0,
             swallow_rest: false,
             version,
+            utf8,
             copy_in: false,
             skips: false,
             blame: None,

@@ -1,5 +1,6 @@
 //! Where the servers of a pool are, and as whom pgweir logs in there.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Target {
     pub prepared_limit: usize,
     /// What proves pgweir to the server.
     pub credential: Mutex<Credential>,
+    /// A session has asked for its channels inside a transaction, on any worker.
+    pub asks_channels: AtomicBool,
 }
 
 /// What proves pgweir to a server.
@@ -138,6 +141,7 @@ impl Target {
             queue_timeout: self.queue_timeout,
             prepared_limit: self.prepared_limit,
             credential: Mutex::new(self.credential()),
+            asks_channels: AtomicBool::default(),
         }
     }
 

@@ -229,7 +229,6 @@ fn session(
         batch: Default::default(),
         settling: false,
         asking: Asking::default(),
-        bound: None,
         after: Effects::EMPTY,
         touched: vec![],
         asked: None,

@@ -141,7 +141,7 @@ impl Session {
         if let Some(begin) = &mut self.held_begin {
             begin.sent = Sent::Batch { ran, unnamed: batch.name.is_empty(), closed: batch.closed };
         }
-        self.bound = None;
+        self.forget_portal(b"");
         batch.answer(&mut self.out, tag, status);
         let stats = self.pool.stats();
         stats.client_parses.add(u64::from(batch.parsed.is_some()));

@@ -401,6 +401,7 @@ impl Directory {
             queue_timeout: settings.queue_timeout.unwrap_or(limits.queue_timeout),
             prepared_limit: limits.prepared_per_server,
             credential: Mutex::new(credential),
+            asks_channels: AtomicBool::default(),
         })
     }
 

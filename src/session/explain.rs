@@ -11,7 +11,7 @@ use super::serve::{BACKLOG, Session};
 use super::statement::{Named, Statement, fresh_id, significant};
 use super::upstream::{Flow, body};
 use crate::plan::explain::{Line, parameters};
-use crate::pool::exchange::{Commits, Expect, Kind, Note};
+use crate::pool::exchange::{Commits, Expect, Kind, Note, Unnamed};
 use crate::pool::prepared::Form;
 use crate::sql;
 use crate::wire::frame::{self, Frame, HEADER, TxStatus, back, front};
@@ -82,7 +82,7 @@ impl Session {
     fn explain_query(&mut self, frame: Frame, bytes: &[u8]) -> Option<Flow> {
         let whole = bytes.get(..frame.total)?;
         let text = whole[HEADER..].strip_suffix(b"\0").filter(|text| !text.contains(&0))?;
-        self.forget_portal(b"");
+        self.forget_explained(b"");
         let explained = sql::explain_route(text, self.dialect)?;
         if self.must_wait() {
             return Some(Flow::Later);
@@ -121,20 +121,20 @@ impl Session {
         let statement = Statement { explains: true, ..Statement::parsed(tail, Commits::Nothing) };
         let prepared = statement.prepared.clone();
         let named = Named::new(Rc::new(statement), fresh_id());
-        let note = match name {
+        match name {
             b"" => {
                 let before = self.unnamed.replace(named);
                 if self.server.is_some() {
                     self.replaced.push_back(before);
                 }
-                Note::Unnamed
+                self.answer_in_turn(Expect::noted(Kind::Here, Note::None).with_unnamed(Unnamed::Goes));
             }
             name => {
+                let note = Note::Naming(prepared, significant(name).into(), named.when);
                 self.names.insert(significant(name).into(), named);
-                Note::Naming(prepared, significant(name).into())
+                self.answer_in_turn(Expect::noted(Kind::Here, note));
             }
-        };
-        self.answer_in_turn(note);
+        }
         Some(Flow::Taken(whole.len()))
     }
 
@@ -174,7 +174,7 @@ impl Session {
         let (portal, rest) = frame::cstr(body(there))?;
         let (name, values) = frame::cstr(rest)?;
         let Some(statement) = self.explaining(name) else {
-            self.forget_portal(portal);
+            self.forget_explained(portal);
             return None;
         };
         if self.must_wait() || self.is_contested(name) {
@@ -193,12 +193,14 @@ impl Session {
             Ok(bound) => bound,
             Err(fault) => return Some(self.refuse_to_explain(frame, bytes, fault)),
         };
-        self.bind_portal(portal, None);
-        self.bound = self.bound.take().filter(|(bound, _)| **bound != *portal);
         self.forget_portal(portal);
+        self.forget_explained(portal);
         let explains = self.explains.get_or_insert_default();
         explains.portals.push((portal.into(), Portal { statement, bound, rows: None }));
-        self.answer_in_turn(Note::Answer([back::BIND_COMPLETE, 0, 0, 0, 4].into()));
+        self.answer_in_turn(Expect::noted(
+            Kind::Here,
+            Note::Answer([back::BIND_COMPLETE, 0, 0, 0, 4].into()),
+        ));
         Some(Flow::Taken(frame.total))
     }
 
@@ -261,7 +263,7 @@ impl Session {
                 describe_rows(&mut answer, &self.portal(name)?.bound.formats);
             }
         }
-        self.answer_in_turn(Note::Answer(answer.into()));
+        self.answer_in_turn(Expect::noted(Kind::Here, Note::Answer(answer.into())));
         Some(Flow::Taken(whole.len()))
     }
 
@@ -298,7 +300,7 @@ impl Session {
             false => emit::empty(&mut answer, back::PORTAL_SUSPENDED),
         }
         self.portal(name)?.rows = Some(rows);
-        self.answer_in_turn(Note::Answer(answer.into()));
+        self.answer_in_turn(Expect::noted(Kind::Here, Note::Answer(answer.into())));
         Some(Flow::Taken(whole.len()))
     }
 
@@ -315,7 +317,7 @@ impl Session {
         match kind {
             b'P' => {
                 self.portal(name)?;
-                self.forget_portal(name);
+                self.forget_explained(name);
             }
             // Those with names are closed like all others, and what a server has is closed there.
             _ if name.is_empty() && self.server.is_none() => {
@@ -324,7 +326,10 @@ impl Session {
             }
             _ => return None,
         }
-        self.answer_in_turn(Note::Answer([back::CLOSE_COMPLETE, 0, 0, 0, 4].into()));
+        self.answer_in_turn(Expect::noted(
+            Kind::Here,
+            Note::Answer([back::CLOSE_COMPLETE, 0, 0, 0, 4].into()),
+        ));
         Some(Flow::Taken(whole.len()))
     }
 
@@ -355,7 +360,7 @@ impl Session {
         portals.iter_mut().find(|(known, _)| **known == *name).map(|(_, portal)| portal)
     }
 
-    fn forget_portal(&mut self, name: &[u8]) {
+    fn forget_explained(&mut self, name: &[u8]) {
         if let Some(explains) = &mut self.explains {
             explains.portals.retain(|(known, _)| **known != *name);
         }
@@ -390,14 +395,14 @@ impl Session {
     }
 
     /// Gives an answer when it is its turn: at once, if no other is to come.
-    fn answer_in_turn(&mut self, note: Note) {
-        let length = if let Note::Answer(answer) = &note { answer.len() } else { 0 };
+    fn answer_in_turn(&mut self, answer: Expect) {
+        let length = if let Note::Answer(bytes) = &answer.note { bytes.len() } else { 0 };
         match &mut self.server {
             Some(server) => {
-                server.expect(Expect::noted(Kind::Here, note));
+                server.expect(answer);
                 self.answer_here();
             }
-            None => self.give(note),
+            None => self.give(answer.note),
         }
         let waits = self.server.as_ref().is_some_and(|server| !server.expects.is_empty());
         let waiting = &mut self.explains.get_or_insert_default().waiting;
@@ -415,9 +420,6 @@ impl Session {
             return self.out.extend_from_slice(&answer);
         }
         emit::empty(&mut self.out, back::PARSE_COMPLETE);
-        if matches!(note, Note::Unnamed) {
-            self.replaced.pop_front();
-        }
     }
 
     /// A row, in the session's encoding as far as that is known here.

@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::custom::Given;
-use super::prepare::foreign_name;
+use super::prepare::{NOBODYS, foreign_name};
+use super::rename::renaming;
 use super::serve::Session;
-use super::statement::{Action, Named, Statement, fresh_id, significant};
+use super::statement::{NAME_LENGTH, Named, Statement, fresh_id, significant};
 use super::told::describing;
 use super::upstream::{Flow, body};
 use crate::pool::Server;
-use crate::pool::exchange::{Commits, Expect, Kind, Note};
-use crate::pool::prepared::{DUMMY, Form, Prepared, ServerCopy, quoted_name, server_name};
+use crate::pool::exchange::{Commits, Expect, Kind, Note, Renamed, Renaming, Unnamed};
+use crate::pool::prepared::{DUMMY, Form, Prepared, ServerCopy, server_name};
 use crate::pool::server::UNKNOWN;
 use crate::wire::frame::{self, Frame, HEADER, back, front};
 use crate::wire::{Fault, emit};
@@ -36,7 +37,8 @@ impl Session {
         if self.server.is_none() {
             return self.batch_here(bytes);
         }
-        let Some((name, tail)) = frame::cstr(body(whole)).filter(|(_, tail)| is_text_and_types(tail)) else {
+        let well_formed = |(name, tail): &(&[u8], &[u8])| self.can_be_read(name) && is_text_and_types(tail);
+        let Some((name, tail)) = frame::cstr(body(whole)).filter(well_formed) else {
             return self.malformed(frame, bytes, Kind::Parse);
         };
         if !name.is_empty() && self.is_contested(name) || self.mentions_contested_names(tail) {
@@ -68,17 +70,6 @@ impl Session {
         self.forward(frame, bytes)
     }
 
-    fn parse_unnamed(&mut self, statement: Rc<Statement>) {
-        let Some(server) = &mut self.server else { return };
-        if let Form::Parse(tail) = &statement.prepared.form {
-            emit::parse(&mut server.out, b"", tail);
-        }
-        let when = fresh_id();
-        (server.unnamed, server.unnamed_description) = (when, None);
-        server.expect(Expect::noted(Kind::Parse, Note::Unnamed));
-        self.replaced.push_back(self.unnamed.replace(Named::new(statement, when)));
-    }
-
     fn parse_named(&mut self, name: &[u8], statement: Rc<Statement>) {
         if let Some(named) = self.names.get(significant(name)) {
             let taken = named.statement.prepared.id;
@@ -91,7 +82,7 @@ impl Session {
         let when = fresh_id();
         self.names.insert(significant(name).into(), Named::new(statement.clone(), when));
         let Some(server) = &mut self.server else { return };
-        let note = Note::Naming(statement.prepared.clone(), significant(name).into());
+        let note = Note::Naming(statement.prepared.clone(), significant(name).into(), when);
         replace(server, statement.prepared.id);
         send_parse(server, &statement.prepared);
         server.expect(Expect::noted(Kind::Parse, note));
@@ -106,7 +97,7 @@ impl Session {
             emit::parse(&mut server.out, server_name(id).as_bytes(), tail);
         }
         let mut renamed = statement.renamed.clone();
-        renamed.names.push((quoted_name(id), name.into()));
+        renamed.names.push(Renaming { statement: 0, server: server_name(id), client: name.into() });
         server.expect(Expect::noted(Kind::Parse, Note::Renamed(Box::new(renamed))));
     }
 
@@ -167,13 +158,16 @@ impl Session {
         if let Some(statement) = &statement {
             self.bind_effects(statement, rest);
         }
-        self.bind_portal(portal, statement.as_ref());
+        let values = if there.len() == frame.total { rest } else { b"" };
+        if let Some(fault) = self.bind_portal(portal, (name, meant.as_ref()), values) {
+            self.pool.stats().error(&fault.sqlstate);
+            self.fail_here(fault.frame().into());
+            return self.pass_over(frame, bytes);
+        }
         let server_side = meant.as_ref().filter(|_| !name.is_empty());
+        let note = note_of_use(name, server_side);
         let server_side = server_side.map(|named| server_name(named.statement.prepared.id));
         let Some(server) = &mut self.server else { return Flow::Server };
-        let untold = meant.filter(|named| named.told.is_none());
-        let untold = untold.and_then(|named| describing(server, name, &named));
-        self.bound = untold.map(|describing| (portal.into(), describing));
         let name = server_side.as_ref().map_or(foreign_name(name), |name| name.as_bytes());
         let head = portal.len() + name.len() + 2;
         let length = (frame.total - HEADER - (there.len() - HEADER - rest.len()) + head + 4) as u32;
@@ -182,18 +176,15 @@ impl Session {
         emit::cstr(&mut server.out, portal);
         emit::cstr(&mut server.out, name);
         server.out.extend_from_slice(rest);
-        server.expect(Expect::client(Kind::Bind));
+        server.expect(Expect::noted(Kind::Bind, note));
         self.input_rest = frame.total - there.len();
         self.drop_rest = false;
         Flow::Taken(there.len())
     }
 
-    fn bind_effects(&mut self, statement: &Rc<Statement>, values: &[u8]) {
+    pub(super) fn bind_effects(&mut self, statement: &Rc<Statement>, values: &[u8]) {
         if self.note_statement(statement, Given::Values(values)).is_empty() {
             return;
-        }
-        if let Some(Action::Deallocate(_, id)) = &statement.action {
-            self.bring_dummy(*id);
         }
         if let Some(used) = &statement.uses {
             let (Form::Parse(text) | Form::Sql(text)) = &statement.prepared.form;
@@ -201,12 +192,12 @@ impl Session {
             let used = used.clone();
             let read_otherwise = !Rc::ptr_eq(&self.as_read_now(&used), &used);
             self.note_statement(&used, Given::Text(&text));
-            self.bring_statement(&used.prepared, 0);
             if let Some(server) = &mut self.server {
                 // Others must not find it prepared like this.
                 server.spoiled |= read_otherwise;
             }
         }
+        self.bring_what_it_names(statement);
     }
 
     /// The session has no unnamed statement, and must be told so: whatever the server has is somebody else's.
@@ -289,8 +280,9 @@ impl Session {
             }
             _ => emit::target(&mut server.out, front::DESCRIBE, b'S', foreign_name(name)),
         }
-        let describing = named.and_then(|named| describing(server, name, &named));
-        let note = describing.map_or(Note::None, Note::Describing);
+        let describing = named.as_ref().and_then(|named| describing(server, name, named));
+        let used = named.as_ref().filter(|_| !name.is_empty());
+        let note = describing.map_or_else(|| note_of_use(name, used), Note::Describing);
         server.expect(Expect::noted(Kind::DescribeStatement, note));
         Flow::Taken(whole.len())
     }
@@ -318,18 +310,20 @@ impl Session {
             }
             return Flow::Taken(whole.len());
         }
-        let Some(server) = &mut self.server else { return Flow::Server };
+        if self.server.is_none() {
+            return Flow::Server;
+        }
         self.batch_open = true;
         self.batch.heavy |= kind != b'S';
-        let mut note = Note::None;
-        if kind == b'S' && name.is_empty() {
-            server.unnamed = 0;
-            self.replaced.push_back(self.unnamed.take());
-            note = Note::Unnamed;
+        if kind == b'P' {
+            self.forget_portal(name);
         }
+        let Some(server) = &mut self.server else { return Flow::Server };
         let name = if kind == b'S' { foreign_name(name) } else { name };
         emit::target(&mut server.out, front::CLOSE, kind, name);
-        server.expect(Expect::noted(Kind::Close, note));
+        let unnamed = if kind == b'S' && name.is_empty() { self.close_unnamed() } else { Unnamed::Stays };
+        let Some(server) = &mut self.server else { return Flow::Server };
+        server.expect(Expect::client(Kind::Close).with_unnamed(unnamed));
         Flow::Taken(whole.len())
     }
 
@@ -337,9 +331,12 @@ impl Session {
         if self.server.is_none() {
             return Flow::Server;
         }
+        let portal = frame::cstr(body(whole)).map(|(portal, _)| portal);
+        if portal.is_some_and(|portal| self.portal_is_contested(portal)) {
+            return Flow::Later;
+        }
         self.batch_open = true;
         self.batch.heavy = true;
-        let portal = frame::cstr(body(whole)).map(|(portal, _)| portal);
         let note = portal.map_or(Note::None, |portal| self.note_of_portal(portal));
         let Some(server) = &mut self.server else { return Flow::Server };
         server.out.extend_from_slice(whole);
@@ -365,6 +362,9 @@ impl Session {
             && let Some(expect) = server.expects.pop_front()
         {
             if expect.kind == Kind::Here {
+                if expect.unnamed != Unnamed::Stays {
+                    self.replaced.pop_front();
+                }
                 self.give(expect.note);
                 continue;
             }
@@ -374,13 +374,6 @@ impl Session {
             }
         }
     }
-}
-
-/// Makes this the server's unnamed statement: a session's, from that tick.
-pub(super) fn prepare_unnamed(server: &mut Server, tail: &[u8], when: u64) {
-    emit::parse(&mut server.out, b"", tail);
-    server.expect(Expect::ours(Kind::Parse, Note::BringingUnnamed));
-    (server.unnamed, server.unnamed_description) = (when, None);
 }
 
 /// A Parse message behind its name, with other types of parameters if they are given.
@@ -435,6 +428,21 @@ pub(super) fn replace(server: &mut Server, id: u64) {
     let Some(copy) = server.prepared.remove(id) else { return };
     emit::target(&mut server.out, front::CLOSE, b'S', server_name(id).as_bytes());
     server.expect(Expect::ours(Kind::Close, Note::Closing(id, copy)));
+}
+
+/// What it means that a message uses the client's statement of this name, if there is one.
+fn note_of_use(name: &[u8], named: Option<&Named>) -> Note {
+    match named {
+        Some(named) if name.len() <= NAME_LENGTH && named.statement.prepared.moved == 0 => {
+            Note::Using(named.when)
+        }
+        Some(named) => Note::Renamed(Box::new(renaming(&named.statement.prepared, name))),
+        None if foreign_name(name) != name => {
+            let name = Renaming { statement: 0, server: NOBODYS.to_owned(), client: name.into() };
+            Note::Renamed(Box::new(Renamed { names: vec![name], ..Renamed::default() }))
+        }
+        None => Note::None,
+    }
 }
 
 /// Kind and name of a Describe or Close.

@@ -1,12 +1,11 @@
 //! Errors of the server: what they say is the client's, what they mean for what was expected is found out here.
 
-use super::prepare::{as_sent_by_client, instead};
 use super::relay::Verdict;
+use super::rename::{as_sent_by_client, instead};
 use super::serve::Session;
-use super::statement::Named;
 use super::told::Asking;
-use crate::pool::exchange::{Expect, Kind, Note, Of, Renamed};
-use crate::pool::prepared::{NAME_PREFIX, quoted_name};
+use super::unnamed::{self, is_about_reading};
+use crate::pool::exchange::{Expect, Kind, Note, Of, Unnamed};
 use crate::pool::server::UNKNOWN;
 use crate::sql::Effects;
 use crate::wire::Fault;
@@ -47,10 +46,13 @@ impl Session {
         let (ours, note) = (front.ours, std::mem::take(&mut front.note));
         let whole_cycle = front.ends_with_ready();
         let kind = front.kind;
+        let unread = front.unnamed == Unnamed::GoesIfRead && is_about_reading(fields);
         let failed = server.tx == TxStatus::Failed;
         if !whole_cycle {
             self.count_exchange(kind, ours);
-            self.skip_to_sync();
+            self.skip_to_sync(!unread);
+        } else if unread {
+            self.unnamed_survives();
         }
         match note {
             Note::Blame(fault) => Verdict::Replace(fault),
@@ -68,12 +70,6 @@ impl Session {
                 self.undo_steps(renamed.steps);
                 own.map_or(Verdict::Forward, Verdict::Replace)
             }
-            Note::Unnamed => {
-                self.undo(Note::BringingUnnamed);
-                self.replaced.pop_front();
-                self.unnamed_is(None);
-                Verdict::Forward
-            }
             Note::Bringing(prepared) => {
                 let moved = prepared.moved;
                 self.undo(Note::Preparing(prepared));
@@ -81,9 +77,10 @@ impl Session {
                 Verdict::Swallow
             }
             note => {
+                let words = self.words_of(&note);
                 self.undo(note);
                 // What we put in failed in the place of the client's message: the client learns of it.
-                if ours && whole_cycle { Verdict::Swallow } else { self.in_client_words(whole) }
+                if ours && whole_cycle { Verdict::Swallow } else { self.in_client_words(whole, words) }
             }
         }
     }
@@ -97,21 +94,8 @@ impl Session {
         self.server.iter_mut().for_each(|server| server.spoiled = true);
     }
 
-    /// The same with the client's name of a prepared statement in the place of ours.
-    fn in_client_words(&self, whole: &[u8]) -> Verdict {
-        let Some(at) = memchr::memmem::find(whole, NAME_PREFIX.as_bytes()) else { return Verdict::Forward };
-        let digits = whole[at + NAME_PREFIX.len()..].iter().take_while(|byte| byte.is_ascii_digit());
-        let number =
-            digits.fold(0_u64, |number, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')));
-        let named = self.names.iter().find(|(_, named)| named.statement.prepared.id == number);
-        let Some((name, _)) = named else { return Verdict::Forward };
-        let names = vec![(quoted_name(number), name.clone())];
-        as_sent_by_client(whole, &Renamed { names, ..Renamed::default() })
-            .map_or(Verdict::Forward, Verdict::Replace)
-    }
-
     /// After an error the server skips everything up to Sync; what the client sends before that need not go there.
-    fn skip_to_sync(&mut self) {
+    fn skip_to_sync(&mut self, read: bool) {
         let Some(server) = &mut self.server else { return };
         let sync = server.expects.iter().position(|expect| expect.kind == Kind::Sync);
         server.skips = sync.is_none();
@@ -121,11 +105,10 @@ impl Session {
             self.batch_open = server.expects.back().is_some_and(|last| !last.ends_with_ready());
         }
         let skipped: Vec<Expect> = server.expects.drain(..sync.unwrap_or(server.expects.len())).collect();
-        if skipped.iter().any(decides_the_unnamed) && !server.expects.iter().any(decides_the_unnamed) {
+        if skipped.iter().any(unnamed::decides) && !server.expects.iter().any(unnamed::decides) {
             server.unnamed = UNKNOWN;
         }
-        let replacing = skipped.iter().filter(|expect| matches!(expect.note, Note::Unnamed)).count();
-        self.keep_unnamed(replacing);
+        self.unnamed_is_kept(&skipped, read);
         // Batches behind this one may have closed names as well.
         let closing = skipped.iter().filter(|expect| expect.kind == Kind::ClosedHere).count();
         let mut closed: Vec<_> = self.closed.drain(..closing.min(self.closed.len())).collect();
@@ -137,24 +120,6 @@ impl Session {
         }
     }
 
-    /// So many messages that would have replaced the unnamed statement were skipped: what they found is there still, and is what
-    /// the next one replaces.
-    fn keep_unnamed(&mut self, skipped: usize) {
-        let Some(kept) = self.replaced.drain(..skipped.min(self.replaced.len())).next() else { return };
-        self.unnamed_is(kept);
-    }
-
-    /// What the oldest message under way that replaces the unnamed statement finds, or what there is if there is none. Behind a Query
-    /// there is nothing to be found.
-    fn unnamed_is(&mut self, statement: Option<Named>) {
-        let Some(server) = &self.server else { return };
-        let next = server.expects.iter().find(|expect| replaces_the_unnamed(expect));
-        if next.is_some_and(|next| next.kind == Kind::Query) {
-            return;
-        }
-        *self.replaced.front_mut().unwrap_or(&mut self.unnamed) = statement;
-    }
-
     /// What was expected to succeed did not.
     fn undo(&mut self, note: Note) {
         let Some(server) = &mut self.server else { return };
@@ -162,13 +127,13 @@ impl Session {
             Note::Preparing(prepared) | Note::Bringing(prepared) => {
                 server.prepared.remove(prepared.id);
             }
-            Note::Naming(prepared, name) => {
+            Note::Naming(prepared, name, when) => {
                 server.prepared.remove(prepared.id);
-                self.forget_name(&name, prepared.id);
+                self.forget_name(&name, when);
             }
             Note::Closing(id, copy) => server.prepared.insert_copy(id, copy),
             Note::Describing(described) if described.of == Of::Ours => self.asking = Asking::No,
-            Note::BringingUnnamed | Note::Unnamed => server.unnamed = UNKNOWN,
+            Note::BringingUnnamed => server.unnamed = UNKNOWN,
             Note::Sequences => server.sequences.foreign = true,
             Note::Set(..) => self.after |= Effects::SETTING,
             Note::Renamed(renamed) | Note::Part(_, renamed) => self.undo_steps(renamed.steps),
@@ -181,14 +146,4 @@ impl Session {
 /// Whether nothing may run where this has failed.
 fn brings_state(note: &Note) -> bool {
     matches!(note, Note::Settling(_) | Note::Restoring(_) | Note::Resetting | Note::Sequences)
-}
-
-/// Whether the client replaces its unnamed statement by a message that is to be answered, or takes it away.
-fn replaces_the_unnamed(expect: &Expect) -> bool {
-    !expect.ours && (expect.kind == Kind::Query || matches!(expect.note, Note::Unnamed))
-}
-
-/// Whether it is known behind an answer to come which unnamed statement the server has.
-fn decides_the_unnamed(expect: &Expect) -> bool {
-    expect.kind == Kind::Query || matches!(expect.note, Note::Unnamed | Note::BringingUnnamed)
 }

@@ -20,29 +20,33 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::extended::run_in_batch;
 use super::serve::{BACKLOG, Session};
-use super::statement::{fresh_id, significant};
+use super::statement::significant;
 use super::upstream::Flow;
 use crate::config::settings::PoolMode;
-use crate::pool::Target;
-use crate::pool::exchange::{Expect, Note};
+use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::listener::{CatchUp, Channels, Listener, Mailbox};
-use crate::pool::state::quote_identifier;
-use crate::sql::{self, Detail, Effects, Summary};
+use crate::pool::{Server, Target};
+use crate::sql::{self, Detail, Effects};
 use crate::wire::emit;
-use crate::wire::frame::{self, HEADER, TxStatus};
+use crate::wire::frame::{self, HEADER, TxStatus, front};
 
 /// Effects that need the session's channels on its server.
-const CHANNELS: Effects = Effects::LISTEN.union(Effects::UNLISTEN).union(Effects::CHANNELS);
+pub(super) const CHANNELS: Effects = Effects::LISTEN.union(Effects::UNLISTEN).union(Effects::CHANNELS);
 
 /// What a session listens to.
 pub(super) struct Listens {
     place: Place,
     /// As of the last transaction.
-    channels: Channels,
+    pub(super) channels: Channels,
     /// Of LISTENs whose transaction has not ended.
     announced: Channels,
+    /// Those of them that stand further on in the cycle, and have not been sent.
+    ahead: Channels,
+    /// Those of them to which the listener has not listened yet, as far as is known.
+    fresh: Channels,
+    /// Answers to what stands before a LISTEN in its batch must be there first.
+    awaits_answers: bool,
     /// The session waits for the listener to catch up.
     waits: Option<(CatchUp, Then)>,
     /// Nothing for `announced` is in the mailbox that was committed before the client's last message.
@@ -51,7 +55,7 @@ pub(super) struct Listens {
     alone: bool,
     /// A ReadyForQuery is to follow the notifications.
     owes_ready: bool,
-    set_up: SetUp,
+    pub(super) set_up: SetUp,
     /// Where the session hears from now on, in the encoding that it has changed to.
     next: Option<Place>,
 }
@@ -75,7 +79,7 @@ enum Then {
 
 /// Whether the session's channels are on its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SetUp {
+pub(super) enum SetUp {
     No,
     /// Since before the transaction.
     Before,
@@ -106,6 +110,9 @@ impl Listens {
             place: Place::at(listener),
             channels: Channels::new(),
             announced: Channels::new(),
+            ahead: Channels::new(),
+            fresh: Channels::new(),
+            awaits_answers: false,
             waits: None,
             caught_up: false,
             alone: false,
@@ -131,7 +138,17 @@ impl Listens {
 
     /// Throws out what is not for the session.
     fn sort(&self) {
-        self.place.mailbox.retain(|channel| has(&self.channels, channel));
+        self.place.mailbox.retain(|channel| has(&self.channels, channel) || has(&self.ahead, channel));
+    }
+
+    /// LISTENs further on that were not sent by the end of their cycle never are.
+    fn forget_ahead(&mut self) {
+        if !self.ahead.is_empty() {
+            let ahead = std::mem::take(&mut self.ahead);
+            self.announced.retain(|name| !has(&ahead, name));
+            self.want_all();
+            self.place.mailbox.retain(|channel| !has(&ahead, channel));
+        }
     }
 
     fn want_all(&self) {
@@ -147,7 +164,8 @@ impl Listens {
 
     fn decide(&mut self, channels: Channels) {
         self.channels = channels;
-        self.announced.clear();
+        let ahead = &self.ahead;
+        self.announced.retain(|name| has(ahead, name));
         (self.set_up, self.alone) = (SetUp::No, false);
         self.want_all();
         self.sort();
@@ -184,11 +202,17 @@ impl Listens {
             Then::GoOn => {
                 self.caught_up = true;
                 self.alone |= !heard;
-                self.sort();
+                let fresh = std::mem::take(&mut self.fresh);
+                self.place.mailbox.retain(|channel| !has(&fresh, channel));
+                if self.channels.is_empty() {
+                    // Who listens to nothing begins behind what is committed before its own COMMIT.
+                    self.sort();
+                }
             }
         }
         if self.alone {
             self.announced.clear();
+            self.ahead.clear();
             self.want_all();
         }
     }
@@ -206,12 +230,17 @@ impl Session {
                 self.one_cycle_at_a_time();
                 return Some(Flow::Later);
             }
-            if self.announce(text) {
+            if self.awaits_answers() || self.announce(text, false) {
                 return Some(Flow::Later);
             }
         }
+        self.note_asking_for_channels(effects);
+        if effects.contains(Effects::BEGIN) {
+            self.bring_channels();
+        }
         let listens = self.listens.as_mut()?;
-        if effects.contains(Effects::COMMIT) && !listens.announced.is_empty() && !listens.caught_up {
+        let begins = listens.channels.is_empty() && !listens.announced.is_empty();
+        if effects.contains(Effects::COMMIT) && begins && !listens.caught_up {
             listens.wait(self.pool.target(), Then::GoOn);
             return Some(Flow::Later);
         }
@@ -227,40 +256,39 @@ impl Session {
         None
     }
 
-    /// Where in the text a statement ends a transaction before another one needs the session's channels as they are then.
-    pub(super) fn ends_before_channels(&self, summary: &Summary) -> Option<usize> {
-        // In a transaction that has failed nothing can be prepared that is run behind its end.
-        let running = if self.tx_status() == TxStatus::Idle { Effects::EMPTY } else { Effects::EXECUTE };
-        let awaited = CHANNELS.union(running);
-        if self.mode == PoolMode::Session || !summary.effects.intersects(awaited) {
-            return None;
-        }
-        let ends = Effects::COMMIT.union(Effects::ROLLBACK);
-        let at = summary.statements.iter().position(|one| one.effects.intersects(ends))?;
-        let (first, rest) = summary.statements.split_at(at + 1);
-        if rest.iter().any(|one| one.effects.contains(Effects::DISCARD)) {
-            // Which is refused behind other statements, and would not be alone.
-            return None;
-        }
-        rest.iter().any(|one| one.effects.intersects(awaited)).then(|| first[at].range.end)
-    }
-
     /// The client's next cycle waits until this one was answered.
     pub(super) fn one_cycle_at_a_time(&mut self) {
         self.listens();
     }
 
-    /// Whether a statement with these effects needs the session's channels on the server, which may not be there.
-    pub(super) fn listens_on_server(&self, effects: Effects) -> bool {
-        let missing = |known: &Listens| !known.channels.is_empty() && known.set_up != SetUp::Before;
-        effects.intersects(CHANNELS)
-            // Behind a DISCARD in the same batch there is nothing left to set up.
-            && !effects.union(self.after).contains(Effects::DISCARD)
-            && self.listens.as_deref().is_some_and(missing)
+    /// Whether the session has listened to something since before this transaction.
+    pub(super) fn listens_already(&self) -> bool {
+        let listens = |known: &Listens| !known.channels.is_empty();
+        self.mode != PoolMode::Session && self.listens.as_deref().is_some_and(listens)
+    }
+
+    /// What a session that has not listened before notifies ahead of its LISTEN, in the same batch, is not for it: that must have happened before the
+    /// listener listens.
+    fn awaits_answers(&mut self) -> bool {
+        let runs = |expect: &Expect| !expect.ours && expect.kind == Kind::Execute;
+        let runs = |server: &Server| server.expects.iter().any(runs);
+        let waits = self.batch_open && !self.listens_already() && self.server.as_deref().is_some_and(runs);
+        if waits {
+            self.server.iter_mut().for_each(|server| emit::empty(&mut server.out, front::FLUSH));
+        }
+        if waits || self.listens.is_some() {
+            self.listens().awaits_answers = waits;
+        }
+        waits
+    }
+
+    /// The same as [`Session::announce`] for LISTENs that stand further on than what is sent next.
+    pub(super) fn announce_ahead(&mut self, text: &[u8]) -> bool {
+        self.announce(text, true)
     }
 
     /// Has the listener hear the channels of these LISTENs. Gives whether the statement must wait for that.
-    fn announce(&mut self, text: &[u8]) -> bool {
+    fn announce(&mut self, text: &[u8], ahead: bool) -> bool {
         let (text, _) = frame::cstr(text).unwrap_or((text, b""));
         let mut named = Channels::new();
         for one in sql::summarize(text, self.dialect).statements {
@@ -268,7 +296,10 @@ impl Session {
                 named.push(significant(&channel).into());
             }
         }
-        if let Some(listens) = &self.listens {
+        if let Some(listens) = &mut self.listens {
+            if !ahead {
+                listens.ahead.retain(|name| !has(&named, name));
+            }
             named.retain(|name| !listens.channels.contains(name) && !listens.announced.contains(name));
             if listens.alone {
                 return false;
@@ -279,6 +310,10 @@ impl Session {
         }
         let target = self.pool.target();
         let listens = self.listens();
+        if ahead {
+            listens.ahead.extend_from_slice(&named);
+        }
+        listens.fresh.extend_from_slice(&named);
         listens.announced.append(&mut named);
         listens.want_all();
         listens.wait(target, Then::GoOn);
@@ -297,38 +332,14 @@ impl Session {
         self.state.settings().get(&b"client_encoding"[..]).map(|name| &**name)
     }
 
-    /// Has the server listen to what the session listens to. Where that may be so already, or may be rolled back, it
-    /// is the marker that tells.
-    pub(super) fn set_up_channels(&mut self) {
-        let (Some(listens), Some(server)) = (&mut self.listens, &mut self.server) else { return };
-        if server.tx == TxStatus::Failed {
-            return;
-        }
-        let mut sql = vec![];
-        for channel in &listens.channels {
-            sql.extend_from_slice(b"LISTEN ");
-            quote_identifier(&mut sql, channel);
-            sql.push(b';');
-        }
-        self.after |= Effects::CHANNELS;
-        let between = server.tx == TxStatus::Idle && server.expects.is_empty() && !self.batch_open;
-        if between {
-            listens.set_up = SetUp::Before;
-        } else {
-            let marker = if let SetUp::Within(marker) = listens.set_up { marker } else { fresh_id() };
-            listens.set_up = SetUp::Within(marker);
-            sql = unless_marked(marker, &sql);
-        }
-        if self.batch_open {
-            return run_in_batch(server, &sql, Note::None);
-        }
-        server.ask(&sql, Note::None);
-    }
-
     /// Whether the client's next message must wait: for the listener, or for the end of the cycle before.
     pub(super) fn waits_for_listener(&self) -> bool {
         let Some(listens) = &self.listens else { return false };
-        listens.waits.is_some() || listens.owes_ready || self.cycle_under_way()
+        let answered = self.server.as_ref().is_none_or(|server| server.expects.is_empty());
+        listens.waits.is_some()
+            || listens.owes_ready
+            || self.cycle_under_way()
+            || listens.awaits_answers && !answered
     }
 
     /// Whether a cycle that the client has ended is still to be answered.
@@ -357,20 +368,13 @@ impl Session {
     /// The client's transaction ended: what it notified is heard before the client may go on.
     pub(super) fn ready_waits(&mut self) -> bool {
         let (Some(listens), Some(server)) = (&mut self.listens, &self.server) else { return false };
+        listens.forget_ahead();
         let ended = server.tx == TxStatus::Idle && server.expects.is_empty();
         let hears = !listens.channels.is_empty() || !listens.announced.is_empty();
         if ended && hears {
             listens.wait(server.pool().target(), Then::Ready);
         }
         ended && hears
-    }
-
-    /// The marker of a set-up that may have been rolled back.
-    pub(super) fn channels_marker(&self) -> Option<u64> {
-        match self.listens.as_ref()?.set_up {
-            SetUp::Within(marker) => Some(marker),
-            SetUp::No | SetUp::Before => None,
-        }
     }
 
     /// What the server listens to after the transaction, and whether the marker is there; gives whether that pins the
@@ -395,6 +399,7 @@ impl Session {
     /// The client's message was answered by an error, and never sent.
     pub(super) fn listened_to_nothing(&mut self) {
         if let Some(listens) = &mut self.listens {
+            listens.forget_ahead();
             listens.decide(listens.channels.clone());
         }
     }
@@ -478,19 +483,4 @@ impl Session {
 
 fn has(channels: &Channels, name: &[u8]) -> bool {
     channels.iter().any(|known| **known == *name)
-}
-
-/// What listens to the channels, once: a rollback takes the marker with them.
-fn unless_marked(marker: u64, listens: &[u8]) -> Vec<u8> {
-    let value = marker.to_string();
-    [
-        b"DO $_pgweir$BEGIN IF pg_catalog.current_setting('_pgweir.channels', true) IS DISTINCT FROM '",
-        value.as_bytes(),
-        b"' THEN ",
-        listens,
-        b"PERFORM pg_catalog.set_config('_pgweir.channels', '",
-        value.as_bytes(),
-        b"', false); END IF; END$_pgweir$",
-    ]
-    .concat()
 }

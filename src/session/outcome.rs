@@ -141,7 +141,7 @@ impl Session {
                 (Kind::ClosedHere, _) => self.names.extend(self.closed.pop()),
                 (_, Note::Renamed(renamed) | Note::Part(_, renamed)) => self.undo_steps(renamed.steps),
                 (_, Note::DiscardAll(step)) => self.undo_steps([step].into()),
-                (_, Note::Naming(_, name)) => drop(self.names.remove(&name)),
+                (_, Note::Naming(_, name, _)) => drop(self.names.remove(&name)),
                 _ => {}
             }
         }
@@ -167,7 +167,7 @@ impl Session {
         (self.batch_open, self.batch) = (false, Default::default());
         (self.input_rest, self.drop_rest) = (0, false);
         (self.settling, self.unused, self.leaving) = (false, false, false);
-        (self.asking, self.bound) = (Asking::default(), None);
+        self.asking = Asking::default();
         (self.following, self.alone, self.reading_now) = (0, true, None);
         self.leave_node();
         self.verdict = None;

@@ -10,13 +10,14 @@ use std::rc::Rc;
 use super::custom::Given;
 use super::extended::{replace, send_parse};
 use super::reading::{PERSONAL, depends_on_reading};
+use super::rename::{Rewriting, Translated, characters};
 use super::serve::Session;
 use super::statement::{Action, Named, Statement, fresh_id, significant};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note, Renamed, Step};
-use crate::pool::prepared::{Form, NAME_PREFIX, OnServer, Prepared, quoted_name, server_name};
+use crate::pool::prepared::{DUMMY, Form, NAME_PREFIX, OnServer, Prepared, quoted_name, server_name};
 use crate::sql::{self, Detail, Effects, Summary, Verb};
-use crate::wire::frame::{self, HEADER, TxStatus, back, front};
+use crate::wire::frame::{self, TxStatus, front};
 use crate::wire::{Fault, emit};
 
 /// A name on servers that nothing is ever prepared under.
@@ -32,102 +33,8 @@ pub(super) struct Dropped {
     on_server: OnServer,
 }
 
-/// What becomes of the name in a statement.
-struct Translated {
-    /// Where it stands in the text, and what it is there; nothing is to be changed without it.
-    place: Option<(Range<usize>, Box<[u8]>)>,
-    name: String,
-    action: Option<Action>,
-}
-
 /// What a statement's name meant when it was parsed: the session's statement of that number, or none.
 pub type Mention = (Box<[u8]>, Option<u64>);
-
-/// A text that is copied with other names in it.
-struct Rewriting<'a> {
-    text: &'a [u8],
-    copied: usize,
-    out: Vec<u8>,
-    /// How many characters of UTF-8 that are.
-    characters: usize,
-    renamed: Renamed,
-}
-
-impl<'a> Rewriting<'a> {
-    fn of(text: &'a [u8]) -> Rewriting<'a> {
-        Rewriting { text, copied: 0, out: vec![], characters: 0, renamed: Renamed::default() }
-    }
-
-    fn replace(&mut self, by: &Translated) {
-        let Some((range, client)) = &by.place else { return };
-        let between = &self.text[self.copied..range.start];
-        self.out.extend_from_slice(between);
-        self.out.extend_from_slice(by.name.as_bytes());
-        self.copied = range.end;
-        self.characters += characters(between) + by.name.len();
-        let longer = by.name.len() as isize - characters(&self.text[range.clone()]) as isize;
-        self.renamed.moved.push((self.characters, longer));
-        self.renamed.names.push((by.name.clone(), client.clone()));
-    }
-
-    fn finish(mut self) -> (Vec<u8>, Renamed) {
-        self.out.extend_from_slice(&self.text[self.copied..]);
-        (self.out, self.renamed)
-    }
-}
-
-/// How many characters UTF-8 has there.
-pub(super) fn characters(text: &[u8]) -> usize {
-    text.iter().filter(|byte| (**byte as i8) >= -64).count()
-}
-
-/// An error message of the server's for a text that was sent with other names, as it is for the client's own text: its position,
-/// which counts characters from 1, and names in it. `None` when it is the same.
-pub(super) fn as_sent_by_client(error: &[u8], renamed: &Renamed) -> Option<Box<[u8]>> {
-    let mut fields: Vec<(u8, Vec<u8>)> =
-        frame::fields(error.get(HEADER..)?).map(|(code, value)| (code, value.to_vec())).collect();
-    let before = fields.clone();
-    for (code, value) in &mut fields {
-        match code {
-            b'P' => {
-                let found: usize = std::str::from_utf8(value).ok()?.parse().ok()?;
-                let moved = renamed.moved.iter().filter(|(from, _)| found > *from).map(|(_, by)| *by);
-                *value = found.checked_add_signed(-moved.sum::<isize>())?.to_string().into_bytes();
-            }
-            b'M' => {
-                for (ours, client) in &renamed.names {
-                    if let Some(at) = memchr::memmem::find(value, ours.as_bytes()) {
-                        let quoted = [b"\"", &client[..], b"\""].concat();
-                        value.splice(at..at + ours.len(), quoted);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    (fields != before).then(|| error_of(&fields))
-}
-
-/// What a client is told in the place of an error that only says that a statement is not on the server: why it is not.
-pub(super) fn instead(error: &[u8], why: Option<(Box<[u8]>, isize)>) -> Option<Box<[u8]>> {
-    let (why, moved) = why?;
-    let follows = |(code, value): (u8, &[u8])| code == b'C' && matches!(value, b"26000" | b"25P02");
-    frame::fields(error.get(HEADER..)?).any(follows).then_some(())?;
-    let renamed = Renamed { moved: vec![(0, moved)], ..Renamed::default() };
-    as_sent_by_client(&why, &renamed).or(Some(why))
-}
-
-pub(super) fn error_of(fields: &[(u8, Vec<u8>)]) -> Box<[u8]> {
-    let mut out = vec![];
-    emit::frame(&mut out, back::ERROR_RESPONSE, |out| {
-        for (code, value) in fields {
-            out.push(*code);
-            emit::cstr(out, value);
-        }
-        out.push(0);
-    });
-    out.into()
-}
 
 impl Session {
     /// Why the server is not to be asked to prepare this.
@@ -142,15 +49,7 @@ impl Session {
             let text = format!("more than {limit} prepared statements (prepared_per_session)");
             return Some(Fault::error("54000", text).hint("deallocate some, or raise the limit"));
         }
-        let [one] = summary.statements.as_slice() else { return None };
-        let Detail::Prepare { name, .. } = &one.detail else { return None };
-        self.names.contains_key(significant(name)).then(|| {
-            Fault::error(
-                "42P05",
-                format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(name)),
-            )
-            .routine("StorePreparedStatement")
-        })
+        None
     }
 
     /// The text with the server's names of prepared statements in it, and what that means; `None` when it names none.
@@ -160,9 +59,9 @@ impl Session {
         }
         let mut rewriting = Rewriting::of(text);
         let mut steps = VecDeque::new();
-        for one in &summary.statements {
+        for (number, one) in summary.statements.iter().enumerate() {
             let translated = self.translate(one, text);
-            translated.iter().for_each(|translated| rewriting.replace(translated));
+            translated.iter().for_each(|translated| rewriting.replace(number, translated));
             if matches!(one.verb, Verb::Prepare | Verb::Deallocate) {
                 let action = translated.and_then(|translated| translated.action);
                 steps.push_back(action.map_or(Step::Nothing, |action| self.act(action)));
@@ -180,10 +79,10 @@ impl Session {
     ) -> (Vec<u8>, Renamed, Option<Action>) {
         let mut rewriting = Rewriting::of(text);
         let translated = match summary.statements.as_slice() {
-            [one] => self.translate(one, text),
+            [one] => self.translate_alone(one, text),
             _ => None,
         };
-        translated.iter().for_each(|translated| rewriting.replace(translated));
+        translated.iter().for_each(|translated| rewriting.replace(0, translated));
         let (out, renamed) = rewriting.finish();
         (out, renamed, translated.and_then(|translated| translated.action))
     }
@@ -222,18 +121,6 @@ impl Session {
         contested
     }
 
-    /// The same for the unnamed statement: whether a cycle that is not answered yet makes it what it is, and nothing behind that does.
-    fn unnamed_is_contested(&mut self) -> bool {
-        let Some(server) = self.server.as_ref().filter(|_| self.cycle_under_way()) else { return false };
-        let ends = |expect: &Expect| !expect.ours && expect.ends_with_ready();
-        let replaces = |expect: &Expect| matches!(expect.note, Note::Unnamed | Note::BringingUnnamed);
-        let ended = server.expects.iter().rposition(ends).map_or(0, |last| last + 1);
-        let sent = server.expects.iter().take(ended).any(replaces);
-        let contested = sent && !server.expects.iter().skip(ended).any(replaces);
-        self.one_by_one |= contested;
-        contested
-    }
-
     /// The same for all names in a text.
     pub(super) fn names_are_contested(&mut self, summary: &Summary) -> bool {
         summary.effects.intersects(PERSONAL)
@@ -261,8 +148,7 @@ impl Session {
                 return Some(self.prepare_by_sql(name, text, one, name_range));
             }
             Detail::Deallocate { name: None, .. } => {
-                let action = Some(Action::DeallocateAll);
-                return Some(Translated { place: None, name: String::new(), action });
+                return Some(Translated::unnamed(Action::DeallocateAll));
             }
             Detail::Execute { name, name_range } => (name, name_range),
             Detail::Deallocate { name: Some(name), name_range } => (name, name_range),
@@ -274,14 +160,14 @@ impl Session {
         let Some(named) = personal.cloned().or_else(|| self.named(name)) else {
             // Names of ours are nobody's to use.
             let ours = name.starts_with(NAME_PREFIX.as_bytes());
-            return ours.then(|| Translated { place, name: format!("\"{NOBODYS}\""), action: None });
+            return ours.then(|| Translated { place, name: NOBODYS.to_owned(), action: None });
         };
         let prepared = named.statement.prepared.clone();
         if !matches!(one.detail, Detail::Deallocate { .. }) {
             // It is run: it does what its text says.
             self.note_statement(&named.statement, Given::Text(&text[one.range.clone()]));
             self.bring_for_text(&prepared, named.when);
-            return Some(Translated { place, name: quoted_name(prepared.id), action: None });
+            return Some(Translated { place, name: server_name(prepared.id), action: None });
         }
         // A statement that was parsed may be others' too: what is dropped on the server is one that was made for it.
         let own = matches!(prepared.form, Form::Sql(_)) && self.is_on_server(prepared.id);
@@ -290,7 +176,18 @@ impl Session {
             self.bring_dummy(id);
         }
         let action = Some(Action::Deallocate(significant(name).into(), id));
-        Some(Translated { place, name: quoted_name(id), action })
+        Some(Translated { place, name: server_name(id), action })
+    }
+
+    /// The same for a statement that is prepared itself: where it is brought to another server, what is taken has to be so as well.
+    fn translate_alone(&mut self, one: &sql::Statement, text: &[u8]) -> Option<Translated> {
+        match &one.detail {
+            Detail::Prepare { name, name_range } if self.names.contains_key(significant(name)) => {
+                let place = Some((name_range.clone(), name.as_slice().into()));
+                Some(Translated { place, name: server_name(DUMMY), action: Some(Action::Taken) })
+            }
+            _ => self.translate(one, text),
+        }
     }
 
     /// `PREPARE name`: the name becomes the session's, under a fresh name on the server.
@@ -306,7 +203,7 @@ impl Session {
             // The server has one of that name, and says 42P05.
             let taken = named.statement.prepared.id;
             let id = self.name_that_is_taken(taken);
-            return Translated { place, name: quoted_name(id), action: None };
+            return Translated { place, name: server_name(id), action: None };
         }
         let id = fresh_id();
         let mut sql = text[one.range.start..range.start].to_vec();
@@ -320,7 +217,7 @@ impl Session {
         let statement =
             Statement { effects, reading, planned: true, ..Statement::of(prepared, Commits::AtItsEnd) };
         let action = Some(Action::Prepare(significant(name).into(), Rc::new(statement)));
-        Translated { place, name: quoted_name(id), action }
+        Translated { place, name: server_name(id), action }
     }
 
     /// Prepares a statement for a text that runs it. Where that fails the text is run all the same, and says why it could not
@@ -381,7 +278,7 @@ impl Session {
                 let names = std::mem::take(&mut self.names);
                 self.drop_names(names, None)
             }
-            Action::Refused(_) => Step::Nothing,
+            Action::Taken | Action::Refused(_) => Step::Nothing,
         }
     }
 
@@ -412,15 +309,16 @@ impl Session {
     }
 
     fn undo_prepare(&mut self, id: u64, name: &[u8]) {
+        // The tick of what PREPARE has prepared is its number.
         self.forget_name(name, id);
         if let Some(server) = &mut self.server {
             server.prepared.remove(id);
         }
     }
 
-    /// The statement of this number was never prepared: the name is not its name, and was not when later messages dropped it.
-    pub(super) fn forget_name(&mut self, name: &[u8], id: u64) {
-        let is_it = |named: &Named| named.statement.prepared.id == id;
+    /// What was to be prepared at this tick was not: the name is not its name, and was not when later messages dropped it.
+    pub(super) fn forget_name(&mut self, name: &[u8], when: u64) {
+        let is_it = |named: &Named| named.when == when;
         if self.names.get(name).is_some_and(is_it) {
             self.names.remove(name);
         }
@@ -439,31 +337,6 @@ impl Session {
         }
         self.server.iter_mut().for_each(|server| server.prepared.put_back(&dropped.on_server));
     }
-
-    /// What it means that the portal is executed, which is over with it.
-    pub(super) fn note_of_portal(&mut self, portal: &[u8]) -> Note {
-        let Some(at) = self.portals.iter().position(|(name, _)| **name == *portal) else { return Note::None };
-        let statement = self.portals.swap_remove(at).1;
-        let steps = match statement.action.clone() {
-            Some(Action::DiscardAll) => {
-                self.one_by_one = true;
-                return Note::DiscardAll(self.act(Action::DiscardAll));
-            }
-            Some(Action::Refused(fault)) => return Note::Blame(fault),
-            action => action.map(|action| self.act(action)).into_iter().collect(),
-        };
-        Note::Renamed(Box::new(Renamed { steps, ..statement.renamed.clone() }))
-    }
-
-    /// A statement is bound to a portal, in the place of what was.
-    pub(super) fn bind_portal(&mut self, portal: &[u8], statement: Option<&Rc<Statement>>) {
-        self.portals.retain(|(name, _)| **name != *portal);
-        let noted =
-            |statement: &&Rc<Statement>| statement.action.is_some() || !statement.renamed.moved.is_empty();
-        if let Some(statement) = statement.filter(noted) {
-            self.portals.push((portal.into(), statement.clone()));
-        }
-    }
 }
 
 /// Whether an answer of a cycle that has been sent is still to come on which it depends that there is a statement of this name, or
@@ -473,7 +346,7 @@ fn is_unconfirmed(server: &Server, name: &[u8], id: u64) -> bool {
     let ended = server.expects.iter().rposition(|expect| !expect.ours && expect.ends_with_ready());
     let mut sent = server.expects.iter().take(ended.map_or(0, |last| last + 1));
     sent.any(|expect| match &expect.note {
-        Note::Naming(prepared, named) => prepared.id == id || **named == *name,
+        Note::Naming(prepared, named, _) => prepared.id == id || **named == *name,
         Note::Preparing(prepared) | Note::Bringing(prepared) => prepared.id == id,
         Note::Closing(closed, _) => *closed == id,
         Note::Renamed(renamed) | Note::Part(_, renamed) => renamed.steps.iter().any(is_it),

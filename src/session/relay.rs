@@ -8,7 +8,7 @@ use super::outcome;
 use super::serve::{Batch, End, Session};
 use crate::config::settings::PoolMode;
 use crate::pool::Server;
-use crate::pool::exchange::{Expect, Kind, Note};
+use crate::pool::exchange::{Expect, Kind, Note, Unnamed};
 use crate::wire::frame::{self, BadFrame, Frame, HEADER, READY, TxStatus, back, front};
 use crate::wire::{Fault, emit};
 
@@ -190,7 +190,10 @@ impl Session {
             self.hear_setting(whole);
         }
         let Some(server) = &mut self.server else { return Verdict::Forward };
-        let Some(front) = server.expects.front() else { return self.unasked(tag, whole) };
+        let Some(front) = server.expects.front_mut() else { return self.unasked(tag, whole) };
+        if front.unnamed == Unnamed::GoesIfRead && answers(tag) {
+            front.unnamed = Unnamed::Goes;
+        }
         let (kind, ours) = (front.kind, front.ours);
         let wanted = matches!(front.note, Note::Probe | Note::Isolation);
         let (in_parts, stepping) =
@@ -228,6 +231,7 @@ impl Session {
             back::COPY_IN_RESPONSE => self.copy_in_begins(),
             back::DATA_ROW if ours && wanted => server.captured.push(whole.to_vec()),
             back::NOTIFICATION_RESPONSE => return self.notification(whole),
+            back::NOTICE_RESPONSE if !ours => return self.notice(whole),
             back::PARAMETER_STATUS if unheard => return Verdict::Swallow,
             back::PARAMETER_STATUS => return Verdict::Forward,
             _ => {}
@@ -332,6 +336,9 @@ impl Session {
     /// The oldest exchange ended well.
     pub(super) fn done(&mut self) {
         let Some(expect) = self.server.as_mut().and_then(|server| server.expects.pop_front()) else { return };
+        if expect.unnamed != Unnamed::Stays {
+            self.replaced.pop_front();
+        }
         self.count_exchange(expect.kind, expect.ours);
         if let Some(terms) = &expect.terms {
             self.count_copied(expect.kind, terms);
@@ -339,16 +346,17 @@ impl Session {
         self.apply(expect.note);
     }
 
-    /// A statement of a text has ended that does something to the names of statements.
+    /// A statement of a text has ended in which there are names of statements.
     fn statement_ended(&mut self, whole: &[u8]) {
-        let tag = frame::cstr(&whole[HEADER..]).map_or(&b""[..], |(tag, _)| tag);
-        if !matches!(tag, b"PREPARE" | b"DEALLOCATE" | b"DEALLOCATE ALL") {
-            return;
-        }
         let front = self.server.as_mut().and_then(|server| server.expects.front_mut());
         let Some(Note::Renamed(renamed) | Note::Part(_, renamed)) = front.map(|front| &mut front.note) else {
             return;
         };
+        renamed.ended += 1;
+        let tag = frame::cstr(&whole[HEADER..]).map_or(&b""[..], |(tag, _)| tag);
+        if !matches!(tag, b"PREPARE" | b"DEALLOCATE" | b"DEALLOCATE ALL") {
+            return;
+        }
         renamed.steps.pop_front().into_iter().for_each(|step| self.confirm(step));
     }
 
@@ -375,7 +383,6 @@ impl Session {
             }
             Note::Probe => self.probed(),
             Note::Isolation => self.isolation_told(),
-            Note::Unnamed => drop(self.replaced.pop_front()),
             Note::Part(rest, renamed) => {
                 renamed.steps.into_iter().for_each(|step| self.confirm(step));
                 drop(self.input.splice(..0, rest));
@@ -486,6 +493,14 @@ impl Run<'_> {
         out.extend_from_slice(&self.bytes[self.from..at]);
         self.from = next;
     }
+}
+
+/// Whether a message says that PostgreSQL has read what it answers.
+fn answers(tag: u8) -> bool {
+    !matches!(
+        tag,
+        back::ERROR_RESPONSE | back::NOTICE_RESPONSE | back::NOTIFICATION_RESPONSE | back::PARAMETER_STATUS
+    )
 }
 
 fn is_describe(kind: Kind) -> bool {

@@ -7,20 +7,20 @@
 use std::rc::Rc;
 
 use super::extended::{is_text_and_types, target};
-use super::prepare::{as_sent_by_client, characters, error_of};
 use super::reading::{PERSONAL, depends_on_reading};
 use super::relay::Verdict;
+use super::rename::{as_sent_by_client, characters, message_of};
 use super::serve::Session;
 use super::statement::{Named, Statement, fresh_id, significant};
 use super::upstream::{Flow, body};
 use crate::pool::Server;
-use crate::pool::exchange::{Note, Renamed};
+use crate::pool::exchange::{Kind, Note, Renamed, Unnamed};
 use crate::pool::prepared::Form;
 use crate::pool::terms::{Terms, Wording};
 use crate::rules::{Decided, Decision, Hint, Rewrite};
 use crate::sql::{self, Dialect, Verb, shape};
 use crate::wire::emit;
-use crate::wire::frame::{self, Frame, HEADER, front};
+use crate::wire::frame::{self, Frame, HEADER, back, front};
 
 /// A text in other words.
 pub(super) struct Reworded {
@@ -227,9 +227,8 @@ impl Session {
         let name = significant(name);
         let parses = |server: &Server| {
             server.expects.iter().any(|expect| match &expect.note {
-                Note::Naming(_, named) => **named == *name,
-                Note::Unnamed => name.is_empty(),
-                _ => false,
+                Note::Naming(_, named, _) => **named == *name,
+                _ => name.is_empty() && expect.kind == Kind::Parse && expect.unnamed != Unnamed::Stays,
             })
         };
         self.server.as_deref().is_some_and(parses)
@@ -285,7 +284,7 @@ fn as_of_client(error: &[u8], wording: &Wording) -> Option<Box<[u8]>> {
         Some((_, hint)) => hint.extend_from_slice(&[b" ", note.as_bytes()].concat()),
         None => fields.push((b'H', note.into_bytes())),
     }
-    Some(error_of(&fields))
+    Some(message_of(back::ERROR_RESPONSE, &fields))
 }
 
 #[cfg(test)]
@@ -301,7 +300,7 @@ mod tests {
     fn error(position: &str, hint: Option<&str>) -> Vec<u8> {
         let hint = hint.map(|hint| (b'H', hint.as_bytes().to_vec()));
         let fields = [(b'C', b"42703".to_vec()), (b'P', position.as_bytes().to_vec())];
-        error_of(&fields.into_iter().chain(hint).collect::<Vec<_>>()).into()
+        message_of(back::ERROR_RESPONSE, &fields.into_iter().chain(hint).collect::<Vec<_>>()).into()
     }
 
     #[test]

@@ -12,16 +12,17 @@ use super::handle::Handle;
 use super::listen::Listens;
 use super::outcome::Unsent;
 use super::pacing::Pace;
+use super::portals::Portal;
 use super::prepare::{Dropped, Names};
 use super::probe::Asked;
 use super::route::Route;
 use super::ruled::{Narrowed, Verdict};
-use super::statement::{Named, Statement};
+use super::statement::Named;
 use super::told::Asking;
 use crate::catalog::{Change, Contents, Known};
 use crate::config::settings::PoolMode;
 use crate::plan::{Profile, Profiles};
-use crate::pool::exchange::{Commits, Describing};
+use crate::pool::exchange::Commits;
 use crate::pool::reading::Reading;
 use crate::pool::server::Clock;
 use crate::pool::state::State;
@@ -134,14 +135,12 @@ pub struct Session {
     pub(super) closed: Vec<(Box<[u8]>, Named)>,
     /// What DEALLOCATEs under way have taken away.
     pub(super) dropped: Vec<Dropped>,
-    /// Portals whose Execute does something to the names of statements.
-    pub(super) portals: Vec<(Box<[u8]>, Rc<Statement>)>,
+    /// Portals of which something matters when they are described or executed.
+    pub(super) portals: Vec<Portal>,
     /// What it has of EXPLAIN ROUTE, once it has asked for one.
     pub(super) explains: Option<Box<Explains>>,
     /// The client's next cycle waits until this one was answered.
     pub(super) one_by_one: bool,
-    /// What the client learns when the portal that was bound last is described, if it does not know yet.
-    pub(super) bound: Option<(Box<[u8]>, Box<Describing>)>,
     pub(super) held_begin: Option<HeldBegin>,
     /// Extended messages were sent since the last Sync.
     pub(super) batch_open: bool,
@@ -284,6 +283,9 @@ impl Session {
         self.keep_reading();
         self.settle(forgets);
         self.after |= self.makes_temporary_objects();
+        if self.held_begin.is_some() {
+            self.bring_channels();
+        }
         self.begin_on_server();
     }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use super::outcome::Unsent;
 use super::serve::{Session, drain_front};
-use super::simple::forget_unnamed;
 use crate::config::settings::PoolMode;
 use crate::plan::Profile;
 use crate::pool::Server;
@@ -54,7 +53,10 @@ impl Session {
 
     /// Sends a read behind another session's, or wants a server of its own for it.
     pub(super) fn want_server_for_read(&mut self, whole: &[u8], profile: &Profile) {
+        // It is the server's word that counts where a text may be one that it cannot read.
+        let plain = self.unnamed.is_none() || whole.is_ascii();
         let may_follow = !self.alone
+            && plain
             && whole.len() <= LONGEST
             && profile.may_follow()
             && self.held_begin.is_none()
@@ -144,7 +146,7 @@ impl Session {
         self.enter_node();
         self.note_taken(usize::MAX);
         let Some(server) = &mut self.server else { return Ok(()) };
-        forget_unnamed(server, &mut self.unnamed);
+        (server.unnamed, self.unnamed) = (0, None);
         server.pool().clone().open(server, &self.handle.waker.borrow(), self.profiles.judge.stamp());
         let come = std::mem::take(&mut server.residue);
         if come.is_empty() { Ok(()) } else { self.relay(cx, &come) }

@@ -2,9 +2,9 @@
 
 use super::custom::{Given, NAMING};
 use super::outcome;
-use super::prepare::characters;
+use super::rename::characters;
 use super::serve::Session;
-use super::statement::{Action, Named};
+use super::statement::Action;
 use super::upstream::Flow;
 use crate::config::settings::{PinPolicy, PoolMode};
 use crate::pool::Server;
@@ -58,7 +58,7 @@ impl Session {
         };
         let Some((0, text)) = whole[HEADER..].split_last() else {
             // The server says what is wrong with it.
-            return self.plain_query(whole, Commits::Nothing);
+            return self.plain_query(whole, None, Commits::Nothing);
         };
         let hidden = self.hidden_effects(text);
         if hidden.is_empty()
@@ -83,7 +83,7 @@ impl Session {
                 }
             }
             self.alone = false;
-            let flow = self.plain_query(whole, outcome::commits_alone(verb));
+            let flow = self.plain_query(whole, Some(text), outcome::commits_alone(verb));
             self.reading_now = read.filter(|_| self.has_one_under_way());
             return flow;
         }
@@ -93,7 +93,7 @@ impl Session {
             return flow;
         }
         if summary.effects.is_empty() {
-            self.plain_query(whole, outcome::commits(text, &summary))
+            self.plain_query(whole, Some(text), outcome::commits(text, &summary))
         } else {
             self.query_with_effects(whole, text, &summary)
         }
@@ -101,19 +101,25 @@ impl Session {
 
     /// A text too long to be held: it goes on unread, and may have done anything.
     fn long_query(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        if self.server.is_none() {
+            return Flow::Server;
+        }
+        let unnamed = self.drop_unnamed(None);
         let Some(server) = &mut self.server else { return Flow::Server };
-        forget_unnamed(server, &mut self.unnamed);
-        server.expect(Expect::client(Kind::Query).committing(Commits::ABlock));
+        server.expect(Expect::client(Kind::Query).committing(Commits::ABlock).with_unnamed(unnamed));
         self.note_opaque();
         self.forward(frame, bytes)
     }
 
     #[inline]
-    fn plain_query(&mut self, whole: &[u8], commits: Commits) -> Flow {
+    fn plain_query(&mut self, whole: &[u8], text: Option<&[u8]>, commits: Commits) -> Flow {
+        if self.server.is_none() {
+            return Flow::Server;
+        }
+        let unnamed = self.drop_unnamed(text);
         let Some(server) = &mut self.server else { return Flow::Server };
-        forget_unnamed(server, &mut self.unnamed);
         server.out.extend_from_slice(whole);
-        server.expect(Expect::client(Kind::Query).committing(commits));
+        server.expect(Expect::client(Kind::Query).committing(commits).with_unnamed(unnamed));
         Flow::Taken(whole.len())
     }
 
@@ -122,6 +128,9 @@ impl Session {
             let here = self.answered_here(whole, text, summary);
             return here.unwrap_or_else(|| self.ask_server(whole, (text, summary), summary.effects, None));
         };
+        if self.listens_already() && self.announce_ahead(text) {
+            return Flow::Later;
+        }
         let (first, rest) = text.split_at(end);
         let mut part = sql::summarize(first, self.dialect);
         part.effects |= self.hidden_effects(first);
@@ -170,10 +179,11 @@ impl Session {
             note = Note::Part(rest, renamed);
             self.one_cycle_at_a_time();
         }
+        let unnamed = self.drop_unnamed(Some(text));
         let Some(server) = &mut self.server else { return Flow::Server };
-        forget_unnamed(server, &mut self.unnamed);
         emit::query(&mut server.out, rewritten.as_deref().unwrap_or(text));
-        server.expect(Expect::noted(Kind::Query, note).committing(outcome::commits(text, summary)));
+        let expect = Expect::noted(Kind::Query, note).committing(outcome::commits(text, summary));
+        server.expect(expect.with_unnamed(unnamed));
         Flow::Taken(whole.len())
     }
 
@@ -223,15 +233,16 @@ impl Session {
 
     /// Has the server fail, so that its transaction fails too, and tells the client why in our words.
     pub(super) fn send_blamed_query(&mut self, fault: &Fault) {
+        let unnamed = self.drop_unnamed(Some(b""));
         let Some(server) = &mut self.server else { return };
-        forget_unnamed(server, &mut self.unnamed);
         emit::query(&mut server.out, b"refused by pgweir");
-        server.expect(Expect::noted(Kind::Query, Note::Blame(fault.frame().into())));
+        let expect = Expect::noted(Kind::Query, Note::Blame(fault.frame().into()));
+        server.expect(expect.with_unnamed(unnamed));
     }
 
     /// What can be answered without a server.
     fn answered_here(&mut self, whole: &[u8], text: &[u8], summary: &Summary) -> Option<Flow> {
-        let (tag, status) = self.bound_here(text, summary).or_else(|| self.discarded_here(summary))?;
+        let (tag, status) = self.bound_here(text, summary).or_else(|| self.discarded_here(text, summary))?;
         self.unnamed = None;
         emit::command_complete(&mut self.out, tag);
         emit::ready(&mut self.out, status);
@@ -239,11 +250,11 @@ impl Session {
         Some(Flow::Taken(whole.len()))
     }
 
-    /// DISCARD ALL of a session that has no server.
-    fn discarded_here(&mut self, summary: &Summary) -> Option<(&'static str, TxStatus)> {
+    /// DISCARD ALL of a session that has no server. What is not ASCII may be refused for its encoding.
+    fn discarded_here(&mut self, text: &[u8], summary: &Summary) -> Option<(&'static str, TxStatus)> {
         let [one] = summary.statements.as_slice() else { return None };
         let here = self.server.is_none() && !self.batch_open && self.held_begin.is_none();
-        if !here || !matches!(one.detail, Detail::Discard(DiscardTarget::All)) {
+        if !here || !text.is_ascii() || !matches!(one.detail, Detail::Discard(DiscardTarget::All)) {
             return None;
         }
         self.forget_everything();
@@ -339,12 +350,6 @@ impl Session {
 fn is_of_the_transaction(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 3] = [b"transaction_isolation", b"transaction_read_only", b"transaction_deferrable"];
     NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
-}
-
-/// The unnamed statement does not survive a `Query`.
-pub(super) fn forget_unnamed(server: &mut Server, unnamed: &mut Option<Named>) {
-    server.unnamed = 0;
-    *unnamed = None;
 }
 
 /// The rest of a text as a message of its own, in which positions of errors are what they were in the whole.

@@ -123,9 +123,12 @@ impl Named {
     }
 }
 
-/// The part of a statement's name that PostgreSQL looks at (`NAMEDATALEN`).
+/// So much of a statement's name PostgreSQL looks at, in bytes (`NAMEDATALEN`, without the final NUL).
+pub const NAME_LENGTH: usize = 63;
+
+/// The part of a statement's name that PostgreSQL looks at.
 pub fn significant(name: &[u8]) -> &[u8] {
-    &name[..name.len().min(63)]
+    &name[..name.len().min(NAME_LENGTH)]
 }
 
 /// What a statement does to the names of prepared statements.
@@ -139,6 +142,8 @@ pub enum Action {
     Deallocate(Box<[u8]>, u64),
     /// PREPARE, by the session's name for the statement.
     Prepare(Box<[u8]>, Rc<Statement>),
+    /// None: it is a PREPARE of a name that the session has, and stands for one that the server has.
+    Taken,
     /// None: it will fail, with this error in the client's words.
     Refused(Box<[u8]>),
 }

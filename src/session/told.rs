@@ -6,9 +6,10 @@
 
 use std::rc::Rc;
 
-use super::extended::{prepare_unnamed, with_types};
+use super::extended::with_types;
 use super::serve::Session;
 use super::statement::{Named, significant};
+use super::unnamed::prepare_unnamed;
 use super::upstream::Flow;
 use crate::pool::Server;
 use crate::pool::exchange::{Describing, Expect, Kind, Note, Of};
@@ -183,13 +184,13 @@ impl Session {
         emit::empty(&mut server.out, front::FLUSH);
     }
 
-    /// Describes a portal: of the one bound last it is known which statement that is.
+    /// Describes a portal.
     pub(super) fn describe_portal(&mut self, portal: &[u8], whole: &[u8]) -> Flow {
         let Some(server) = &mut self.server else { return Flow::Server };
         self.batch.heavy = true;
         server.out.extend_from_slice(whole);
-        let bound = self.bound.take_if(|(bound, _)| **bound == *portal);
-        let note = bound.map_or(Note::None, |(_, describing)| Note::Describing(describing));
+        let note = self.note_of_description(portal);
+        let Some(server) = &mut self.server else { return Flow::Server };
         server.expect(Expect::noted(Kind::DescribePortal, note));
         Flow::Taken(whole.len())
     }

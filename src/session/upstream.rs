@@ -148,8 +148,8 @@ impl Session {
                 flow
             }
             front::PARSE | front::BIND if !self.choose_for_batch(bytes) => Flow::Later,
-            front::PARSE => self.parse(frame, bytes),
-            front::BIND => self.bind(frame, bytes),
+            front::PARSE => self.look_ahead(bytes).unwrap_or_else(|| self.parse(frame, bytes)),
+            front::BIND => self.look_ahead(bytes).unwrap_or_else(|| self.bind(frame, bytes)),
             front::DESCRIBE => whole.map_or(Flow::More, |whole| self.describe(whole)),
             front::CLOSE => whole.map_or(Flow::More, |whole| self.close(whole)),
             front::EXECUTE => whole.map_or(Flow::More, |whole| self.execute(whole)),

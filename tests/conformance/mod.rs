@@ -11,10 +11,13 @@ mod faults;
 mod hidden;
 mod leaks;
 mod listen;
+mod listen_again;
 mod names;
 mod nodes;
 mod old_certificates;
+mod own_names;
 mod pools;
+mod portals;
 mod replication;
 mod simple;
 mod startup;
@@ -22,6 +25,7 @@ mod state;
 pub(crate) mod tls;
 mod tls_in_use;
 mod told;
+mod unnamed;
 
 /// What random pipelines are made of.
 mod numbers {
