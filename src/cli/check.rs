@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use super::cluster::{are_of_one_cluster, has_one_primary};
 use super::hint::what_to_do;
 use crate::config::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PoolMode, SslMode, TargetSessionAttrs,
@@ -241,63 +242,6 @@ fn correct_lookup(
     }
 }
 
-/// Whether the nodes that answered belong to one cluster; says which do not.
-fn are_of_one_cluster(
-    loaded: &Loaded,
-    name: &str,
-    database: &Database,
-    systems: &BTreeMap<&Host, u64>,
-    out: &mut impl Write,
-) -> io::Result<bool> {
-    let mut clusters: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for host in database.nodes() {
-        systems.get(host).into_iter().for_each(|of| clusters.entry(*of).or_default().push(show_host(host)));
-    }
-    if clusters.len() < 2 {
-        return Ok(true);
-    }
-    let origin = loaded.origins.of(&format!("databases.{name}.hosts"));
-    writeln!(out, "  database {name}: error: its hosts belong to {} clusters", clusters.len())?;
-    for (system, hosts) in clusters {
-        writeln!(out, "    {}: system identifier {system}", hosts.join(", "))?;
-    }
-    writeln!(out, "    {origin}: leave out, or make copies of the same, those of another cluster")?;
-    Ok(false)
-}
-
-/// Whether at most one of the nodes of a cluster that is to be watched says that it is the primary; names them where there are more.
-fn has_one_primary(
-    loaded: &Loaded,
-    name: &str,
-    database: &Database,
-    roles: &[(&Host, Role)],
-    out: &mut impl Write,
-) -> io::Result<bool> {
-    if !database.reads.to_replicas || roles.is_empty() {
-        return Ok(true);
-    }
-    if database.nodes().count() == 1 {
-        writeln!(
-            out,
-            "  database {name}: remark: it has one host, so no read goes elsewhere; that is well where the host's name always leads to \
-             the primary, else name the others in `hosts` or `replicas`"
-        )?;
-    }
-    let primaries: Vec<_> =
-        roles.iter().filter(|(_, role)| !role.standby).map(|(host, _)| show_host(host)).collect();
-    if primaries.len() < 2 {
-        return Ok(true);
-    }
-    let origin = loaded.origins.of(&format!("databases.{name}.hosts"));
-    let all = primaries.join(" and ");
-    writeln!(out, "  database {name}: error: {all} each say that they are the primary; a cluster has one")?;
-    writeln!(
-        out,
-        "    {origin}: name only nodes of one cluster, or, if they are, stop those that must not be written to before a client is let in"
-    )?;
-    Ok(false)
-}
-
 /// Whether one of the nodes that answered is what the database asks for; says so where none is.
 fn suits_some(
     loaded: &Loaded,
@@ -451,7 +395,7 @@ fn show_auth(settings: &Settings) -> String {
     text
 }
 
-fn show_host(host: &Host) -> String {
+pub(super) fn show_host(host: &Host) -> String {
     match host {
         Host::Tcp(name, port) if name.contains(':') => format!("[{name}]:{port}"),
         Host::Tcp(name, port) => format!("{name}:{port}"),
@@ -597,7 +541,8 @@ nodes
     async fn hosts_of_another_cluster_are_named() {
         let check = async |url: &str, expected: Option<&str>| {
             let of = |host: &Host| Some(if show_host(host).starts_with('x') { 8 } else { 7 });
-            let probe = async |_: &str, host: &Host| Ok(Node { system: of(host), ..node(false) });
+            let is_standby = |host: &Host| !show_host(host).starts_with("h1");
+            let probe = async |_: &str, host: &Host| Ok(Node { system: of(host), ..node(is_standby(host)) });
             let (well, text) = printed(url, probe).await;
             assert_eq!(well, expected.is_none(), "{text}");
             let told = "  database shop: error: its hosts belong to 2 clusters\n";

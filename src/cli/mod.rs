@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the program.
 
 pub mod check;
+mod cluster;
 pub mod demo;
 pub mod explain;
 mod facts;

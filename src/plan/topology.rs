@@ -196,6 +196,11 @@ impl Topology {
         self.nodes.iter().find(|node| node.id == id)
     }
 
+    /// Whether a node is gone, or cannot be reached.
+    pub fn is_down(&self, id: NodeId) -> bool {
+        self.node(id).is_none_or(|node| node.position.is_none() && node.health != Health::Up)
+    }
+
     /// What a node is good for: one of [`STATES`].
     pub fn state(&self, node: &Node) -> &'static str {
         let [up, connecting, down, banned, rival, timeline, foreign] = STATES;

@@ -180,6 +180,8 @@ pub struct Nodes {
     known: RefCell<Arc<Sighting>>,
     loads: RefCell<Loads>,
     balancer: RefCell<Balancer>,
+    /// Those that were down when it was last looked.
+    down: RefCell<Vec<NodeId>>,
 }
 
 impl Nodes {
@@ -188,7 +190,8 @@ impl Nodes {
         let news = cluster.published.subscribe();
         let known = RefCell::new(news.borrow().clone());
         let balancer = RefCell::new(Balancer::new(seed));
-        Rc::new(Nodes { cluster, news: RefCell::new(news), known, loads: RefCell::default(), balancer })
+        let (news, loads, down) = (RefCell::new(news), RefCell::default(), RefCell::default());
+        Rc::new(Nodes { cluster, news, known, loads, balancer, down })
     }
 
     /// The cluster, to tell it something.
@@ -203,6 +206,15 @@ impl Nodes {
             self.refresh();
         }
         self.known.borrow()
+    }
+
+    /// Whether a node is down that was not when this was asked before.
+    fn one_more_is_down(&self) -> bool {
+        let sighting = self.sighting().clone();
+        let ids = sighting.topology.nodes.iter().map(|node| node.id);
+        let now: Vec<NodeId> = ids.filter(|id| sighting.topology.is_down(*id)).collect();
+        let before = self.down.replace(now);
+        self.down.borrow().iter().any(|id| !before.contains(id))
     }
 
     #[cold]
@@ -298,10 +310,11 @@ impl Worker {
         Some(nodes)
     }
 
-    /// Where another node has become the primary, sessions learn it that are at work at the one before.
-    pub(super) fn follow_primaries(&self) {
-        let pools = self.pools.borrow();
-        if pools.values().filter(|pool| pool.has_moved()).count() > 0 {
+    /// Where another node has become the primary, sessions learn it that are at work at the one before; and those whose replica is down.
+    pub(super) fn follow_nodes(&self) {
+        let moved = self.pools.borrow().values().filter(|pool| pool.has_moved()).count();
+        let lost = self.nodes.borrow().iter().filter(|nodes| nodes.one_more_is_down()).count();
+        if moved + lost > 0 {
             self.wake_those_with_servers();
         }
     }

@@ -232,7 +232,7 @@ impl Worker {
             loop {
                 let now = ticks.tick().await;
                 worker.pools.borrow().values().for_each(|pool| pool.tick(now.into_std()));
-                worker.follow_primaries();
+                worker.follow_nodes();
                 worker.read_what_is_old(now.into_std());
                 worker.look_for_idle(now.into_std());
             }

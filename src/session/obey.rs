@@ -15,6 +15,10 @@ impl Session {
         if self.is_astray() {
             return self.leave_the_astray();
         }
+        if self.waits_in_vain() {
+            self.server_gone();
+            return true;
+        }
         match self.handle.request.get() {
             Some(Request::Cancel) if self.ticket.is_some() || self.waits_for_replicas_no_more() => {
                 self.handle.request.set(None);

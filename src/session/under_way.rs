@@ -247,6 +247,13 @@ impl Session {
         }
     }
 
+    /// Whether the replica is down that has not begun to answer: it may be frozen, or the network to it gone, without a word.
+    pub(super) fn waits_in_vain(&self) -> bool {
+        let Some(route) = &self.route else { return false };
+        let Step::UnderWay(under_way) = &route.step else { return false };
+        !under_way.begun && self.server.is_some() && route.nodes.sighting().topology.is_down(under_way.node)
+    }
+
     /// Nothing was sent to the server that is gone: if it was a replica, the primary is next.
     pub(super) fn leave_node(&mut self) {
         let Some(route) = &mut self.route else { return };

@@ -314,6 +314,30 @@ fn what_a_replica_does_not_answer_the_primary_does() {
     }
 }
 
+/// Its connections are open and say nothing: a network that is cut looks the same.
+#[test]
+fn a_read_at_a_replica_that_is_frozen_is_answered_by_the_primary() {
+    if direct_only() {
+        return;
+    }
+    let routed = Routed::new(1, "consistency=any");
+    let (mut client, mut other) = (routed.connect(), routed.connect());
+    client.value("select count(*) from t");
+    let again = routed.counted("pgweir_replica_reads_total", "asked_again");
+    let frozen = routed.scene.standbys[0].freeze();
+    let since = Instant::now();
+    client.send(&msg::query("select 'simple'"));
+    let batch =
+        [msg::parse("", "select 'extended'"), msg::bind("", "", &[]), msg::execute("", 0), msg::sync()];
+    other.send(&batch.concat());
+    assert_eq!(client.until_ready()[1].value(), "simple");
+    let answer = other.until_ready();
+    assert!(answer.iter().any(|message| message.tag == b'D' && message.value() == "extended"), "{answer:?}");
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    assert_eq!(routed.counted("pgweir_replica_reads_total", "asked_again"), again + 2);
+    drop(frozen);
+}
+
 #[test]
 fn sessions_say_what_their_reads_promise() {
     if direct_only() {
