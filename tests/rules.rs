@@ -120,7 +120,7 @@ fn a_statement_is_explained_rule_by_rule() {
     let expected = "reports (RULES/a.toml:2:1): holds: decides route, timeout\n\
         rule         seen (RULES/a.toml:7:1): holds: in shadow, would decide log; route is decided by reports\n\
         decision     route replica (by reports)\n\
-        decision     timeout 30s (by reports; not carried out yet)\n\
+        decision     timeout 30s (by reports)\n\
         decision     log info (in shadow, by seen)\n";
     assert_eq!(rules, expected);
     let output = with_rules("explain", &["--user", "app", "update t set a = 1"], &[("a.toml", REPORTS)]);

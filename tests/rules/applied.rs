@@ -355,9 +355,8 @@ then = { log = "warn", tag = "about-t", max_rows = 5, route = "any" }
 "#;
     let Some(ruled) = Ruled::new(rules) else { return };
     let place = format!("{}:2:1", ruled.folder.0.join("a.toml").display());
-    let told = format!(
-        "{place}: `seen` has actions that `pgweir run` does not carry out yet: `route = \"any\"`, `max_rows`"
-    );
+    let told =
+        format!("{place}: `seen` has actions that `pgweir run` does not carry out yet: `route = \"any\"`");
     let log = ruled.proxy.log();
     assert!(log.contains(&told), "{told}\n{log}");
     ruled.client().run("select * from t where i = 4711");
