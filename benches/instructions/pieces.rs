@@ -5,21 +5,24 @@
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
+use std::time::Instant;
 
 use anyhow::bail;
+use pgweir::catalog::{Barriers, Definitions, Judge};
+use pgweir::plan::Profiles;
 use pgweir::pool::exchange::Commits;
 use pgweir::pool::state::{Settings, State, States, difference};
 use pgweir::rules::{Candidates, Context, Ruleset, Session, Source, Subject};
-use pgweir::session::statement::{Statement, Statements};
+use pgweir::session::statement::{Lone, Statement, Statements};
 use pgweir::sql::facts::{Access, Class, Facts, Name, Table};
 use pgweir::sql::{facts, plain_verb, shape, summarize};
 use pgweir::wire::frame::{Frame, back, front};
 use pgweir::wire::{emit, startup};
 
-use crate::measured;
+use crate::{ROUNDS, measured};
 
 /// All of them.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 17] = [
     "startup",
     "frames_simple",
     "frames_extended",
@@ -28,6 +31,8 @@ pub const NAMES: [&str; 15] = [
     "summary_begin",
     "shape_select",
     "facts_select",
+    "shape_known",
+    "shape_prepared",
     "statement_known",
     "state_equal",
     "state_different",
@@ -59,6 +64,8 @@ pub fn run(name: &str) -> anyhow::Result<()> {
         "summary_begin" => text(b"BEGIN"),
         "shape_select" => folded(SELECT),
         "facts_select" => new_shape(COMPLETE),
+        "shape_known" => known_shape(),
+        "shape_prepared" => prepared_shape(),
         "statement_known" => statement(),
         "state_equal" => states(&[("work_mem", "8MB")], &[("work_mem", "8MB")]),
         "state_different" => states(&[("work_mem", "8MB"), ("jit", "off")], &[("work_mem", "9MB")]),
@@ -75,10 +82,12 @@ pub fn run(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Counts the second run: the first may allocate what the others find.
+/// Counts the second run: the first may allocate what the others find. Tells how long it takes, for those who run a piece without the counter.
 fn count(mut piece: impl FnMut()) {
     piece();
+    let begin = Instant::now();
     measured(&mut piece);
+    println!("{:.0} ns each", begin.elapsed().as_nanos() as f64 / ROUNDS as f64);
 }
 
 fn start() {
@@ -140,6 +149,35 @@ fn frames(stream: &[u8]) {
 
 fn text(sql: &[u8]) {
     count(|| drop(black_box(summarize(black_box(sql), true))));
+}
+
+/// Profiles of a database whose names are known.
+fn profiles() -> Rc<Profiles> {
+    let judge = Judge::new(Definitions::new());
+    judge.reading_wanted().expect("nothing is known").done(Some(Barriers::default().into()), None);
+    Profiles::new(judge)
+}
+
+/// All that naming a statement and looking up what is known of it takes, where its shape is known: one pass over the text, and one look-up.
+fn known_shape() {
+    let profiles = profiles();
+    assert!(profiles.read(COMPLETE, true.into()).is_some());
+    count(|| drop(black_box(profiles.read(black_box(COMPLETE), true.into()))));
+}
+
+/// The same for one that is prepared.
+fn prepared_shape() {
+    let profiles = profiles();
+    let tail = [COMPLETE, b"\0\0\0"].concat();
+    let statement = Lone::Prepared(Rc::new(Statement::parsed(&tail, Commits::Nothing)));
+    let read = || {
+        let profile = black_box(&statement).profile(&profiles, true.into());
+        profile.is_read(&profiles.judge, statement.text(), true.into())
+    };
+    assert!(read());
+    count(|| {
+        black_box(read());
+    });
 }
 
 fn statement() {
