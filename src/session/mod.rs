@@ -41,7 +41,7 @@ mod hidden;
 mod intern;
 mod limited;
 mod listen;
-mod lone;
+pub mod lone;
 mod obey;
 mod outcome;
 mod outlook;
