@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use log::{SetLevel, log, tell_notes, tell_problems};
+use log::{SetLevel, log, tell_notes};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -41,16 +41,14 @@ use crate::wire::Fault;
 /// Runs the proxy until it is told to stop; prints `greeting` when it listens.
 pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCode {
     let set_level = log(&loaded.settings);
-    let rules = match arguments.rules.as_deref().map(rules::read).transpose() {
+    let rules = arguments.rules.as_deref().map(|folder| rules::read(folder, &loaded.settings));
+    let rules = match rules.transpose() {
         Ok(rules) => rules.map(InForce::new),
         Err(problems) => {
             problems.iter().for_each(|problem| eprintln!("{problem}"));
             return ExitCode::FAILURE;
         }
     };
-    if let Some(rules) = &rules {
-        tell_problems(&rules::without_replicas(&rules.get(), &loaded.settings));
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
     let result = runtime
         .context("cannot start")
@@ -278,8 +276,8 @@ impl App {
             problems.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         tell_notes(&notes);
-        let rules = self.rules.as_deref().map(rules::read).transpose().map_err(unsound)?;
-        rules.iter().for_each(|rules| tell_problems(&rules::without_replicas(rules, &settings)));
+        let rules = self.rules.as_deref().map(|folder| rules::read(folder, &settings));
+        let rules = rules.transpose().map_err(unsound)?;
         let waiting = config::keep_until_restart(&mut settings, &self.entrance.directory().settings);
         let waiting: Vec<_> =
             waiting.iter().map(|key| format!("`{key}` is changed by a restart only")).collect();

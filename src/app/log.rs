@@ -1,7 +1,6 @@
 //! The log: where it goes, and how much of it.
 
 use crate::config::{ConfigError, Settings};
-use crate::rules::Problem;
 
 /// Changes how much is logged.
 pub(super) type SetLevel = Box<dyn Fn(tracing_subscriber::EnvFilter)>;
@@ -27,9 +26,4 @@ pub(super) fn log(settings: &Settings) -> SetLevel {
 /// Warns of what is right in the settings and does nothing.
 pub(super) fn tell_notes(notes: &[ConfigError]) {
     notes.iter().for_each(|note| tracing::warn!("{note}"));
-}
-
-/// Warns of what is right in the rules and does nothing.
-pub(super) fn tell_problems(problems: &[Problem]) {
-    problems.iter().for_each(|Problem { place, message, .. }| tracing::warn!("{place}: {message}"));
 }

@@ -18,7 +18,6 @@ use clap::{Args, Parser, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
-use crate::rules::Ruleset;
 use crate::runtime::rules::without_replicas;
 
 /// A proxy for PostgreSQL: pooled connections that applications cannot tell from PostgreSQL.
@@ -248,9 +247,8 @@ fn check_all<T: check::Trial>(arguments: &RunArgs, trial: impl FnOnce(Settings) 
 
 /// Prints which sound rules do nothing with these settings.
 fn warn_of_rules(folder: &Path, settings: &Settings) {
-    let rules = crate::rules::folder::read(folder).and_then(|files| Ruleset::compile(&files));
-    let rules = rules.unwrap_or_default();
-    without_replicas(&rules, settings).iter().for_each(|problem| println!("  {problem}"));
+    let told = rules::compile(folder).map(|rules| without_replicas(&rules, settings)).unwrap_or_default();
+    told.iter().for_each(|problem| println!("  {problem}"));
 }
 
 fn check(loaded: &Loaded, trial: &impl check::Trial) -> ExitCode {

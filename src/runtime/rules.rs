@@ -105,17 +105,18 @@ pub fn nowhere(rules: &Ruleset) -> Vec<Problem> {
     rules.rules().iter().filter_map(told).collect()
 }
 
-/// Reads the rule files of a folder, and logs which of their actions do nothing yet.
+/// Reads the rule files of a folder, and logs which of their actions do nothing, at all or with these settings.
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn read(folder: &Path) -> Result<Arc<Ruleset>, Vec<Problem>> {
+pub fn read(folder: &Path, settings: &Settings) -> Result<Arc<Ruleset>, Vec<Problem>> {
     let rules = Ruleset::compile(&folder::read(folder)?)?;
     let nowhere = nowhere(&rules);
     if !nowhere.is_empty() {
         return Err(nowhere);
     }
-    for Problem { place, message, .. } in check::not_applied(&rules) {
+    let idle = check::not_applied(&rules).into_iter().chain(without_replicas(&rules, settings));
+    for Problem { place, message, .. } in idle {
         tracing::warn!("{place}: {message}");
     }
     Ok(Arc::new(rules))

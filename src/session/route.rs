@@ -35,6 +35,8 @@ const MOST_STUCK: u32 = 4096;
 const REFUSED: usize = 5;
 /// Where the reason "in a transaction" does.
 const TRANSACTION: usize = 6;
+/// Where the reason "definitions not read" does.
+pub(super) const UNKNOWN: usize = 7;
 
 /// How a session's reads are routed; there is one where its database has replicas that are watched.
 pub(super) struct Route {
@@ -326,8 +328,8 @@ mod tests {
         assert_eq!(PRIMARY_REASONS[..REFUSED], REASONS);
         assert_eq!(PRIMARY_REASONS[Reason::Behind as usize], Reason::Behind.name());
         assert_eq!(
-            (PRIMARY_REASONS[REFUSED], PRIMARY_REASONS[TRANSACTION]),
-            ("refused before", "in a transaction")
+            [REFUSED, TRANSACTION, UNKNOWN].map(|at| PRIMARY_REASONS[at]),
+            ["refused before", "in a transaction", "definitions not read"]
         );
     }
 }

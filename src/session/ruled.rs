@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::carried::Asks;
 use super::lone::Lone;
 use super::pacing::Needs;
+use super::route::UNKNOWN;
 use super::serve::Session;
 use super::timing;
 use super::upstream::{Flow, body};
@@ -29,8 +30,6 @@ use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
 const MANY: usize = 8;
 /// For so many shapes.
 const SHAPES: usize = 16;
-/// Where the reason "definitions not read" stands in [`crate::stats::PRIMARY_REASONS`].
-const UNKNOWN: usize = 7;
 /// So much of a shape is logged, in bytes.
 const LOGGED: usize = 1000;
 
