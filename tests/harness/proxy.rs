@@ -2,12 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::cluster::free_port;
 use super::command::{Folder, wait};
+use super::eventually;
 use super::raw::Endpoint;
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -108,6 +110,19 @@ impl Proxy {
         let kill = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status().expect("sh runs");
         assert!(status.success(), "{kill} failed");
+    }
+
+    /// Stops it where it stands, until it gets the signal CONT. SIGSTOP is only on its way when `kill` returns.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let state = |dir: io::Result<fs::DirEntry>| {
+            let stat = fs::read_to_string(dir.ok()?.path().join("stat")).ok()?;
+            stat.rsplit(')').next()?.trim_start().chars().next()
+        };
+        eventually("every thread of pgweir stands still", || {
+            fs::read_dir(&tasks).expect("pgweir runs").map(state).all(|state| state == Some('T'))
+        });
     }
 
     /// Waits until it has ended by itself.

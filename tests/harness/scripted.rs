@@ -1,8 +1,9 @@
 //! A server that does byte for byte what a test says: for faults that a real one does not give on demand.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub struct ScriptedServer {
     /// Where it listens.
     pub addr: SocketAddr,
     stop: Arc<AtomicBool>,
-    closed: Arc<AtomicUsize>,
+    closed: Arc<Mutex<BTreeSet<usize>>>,
     failures: Arc<Mutex<Vec<String>>>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -34,7 +35,7 @@ impl ScriptedServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let addr = listener.local_addr().expect("a bound socket has an address");
         let stop = Arc::new(AtomicBool::new(false));
-        let closed = Arc::new(AtomicUsize::new(0));
+        let closed = Arc::new(Mutex::new(BTreeSet::new()));
         let failures = Arc::new(Mutex::new(Vec::new()));
         let acceptor = std::thread::spawn({
             let (stop, closed, failures) = (stop.clone(), closed.clone(), failures.clone());
@@ -54,9 +55,9 @@ impl ScriptedServer {
         format!("postgres://app:app-secret@{}/app?share_servers=off&{query}", self.addr)
     }
 
-    /// How many connections it has closed.
-    pub fn closed(&self) -> usize {
-        self.closed.load(Ordering::Acquire)
+    /// Whether it has closed the connection of this number.
+    pub fn has_closed(&self, number: usize) -> bool {
+        self.closed.lock().expect("no script panicked").contains(&number)
     }
 
     /// Stops it and tells what the scripts complained about.
@@ -83,7 +84,7 @@ impl Drop for ScriptedServer {
 fn accept<F>(
     listener: &TcpListener,
     stop: &AtomicBool,
-    closed: &AtomicUsize,
+    closed: &Mutex<BTreeSet<usize>>,
     failures: &Mutex<Vec<String>>,
     script: &F,
 ) where
@@ -101,7 +102,7 @@ fn accept<F>(
                     failures.lock().expect("no script panicked").push(format!("connection {n}: {e}"));
                 }
                 drop(peer);
-                closed.fetch_add(1, Ordering::Release);
+                closed.lock().expect("no script panicked").insert(n);
             });
         }
     });

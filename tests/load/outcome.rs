@@ -1,6 +1,6 @@
 //! A server is lost: what was provably not sent goes to another one unseen; what may be committed is called unknown.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 
 use super::prelude::*;
@@ -190,13 +190,15 @@ fn a_server_that_dies_with_its_answer_is_not_passed_on() {
     for (name, cycle) in second_cycles() {
         for reset in [true, false] {
             let (seen, meet) = (Arc::new(AtomicU32::new(0)), Arc::new(Barrier::new(2)));
+            let dying = Arc::new(AtomicUsize::new(usize::MAX));
             let server = ScriptedServer::start({
-                let (seen, meet) = (seen.clone(), meet.clone());
-                move |_, peer| {
+                let (seen, meet, dying) = (seen.clone(), meet.clone(), dying.clone());
+                move |n, peer| {
                     serve(peer, |peer, message| {
                         let text = sql(message).unwrap_or_default();
                         seen.fetch_add(u32::from(text.contains("SECOND")), Ordering::Relaxed);
                         if text.contains("FIRST") {
+                            dying.store(n, Ordering::SeqCst);
                             meet.wait();
                             meet.wait();
                             peer.complete("SELECT 0", b'I');
@@ -216,10 +218,9 @@ fn a_server_that_dies_with_its_answer_is_not_passed_on() {
             second.send(&cycle);
             // It stands in line now, or will find no server: both are fine.
             std::thread::sleep(Duration::from_millis(20));
-            proxy.signal("STOP");
-            let closed = server.closed();
+            proxy.freeze();
             meet.wait();
-            eventually("the server is gone", || server.closed() > closed);
+            eventually("the server is gone", || server.has_closed(dying.load(Ordering::SeqCst)));
             proxy.signal("CONT");
             assert!(first.until_ready().iter().all(|m| m.tag != b'E'));
             check_answers(name, &mut second);
@@ -237,16 +238,17 @@ fn a_cycle_that_was_not_sent_goes_to_another_server() {
     for (name, cycle) in second_cycles() {
         for answered in [true, false] {
             let (seen, dead) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-            let meet = Arc::new(Barrier::new(2));
+            let (meet, dying) = (Arc::new(Barrier::new(2)), Arc::new(AtomicUsize::new(usize::MAX)));
             let server = ScriptedServer::start({
-                let (seen, dead, meet) = (seen.clone(), dead.clone(), meet.clone());
-                move |_, peer| {
+                let (seen, dead, meet, dying) = (seen.clone(), dead.clone(), meet.clone(), dying.clone());
+                move |n, peer| {
                     serve(peer, |peer, message| {
                         let text = sql(message).unwrap_or_default();
                         seen.fetch_add(u32::from(text.contains("SECOND")), Ordering::Relaxed);
                         let dies =
                             text.contains("E'own.setting'") && dead.fetch_add(1, Ordering::Relaxed) == 0;
                         if dies {
+                            dying.store(n, Ordering::SeqCst);
                             meet.wait();
                             meet.wait();
                             if answered {
@@ -267,10 +269,9 @@ fn a_cycle_that_was_not_sent_goes_to_another_server() {
             other.run("select 'other'");
             client.send(&cycle);
             meet.wait();
-            proxy.signal("STOP");
-            let closed = server.closed();
+            proxy.freeze();
             meet.wait();
-            eventually("the server is gone", || server.closed() > closed);
+            eventually("the server is gone", || server.has_closed(dying.load(Ordering::SeqCst)));
             proxy.signal("CONT");
             check_answers(name, &mut client);
             assert_eq!(seen.load(Ordering::Relaxed), 1, "{name} reached a server once");
