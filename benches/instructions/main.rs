@@ -16,8 +16,9 @@ use crate::baseline::{Baseline, Machine};
 
 /// How often a piece runs.
 const ROUNDS: u64 = 1000;
-/// Percent by which a piece may become dearer, or cheaper without the baseline saying so.
-const TOLERANCE: f64 = 3.0;
+/// Percent by which a piece may become dearer. The same sources, built in another folder, differ by up to 4.4: the
+/// compiler inlines otherwise.
+const TOLERANCE: f64 = 6.0;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -82,15 +83,19 @@ fn compare(found: Baseline) -> anyhow::Result<bool> {
             continue;
         };
         let change = (now - before) / before * 100.0;
-        let far = change.abs() > TOLERANCE;
-        println!("{name:<24} {before:>12.1} {now:>12.1} {change:>+7.1}%{}", if far { "  <--" } else { "" });
-        good &= !far;
+        let word = match change {
+            _ if change > TOLERANCE => "  <-- dearer",
+            _ if change < -TOLERANCE => "  cheaper: write the baseline anew",
+            _ => "",
+        };
+        println!("{name:<24} {before:>12.1} {now:>12.1} {change:>+7.1}%{word}");
+        good &= change <= TOLERANCE;
     }
     if !same {
         println!("NOT COMPARED: the baseline is of\n  {}\nand this is\n  {}", known.machine, found.machine);
     } else if !good {
         println!(
-            "A piece differs by more than {TOLERANCE} %, or has no baseline. If that is meant: make instructions ARGS=--write"
+            "A piece is dearer by more than {TOLERANCE} %, or has no baseline. If that is meant: make instructions ARGS=--write"
         );
     }
     Ok(good || !same)

@@ -237,16 +237,18 @@ impl Session {
         (ahead, limit_session(server, limit), short)
     }
 
-    /// The settings that a server has are the session's, but for the one that a rule has set. Nobody knows then what is in force.
+    /// The settings that a server has are the session's, but for the one that a rule has set.
     pub(super) fn without_limit(&mut self, settings: &mut Settings) {
         let Some(server) = self.server.as_mut().filter(|server| server.limit != 0) else { return };
-        let ours = server.limit.to_string();
-        server.limit = UNKNOWN_LIMIT;
-        if settings.get(NAME).is_some_and(|found| **found == *ours.as_bytes()) {
+        if settings.get(NAME).is_some_and(|found| **found == *server.limit.to_string().as_bytes()) {
+            // It is in force still, and may be found once more behind what is under way.
             match self.state.settings().get(NAME) {
                 Some(own) => settings.insert(NAME.into(), own.clone()),
                 None => settings.remove(NAME),
             };
+        } else if server.limit != UNKNOWN_LIMIT {
+            // What was found is in force: the session has set it since, or it was the less.
+            server.limit = 0;
         }
     }
 }

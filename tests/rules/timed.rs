@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::applied::{Ruled, error};
+use crate::harness::cluster::Cluster;
 use crate::harness::frontend as msg;
 use crate::harness::message::Message;
 use crate::harness::raw::Client;
@@ -195,11 +196,30 @@ fn the_least_is_in_force_and_what_the_session_sets_is_its_own() {
     check(&mut client, &[(FREE, "0"), (SLOW, "3s"), (FREE, "0")]);
 }
 
+/// A limit in force is nobody's own, when it is asked for the second time either.
+#[test]
+fn a_statement_that_comes_while_it_is_asked_what_the_one_before_has_set() {
+    let Some(ruled) = Ruled::with(RULES, "pool_size=1") else { return };
+    let mut client = ruled.client();
+    // While the names in it are read anew, it is asked behind every statement what it has set.
+    let defines = "do $$ begin perform set_config('work_mem', '8MB', false); end $$";
+    for (own, limit) in [("7s", "3s"), ("2s", "2s"), ("0", "3s")] {
+        client.run(&format!("set statement_timeout = '{own}'"));
+        for _ in 0..50 {
+            client.run(defines);
+            assert_eq!(extended(&mut client, SLOW), limit);
+            assert_eq!(client.value(SLOW), limit);
+            assert_eq!(client.value(FREE), own);
+            assert_eq!(extended(&mut client, FREE), own);
+        }
+    }
+}
+
 #[test]
 fn the_default_of_the_database_counts_and_kept_servers_too() {
     let Some(ruled) = Ruled::with(RULES, "pool_size=2") else { return };
     let name = &ruled.databases[0].name;
-    let mut superuser = crate::harness::cluster::Cluster::shared().superuser("postgres");
+    let mut superuser = Cluster::shared().superuser("postgres");
     superuser.run(&format!("alter database \"{name}\" set statement_timeout = '2s'"));
     let mut client = ruled.client();
     check(&mut client, &[(FREE, "2s"), (SLOW, "2s"), (BRIEF, "250ms"), (FREE, "2s")]);
