@@ -64,9 +64,12 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let mut records = Records::default();
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
-        // Each round starts with another one.
+        // Each round starts with another one, and every other round has another one ahead of each.
         let mut order: Vec<&Peer> = peers.iter().collect();
         order.rotate_left((round - 1) % peers.len());
+        if round % 2 == 0 {
+            order.reverse();
+        }
         records.round = round;
         measure_round(options, &lab, &order, &mut records)?;
         if let Some(routing) = &routing {
