@@ -54,6 +54,25 @@ impl Scene<'_> {
     }
 }
 
+impl Scene<'_> {
+    /// The same while servers end: until it has what it needs.
+    fn prepared_again(&self) -> Client {
+        for _ in 0..50 {
+            let mut client = self.connect();
+            let all = STATEMENTS.map(|(name, sql, once)| [msg::parse(name, sql), bound(name, once)].concat());
+            client.send(&all.concat());
+            let answers: Vec<_> = STATEMENTS.iter().map(|_| client.until(b'Z')).collect();
+            if answers
+                .iter()
+                .all(|answer| answer.as_ref().is_ok_and(|answer| tags(answer).starts_with("12TD")))
+            {
+                return client;
+            }
+        }
+        panic!("no session gets its statements");
+    }
+}
+
 impl Scene<'static> {
     fn of_prepared(query: &str) -> Self {
         let scene = Scene::new(query);
@@ -403,6 +422,155 @@ fn clients_that_leave_take_nothing_along() {
         }
         check_pad(&stays.until_ready(), n + 1);
         calm(&mut stays);
+    }
+}
+
+/// Everything at once: reads, failures, cancels, sessions that come and go, statements prepared anew, definitions that change, and servers that
+/// end.
+#[test]
+fn whatever_others_do_a_session_reads_what_it_asked_for() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::of_prepared("pool_size=3");
+    let before = scene.followed();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..10).map(|session| Reader::new(&scene, session)).collect();
+        let readers: Vec<_> = readers.into_iter().map(|reader| scope.spawn(|| reader.run(400))).collect();
+        scope.spawn(|| {
+            let mut superuser = Cluster::shared().superuser(&scene.database.name);
+            for n in 0.. {
+                if over.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                superuser.run(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() \
+                     and pid <> pg_backend_pid() order by random() limit 1",
+                );
+                if n % 4 == 0 {
+                    superuser.run(&format!("create table made_{n} (i int)"));
+                }
+                std::thread::sleep(Duration::from_millis(60));
+            }
+        });
+        let ended: Vec<_> = readers.into_iter().map(|reader| reader.join()).collect();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        let lost: Vec<u32> = ended.into_iter().map(|end| end.expect("each reads its own answers")).collect();
+        println!("connections lost with their servers: {lost:?}");
+    });
+    let followed = scene.followed() - before;
+    println!("{followed} of 4,000 followed, {} were sent away", scene.counted("sent_away"));
+    assert!(followed > 200, "only {followed} reads followed");
+}
+
+/// One of those sessions.
+struct Reader<'a> {
+    scene: &'a Scene<'a>,
+    client: Client,
+    random: Random,
+    lost: u32,
+}
+
+impl<'a> Reader<'a> {
+    fn new(scene: &'a Scene<'a>, session: u64) -> Self {
+        Reader { scene, client: scene.prepared(), random: Random(session * 7919 + 17), lost: 0 }
+    }
+
+    fn run(mut self, operations: u32) -> u32 {
+        (0..operations).for_each(|n| self.operation(n));
+        self.lost
+    }
+
+    fn operation(&mut self, n: u32) {
+        let i = self.random.below(1000) as u32 + 1;
+        match self.random.below(30) {
+            0 => self.client = self.scene.prepared_again(),
+            1 => {
+                self.client.send(&bound("sleep", "0.03"));
+                std::thread::sleep(Duration::from_millis(self.random.below(8)));
+                raw::cancel(&self.scene.proxy.endpoint(), self.client.pid, &self.client.key);
+                self.check(|answer| {
+                    assert!(["2TDCZ", "2TEZ", "EZ"].contains(&tags(answer).as_str()), "{answer:?}")
+                });
+            }
+            2 => {
+                self.client.send(&bound("divided", "0"));
+                self.check(|answer| assert_eq!(tags(answer), "2TEZ"));
+            }
+            3 => {
+                let name = format!("n{n}");
+                self.client.send(
+                    &[msg::parse(&name, "select i || pad from t where i = $1"), bound(&name, &i.to_string())]
+                        .concat(),
+                );
+                self.check(|answer| {
+                    assert_eq!((tags(answer).as_str(), answer[3].value()), ("12TDCZ", padded(i)))
+                });
+            }
+            4 => {
+                self.client.send(&bound("pad", "9"));
+                self.client = self.scene.prepared_again();
+            }
+            5 => {
+                self.client.send(&bound("sleep", "0.002"));
+                self.check(|answer| assert_eq!(tags(answer), "2TDCZ"));
+            }
+            6 => {
+                self.client.send(&[bound("pad", &i.to_string()), bound("pad", "8")].concat());
+                self.check(|answer| check_pad(answer, i));
+                self.check(|answer| check_pad(answer, 8));
+            }
+            7 => {
+                for piece in bound("pad", &i.to_string()).chunks(1 + self.random.below(40) as usize) {
+                    self.client.send(piece);
+                }
+                self.check(|answer| check_pad(answer, i));
+            }
+            _ => {
+                self.client.send(&bound("pad", &i.to_string()));
+                self.check(|answer| check_pad(answer, i));
+            }
+        }
+    }
+
+    /// An answer is right, or the connection ends with its server.
+    fn check(&mut self, is_right: impl FnOnce(&[Message])) {
+        let answer = self.client.until(b'Z').unwrap_or_default();
+        let ended = answer.last().is_none_or(|last| last.tag != b'Z');
+        let fatal = |message: &&Message| message.field(b'V').is_some_and(|severity| severity == "FATAL");
+        match answer.iter().filter(|message| message.tag == b'E').find(fatal) {
+            None if !ended => is_right(&answer),
+            fault => {
+                let known = |error: &Message| ["57P01", "08006"].contains(&error.sqlstate().as_str());
+                assert!(ended && fault.is_none_or(known), "{answer:?}");
+                self.lost += 1;
+                self.client = self.scene.prepared_again();
+            }
+        }
+    }
+}
+
+/// Both protocols are told what is asked of them.
+#[test]
+fn explain_route_tells_of_prepared_reads() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::of_prepared("pool_size=2");
+    let mut client = scene.connect();
+    let explained = format!("explain route {}", pad(1));
+    let unnamed = [msg::unnamed(&explained, &[]), msg::sync()].concat();
+    for (bytes, expected) in [
+        (msg::query(&explained), "yes, where servers are at work"),
+        (unnamed, "yes, prepared under a name, where servers at work have it"),
+    ] {
+        client.send(&bytes);
+        let answer = client.until_ready();
+        let rows = answer.iter().filter(|message| message.tag == b'D').map(Message::values);
+        let mut rows = rows.map(|row| row.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>());
+        let share = rows.find(|row| row[0] == b"share").expect("there is such a line");
+        assert_eq!(String::from_utf8_lossy(&share[1]), expected);
     }
 }
 
