@@ -1,6 +1,6 @@
 //! Servers in common: a short read goes behind another session's instead of waking one more server.
 //!
-//! See [`crate::pool::follow`]. The client's message stays in the input until its answer begins, so that it can be sent
+//! See [`crate::pool::follow`]; prepared reads are told apart in `cycle`. The client's message stays in the input until its answer begins, so that it can be sent
 //! to another server if nothing comes of it here.
 
 use std::io;

@@ -622,7 +622,7 @@ fn mixed_operations_are_answered_as_by_the_server_itself() {
     if direct_only() {
         return;
     }
-    let scene = Scene::of_prepared("pool_size=3");
+    let scene = Scene::of_prepared("pool_size=2");
     scene.database.setup("create table written (session text, n int)");
     let before = scene.counted("answered");
     std::thread::scope(|scope| {
@@ -639,7 +639,7 @@ fn mixed_operations_are_answered_as_by_the_server_itself() {
     });
     let followed = scene.counted("answered") - before;
     println!("{followed} of 10,400 followed, {} were sent away", scene.counted("sent_away"));
-    assert!(followed > 500, "only {followed} reads went behind others");
+    assert!(followed > 100, "only {followed} reads went behind others");
 }
 
 /// The same with another name in it, which is as long.
