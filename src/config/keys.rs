@@ -291,7 +291,8 @@ table! {
     defer_begin: BOOL = true, Reload, |pool| pool.defer_begin;
     /// When a read that is known to be short is sent behind another session's on a server that is at work, which costs less
     /// than waking one more: `auto`: when statements take longer the more servers work; `always`: whenever there is one
-    /// to go behind; `off`: never. In the pool mode `transaction`, for reads by simple query outside of transactions.
+    /// to go behind; `off`: never. In the pool mode `transaction`, for reads outside of transactions, by simple query or by a
+    /// statement that is prepared under a name.
     share_servers: SHARING = "auto", Reload, |pool| pool.share_servers;
 }
 

@@ -8,6 +8,9 @@
 //! the server when the answers before its own are there. Nothing that follows depends on who is ahead: whatever goes wrong
 //! there, or takes too long, sends the followers away, each to a server of its own, and what was sent here is dropped when
 //! it is answered. That is why only reads may follow.
+//!
+//! A read is a Query, or a batch that runs a prepared statement which the server has. While a server is open to followers, nobody
+//! prepares or closes anything there.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,11 +19,11 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::exchange::{Expect, Kind};
-use super::line::{Place, Read, Ticket};
+use super::line::{Ahead, Place, Read, Ticket};
 use super::queue::Pool;
 use super::reach::cancel;
 use super::reading::Reading;
-use super::server::{Server, Shared};
+use super::server::{Server, Shared, UNKNOWN};
 use super::state::State;
 use crate::config::settings::Sharing;
 use crate::wire::frame::{Frame, HEADER, TxStatus, back};
@@ -261,7 +264,9 @@ impl Pool {
             return;
         }
         let now = Instant::now();
-        let may = |read: &Read| read.judged == judged && follow.takes(&read.state, &read.reading);
+        let has = |read: &Read| read.statement.as_ref().is_none_or(|meant| shared.prepared.has(meant));
+        let takes = |read: &Read| follow.takes(&read.state, &read.reading) && has(read);
+        let may = |read: &Read| read.judged == judged && takes(read);
         while let Some(place) = inner.line.front()
             && let Some(read) = place.read.as_ref().filter(|read| may(read))
         {
@@ -277,7 +282,7 @@ impl Pool {
     }
 
     /// Sends a short read behind another session's, if enough servers are at work and one of them is like the session.
-    pub fn follow(self: &Rc<Pool>, state: &Rc<State>, reading: &Reading, message: &[u8]) -> Option<Ticket> {
+    pub fn follow(self: &Rc<Pool>, state: &Rc<State>, reading: &Reading, ahead: Ahead<'_>) -> Option<Ticket> {
         let inner = self.inner.borrow();
         if inner.followed.is_empty() || inner.paused || inner.closed {
             return None;
@@ -290,10 +295,11 @@ impl Pool {
         if self.owes_one() || line_waits || !always && !self.crowd.is_enough(inner.at_work()) {
             return None;
         }
-        let fits = |one: &&Rc<Shared>| one.follow.takes(state, reading) && one.cancels.get() == 0;
-        let best = inner.followed.iter().filter(fits).min_by_key(|one| one.follow.count.get())?;
+        let has = |one: &Shared| ahead.statement.is_none_or(|meant| one.prepared.has(meant));
+        let fits = |one: &Shared| one.follow.takes(state, reading) && one.cancels.get() == 0 && has(one);
+        let best = least_followed(&inner.followed, fits)?;
         let place = Place::new(None);
-        best.follow.join(place.clone(), message, place.since.get());
+        best.follow.join(place.clone(), ahead.message, place.since.get());
         best.follow.wake_holder();
         drop(inner);
         self.stats().followed.add(1);
@@ -343,7 +349,8 @@ impl Pool {
             server = place.give(server)?;
         }
         // Nobody waits for the next answer.
-        let left = server.expects.len() + follow.disown();
+        let own = server.expects.iter().filter(|expect| expect.ends_with_ready()).count();
+        let left = own + follow.disown();
         self.forget_followers(&shared);
         server.expects.clear();
         tokio::task::spawn_local(drop_answers(server, left));
@@ -390,11 +397,23 @@ impl Pool {
     }
 }
 
+/// The one with the fewest behind it, of those that fit.
+fn least_followed(all: &[Rc<Shared>], fits: impl Fn(&Shared) -> bool) -> Option<&Rc<Shared>> {
+    let mut best: Option<&Rc<Shared>> = None;
+    for one in all {
+        let fewer = |best: &Rc<Shared>| one.follow.count.get() < best.follow.count.get();
+        if best.is_none_or(fewer) && fits(one) {
+            best = Some(one);
+        }
+    }
+    best
+}
+
 /// Reads answers for which nobody waits, and gives the server back behind them. What is not answered soon is cancelled: its session
 /// does not want it any more, or has had it from another server.
 async fn drop_answers(mut server: Box<Server>, answers: usize) {
-    // A Query takes it away.
-    server.unnamed = 0;
+    // A Query takes it away, a batch does not.
+    server.unnamed = UNKNOWN;
     let shared = server.shared.clone();
     let mut dropping = std::pin::pin!(async move {
         let dropped = read_answers(&mut server, answers).await;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use super::prepared::Meant;
 use super::queue::Pool;
 use super::reading::Reading;
 use super::server::Server;
@@ -30,10 +31,21 @@ pub struct Read {
     pub(super) state: Rc<State>,
     /// How its session's texts are read.
     pub(super) reading: Reading,
-    /// The message.
+    /// What is sent for it.
     pub(super) message: Box<[u8]>,
+    /// The statement that the server must have.
+    pub(super) statement: Option<Meant>,
     /// By which definitions it was judged to be one.
     pub(super) judged: u64,
+}
+
+/// What is sent for a read, to whichever server: a Query, or what runs a statement up to its Sync.
+#[derive(Debug, Clone, Copy)]
+pub struct Ahead<'a> {
+    /// The message, or messages.
+    pub message: &'a [u8],
+    /// The statement that the server must have.
+    pub statement: Option<&'a Meant>,
 }
 
 #[derive(Debug)]
@@ -67,8 +79,10 @@ pub struct Ticket {
 
 impl Read {
     /// A copy of what a session has.
-    pub fn new(state: &Rc<State>, reading: &Reading, message: &[u8], judged: u64) -> Read {
-        Read { state: state.clone(), reading: reading.clone(), message: message.into(), judged }
+    pub fn new(state: &Rc<State>, reading: &Reading, ahead: Ahead<'_>, judged: u64) -> Read {
+        let Ahead { message, statement } = ahead;
+        let (state, reading) = (state.clone(), reading.clone());
+        Read { state, reading, message: message.into(), statement: statement.cloned(), judged }
     }
 }
 

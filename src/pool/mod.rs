@@ -30,7 +30,7 @@ mod line;
 mod queue;
 mod report;
 
-pub use line::{Read, Ticket, Turn};
+pub use line::{Ahead, Read, Ticket, Turn};
 pub use queue::Pool;
 pub use report::{PoolReport, ServerReport};
 pub use server::Server;

@@ -1,6 +1,6 @@
 //! Prepared statements: one identity for equal statements of any session, and what a server has of them.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -95,8 +95,29 @@ impl ServerCopy {
     /// Whether a session may have it that prepared the statement at the tick `when` and was not told what it is. An older one may have
     /// been planned before a change of definitions that the session has seen.
     pub fn is_anybodys(&self, when: u64) -> bool {
-        self.when >= when && !self.typed
+        self.is_as_told(when, None)
     }
+
+    /// The same for one that was `told` what it is.
+    pub fn is_as_told(&self, when: u64, told: Option<&Description>) -> bool {
+        let is_it = |told: &Description| self.description.as_ref().is_some_and(|is| is.is_as(told));
+        self.when >= when
+            && match told {
+                None => !self.typed,
+                Some(told) => is_it(told) && !(self.typed && told.parameters.is_empty()),
+            }
+    }
+}
+
+/// A statement as one session knows it.
+#[derive(Debug, Clone)]
+pub struct Meant {
+    /// Its number.
+    pub id: u64,
+    /// When the session prepared it.
+    pub when: u64,
+    /// What the session was told that it is.
+    pub told: Option<Rc<Description>>,
 }
 
 /// The number of a statement that does nothing. A server has it where a name must be one that is there already.
@@ -115,10 +136,10 @@ pub fn quoted_name(id: u64) -> String {
     format!("\"{NAME_PREFIX}{id}\"")
 }
 
-/// The statements that one server has, least recently used first out.
+/// The statements that one server has, least recently used first out. Who has the server changes them, others of its pool may look.
 #[derive(Debug)]
 pub struct OnServer {
-    known: LruCache<u64, ServerCopy, foldhash::fast::RandomState>,
+    known: RefCell<LruCache<u64, ServerCopy, foldhash::fast::RandomState>>,
     limit: usize,
 }
 
@@ -132,81 +153,94 @@ impl OnServer {
     /// Keeps at most `limit`, at least one.
     pub fn new(limit: usize) -> OnServer {
         OnServer {
-            known: LruCache::unbounded_with_hasher(foldhash::fast::RandomState::default()),
+            known: LruCache::unbounded_with_hasher(foldhash::fast::RandomState::default()).into(),
             limit: limit.max(1),
         }
     }
 
     /// What is known of `id`, if it is there; it is then the most recently used.
     #[inline]
-    pub fn touch(&mut self, id: u64) -> Option<&ServerCopy> {
-        self.known.get(&id)
+    pub fn touch(&self, id: u64) -> Option<ServerCopy> {
+        self.known.borrow_mut().get(&id).cloned()
     }
 
     /// What is known of `id`, if it is there.
-    pub fn copy(&self, id: u64) -> Option<&ServerCopy> {
-        self.known.peek(&id)
+    pub fn copy(&self, id: u64) -> Option<ServerCopy> {
+        self.known.borrow().peek(&id).cloned()
+    }
+
+    /// Whether the statement is there as a session means it, so that it need not be brought.
+    #[inline]
+    pub fn has(&self, meant: &Meant) -> bool {
+        let known = self.known.borrow();
+        known.peek(&meant.id).is_some_and(|copy| copy.is_as_told(meant.when, meant.told.as_deref()))
     }
 
     /// The server has described the copy of `id` that was prepared at that tick.
-    pub fn describe(&mut self, id: u64, when: u64, description: &Rc<Description>) {
-        if let Some(copy) = self.known.peek_mut(&id).filter(|copy| copy.when == when) {
+    pub fn describe(&self, id: u64, when: u64, description: &Rc<Description>) {
+        if let Some(copy) = self.known.borrow_mut().peek_mut(&id).filter(|copy| copy.when == when) {
             copy.description = Some(description.clone());
         }
     }
 
     /// Adds `id`, prepared at the tick `when`.
-    pub fn insert(&mut self, id: u64, when: u64) {
+    pub fn insert(&self, id: u64, when: u64) {
         self.insert_copy(id, ServerCopy { when, typed: false, description: None });
     }
 
     /// Adds what is known of `id`.
-    pub fn insert_copy(&mut self, id: u64, copy: ServerCopy) {
-        self.known.put(id, copy);
+    pub fn insert_copy(&self, id: u64, copy: ServerCopy) {
+        self.known.borrow_mut().put(id, copy);
     }
 
     /// One that must be closed to stay within the limit, if there is one too many; it is forgotten.
-    pub fn surplus(&mut self) -> Option<(u64, ServerCopy)> {
-        if self.known.len() > self.limit { self.known.pop_lru() } else { None }
+    pub fn surplus(&self) -> Option<(u64, ServerCopy)> {
+        if self.has_surplus() { self.known.borrow_mut().pop_lru() } else { None }
+    }
+
+    /// Whether there is one too many.
+    pub fn has_surplus(&self) -> bool {
+        self.len() > self.limit
     }
 
     /// Forgets `id`; gives what was known of it.
-    pub fn remove(&mut self, id: u64) -> Option<ServerCopy> {
-        self.known.pop(&id)
+    pub fn remove(&self, id: u64) -> Option<ServerCopy> {
+        self.known.borrow_mut().pop(&id)
     }
 
     /// Takes out `id`, or all.
-    pub fn split_off(&mut self, id: Option<u64>) -> OnServer {
-        let mut taken = OnServer::new(self.limit);
+    pub fn split_off(&self, id: Option<u64>) -> OnServer {
+        let taken = OnServer::new(self.limit);
         match id {
-            Some(id) => drop(self.known.pop(&id).map(|copy| taken.known.put(id, copy))),
-            None => std::mem::swap(&mut taken.known, &mut self.known),
+            Some(id) => self.remove(id).into_iter().for_each(|copy| taken.insert_copy(id, copy)),
+            None => self.known.swap(&taken.known),
         }
         taken
     }
 
     /// Those that were taken out are still there, but where they were prepared anew since.
-    pub fn put_back(&mut self, taken: &OnServer) {
-        for (id, copy) in taken.known.iter().rev() {
-            if !self.known.contains(id) {
-                self.known.put(*id, copy.clone());
+    pub fn put_back(&self, taken: &OnServer) {
+        let mut known = self.known.borrow_mut();
+        for (id, copy) in taken.known.borrow().iter().rev() {
+            if !known.contains(id) {
+                known.put(*id, copy.clone());
             }
         }
     }
 
     /// Forgets all.
-    pub fn clear(&mut self) {
-        self.known.clear();
+    pub fn clear(&self) {
+        self.known.borrow_mut().clear();
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.known.len()
+        self.known.borrow().len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.known.borrow().is_empty()
     }
 
     /// The limit.
@@ -221,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_goes_first() {
-        let mut on_server = OnServer::new(2);
+        let on_server = OnServer::new(2);
         on_server.insert(1, 10);
         on_server.insert(2, 20);
         assert!(on_server.surplus().is_none());
@@ -231,5 +265,24 @@ mod tests {
         assert!(on_server.surplus().is_none());
         assert!(on_server.touch(2).is_none());
         assert_eq!(on_server.len(), 2);
+    }
+
+    #[test]
+    fn a_statement_is_there_for_who_knows_it_as_it_is() {
+        let description = |rows: &[u8]| Rc::new(Description::of([0, 1, 0, 0, 0, 23].into(), rows));
+        let (as_it_is, as_it_was) = (description(b"T\0\0\0\x07\0\x01i"), description(b"T\0\0\0\x07\0\x02i"));
+        let on_server = OnServer::new(8);
+        on_server.insert(1, 10);
+        let has = |when: u64, told: Option<&Rc<Description>>| {
+            on_server.has(&Meant { id: 1, when, told: told.cloned() })
+        };
+        assert!(has(10, None) && has(9, None) && !has(11, None), "it is older than what the session knows");
+        assert!(!has(10, Some(&as_it_is)), "the server has not said what it is");
+        on_server.describe(1, 10, &as_it_is);
+        assert!(has(10, None) && has(10, Some(&as_it_is)) && !has(10, Some(&as_it_was)));
+        on_server.insert_copy(1, ServerCopy { when: 10, typed: true, description: Some(as_it_is.clone()) });
+        assert!(!has(10, None) && has(10, Some(&as_it_is)), "made for who was told its parameters");
+        on_server.remove(1);
+        assert!(!has(10, None));
     }
 }

@@ -49,7 +49,7 @@ pub struct Server {
     /// How it reads them by its last report.
     pub told: Reading,
     /// Named statements that are prepared.
-    pub prepared: OnServer,
+    pub prepared: Rc<OnServer>,
     /// The unnamed statement, by the tick at which a session prepared it; 0: there is none; [`UNKNOWN`]: there may be one.
     pub unnamed: u64,
     /// What that one was described as since.
@@ -141,6 +141,8 @@ pub struct Shared {
     pub born: Instant,
     /// Who is behind its holder's statement.
     pub follow: Following,
+    /// Named statements that are prepared, for who would be.
+    pub prepared: Rc<OnServer>,
 }
 
 impl Server {
@@ -151,6 +153,7 @@ impl Server {
         let fit = Fit::of(&connected, now);
         let utf8 =
             connected.params.iter().any(|(name, value)| name == b"server_encoding" && value == b"UTF8");
+        let prepared = Rc::new(OnServer::new(pool.target().prepared_limit));
         let Connected { socket, host, address, tls, pid, secret, .. } = connected;
         Server {
             socket,
@@ -164,13 +167,14 @@ impl Server {
                 own: Cell::new(false),
                 born: now,
                 follow: Following::default(),
+                prepared: prepared.clone(),
             }),
             state,
             murky: false,
             limit: 0,
             told: reading.clone(),
             reading,
-            prepared: OnServer::new(pool.target().prepared_limit),
+            prepared,
             unnamed: 0,
             unnamed_description: None,
             sequences: Memory::default(),

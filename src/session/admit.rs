@@ -188,6 +188,7 @@ fn session(
         ticket: None,
         following: 0,
         alone: false,
+        cycle: None,
         input: vec![],
         input_rest: 0,
         drop_rest: false,

@@ -47,6 +47,11 @@ pub(super) struct Carried {
 }
 
 impl Carried {
+    /// Nothing that the session prepares or binds has to do with rules.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.portals.is_empty() && !self.rewords && !self.holds && self.stopping.is_none()
+    }
+
     /// The transaction has ended, and its portals with it.
     pub(super) fn forget_portals(&mut self) {
         self.portals.clear();

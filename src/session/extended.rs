@@ -14,7 +14,7 @@ use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note, Renamed, Renaming, Unnamed};
 use crate::pool::prepared::{DUMMY, Form, Prepared, ServerCopy, server_name};
 use crate::pool::server::UNKNOWN;
-use crate::wire::frame::{self, Frame, HEADER, back, front};
+use crate::wire::frame::{self, Frame, back, front};
 use crate::wire::{Fault, emit};
 
 /// How far into a Bind its two names must have ended.
@@ -135,7 +135,10 @@ impl Session {
             return if hopeless { self.malformed(frame, bytes, Kind::Bind) } else { Flow::More };
         };
         if self.server.is_none() {
-            return self.batch_here(bytes);
+            return match self.batch_here(bytes) {
+                Flow::Server => self.want_server_for_bound(bytes),
+                flow => flow,
+            };
         }
         if self.is_contested(name) {
             return Flow::Later;
@@ -169,13 +172,7 @@ impl Session {
         let server_side = server_side.map(|named| server_name(named.statement.prepared.id));
         let Some(server) = &mut self.server else { return Flow::Server };
         let name = server_side.as_ref().map_or(foreign_name(name), |name| name.as_bytes());
-        let head = portal.len() + name.len() + 2;
-        let length = (frame.total - HEADER - (there.len() - HEADER - rest.len()) + head + 4) as u32;
-        server.out.push(front::BIND);
-        server.out.extend_from_slice(&length.to_be_bytes());
-        emit::cstr(&mut server.out, portal);
-        emit::cstr(&mut server.out, name);
-        server.out.extend_from_slice(rest);
+        put_bind(&mut server.out, (portal, name), rest, frame.total - there.len());
         server.expect(Expect::noted(Kind::Bind, note));
         self.input_rest = frame.total - there.len();
         self.drop_rest = false;
@@ -421,6 +418,16 @@ pub(super) fn run_in_batch(server: &mut Server, text: &[u8], note: Note) {
 pub(super) fn is_text_and_types(tail: &[u8]) -> bool {
     let types = frame::cstr(tail).and_then(|(_, types)| types.split_first_chunk::<2>());
     types.is_some_and(|(count, types)| types.len() == 4 * usize::from(u16::from_be_bytes(*count)))
+}
+
+/// Appends a Bind message, of which so many bytes are to come behind the `rest` that is there.
+pub(super) fn put_bind(out: &mut Vec<u8>, (portal, name): (&[u8], &[u8]), rest: &[u8], to_come: usize) {
+    let length = (4 + portal.len() + name.len() + 2 + rest.len() + to_come) as u32;
+    out.push(front::BIND);
+    out.extend_from_slice(&length.to_be_bytes());
+    emit::cstr(out, portal);
+    emit::cstr(out, name);
+    out.extend_from_slice(rest);
 }
 
 /// Closes the server's copy, if it has one.

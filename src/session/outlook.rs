@@ -261,11 +261,11 @@ impl Session {
             Some(reason.unwrap_or(reason::SESSION_STATE))
         } else if let Some(reason) = explained.reads.reason() {
             Some(reason)
-        } else if !explained.simple {
-            Some(reason::EXTENDED)
-        } else if !self.is_plain(explained.whole) {
+        } else if explained.simple && !self.is_plain(explained.whole) {
             Some(reason::NOT_PLAIN)
-        } else if explained.whole.len() > share::LONGEST {
+        } else if !explained.simple && !explained.hidden.is_empty() {
+            Some(reason::REACHES_MORE)
+        } else if explained.simple && explained.whole.len() > share::LONGEST {
             Some(reason::TOO_LONG)
         } else if profile.is_none_or(|profile| !profile.pace.is_short()) {
             Some(reason::NOT_SHORT)
@@ -276,8 +276,12 @@ impl Session {
         } else {
             None
         };
-        Line::new("share", if why_not.is_none() { "yes, where servers are at work" } else { "no" })
-            .because(why_not)
+        let share = match explained.simple {
+            _ if why_not.is_some() => "no",
+            true => "yes, where servers are at work",
+            false => "yes, prepared under a name, where servers at work have it",
+        };
+        Line::new("share", share).because(why_not)
     }
 }
 

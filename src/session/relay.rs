@@ -195,6 +195,8 @@ impl Session {
         }
         let (kind, ours) = (front.kind, front.ours);
         let wanted = matches!(front.note, Note::Probe | Note::Isolation);
+        // One for all up to ReadyForQuery, whatever it was.
+        let abandoned = matches!(front.note, Note::Abandoned);
         let (in_parts, stepping) =
             (matches!(front.note, Note::Part(..)), matches!(front.note, Note::Renamed(_) | Note::Part(..)));
         let unheard = matches!(front.note, Note::Settling(_) | Note::Resetting)
@@ -217,7 +219,9 @@ impl Session {
                 }
             }
             back::ERROR_RESPONSE => return self.error(whole),
-            back::PARSE_COMPLETE | back::BIND_COMPLETE | back::CLOSE_COMPLETE | back::PORTAL_SUSPENDED => {
+            back::PARSE_COMPLETE | back::BIND_COMPLETE | back::CLOSE_COMPLETE | back::PORTAL_SUSPENDED
+                if !abandoned =>
+            {
                 self.done()
             }
             back::PARAMETER_DESCRIPTION => self.parameters_described(whole),

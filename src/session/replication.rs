@@ -82,6 +82,7 @@ pub(super) async fn admit(worker: Rc<Worker>, admission: Admission, kind: Replic
         own: Default::default(),
         born: Instant::now(),
         follow: Default::default(),
+        prepared: Default::default(),
     };
     let all = params.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
     let application =

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use super::begin::HeldBegin;
 use super::carried::Carried;
+use super::cycle::Cycle;
 use super::explain::Explains;
 use super::handle::Handle;
 use super::listen::Listens;
@@ -79,6 +80,8 @@ pub struct Session {
     pub(super) following: usize,
     /// What stands in the input is not to be sent behind another's again.
     pub(super) alone: bool,
+    /// A prepared read, as far as it was not taken off the input.
+    pub(super) cycle: Option<Cycle>,
     /// Client bytes not yet taken.
     pub(super) input: Vec<u8>,
     /// Bytes of a client message that are still to come and go to the server unseen.
@@ -419,11 +422,7 @@ impl Session {
         match server.socket.poll_write(cx, &server.out) {
             Poll::Ready(Ok(written)) => {
                 drain_front(&mut server.out, written);
-                if written > 0
-                    && self.following == 0
-                    && !self.settling
-                    && !matches!(self.asking, Asking::Waits(_))
-                {
+                if written > 0 && !self.may_be_taken_back() {
                     (self.unsent, self.taken_back) = (None, 0);
                 }
                 written > 0

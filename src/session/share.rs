@@ -1,6 +1,6 @@
 //! Servers in common: a short read goes behind another session's instead of waking one more server.
 //!
-//! See [`crate::pool::follow`]. The client's message stays in the input until its answer begins, so that it can be sent
+//! See [`crate::pool::follow`]; prepared reads are told apart in `cycle`. The client's message stays in the input until its answer begins, so that it can be sent
 //! to another server if nothing comes of it here.
 
 use std::io;
@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use super::outcome::Unsent;
 use super::serve::{Session, drain_front};
+use super::told::Asking;
 use crate::config::settings::PoolMode;
 use crate::plan::Profile;
-use crate::pool::Server;
 use crate::pool::exchange::{Expect, Kind, Note};
-use crate::pool::server::Clock;
+use crate::pool::server::{Clock, UNKNOWN};
+use crate::pool::{Ahead, Server};
 use crate::wire::frame::TxStatus;
 
 /// Longer messages go to servers of their own.
@@ -62,16 +63,27 @@ impl Session {
             && self.held_begin.is_none()
             && self.limit_of_cycle() == 0
             && self.may_share();
-        if !may_follow {
-            return self.want_server(None);
+        self.cycle = None;
+        match may_follow {
+            true => self.follow_or_want_server(Ahead { message: whole, statement: None }),
+            false => self.want_server(None),
         }
-        match self.pool_to_lease_from().follow(&self.state, &self.defaults, whole) {
+    }
+
+    /// Sends a read behind another session's if there is one to go behind; else stands in line, to be sent behind one from there.
+    pub(super) fn follow_or_want_server(&mut self, ahead: Ahead<'_>) {
+        match self.pool_to_lease_from().follow(&self.state, &self.defaults, ahead) {
             Some(ticket) => {
                 self.handle.waiting.set(true);
                 self.ticket = Some(ticket);
             }
-            None => self.want_server(Some(whole)),
+            None => self.want_server(Some(ahead)),
         }
+    }
+
+    /// What was sent may be answered by another server yet.
+    pub(super) fn may_be_taken_back(&self) -> bool {
+        self.following > 0 || self.settling || matches!(self.asking, Asking::Waits(_))
     }
 
     /// Of what was sent to the server, one answer is missing.
@@ -83,7 +95,10 @@ impl Session {
     pub(super) fn let_follow(&mut self) {
         let short = self.reading_now.as_ref().is_some_and(|profile| profile.pace.is_short());
         let Some(server) = &self.server else { return };
-        let open = server.reading == self.defaults && server.limit == 0 && server.shared.cancels.get() == 0;
+        // What is too much is closed behind the statement, as if nobody were there.
+        let closes = server.prepared.has_surplus();
+        let hit = server.shared.cancels.get() > 0;
+        let open = server.reading == self.defaults && server.limit == 0 && !hit && !closes;
         if short && open && self.may_share() {
             server.pool().open(server, &self.handle.waker.borrow(), self.profiles.judge.stamp());
         }
@@ -119,8 +134,8 @@ impl Session {
             return true;
         }
         server.shared.follow.take_bytes(&mut server.out);
-        // A Query takes it away.
-        server.unnamed = 0;
+        // A Query takes it away, a batch does not.
+        server.unnamed = UNKNOWN;
         for _ in 0..server.shared.follow.disown() {
             server.expects.push_back(Expect::ours(Kind::Query, Note::Abandoned));
         }
@@ -134,7 +149,6 @@ impl Session {
         sent: usize,
         cx: &mut Context<'_>,
     ) -> io::Result<()> {
-        self.following = sent;
         let since = self.ticket.take().map(|ticket| ticket.since());
         self.handle.waiting.set(false);
         self.unsent = Some(Unsent::of(self));
@@ -145,8 +159,11 @@ impl Session {
         self.enter_server();
         self.enter_node();
         self.note_taken(usize::MAX);
+        if !self.takes_as_sent(sent) {
+            self.take_back();
+            return Ok(());
+        }
         let Some(server) = &mut self.server else { return Ok(()) };
-        (server.unnamed, self.unnamed) = (0, None);
         server.pool().clone().open(server, &self.handle.waker.borrow(), self.profiles.judge.stamp());
         let come = std::mem::take(&mut server.residue);
         if come.is_empty() { Ok(()) } else { self.relay(cx, &come) }

@@ -13,7 +13,7 @@ use super::unnamed::prepare_unnamed;
 use super::upstream::Flow;
 use crate::pool::Server;
 use crate::pool::exchange::{Describing, Expect, Kind, Note, Of};
-use crate::pool::prepared::{Description, Form, Prepared, server_name};
+use crate::pool::prepared::{Description, Form, Prepared, ServerCopy, server_name};
 use crate::wire::frame::{Frame, HEADER, back, front};
 use crate::wire::{Fault, emit};
 
@@ -117,23 +117,17 @@ impl Session {
         }
     }
 
-    fn has_as_told(&mut self, named: &Named, unnamed: bool) -> bool {
-        let Some(server) = &mut self.server else { return true };
-        let (description, typed) = match unnamed {
-            true if server.unnamed == named.when => (server.unnamed_description.as_ref(), false),
-            true => return false,
-            false => match server.prepared.touch(named.statement.prepared.id) {
-                Some(copy) if copy.when >= named.when => (copy.description.as_ref(), copy.typed),
-                _ => return false,
-            },
-        };
-        match &named.told {
-            None => !typed,
-            Some(told) => {
-                let fits = description.is_some_and(|description| description.is_as(told));
-                fits && !(typed && told.parameters.is_empty())
+    fn has_as_told(&self, named: &Named, unnamed: bool) -> bool {
+        let Some(server) = &self.server else { return true };
+        let copy = match unnamed {
+            true if server.unnamed == named.when => {
+                let description = server.unnamed_description.clone();
+                Some(ServerCopy { when: named.when, typed: false, description })
             }
-        }
+            true => None,
+            false => server.prepared.touch(named.statement.prepared.id),
+        };
+        copy.is_some_and(|copy| copy.is_as_told(named.when, named.told.as_deref()))
     }
 
     /// Whether the parameters of the server's copy are others than those that the client was told, and can be given.
@@ -152,8 +146,8 @@ impl Session {
     /// Types of the parameters, as the server has described its copy of a statement.
     fn parameters_of(&self, named: &Named, unnamed: bool) -> Box<[u8]> {
         let copy = self.server.as_ref().and_then(|server| match unnamed {
-            true => server.unnamed_description.as_ref(),
-            false => server.prepared.copy(named.statement.prepared.id)?.description.as_ref(),
+            true => server.unnamed_description.clone(),
+            false => server.prepared.copy(named.statement.prepared.id)?.description,
         });
         copy.map_or(Box::default(), |description| description.parameters.clone())
     }

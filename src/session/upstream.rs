@@ -2,8 +2,8 @@
 
 use super::serve::Session;
 use crate::config::settings::PoolMode;
-use crate::pool::Read;
 use crate::pool::exchange::{Commits, Expect, Kind};
+use crate::pool::{Ahead, Read};
 use crate::wire::frame::{Frame, HEADER, front};
 use crate::wire::{Fault, emit};
 
@@ -50,6 +50,7 @@ impl Session {
                     at += taken;
                     self.unused = false;
                     self.note_taken(taken);
+                    self.note_cycle_taken(taken);
                     if behind_a_read {
                         // The time of both says nothing of the read.
                         self.reading_now = None;
@@ -64,7 +65,7 @@ impl Session {
         at
     }
 
-    fn take_one(&mut self, bytes: &[u8]) -> Flow {
+    pub(super) fn take_one(&mut self, bytes: &[u8]) -> Flow {
         self.waits_no_more_to_explain();
         if self.input_rest > 0 {
             return self.take_rest(bytes);
@@ -230,13 +231,13 @@ impl Session {
     }
 
     /// Leases an idle server, or stands in line, from where a message that is a `read` may be sent behind another session's.
-    pub(super) fn want_server(&mut self, read: Option<&[u8]>) {
+    pub(super) fn want_server(&mut self, read: Option<Ahead<'_>>) {
         let pool = self.pool_to_lease_from();
         if let Some(server) = pool.try_lease(&self.state, self.server_again()) {
             return self.lease(server);
         }
         let judged = self.profiles.judge.stamp();
-        let read = read.map(|message| Read::new(&self.state, &self.defaults, message, judged));
+        let read = read.map(|ahead| Read::new(&self.state, &self.defaults, ahead, judged));
         match pool.enqueue(read) {
             Ok(ticket) => {
                 self.handle.waiting.set(true);

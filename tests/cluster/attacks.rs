@@ -173,6 +173,32 @@ fn settings_that_a_replica_does_not_take_are_the_primarys() {
 /// A read that has come to a replica behind another session's: what its client has sent behind it is not for that replica.
 #[test]
 fn what_is_sent_behind_a_read_that_follows_goes_to_the_primary() {
+    send_behind_reads_that_follow(|name, text| match name {
+        "" => vec![],
+        _ => msg::query(text),
+    });
+}
+
+/// The same of prepared reads, and what the replica answers with an error is asked of the primary.
+#[test]
+fn what_is_sent_behind_a_prepared_read_that_follows_goes_to_the_primary() {
+    send_behind_reads_that_follow(|name, text| match name {
+        "" => {
+            let fails = msg::parse("fails", "select 1 / (i - i) from t where i = 1");
+            [fails, msg::parse("big", BIG), msg::parse("one", "select 1"), msg::sync()].concat()
+        }
+        "fails" | "big" | "one" => {
+            let run = [msg::bind("", name, &[]), msg::describe_portal(""), msg::execute("", 0)];
+            [run.concat(), msg::sync()].concat()
+        }
+        _ => msg::query(text),
+    });
+}
+
+const BIG: &str = "select pad from big where i <= 400";
+
+/// `say` gives what is sent to prepare statements (under no name), and to run them.
+fn send_behind_reads_that_follow(say: impl Fn(&str, &str) -> Vec<u8> + Sync) {
     if direct_only() {
         return;
     }
@@ -180,24 +206,39 @@ fn what_is_sent_behind_a_read_that_follows_goes_to_the_primary() {
     routed.scene.primary.superuser("postgres").run(
         "create table big as select i, repeat('y', 200) as pad from generate_series(1, 1000) i; grant all on big to public",
     );
-    let (big, sleep) = ("select pad from big where i <= 400", "select pg_catalog.pg_sleep(0.001)");
     let followed = || routed.counted("pgweir_shared_reads_total", "answered");
-    let mut client = routed.connect();
+    let ask = |client: &mut Client, name: &str, text: &str| {
+        client.send(&say(name, text));
+        client.until_ready()
+    };
+    let connect = || {
+        let mut client = routed.connect();
+        client.send(&say("", ""));
+        let prepares = !say("", "").is_empty();
+        prepares.then(|| client.until_ready());
+        client
+    };
+    let mut client = connect();
     for _ in 0..600 {
-        for text in ["select 1", "select pg_catalog.pg_sleep(0.0)", big] {
-            client.simple(text);
+        for (name, text) in [("one", "select 1"), ("sleep", "select pg_catalog.pg_sleep(0.0)"), ("big", BIG)]
+        {
+            ask(&mut client, name, text);
         }
     }
     let done = AtomicBool::new(false);
     let hold = |mut client: Client| {
         while !done.load(Ordering::Relaxed) {
-            (0..5).for_each(|_| drop(client.value("select 1")));
-            client.value(sleep);
+            (0..5)
+                .for_each(|_| assert_eq!(value(&ask(&mut client, "one", "select 1")).as_deref(), Some("1")));
+            ask(&mut client, "sleep", "select pg_catalog.pg_sleep(0.001)");
+            let failed = ask(&mut client, "fails", "select 1 / (i - i) from t where i = 1");
+            let error = failed.iter().find(|message| message.tag == b'E').map(Message::sqlstate);
+            assert_eq!(error.as_deref(), Some("22012"), "{failed:?}");
         }
     };
     let write = &|mut client: Client, i: usize| {
         let update = format!("update t set n = n + 1 where i = {i}");
-        let pipeline = [msg::query(big), msg::query(&update), msg::query("select 1")].concat();
+        let pipeline = [say("big", BIG), msg::query(&update), say("one", "select 1")].concat();
         while !done.load(Ordering::Relaxed) {
             client.send(&pipeline);
             let read = client.until_ready();
@@ -207,10 +248,10 @@ fn what_is_sent_behind_a_read_that_follows_goes_to_the_primary() {
         }
     };
     std::thread::scope(|scope| {
-        for holder in [0; 4].map(|_| routed.connect()) {
+        for holder in [0; 4].map(|_| connect()) {
             scope.spawn(|| hold(holder));
         }
-        let writers = [1, 2, 3, 4].map(|i| (i, routed.connect()));
+        let writers = [1, 2, 3, 4].map(|i| (i, connect()));
         let writers = writers.map(|(i, client)| scope.spawn(move || write(client, i)));
         let until = Instant::now() + Duration::from_secs(20);
         while followed() < 400 && Instant::now() < until {

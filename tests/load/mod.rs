@@ -6,6 +6,7 @@ mod flood;
 mod frozen;
 mod outcome;
 mod sharing;
+mod sharing_prepared;
 mod takeover;
 
 /// What every file needs.

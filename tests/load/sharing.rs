@@ -7,20 +7,27 @@ use crate::admin::get;
 use crate::harness::cluster::free_port;
 
 /// pgweir with servers that are shared whenever there is one to go behind.
-struct Scene {
-    proxy: Proxy,
-    database: Database<'static>,
+pub(super) struct Scene<'a> {
+    pub(super) proxy: Proxy,
+    pub(super) database: Database<'a>,
     http: SocketAddr,
 }
 
-impl Scene {
-    fn new(query: &str) -> Scene {
-        let database = Cluster::shared().database();
+impl Scene<'static> {
+    pub(super) fn new(query: &str) -> Self {
+        Scene::at(Cluster::shared(), query, "")
+    }
+}
+
+impl<'a> Scene<'a> {
+    /// The same before another cluster, with more lines in the settings.
+    pub(super) fn at(cluster: &'a Cluster, query: &str, settings: &str) -> Self {
+        let database = cluster.database();
         database.setup("create table t (i int, pad text)");
         database.setup("insert into t select i, repeat('x', i) from generate_series(1, 1000) i");
-        let url = Cluster::shared().url(APP, &database.name, &format!("share_servers=always&{query}"));
+        let url = cluster.url(APP, &database.name, &format!("share_servers=always&{query}"));
         let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut options = ProxyOptions::url(&url);
+        let mut options = ProxyOptions::url(&url).config(settings);
         options.args.extend(["--http".to_owned(), http.to_string()]);
         let proxy = Proxy::start_with(&options);
         let scene = Scene { proxy, database, http };
@@ -28,7 +35,7 @@ impl Scene {
         scene
     }
 
-    fn connect(&self) -> Client {
+    pub(super) fn connect(&self) -> Client {
         Client::connect(&self.proxy.endpoint(), &self.database.login())
     }
 
@@ -54,11 +61,11 @@ impl Scene {
         });
     }
 
-    fn followed(&self) -> u64 {
+    pub(super) fn followed(&self) -> u64 {
         self.counted("answered") + self.counted("sent_away")
     }
 
-    fn counted(&self, result: &str) -> u64 {
+    pub(super) fn counted(&self, result: &str) -> u64 {
         let (_, page) = get(self.http, "/metrics");
         let line = page.lines().find(|line| {
             line.starts_with("pgweir_shared_reads_total") && line.contains(&format!("result=\"{result}\""))
@@ -71,11 +78,11 @@ fn sleep(seconds: f64) -> String {
     format!("select pg_catalog.pg_sleep({seconds})")
 }
 
-fn pad(i: u32) -> String {
+pub(super) fn pad(i: u32) -> String {
     format!("select i || pad from t where i = {i}")
 }
 
-fn padded(i: u32) -> String {
+pub(super) fn padded(i: u32) -> String {
     format!("{i}{}", "x".repeat(i as usize))
 }
 
@@ -84,10 +91,10 @@ fn divided(by: u32) -> String {
 }
 
 /// A small generator with a seed: what failed can be run again.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -81,5 +81,4 @@ reasons! {
     NOT_SHORT = "not known to be short";
     CALLS = "calls functions";
     SHARING_OFF = "sharing off";
-    EXTENDED = "extended protocol";
 }
