@@ -34,6 +34,32 @@ pub(super) fn is_off(cure: Cure) -> bool {
     OFF.get() == Some(cure)
 }
 
+#[cfg(test)]
+thread_local! {
+    static BETWEEN: std::cell::RefCell<Option<Box<dyn FnMut()>>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Before a word of the table of tags is loaded: a test lets others have their turn.
+#[cfg(not(test))]
+#[inline]
+pub(super) const fn before_load() {}
+
+/// Before a word of the table of tags is loaded: a test lets others have their turn.
+#[cfg(test)]
+pub(super) fn before_load() {
+    let turn = BETWEEN.take();
+    if let Some(mut turn) = turn {
+        turn();
+        BETWEEN.set(Some(turn));
+    }
+}
+
+/// From now on this runs before each load of this thread; `None`: no longer.
+#[cfg(test)]
+pub(super) fn between(turn: Option<Box<dyn FnMut()>>) {
+    BETWEEN.set(turn);
+}
+
 /// Runs something without a cure.
 #[cfg(test)]
 pub(super) fn without<T>(cure: Option<Cure>, run: impl FnOnce() -> T) -> T {

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
 use std::sync::{Arc, OnceLock};
 
-use super::cures::{Cure, is_off};
+use super::cures::{Cure, before_load, is_off};
 use super::doubt::{Doubt, Held};
 use super::tag::Tag;
 
@@ -121,7 +121,10 @@ impl Tags {
     pub fn holds(&self, versions: &Versions) -> Result<(), Broken> {
         let Some(slots) = self.slots.get() else { return Err(Broken::Version) };
         // A slot is below the mask, and so within the table; that it is looked up again costs an instruction and no `unsafe`.
-        let word = |slot: u32| slots.get(slot as usize).map_or(DOUBTS, |word| word.load(Acquire));
+        let word = |slot: u32| {
+            before_load();
+            slots.get(slot as usize).map_or(DOUBTS, |word| word.load(Acquire))
+        };
         if is_off(Cure::DoubtFirst) {
             let unchanged = versions.0.iter().all(|(slot, version)| word(*slot) == *version);
             return if unchanged { Ok(()) } else { Err(Broken::Version) };
