@@ -5,10 +5,15 @@
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use pgweir::cache::{
+    Described, Form, Gate, KeyBuffer, Limits, Lookup, Needs, Parts, Relation, Shape, Store, Tag, Tags,
+};
 use pgweir::catalog::{Barriers, Definitions, Judge};
+use pgweir::level::{Caching, OnStreamLoss};
 use pgweir::plan::Profiles;
 use pgweir::pool::exchange::Commits;
 use pgweir::pool::state::{Settings, State, States, difference};
@@ -23,7 +28,7 @@ use pgweir::wire::{emit, startup};
 use crate::{ROUNDS, measured};
 
 /// All of them.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 20] = [
     "startup",
     "frames_simple",
     "frames_extended",
@@ -41,6 +46,9 @@ pub const NAMES: [&str; 17] = [
     "rules_settled",
     "rules_of_session",
     "rules_new_shape",
+    "cache_hit",
+    "cache_tags",
+    "cache_write",
 ];
 
 /// A common read, of 150 bytes.
@@ -78,6 +86,9 @@ pub fn run(name: &str) -> anyhow::Result<()> {
             black_box(candidates.decide(black_box(context)).is_empty());
         }),
         "rules_new_shape" => rules_of_new_shape(),
+        "cache_hit" => cache_hit(),
+        "cache_tags" => cache_tags(),
+        "cache_write" => cache_write(),
         _ => bail!("no piece is called {name}"),
     }
     Ok(())
@@ -242,4 +253,85 @@ fn rules_of_new_shape() {
     let subject =
         Subject { facts: &facts, fingerprint: shape.fingerprint, shape: &shape.text, is_read: true };
     count(|| drop(black_box(rules.candidates(black_box(&subject)))));
+}
+
+const TABLE: Relation = Relation { database: 1, oid: 16384 };
+
+/// What a read of one row by its key depends on.
+fn one_row() -> Needs {
+    let mut needs = Needs::default();
+    needs.begin(1);
+    needs.rows(TABLE, &[1], [&b"4242"[..]]);
+    needs
+}
+
+/// A prepared read with one parameter, of a statement of 150 bytes.
+fn cached_parts() -> Parts<'static> {
+    Parts {
+        database: 1,
+        form: Form::Extended(Described::Portal),
+        user: b"app",
+        settings: b"UTF8\0ISO, MDY\0Europe/Berlin\0",
+        sql: SELECT,
+        types: b"\0\x01\0\0\0\x17",
+        bind: b"\0\0\0\x01\0\0\0\x044242\0\0",
+    }
+}
+
+/// The key is built, the entry found, its tags looked at, and 100 bytes appended.
+fn cache_hit() {
+    let limits = Limits {
+        size: 64 << 20,
+        entry: 1 << 20,
+        filling: 16 << 20,
+        followers: 100,
+        wait: Duration::from_secs(1),
+        second_use: false,
+    };
+    let store = Store::new(Arc::new(Tags::new(1 << 20)), limits);
+    let now = Instant::now();
+    let gate = Gate {
+        level: Caching::Session,
+        now,
+        fresh_as_of: Some(now),
+        floor: Some(now),
+        bound: Duration::from_secs(1),
+        ttl: Duration::from_secs(600),
+        swr: Duration::ZERO,
+        on_stream_loss: OnStreamLoss::Bypass,
+    };
+    let (parts, needs, mut buffer) = (cached_parts(), one_row(), KeyBuffer::default());
+    let key = buffer.key(&parts).expect("a short key");
+    let Lookup::Fill(mut filling) = store.lookup(&key, &gate, || Some(&needs)) else {
+        panic!("an empty store has a hit");
+    };
+    filling.push(&[7; 100]);
+    filling.finish(Duration::from_millis(1), now).expect("it is kept");
+    let mut out = Vec::with_capacity(4096);
+    count(|| {
+        out.clear();
+        let key = buffer.key(black_box(&parts)).expect("a short key");
+        match store.lookup(&key, black_box(&gate), || None) {
+            Lookup::Hit(entry) => out.extend_from_slice(entry.answer()),
+            other => panic!("not a hit: {other:?}"),
+        }
+    });
+    assert_eq!(out, [7; 100]);
+}
+
+/// Of a hit, whether its tags hold.
+fn cache_tags() {
+    let (tags, needs) = (Tags::new(1 << 20), one_row());
+    let versions = tags.read(needs.tags()).expect("no doubt");
+    count(|| assert!(tags.holds(black_box(&versions)).is_ok()));
+}
+
+/// A write of one row: its tags made, in doubt, and out of it.
+fn cache_write() {
+    let (tags, shape) = (Arc::new(Tags::new(1 << 20)), Shape::new(&[1]));
+    count(|| {
+        let key = Tag::shape(TABLE, black_box(&shape).columns());
+        let row = Tag::values(key, [black_box(&b"4242"[..])]);
+        tags.doubt(&[row, Tag::any_row(TABLE)]).release();
+    });
 }
