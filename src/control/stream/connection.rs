@@ -51,6 +51,7 @@ pub fn params(application: &str) -> Params {
         ("search_path", "pg_catalog"),
         ("statement_timeout", "0"),
         ("default_transaction_read_only", "off"),
+        ("default_transaction_isolation", "read committed"),
     ];
     settings.map(|(name, value)| (name.into(), value.into())).to_vec()
 }

@@ -62,15 +62,15 @@ pub async fn prepare(connected: &mut Connected, name: &str) -> Result<(), Fault>
 
 const PUBLISH: &str = "insert, update, delete, truncate";
 
-/// Adds a table, unless it is in it.
+/// Adds a table, unless it is in it. Who does not own it does so with the optional objects, where they are there: see
+/// `migrations/upstream/`.
 ///
 /// # Errors
 /// What the server says; 42501 where the user does not own the table.
 pub async fn add(connected: &mut Connected, name: &str, oid: u32) -> Result<(), Fault> {
-    let table = qualified(connected, oid).await?;
-    match ask::rows(connected, &format!("ALTER PUBLICATION {name} ADD TABLE ONLY {table}")).await {
+    match alter(connected, name, "ADD", "publish", oid).await {
         Err(fault) if fault.sqlstate == "42710" => Ok(()),
-        added => added.map(drop),
+        added => added,
     }
 }
 
@@ -79,10 +79,29 @@ pub async fn add(connected: &mut Connected, name: &str, oid: u32) -> Result<(), 
 /// # Errors
 /// What the server says.
 pub async fn remove(connected: &mut Connected, name: &str, oid: u32) -> Result<(), Fault> {
-    let table = qualified(connected, oid).await?;
-    match ask::rows(connected, &format!("ALTER PUBLICATION {name} DROP TABLE ONLY {table}")).await {
+    match alter(connected, name, "DROP", "unpublish", oid).await {
         Err(fault) if fault.sqlstate == "42704" => Ok(()),
-        removed => removed.map(drop),
+        removed => removed,
+    }
+}
+
+async fn alter(
+    connected: &mut Connected,
+    name: &str,
+    verb: &str,
+    function: &str,
+    oid: u32,
+) -> Result<(), Fault> {
+    let table = qualified(connected, oid).await?;
+    let refused =
+        match ask::rows(connected, &format!("ALTER PUBLICATION {name} {verb} TABLE ONLY {table}")).await {
+            Err(fault) if fault.sqlstate == "42501" => fault,
+            altered => return altered.map(drop),
+        };
+    match ask::rows(connected, &format!("SELECT pgweir.{function}({}, {oid})", literal(name))).await {
+        // It is not there, or not for this user.
+        Err(fault) if matches!(&*fault.sqlstate, "42883" | "3F000" | "42501") => Err(refused),
+        altered => altered.map(drop),
     }
 }
 

@@ -22,7 +22,9 @@ use crate::wire::Fault;
 /// A sample that is not answered after this time ends the stream.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A sample waits so long for others to flush.
-const FLUSH_AFTER: Duration = Duration::from_millis(2);
+const FLUSH_AFTER: Duration = Duration::from_millis(1);
+/// So soon after a sample there may be another one, if a commit has been streamed that is not visible as far as is known.
+const QUICK: Duration = Duration::from_micros(500);
 /// There are so many milliseconds between two flushes of ours; a message takes a transaction's number before PostgreSQL 17.
 const FLUSH_EVERY: Duration = Duration::from_millis(5);
 
@@ -65,10 +67,24 @@ async fn sample_on(
             ask(connected, flush).await?;
             flushed_at = Some(Instant::now());
         }
-        let pause = shared.demand().interval().saturating_sub(at.elapsed());
+        pause(shared, at).await;
+    }
+}
+
+/// Returns when the next sample is due; the last one was begun at this instant.
+async fn pause(shared: &Shared, last: Instant) {
+    let is_used = shared.demand().is_used();
+    let timer = tokio::time::sleep(shared.demand().interval().saturating_sub(last.elapsed()));
+    tokio::pin!(timer);
+    loop {
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = shared.demand().begins() => {}
+            () = &mut timer => return,
+            () = shared.demand().begins() => return,
+            () = shared.has_limbo(), if is_used => {
+                if last.elapsed() >= QUICK {
+                    return;
+                }
+            }
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Shared {
     inner: Mutex<Inner>,
     /// A sample waits.
     sampled: Notify,
+    /// A commit has entered limbo.
+    limbo: Notify,
     /// The catalog is to be read.
     read: Notify,
 }
@@ -55,8 +57,8 @@ impl Shared {
             since: Instant::now(),
             last: None,
         };
-        let (sampled, read) = (Notify::new(), Notify::new());
-        Shared { options, sink, demand: Demand::default(), inner: Mutex::new(inner), sampled, read }
+        let (sampled, limbo, read) = (Notify::new(), Notify::new(), Notify::new());
+        Shared { options, sink, demand: Demand::default(), inner: Mutex::new(inner), sampled, limbo, read }
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -82,6 +84,11 @@ impl Shared {
 
     pub(super) async fn asked_to_read(&self) {
         self.read.notified().await;
+    }
+
+    /// Returns when a commit has entered limbo.
+    pub(super) async fn has_limbo(&self) {
+        self.limbo.notified().await;
     }
 
     /// Returns when a sample waits.
@@ -132,7 +139,7 @@ impl Shared {
         let entered = self.inner().limbo.enter(commit.xid);
         match entered {
             Ok(true) => self.sink.visible(commit.xid),
-            Ok(false) => {}
+            Ok(false) => self.limbo.notify_one(),
             Err(_) => {
                 let text = "more commits are streamed and not visible than are kept";
                 return Err(Loss::new(Cause::LimboFull, "54000", text));

@@ -89,6 +89,21 @@ impl State {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Cause; 11] = [
+        Cause::WalLevel,
+        Cause::NoSlot,
+        Cause::NoSender,
+        Cause::NotPrimary,
+        Cause::NoPrivilege,
+        Cause::LoginRefused,
+        Cause::Unreachable,
+        Cause::Gone,
+        Cause::Moved,
+        Cause::LimboFull,
+        Cause::Failed,
+    ];
+
     /// Its stable name.
     pub fn name(self) -> &'static str {
         match self {
@@ -139,7 +154,32 @@ impl From<Fault> for Loss {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::Refusal;
     use super::*;
+
+    #[test]
+    fn the_guide_has_every_state_and_every_refusal() {
+        let page = include_str!("../../../docs/guide/stream.md");
+        let rest = [State::Connecting, State::WaitingForSlot, State::Streaming, State::Stopped];
+        let states = rest.into_iter().chain(Cause::ALL.map(State::Failed)).map(State::name);
+        let refused = |sqlstate| Refusal::Server(Fault::error(sqlstate, ""));
+        let refusals = [
+            Refusal::Gone,
+            Refusal::NotATable,
+            Refusal::System,
+            Refusal::Unlogged,
+            Refusal::NoIdentity,
+            Refusal::GeneratedIdentity,
+            Refusal::Descendant(0),
+            Refusal::TooMany,
+            refused("42501"),
+            refused("XX000"),
+            Refusal::Changed,
+        ];
+        let names = states.chain(refusals.iter().map(Refusal::name));
+        let missing: Vec<&str> = names.filter(|name| !page.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "docs/guide/stream.md does not have {missing:?}");
+    }
 
     #[test]
     fn what_servers_say_has_a_name() {

@@ -16,7 +16,10 @@ use super::shared::Shared;
 use super::status::{Cause, Loss, State, Status};
 use super::table::Refusal;
 use super::{Sink, publication, sampler};
+use crate::plan::consistency::Lsn;
+use crate::pool::connect::Connected;
 use crate::pool::{Target, ask};
+use crate::wire::Fault;
 
 /// The pause after a stream that broke at once; it doubles up to [`LONGEST_PAUSE`], and is made half as long or up to as long by chance.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -32,6 +35,10 @@ const ASK: Duration = Duration::from_millis(1);
 const LONGEST_ASK: Duration = Duration::from_millis(128);
 /// Without a word for so long, though it is asked, the server is taken for dead.
 const SILENCE: Duration = Duration::from_secs(60);
+/// All connections are made, and the publication, within this time.
+const BEGIN: Duration = Duration::from_secs(30);
+/// While it is waited for a slot, it is asked so often whether the server lives.
+const ALIVE: Duration = Duration::from_secs(5);
 /// The last word, which drops the publication, takes no longer.
 const LAST_WORD: Duration = Duration::from_secs(5);
 
@@ -136,7 +143,7 @@ async fn live(
     mut targets: watch::Receiver<Arc<Target>>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let mut pause = PAUSE;
+    let (mut pause, mut told) = (PAUSE, None);
     loop {
         let target = targets.borrow_and_update().clone();
         let begun = Instant::now();
@@ -150,8 +157,11 @@ async fn live(
             },
         };
         shared.lose(&loss);
-        let (cause, publication) = (loss.cause.name(), &shared.options().publication);
-        tracing::warn!(database = target.database, publication, cause, error = %loss.fault, "no replication stream");
+        // The same again and again is told once.
+        if told.replace(loss.cause) != Some(loss.cause) || begun.elapsed() >= LASTED {
+            let (cause, publication) = (loss.cause.name(), &shared.options().publication);
+            tracing::warn!(database = target.database, publication, cause, error = %loss.fault, "no replication stream");
+        }
         if begun.elapsed() >= LASTED || loss.cause == Cause::Moved {
             pause = PAUSE;
         }
@@ -192,7 +202,8 @@ async fn stream(shared: &Arc<Shared>, target: &Arc<Target>) -> Loss {
         node.is_also(replication.connected()).await?;
         Ok::<_, Loss>((questions, samples, replication))
     };
-    let (questions, samples, mut replication) = match begin.await {
+    let late = |_| Err(Loss::new(Cause::Unreachable, "08006", "the server did not answer in time"));
+    let (questions, mut samples, mut replication) = match timeout(BEGIN, begin).await.unwrap_or_else(late) {
         Ok(begun) => begun,
         Err(loss) => return loss,
     };
@@ -200,7 +211,7 @@ async fn stream(shared: &Arc<Shared>, target: &Arc<Target>) -> Loss {
     let run = async {
         shared.set(State::WaitingForSlot);
         let slot = format!("{name}_{:08x}", (node::chance() * f64::from(u32::MAX)) as u32);
-        let point = match replication.start(&slot, name).await {
+        let point = match start(&mut replication, &mut samples, &slot, name).await {
             Ok(point) => point,
             Err(fault) => return fault.into(),
         };
@@ -218,6 +229,24 @@ async fn stream(shared: &Arc<Shared>, target: &Arc<Target>) -> Loss {
         () = node::until_moved(target, &host) => {
             Loss::new(Cause::Moved, "57P01", "the primary is another node now, or none is known to be it")
         }
+    }
+}
+
+/// Starts to stream. That may take as long as transactions do which run; meanwhile the server is asked whether it lives.
+async fn start(
+    replication: &mut Replication,
+    samples: &mut Connected,
+    slot: &str,
+    publication: &str,
+) -> Result<Lsn, Fault> {
+    let mut started = std::pin::pin!(replication.start(slot, publication));
+    loop {
+        tokio::select! {
+            started = &mut started => return started,
+            () = sleep(ALIVE) => {}
+        }
+        let late = |_| Err(Fault::error("08006", "the server did not answer in time"));
+        timeout(BEGIN, ask::rows(samples, "SELECT 1")).await.unwrap_or_else(late)?;
     }
 }
 
