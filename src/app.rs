@@ -23,11 +23,13 @@ use crate::catalog::Names;
 use crate::cli::RunArgs;
 use crate::cli::check::{Node, Trial};
 use crate::cli::explain::{Catalog, Known};
+use crate::cli::upstream::Open;
 use crate::config::settings::{Host, TargetSessionAttrs};
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 use crate::control::Control;
+use crate::pool::ask;
 use crate::pool::budget::Budget;
-use crate::pool::{ask, connect};
+use crate::pool::connect::{self, Connected};
 use crate::rules::Problem;
 use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
 use crate::runtime::peers::{self, Peers};
@@ -467,13 +469,18 @@ fn on_server(name: &str) -> &str {
     if name == "*" { "postgres" } else { name }
 }
 
-impl Trial for Servers {
-    async fn node(&self, name: &str, host: &Host, user: &str) -> Result<Node, Fault> {
+impl Open for Servers {
+    async fn open(&self, name: &str, host: &Host, user: &str) -> Result<Connected, Fault> {
         let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
         let directory = self.directory(name, vec![host.clone()])?;
         let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
-        let mut connected = connect::connect(&target).await?;
-        Node::ask(&mut connected).await
+        connect::connect(&target).await
+    }
+}
+
+impl Trial for Servers {
+    async fn node(&self, name: &str, host: &Host, user: &str) -> Result<Node, Fault> {
+        Node::ask(&mut self.open(name, host, user).await?).await
     }
 
     async fn lookup(&self, name: &str) -> Option<Result<(), Fault>> {

@@ -15,3 +15,4 @@ mod import;
 mod load;
 mod reads;
 mod rules;
+mod stream;

@@ -8,6 +8,7 @@ pub mod facts;
 pub mod frames;
 pub mod hba;
 pub mod import;
+pub mod pgoutput;
 pub mod rules;
 pub mod scram;
 pub mod sql;

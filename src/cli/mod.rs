@@ -9,6 +9,7 @@ mod generate;
 mod hint;
 pub mod import;
 mod rules;
+pub mod upstream;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,9 @@ enum Command {
     Explain(ExplainArgs),
     /// Write pgweir.toml from the configuration of another pooler, and say what changes in meaning
     Import(import::ImportArgs),
+    /// The optional objects in a database, which tell a cache of changes that no row tells
+    #[command(subcommand)]
+    Upstream(upstream::UpstreamCommand),
     /// Write a generated document to standard output.
     #[command(hide = true)]
     Generate {
@@ -140,7 +144,7 @@ impl std::fmt::Debug for RunArgs {
 
 /// Does what the command line says. `start` runs the proxy until it stops, and prints the lines that it is given when it
 /// listens; `trial` is what settings can be tried with.
-pub fn main<T: check::Trial + explain::Catalog>(
+pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
     start: impl FnOnce(RunArgs, Loaded, &[String]) -> ExitCode,
     trial: impl FnOnce(Settings) -> T,
 ) -> ExitCode {
@@ -156,6 +160,7 @@ pub fn main<T: check::Trial + explain::Catalog>(
         Command::Demo(arguments) => run_demo(arguments, start),
         Command::Explain(arguments) => explain(&arguments, trial),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Upstream(command) => tend_upstream(&command, trial),
         Command::Generate { document } => {
             print!("{}", document.text());
             ExitCode::SUCCESS
@@ -252,6 +257,26 @@ fn warn_of_rules(folder: &Path, settings: &Settings) {
 }
 
 fn check(loaded: &Loaded, trial: &impl check::Trial) -> ExitCode {
+    until_said(check::run(loaded, trial, &mut std::io::stdout()))
+}
+
+/// Installs, shows or drops the optional objects.
+fn tend_upstream<T: upstream::Open>(
+    command: &upstream::UpstreamCommand,
+    servers: impl FnOnce(Settings) -> T,
+) -> ExitCode {
+    let url = Some(command.arguments().url.clone());
+    match config::load_with_origins(&Sources { url, ..Sources::default() }) {
+        Ok(Loaded { settings, .. }) => {
+            let servers = servers(settings.clone());
+            until_said(upstream::run(command, &settings, &servers, &mut std::io::stdout()))
+        }
+        Err(errors) => refuse(&errors),
+    }
+}
+
+/// Runs what says something and whether all is well.
+fn until_said(work: impl Future<Output = std::io::Result<bool>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -259,7 +284,7 @@ fn check(loaded: &Loaded, trial: &impl check::Trial) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(check::run(loaded, trial, &mut std::io::stdout())) {
+    match runtime.block_on(work) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

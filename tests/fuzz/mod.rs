@@ -70,6 +70,11 @@ fn import() {
 }
 
 #[test]
+fn pgoutput() {
+    fuzz("pgoutput", targets::pgoutput::run);
+}
+
+#[test]
 fn rules() {
     fuzz("rules", targets::rules::run);
 }

@@ -1,0 +1,3 @@
+DROP TABLE pgweir.installed;
+-- Not with CASCADE: what somebody else has put there stays, and says so.
+DROP SCHEMA pgweir;

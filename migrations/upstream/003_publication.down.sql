@@ -1,0 +1,2 @@
+DROP FUNCTION pgweir.unpublish(name, oid);
+DROP FUNCTION pgweir.publish(name, oid);
