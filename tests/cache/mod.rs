@@ -110,10 +110,6 @@ fn make_shop(primary: &Cluster) {
     superuser.run(&format!("create database {DATABASE} owner {}", APP.0));
     superuser.run(&format!("create role guest; create role outsider; grant guest, outsider to {}", APP.0));
     let mut owner = Client::connect(&primary.unix(), &Login::new(APP.0, APP.1, DATABASE));
-    let server = primary.superuser(DATABASE).value("show server_version_num");
-    if server.parse::<u32>().expect("a number") >= 150_000 {
-        primary.superuser(DATABASE).run(&format!("grant create on schema public to {}", APP.0));
-    }
     owner.run(SHOP);
 }
 

@@ -299,6 +299,8 @@ impl Register {
 #[derive(Debug)]
 struct Begun {
     at: At,
+    /// A row that it may bring into another group before anybody knows with what value.
+    moves: Option<Key>,
     wrote: Vec<(Key, i64)>,
 }
 
@@ -318,6 +320,8 @@ pub struct Model {
     begun: HashMap<u32, Begun>,
     /// What transactions that were acknowledged have written together.
     together: HashMap<u32, Box<[(Key, i64)]>>,
+    /// Rows that operations which have begun may move, and since when.
+    moving: HashMap<Key, Vec<(u32, At)>>,
     /// The order in which `together` and the doubtful of `begun` are forgotten.
     remembered: VecDeque<u32>,
     doubtful: VecDeque<u32>,
@@ -339,7 +343,26 @@ impl Model {
 
     /// An operation is about to be sent.
     pub fn begin(&mut self, operation: u32, at: At) {
-        self.begun.insert(operation, Begun { at, wrote: vec![] });
+        self.begun.insert(operation, Begun { at, moves: None, wrote: vec![] });
+    }
+
+    /// An operation that has begun may move a row, which may be gone from a group before the new value is known.
+    pub fn moves(&mut self, operation: u32, key: Key) {
+        let begun = self.begun.get_mut(&operation).expect("it has begun");
+        begun.moves = Some(key);
+        let moving = self.moving.entry(key).or_default();
+        // Those in doubt are known after that time, or never.
+        moving.retain(|(_, at)| at + HORIZON > begun.at);
+        moving.push((operation, begun.at));
+    }
+
+    /// An operation is over.
+    fn end(&mut self, operation: u32) -> Option<Begun> {
+        let begun = self.begun.remove(&operation)?;
+        if let Some(moving) = begun.moves.and_then(|key| self.moving.get_mut(&key)) {
+            moving.retain(|(other, _)| *other != operation);
+        }
+        Some(begun)
     }
 
     /// What an operation that has begun writes, if it happens.
@@ -351,7 +374,7 @@ impl Model {
 
     /// It has happened, and this session was told so at that instant.
     pub fn acknowledge(&mut self, operation: u32, at: At, session: &mut Session) {
-        let Some(begun) = self.begun.remove(&operation) else { return };
+        let Some(begun) = self.end(operation) else { return };
         for (key, value) in &begun.wrote {
             self.registers.entry(*key).or_default().visible(*value, at);
             session.saw(*key, *value);
@@ -365,7 +388,7 @@ impl Model {
 
     /// It has certainly not happened.
     pub fn fail(&mut self, operation: u32) {
-        let Some(begun) = self.begun.remove(&operation) else { return };
+        let Some(begun) = self.end(operation) else { return };
         for (key, value) in begun.wrote {
             if self.registers.entry(key).or_default().withdraw(value) {
                 self.violate(Wrong::RolledBack, format!("{key:?} was seen with {value}, which was undone"));
@@ -458,9 +481,15 @@ impl Model {
                 }
                 Ok(vec![span])
             }
-            Fact::Absent(key, group, most) => Ok(self.register(*key).when(from, |held| {
-                held.group == ANY || held.group != *group || most.is_some_and(|most| held.value <= most)
-            })),
+            Fact::Absent(key, group, most) => {
+                let mut spans = self.register(*key).when(from, |held| {
+                    let other = held.group == ANY || held.group != *group;
+                    other || most.is_some_and(|most| held.value <= most)
+                });
+                let moving = self.moving.get(key).into_iter().flatten();
+                spans.extend(moving.map(|(_, at)| Span { from: *at, to: At::MAX }));
+                Ok(spans)
+            }
             Fact::OneOf(rows, value) => {
                 let rows = rows.clone().filter_map(|row| self.registers.get(&Key::Row(row))?.holding(*value));
                 let spans: Vec<Span> = rows.map(|(span, _)| span).collect();
@@ -525,7 +554,7 @@ impl Model {
         });
         let latest = |key: &Key| {
             let register = self.registers.get(key)?;
-            let latest: Vec<_> = register.held.iter().rev().take(6).rev().collect();
+            let latest: Vec<_> = register.held.iter().rev().take(3).rev().collect();
             Some(format!("{key:?}: {latest:?}"))
         };
         keys.filter_map(latest).collect()

@@ -232,6 +232,19 @@ fn rows_that_are_not_shown_say_something() {
 }
 
 #[test]
+fn a_row_that_is_moved_may_be_gone_before_anybody_knows_where_it_is() {
+    let mut history = History::new();
+    let absent = [Fact::Absent(Key::Row(1), 0, None)];
+    let operation = history.operation(10);
+    assert_eq!(history.sees(STRICT, (12, 13), &absent), Some(Wrong::Torn));
+    history.model.moves(operation, Key::Row(1));
+    assert_eq!(history.sees(STRICT, (14, 15), &absent), None);
+    assert_eq!(history.sees(STRICT, (5, 9), &absent), Some(Wrong::Early));
+    history.model.fail(operation);
+    assert_eq!(history.sees(STRICT, (16, 17), &absent), Some(Wrong::Torn));
+}
+
+#[test]
 fn the_highest_value_is_that_of_one_row() {
     let mut history = History::new();
     let new = history.write(&[1], 10, 20)[0];

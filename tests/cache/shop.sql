@@ -5,8 +5,8 @@ insert into kv select k, k / 8 * 2 + k % 2, k # 1, k from generate_series(0, 31)
 
 create view shown as select k, v, 0::bigint as generation from kv;
 
-create function bump(row int, operation bigint, out v bigint, out g int) language sql as
-    'update kv set v = ((((kv.v >> 32) + 1) << 32) | operation) where k = row returning v, g';
+create function bump(which int, operation bigint, out v bigint, out g int) language sql as
+    'update kv set v = ((((kv.v >> 32) + 1) << 32) | operation) where k = which returning v, g';
 
 create table account (id int primary key, pair int not null, balance bigint not null, v bigint not null);
 create index on account (pair);

@@ -106,6 +106,7 @@ impl Talker<'_> {
     fn move_row(&mut self) -> Result<(), Fault> {
         let row = self.own_row();
         self.attempt(|talker, operation| {
+            talker.shared.model().moves(operation, Key::Row(row));
             let args = [Arg::Long(operation.into()), Arg::Int(row)];
             let sql = format!("update kv set g = g # 1, v = {NEXT} where k = $2 returning v, g");
             Ok(talker.rows_written(operation, &Sql::new(sql, &args), &[row])?.1)
