@@ -165,7 +165,7 @@ pub enum Wrong {
     RolledBack,
     /// It shows what nobody has written.
     Invented,
-    /// It was given to somebody who may not read it.
+    /// It is not for who has got it: he may not read it, or means another table.
     Forbidden,
 }
 

@@ -48,6 +48,15 @@ impl Nemesis {
         matches!(self, Self::Proxy | Self::Server | Self::Failover)
     }
 
+    /// How long it leaves sessions in peace before it strikes: from and to, in milliseconds.
+    pub fn rest(self) -> (u32, u32) {
+        match self {
+            Self::Stall | Self::Kill | Self::Drop | Self::Hang => (200, 900),
+            Self::Proxy => (600, 1200),
+            Self::Server | Self::Failover => (1200, 2000),
+        }
+    }
+
     /// Strikes once; gives whether there was anything to strike. When it returns, all is well again.
     pub fn strike(self, scene: &mut Scene, shared: &Shared, random: &mut Random) -> bool {
         match self {

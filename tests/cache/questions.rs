@@ -520,22 +520,17 @@ mod tests {
 
     #[test]
     fn answers_are_made_into_facts() {
-        let cases: [(Question, &[&[i64]], Vec<Fact>); 7] = [
-            (Question::Row(3), &[&[3, 1, 50]], vec![Fact::Is(Key::Row(3), 50, 1)]),
-            (
-                Question::Mate(2),
-                &[&[2, 0, 5, 3, 1, 6]],
-                vec![Fact::Is(Key::Row(2), 5, 0), Fact::Is(Key::Row(3), 6, 1)],
-            ),
-            (Question::Sum(1), &[&[0, 2, 9]], vec![is(Key::Pair(1), 9)]),
-            (Question::Shown(1), &[&[1, 8, 4]], vec![is(Key::Row(1), 8), is(Key::View, 4)]),
-            (Question::Customer(1), &[&[9, 2, 2, 8]], vec![is(Key::Customer(1), 9), is(Key::Newest(1), 8)]),
-            (Question::Columns(0), &[&[0, 0]], vec![is(Key::Columns, 7)]),
-            (Question::Total, &[&[0, 12]], vec![]),
-        ];
-        for (question, rows, facts) in cases {
-            assert_eq!(question.facts(&answer(rows)), Ok(facts));
-        }
+        let check = |question: Question, rows: &[&[i64]], facts: &[Fact]| {
+            assert_eq!(question.facts(&answer(rows)).as_deref(), Ok(facts));
+        };
+        let row = |row, value, group| Fact::Is(Key::Row(row), value, group);
+        check(Question::Row(3), &[&[3, 1, 50]], &[row(3, 50, 1)]);
+        check(Question::Mate(2), &[&[2, 0, 5, 3, 1, 6]], &[row(2, 5, 0), row(3, 6, 1)]);
+        check(Question::Sum(1), &[&[0, 2, 9]], &[is(Key::Pair(1), 9)]);
+        check(Question::Shown(1), &[&[1, 8, 4]], &[is(Key::Row(1), 8), is(Key::View, 4)]);
+        check(Question::Customer(1), &[&[9, 2, 2, 8]], &[is(Key::Customer(1), 9), is(Key::Newest(1), 8)]);
+        check(Question::Columns(0), &[&[0, 0]], &[is(Key::Columns, 7)]);
+        check(Question::Total, &[&[0, 12]], &[]);
         let facts =
             Question::Top(3).facts(&answer(&[&[9, 3, 30], &[8, 3, 20], &[15, 3, 10]])).expect("facts");
         assert_eq!(facts.len(), 8);

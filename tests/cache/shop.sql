@@ -38,3 +38,7 @@ insert into wide values (0, 0), (1, 0);
 create table secret (k int primary key, v bigint not null);
 insert into secret values (0, 0);
 grant select on secret to guest;
+
+-- What `kv` means along another path.
+create schema other;
+create table other.kv as select k, g, mate, (-7)::bigint as v from kv;

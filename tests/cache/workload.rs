@@ -19,8 +19,11 @@ use crate::harness::raw::{Client, Endpoint, Login};
 const MAY_FAIL: [&str; 4] = ["40P01", "40001", "55P03", "P0001"];
 /// Errors after which nobody knows whether a write has happened, and which only a nemesis may cause.
 const LOST: [&str; 6] = ["08000", "08003", "08006", "08007", "57P01", "57P02"];
-/// What a nemesis may cause besides: no server, or one that does not write.
-const AWAY: [&str; 5] = ["57P03", "25006", "53300", "08001", "08004"];
+/// What a nemesis may cause besides: no server, or one that is no primary yet, which does not write and has no serializable transactions.
+const AWAY: [&str; 6] = ["57P03", "25006", "0A000", "53300", "08001", "08004"];
+/// The values of a table `kv` in another schema, and in temporary tables: no operation writes them.
+const ELSEWHERE: i64 = -7;
+const TEMPORARY: i64 = -9;
 /// A session ends and another begins after so many things; a connection of a test may not live for ever.
 const LIFE: u32 = 600;
 
@@ -214,9 +217,14 @@ impl<'a> Talker<'a> {
             }
             8 => self.read_in_transaction(),
             9 => {
-                let read = self.read_as_another();
+                let read = match self.random.below(6) {
+                    0 | 1 => self.read_as_guest(),
+                    2 | 3 => self.read_as_outsider(),
+                    4 => self.read_along_another_path(),
+                    _ => self.read_a_temporary_table(),
+                };
                 if read.is_err() {
-                    // It may still be somebody else.
+                    // It may still be somebody else, or somewhere else.
                     self.leave();
                 }
                 read
@@ -483,11 +491,8 @@ impl<'a> Talker<'a> {
         Ok(())
     }
 
-    /// Reads as a role that may not, or may by turns.
-    fn read_as_another(&mut self) -> Result<(), Fault> {
-        if self.random.once_in(2) {
-            return self.read_as_outsider();
-        }
+    /// Reads as a role that may and may not by turns.
+    fn read_as_guest(&mut self) -> Result<(), Fault> {
         self.say("set role guest")?;
         for _ in 0..3 {
             let (sql, form) = (
@@ -512,6 +517,7 @@ impl<'a> Talker<'a> {
         self.say("reset role")
     }
 
+    /// Reads as a role that may not.
     fn read_as_outsider(&mut self) -> Result<(), Fault> {
         self.say("set role outsider")?;
         // What everybody else asks all the time, and has asked in this session.
@@ -529,6 +535,41 @@ impl<'a> Talker<'a> {
             }
         }
         self.say("reset role")
+    }
+
+    /// The same words mean another table, which is never changed.
+    fn read_along_another_path(&mut self) -> Result<(), Fault> {
+        self.say("set search_path = other, public")?;
+        self.read_elsewhere(ELSEWHERE, &FORMS)?;
+        self.say("reset search_path")
+    }
+
+    /// The same words mean a table of this session; what is prepared goes on to mean the other one, in PostgreSQL too.
+    fn read_a_temporary_table(&mut self) -> Result<(), Fault> {
+        self.say(&format!(
+            "create temp table kv as select k, g, mate, {TEMPORARY}::bigint as v from other.kv"
+        ))?;
+        self.read_elsewhere(TEMPORARY, &[Form::Simple, Form::Unnamed])?;
+        self.say("drop table pg_temp.kv")
+    }
+
+    /// Reads rows whose value is always this. Whoever else is told such a row has an answer that is not his.
+    fn read_elsewhere(&mut self, value: i64, forms: &[Form]) -> Result<(), Fault> {
+        for _ in 0..2 {
+            let question = Question::Row(self.random.low(ROWS));
+            let form = self.random.one_of(forms);
+            let bytes = self.encode(&question.sql(), form);
+            self.send(&bytes)?;
+            let answer = Answer::new(&self.answer()?, form);
+            if let Some(code) = answer.error {
+                return self.refused(&code, &format!("{question:?} elsewhere"));
+            }
+            if answer.rows.iter().any(|row| row[2] != Some(value)) || answer.rows.len() != 1 {
+                let words = format!("gave {:?} for {question:?} of another table, of {value}", answer.rows);
+                self.shared.model().wrong_answer(self.level, Wrong::Forbidden, words);
+            }
+        }
+        Ok(())
     }
 
     /// An operation's own reads in its transaction show what it has written.
