@@ -19,8 +19,9 @@ use crate::harness::raw::{Client, Endpoint, Login};
 const MAY_FAIL: [&str; 4] = ["40P01", "40001", "55P03", "P0001"];
 /// Errors after which nobody knows whether a write has happened, and which only a nemesis may cause.
 const LOST: [&str; 6] = ["08000", "08003", "08006", "08007", "57P01", "57P02"];
-/// What a nemesis may cause besides: no server, or one that is no primary yet, which does not write and has no serializable transactions.
-const AWAY: [&str; 6] = ["57P03", "25006", "0A000", "53300", "08001", "08004"];
+/// What a nemesis may cause besides: no server, or one that is no primary yet, which does not write and has no serializable transactions; and
+/// what was sent behind a statement that could not be prepared misses it.
+const AWAY: [&str; 7] = ["57P03", "25006", "0A000", "26000", "53300", "08001", "08004"];
 /// The values of a table `kv` in another schema, and in temporary tables: no operation writes them.
 const ELSEWHERE: i64 = -7;
 const TEMPORARY: i64 = -9;
@@ -117,6 +118,16 @@ impl Shared {
         self.over.load(Ordering::Acquire)
     }
 
+    /// Whether definitions may change now, which nothing that is cached survives: one second in four.
+    pub fn defining(&self) -> bool {
+        self.now() / 1_000_000_000 % 4 == 1
+    }
+
+    /// Whether nothing is written through pgweir now, so that there is something to be told again: a quarter of each second.
+    pub fn calm(&self) -> bool {
+        self.now() % 1_000_000_000 >= 750_000_000
+    }
+
     /// What is known.
     pub fn model(&self) -> std::sync::MutexGuard<'_, Model> {
         self.model.lock().expect("no session has panicked")
@@ -210,7 +221,7 @@ impl<'a> Talker<'a> {
 
     fn act(&mut self) -> Result<(), Fault> {
         match self.random.below(40) {
-            0..2 if !self.around() => self.write(),
+            0..2 if !self.around() && !self.shared.calm() => self.write(),
             0..8 if self.around() => {
                 std::thread::sleep(Duration::from_millis(u64::from(self.random.below(20))));
                 self.write()
@@ -221,7 +232,8 @@ impl<'a> Talker<'a> {
                     0 | 1 => self.read_as_guest(),
                     2 | 3 => self.read_as_outsider(),
                     4 => self.read_along_another_path(),
-                    _ => self.read_a_temporary_table(),
+                    _ if self.shared.defining() => self.read_a_temporary_table(),
+                    _ => self.read_some(),
                 };
                 if read.is_err() {
                     // It may still be somebody else, or somewhere else.

@@ -36,6 +36,7 @@ impl Talker<'_> {
             26 => self.batch(),
             _ if self.around() => self.write_row(),
             27 => self.fill_anew(),
+            _ if !self.shared.defining() => self.write_row(),
             28 => self.define_view(),
             29 => self.define_column(),
             _ => self.change_right(),
