@@ -1,6 +1,6 @@
 # The commands of this project. Each installs what it needs by itself; the first `make run` on a clean machine works.
 
-.PHONY: help run test test-versions fuzz fuzz-merge instructions bench check format check-format lint doc setup clean
+.PHONY: help run test test-versions fuzz fuzz-merge instructions bench check format check-format lint doc check-cache setup clean
 
 help:
 	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database;'
@@ -8,6 +8,8 @@ help:
 	@echo 'make test          every test, on real PostgreSQL servers in temporary folders; then test-versions'
 	@echo 'make test-versions   the conformance cases on other versions of PostgreSQL; VERSIONS="13 16", TESTS=all'
 	@echo 'make fuzz          look for bytes that break something; SECONDS for each target (60), TARGETS'
+	@echo 'make check-cache   sessions against the promises of the result cache while things go wrong; SECONDS in all (60),'
+	@echo '                   PGWEIR_TEST_SEED, PGWEIR_TEST_LEVELS, RUN=checked_while_commits_hang, PROFILE=--release'
 	@echo 'make instructions  count the instructions of the hot pieces; ARGS=--write makes the baseline anew'
 	@echo 'make bench         cost and speed beside pgbouncer and haproxy; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
 	@echo 'make check         format, lint and documentation, as the CI does'
@@ -40,6 +42,11 @@ fuzz:
 fuzz-merge:
 	@scripts/setup.sh fuzz
 	scripts/fuzz.sh merge $(TARGETS)
+
+check-cache:
+	@scripts/setup.sh test
+	PGWEIR_TEST_SECONDS=$(or $(SECONDS),60) $(if $(RUN),PGWEIR_TEST_ONE=1) cargo test --locked $(PROFILE) --test integration \
+		cache::$(or $(RUN),checked_) -- --nocapture --test-threads=1
 
 instructions:
 	@scripts/setup.sh instructions

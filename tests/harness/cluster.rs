@@ -193,8 +193,7 @@ impl Cluster {
         // The postmaster first, so that no child is born meanwhile.
         let processes: Vec<String> =
             [postmaster].into_iter().chain(children.lines().map(str::to_owned)).collect();
-        signal("STOP", &processes);
-        Frozen(processes)
+        Frozen::processes(processes)
     }
 
     fn try_start(template_of: &str, conf: &str, files: &[(&str, &str)], hba: &str) -> Result<Self, String> {
@@ -248,6 +247,14 @@ impl Drop for Cluster {
 
 /// Processes that are stopped; they go on when this is dropped.
 pub struct Frozen(Vec<String>);
+
+impl Frozen {
+    /// Stops these in the middle of what they do.
+    pub fn processes(ids: Vec<String>) -> Frozen {
+        signal("STOP", &ids);
+        Frozen(ids)
+    }
+}
 
 impl Drop for Frozen {
     fn drop(&mut self) {

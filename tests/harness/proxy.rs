@@ -27,6 +27,8 @@ pub struct ProxyOptions {
     pub addr: Option<SocketAddr>,
     /// A program that starts it, with its arguments: a tracer.
     pub under: Vec<String>,
+    /// More environment variables.
+    pub environment: Vec<(String, String)>,
 }
 
 impl ProxyOptions {
@@ -67,7 +69,7 @@ impl Proxy {
         let path = dir.0.join("pgweir.toml");
         fs::write(&path, format!("http = \"off\"\n{}", options.config)).expect("the settings can be written");
         command.arg("--config").arg(path);
-        command.args(&options.args).args(&options.url);
+        command.args(&options.args).args(&options.url).envs(options.environment.iter().cloned());
         let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle can be copied"))
