@@ -9,7 +9,7 @@ help:
 	@echo 'make test-versions   the conformance cases on other versions of PostgreSQL; VERSIONS="13 16", TESTS=all'
 	@echo 'make fuzz          look for bytes that break something; SECONDS for each target (60), TARGETS'
 	@echo 'make instructions  count the instructions of the hot pieces; ARGS=--write makes the baseline anew'
-	@echo 'make bench         cost and speed beside pgbouncer and haproxy; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
+	@echo 'make bench         cost and speed beside pgbouncer, haproxy, pgpool-II, Redis; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
 	@echo 'make check         format, lint and documentation, as the CI does'
 	@echo 'make format        rewrite the sources in the standard format'
 
