@@ -1,6 +1,15 @@
 //! What the result cache costs and saves: pgweir with a cache at two levels, beside itself without one, PostgreSQL alone, pgpool-II with its
 //! memory cache, and Redis.
 //!
+//! | case | what is asked |
+//! |---|---|
+//! | `hot` | 1,000 keys by primary key, all of them kept |
+//! | `5ms` | an aggregate that takes PostgreSQL 5 ms, in ten texts, all of them kept |
+//! | `miss` | each text once |
+//! | `fill` | each text twice, so that it is kept, and never again |
+//! | `write` | an UPDATE by primary key of a table of which rows are kept |
+//! | `zipf` | 10,000 operations a second on 100,000 keys, Zipf 0.99, of which 5 % write, half of them around the proxy |
+//!
 //! A server of its own, since it writes WAL for logical decoding and is written to, which the replicas of [`crate::routing`] would have to follow.
 //! That a hit was one is never taken for granted: whoever caches is asked how often it did, before and after, and where it was not
 //! as often as the case is meant, the table says so in the place of a ratio.
@@ -151,7 +160,10 @@ impl Contestant {
             let folder = format!("rules-{}", kind.name());
             std::fs::create_dir(lab.folder.join(&folder))?;
             lab.write(&format!("{folder}/cache.toml"), &rule(kind.name()))?;
+            // Room for all that is asked, so that it is never eviction that is measured.
+            let settings = lab.write("cache.toml", "cache_size = \"256MB\"\n")?;
             more.extend(["--rules".to_owned(), folder]);
+            more.extend(["--config".to_owned(), settings.display().to_string()]);
         }
         let process = Some(peers::start_pgweir(lab, &format!("cache-{}", kind.name()), address, &more)?);
         Ok(Contestant { peer: Peer { kind, address, process }, http })
