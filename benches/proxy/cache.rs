@@ -161,7 +161,7 @@ impl Contestant {
             std::fs::create_dir(lab.folder.join(&folder))?;
             lab.write(&format!("{folder}/cache.toml"), &rule(kind.name()))?;
             // Room for all that is asked, so that it is never eviction that is measured.
-            let settings = lab.write("cache.toml", "cache_size = \"256MB\"\n")?;
+            let settings = lab.write("cache.toml", "[limits]\ncache_size = \"256MB\"\n")?;
             more.extend(["--rules".to_owned(), folder]);
             more.extend(["--config".to_owned(), settings.display().to_string()]);
         }

@@ -20,6 +20,8 @@ const CLIENTS: usize = 64;
 const RATE: usize = 10_000;
 /// Writes a second on either way.
 const WRITES: usize = RATE * 5 / 100 / 2;
+/// Between so many percent there must have been.
+pub const WRITES_SHARE: std::ops::RangeInclusive<f64> = 4.0..=7.0;
 /// Reads for each write through pgweir.
 const READS_PER_WRITE: usize = (RATE - 2 * WRITES) / WRITES;
 
