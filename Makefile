@@ -11,7 +11,7 @@ help:
 	@echo 'make check-cache   sessions against the promises of the result cache while things go wrong; SECONDS in all (60),'
 	@echo '                   PGWEIR_TEST_SEED, PGWEIR_TEST_LEVELS, RUN=checked_while_commits_hang, PROFILE=--release'
 	@echo 'make instructions  count the instructions of the hot pieces; ARGS=--write makes the baseline anew'
-	@echo 'make bench         cost and speed beside pgbouncer and haproxy; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
+	@echo 'make bench         cost and speed beside pgbouncer, haproxy, pgpool-II, Redis; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
 	@echo 'make check         format, lint and documentation, as the CI does'
 	@echo 'make format        rewrite the sources in the standard format'
 

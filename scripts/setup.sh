@@ -5,7 +5,7 @@
 #   scripts/setup.sh test    and what the driver suites need: Python with venv, Node.js with npm
 #   scripts/setup.sh fuzz    and libFuzzer's own needs: a C++ compiler
 #   scripts/setup.sh instructions   a compiler and valgrind
-#   scripts/setup.sh bench   and the proxies to compare with: pgbouncer, haproxy
+#   scripts/setup.sh bench   and what to compare with: pgbouncer, haproxy, pgpool2, Redis
 set -euo pipefail
 
 missing=()
@@ -56,6 +56,9 @@ check_bench() {
     PATH=$PATH:/usr/sbin
     have pgbouncer || need pgbouncer
     have haproxy || need haproxy
+    have pgpool || need pgpool2
+    have redis-server || need redis-server
+    have redis-benchmark || need redis-tools
 }
 
 # as_root COMMAND...: directly, or by sudo.
@@ -86,7 +89,7 @@ stop_services() {
     local package service
     for package in "${missing[@]}"; do
         case $package in
-            postgresql | pgbouncer | haproxy) service=$package ;;
+            postgresql | pgbouncer | haproxy | pgpool2 | redis-server) service=$package ;;
             *) continue ;;
         esac
         if have systemctl && [ -d /run/systemd/system ]; then

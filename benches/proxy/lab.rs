@@ -120,15 +120,24 @@ pub struct Process {
 }
 
 impl Process {
-    /// CPU seconds of all its threads, user and system, to the nanosecond: the scheduler's own count, where the kernel's clock
-    /// ticks would round a second of logins to a tenth. Threads that have ended are left out; none of the proxies ends any.
+    /// CPU seconds of all its threads, and of those of its children, user and system, to the nanosecond: the scheduler's own count, where the
+    /// kernel's clock ticks would round a second of logins to a tenth. What has ended is left out; none of the proxies ends any.
     pub fn cpu(&self) -> anyhow::Result<f64> {
         let mut nanoseconds = 0.0;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-            nanoseconds += text.split_whitespace().next().context("schedstat")?.parse::<f64>()?;
+        for process in [self.child.id()].into_iter().chain(self.children()) {
+            for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+                let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+                nanoseconds += text.split_whitespace().next().context("schedstat")?.parse::<f64>()?;
+            }
         }
         Ok(nanoseconds / 1e9)
+    }
+
+    /// The processes that it has begun; none where the kernel does not tell (CONFIG_PROC_CHILDREN).
+    pub fn children(&self) -> Vec<u32> {
+        let own = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|id| id.parse().ok()).collect()
     }
 
     /// Resident memory, bytes.

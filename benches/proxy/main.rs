@@ -9,11 +9,13 @@
 //! | `BENCH_SECONDS` | length of one pgbench run, at least 3 | 5 |
 //! | `BENCH_ROUNDS` | rounds | 3 |
 //! | `BENCH_CLIENTS` | numbers of clients | `1,16,64,500` |
-//! | `BENCH_ONLY` | of `simple`, `prepared`, `login`, `memory`, `relay`, `routing` | all |
+//! | `BENCH_ONLY` | of `simple`, `prepared`, `login`, `memory`, `relay`, `routing`, `cache` | all |
 //! | `BENCH_PROXIES`, `--proxies` | of `direct`, `pgbouncer`, `haproxy`, `pgweir` | all |
+//! | `BENCH_CACHE_RULES` | `off`: the part `cache` runs without its rules, which measures nothing of the cache | `on` |
 //!
 //! Raw numbers go to `bench-results/<time>.json`.
 
+mod cache;
 mod client;
 mod lab;
 mod measure;
@@ -24,8 +26,9 @@ mod targets;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
+use crate::cache::Cache;
 use crate::lab::Lab;
 use crate::peers::{Kind, Peer};
 use crate::report::Records;
@@ -38,6 +41,8 @@ struct Options {
     clients: Vec<usize>,
     only: Vec<String>,
     proxies: Vec<Kind>,
+    /// Whether pgweir caches in the part of that name.
+    cache_rules: bool,
 }
 
 fn main() -> ExitCode {
@@ -53,7 +58,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> anyhow::Result<()> {
     let lab = Lab::new()?;
     let server_address = lab::free_address()?;
-    let server = peers::start_server(&lab, server_address)?;
+    let server = peers::start_server(&lab, "data", server_address, &[])?;
     let peers: Vec<Peer> = options
         .proxies
         .iter()
@@ -61,6 +66,8 @@ fn run(options: &Options) -> anyhow::Result<()> {
         .collect::<Result<_, _>>()?;
     let with_routing = options.wants("routing") && options.proxies.contains(&Kind::Pgweir);
     let routing = with_routing.then(|| Routing::start(&lab, server_address)).transpose()?;
+    let with_cache = options.wants("cache") && options.proxies.contains(&Kind::Pgweir);
+    let cache = with_cache.then(|| Cache::start(&lab, options.cache_rules)).transpose()?;
     let mut records = Records::default();
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
@@ -75,6 +82,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
         if let Some(routing) = &routing {
             routing.round(&lab, options.seconds, &mut records)?;
         }
+        if let Some(cache) = &cache {
+            cache.round(&lab, options.seconds, &mut records)?;
+        }
     }
     if options.wants("memory") {
         for kind in options.proxies.iter().copied().filter(|kind| kind.logs_in()) {
@@ -83,10 +93,11 @@ fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     // The processes go before the folder that they work in.
-    drop((peers, routing));
+    drop((peers, routing, cache));
     drop(server);
     records.print();
     records.print_routing();
+    cache::table::print(&records);
     targets::print(&records);
     println!("\nraw numbers: {}", records.save()?.display());
     Ok(())
@@ -125,6 +136,11 @@ impl Options {
                 .collect::<Result<_, _>>()?,
             only: list(&variable("BENCH_ONLY", "")).map(str::to_owned).collect(),
             proxies: list(&proxies).map(Kind::parse).collect::<Result<_, _>>()?,
+            cache_rules: match &*variable("BENCH_CACHE_RULES", "on") {
+                "on" => true,
+                "off" => false,
+                other => bail!("BENCH_CACHE_RULES is '{other}'; it may be on or off"),
+            },
         };
         ensure!(options.seconds >= 3, "BENCH_SECONDS must be 3 or more: the first second is not counted");
         ensure!(options.rounds >= 1 && !options.proxies.is_empty(), "nothing to measure");

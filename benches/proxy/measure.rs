@@ -22,9 +22,50 @@ const IDLE: Duration = Duration::from_secs(5);
 /// 131,072 rows of 8 KiB: the server hardly works for them, so the proxy is what limits.
 const RELAY: &str = "COPY (SELECT repeat('x', 8192) FROM generate_series(1, 131072)) TO STDOUT";
 
-/// `pgbench -S`: transactions per second, mean latency, and CPU seconds of the proxy per million transactions.
-///
-/// All are taken between pgbench's first and last progress line, so that logins do not count. Gives the number of transactions.
+/// What pgbench does.
+pub struct Load<'a> {
+    /// The name under which it is recorded.
+    pub case: &'a str,
+    /// How it asks: `simple` or `prepared`.
+    pub mode: &'a str,
+    pub clients: usize,
+    pub seconds: usize,
+    /// The arguments that say what it asks.
+    pub script: &'a [String],
+}
+
+/// What pgbench has done.
+pub struct Done {
+    /// Transactions that were measured.
+    pub counted: f64,
+    /// What pgbench says of the whole.
+    pub report: String,
+}
+
+impl Done {
+    /// All transactions, those at the beginning included.
+    pub fn all(&self) -> anyhow::Result<f64> {
+        transactions(&self.report)
+    }
+
+    /// The transactions of each script, where there are several.
+    pub fn scripts(&self) -> impl Iterator<Item = f64> {
+        numbers(&self.report, " - ")
+    }
+}
+
+/// All transactions of which pgbench reports.
+pub fn transactions(report: &str) -> anyhow::Result<f64> {
+    numbers(report, "number of transactions actually processed: ").next().context("pgbench tells no number")
+}
+
+/// The whole numbers behind `head` at the beginning of lines.
+fn numbers(report: &str, head: &str) -> impl Iterator<Item = f64> {
+    let digits = |rest: &str| rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
+    report.lines().filter_map(move |line| digits(line.strip_prefix(head)?))
+}
+
+/// `pgbench -S`, measured as [`run`] does. Gives the number of transactions.
 pub fn load(
     lab: &Lab,
     peer: &Peer,
@@ -33,13 +74,22 @@ pub fn load(
     seconds: usize,
     records: &mut Records,
 ) -> anyhow::Result<f64> {
+    let load = Load { case, mode, clients, seconds, script: &["-S".to_owned()] };
+    Ok(run(lab, peer, &load, records)?.counted)
+}
+
+/// Transactions per second, mean latency, and CPU seconds of the proxy per million transactions.
+///
+/// All are taken between pgbench's first and last progress line, so that logins do not count.
+pub fn run(lab: &Lab, peer: &Peer, load: &Load, records: &mut Records) -> anyhow::Result<Done> {
+    let &Load { case, mode, clients, seconds, script } = load;
     let mut command = client_command(lab, "pgbench", peer.address);
     let threads = if clients < 16 { "1" } else { "2" };
     // pgbench counts the time that its clients take to log in.
     let duration = seconds + clients / LOGINS_PER_SECOND;
-    command.args(["-n", "-S", "-P", "1", "-M", mode, "-j", threads]);
+    command.args(["-n", "-P", "1", "-M", mode, "-j", threads]).args(script);
     command.args(["-c", &clients.to_string(), "-T", &duration.to_string(), DATABASE]);
-    let mut pgbench = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut pgbench = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
 
     let mut window = Window::default();
     let mut complaints = String::new();
@@ -50,6 +100,8 @@ pub fn load(
             None => complaints = complaints + &line + "\n",
         }
     }
+    // It comes at the end, and is short.
+    let report = std::io::read_to_string(pgbench.stdout.take().context("no standard output")?)?;
     ensure!(pgbench.wait()?.success(), "pgbench on {}, {case}:\n{complaints}", peer.kind.name());
     ensure!(
         window.transactions > 0.0,
@@ -62,7 +114,7 @@ pub fn load(
     if let (Some(first), Some(last)) = (window.first_cpu, window.last_cpu) {
         records.add(case, "cpu s/M", peer, (last - first) / window.transactions * 1e6);
     }
-    Ok(window.transactions)
+    Ok(Done { counted: window.transactions, report })
 }
 
 /// CPU of the proxy per SCRAM login, from connect to a polite goodbye.

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{bail, ensure};
 
+use crate::cache::{pgpool, redis};
 use crate::lab::{Lab, Process, free_address};
 
 /// The one user, superuser of the server.
@@ -32,6 +33,14 @@ pub enum Kind {
     Spread,
     /// pgweir with both.
     Routed,
+    /// pgpool-II with its cache.
+    Pgpool,
+    /// Redis, for what an answer out of memory costs.
+    Redis,
+    /// pgweir with its cache at the level `session`.
+    Session,
+    /// pgweir with its cache at the level `strict`.
+    Strict,
 }
 
 impl Kind {
@@ -52,6 +61,10 @@ impl Kind {
             Self::Ruled => "rules",
             Self::Spread => "replicas",
             Self::Routed => "routed",
+            Self::Pgpool => "pgpool",
+            Self::Redis => "redis",
+            Self::Session => "session",
+            Self::Strict => "strict",
         }
     }
 
@@ -79,13 +92,18 @@ pub struct Peer {
     pub process: Option<Process>,
 }
 
-/// A PostgreSQL that asks for SCRAM, with the tables of pgbench at scale 1.
-pub fn start_server(lab: &Lab, address: SocketAddr) -> anyhow::Result<Process> {
+/// A PostgreSQL that asks for SCRAM, with the tables of pgbench at scale 1. Its data are in the folder `data`; `settings` as in `name=value`.
+pub fn start_server(
+    lab: &Lab,
+    data: &str,
+    address: SocketAddr,
+    settings: &[&str],
+) -> anyhow::Result<Process> {
     lab.write("password", PASSWORD)?;
     let mut initdb = lab.command(lab.bin.join("initdb"));
     initdb.args([
         "-D",
-        "data",
+        data,
         "-U",
         USER,
         "--pwfile=password",
@@ -97,7 +115,9 @@ pub fn start_server(lab: &Lab, address: SocketAddr) -> anyhow::Result<Process> {
     ]);
     initdb.arg("--no-sync");
     lab.complete(initdb)?;
-    let process = lab.serve("postgres", address, postgres(lab, "data", address))?;
+    let mut server = postgres(lab, data, address);
+    server.args(settings.iter().flat_map(|setting| ["-c", setting]));
+    let process = lab.serve(&format!("postgres-{data}"), address, server)?;
     wait_started(lab, || {
         let mut createdb = client_command(lab, "createdb", address);
         createdb.arg(DATABASE);
@@ -153,7 +173,9 @@ pub fn start(lab: &Lab, kind: Kind, server: SocketAddr) -> anyhow::Result<Peer> 
         Kind::Direct => None,
         Kind::Pgbouncer => Some(start_pgbouncer(lab, address, server)?),
         Kind::Haproxy => Some(start_haproxy(lab, address, server)?),
-        Kind::Pgweir | Kind::Ruled | Kind::Spread | Kind::Routed => {
+        Kind::Pgpool => Some(pgpool::start(lab, address, server)?),
+        Kind::Redis => Some(redis::start(lab, address)?),
+        Kind::Pgweir | Kind::Ruled | Kind::Spread | Kind::Routed | Kind::Session | Kind::Strict => {
             let url = format!("postgres://{USER}:{PASSWORD}@{server}/{DATABASE}?pool_size={POOL}");
             Some(start_pgweir(lab, kind.name(), address, &[url])?)
         }
@@ -217,7 +239,7 @@ pub fn start_pgweir(lab: &Lab, name: &str, address: SocketAddr, more: &[String])
 }
 
 /// Debian keeps these outside of an ordinary user's PATH.
-fn program(name: &str) -> String {
+pub fn program(name: &str) -> String {
     let packaged = format!("/usr/sbin/{name}");
     if Path::new(&packaged).exists() { packaged } else { name.to_owned() }
 }

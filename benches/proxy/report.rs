@@ -65,7 +65,7 @@ impl Records {
         let mut done: Vec<(&str, &str)> = Vec::new();
         for record in &self.records {
             let line = (record.case.as_str(), record.metric);
-            if done.contains(&line) || is_routing(record) {
+            if done.contains(&line) || is_routing(record) || is_cache(record) {
                 continue;
             }
             done.push(line);
@@ -114,6 +114,16 @@ impl Records {
         Ok(file)
     }
 
+    /// What was measured in each round.
+    pub fn values<'a>(
+        &'a self,
+        case: &'a str,
+        metric: &'a str,
+        peer: Kind,
+    ) -> impl Iterator<Item = f64> + 'a {
+        self.of(case, metric, peer).map(|record| record.value)
+    }
+
     fn of<'a>(&'a self, case: &'a str, metric: &'a str, peer: Kind) -> impl Iterator<Item = &'a Record> {
         self.records.iter().filter(move |record| {
             record.case == case && record.metric == metric && record.peer == peer.name()
@@ -123,6 +133,10 @@ impl Records {
 
 fn is_routing(record: &Record) -> bool {
     record.case.starts_with("routing ")
+}
+
+fn is_cache(record: &Record) -> bool {
+    record.case.starts_with("cache ")
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -136,7 +150,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// Three digits that matter, or a dash.
-fn cell(value: Option<f64>) -> String {
+pub fn cell(value: Option<f64>) -> String {
     match value {
         None => "-".to_owned(),
         Some(value) if value >= 1000.0 => format!("{value:.0}"),

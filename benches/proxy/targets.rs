@@ -1,16 +1,23 @@
 //! What pgweir promises to cost, and whether this run bears it out.
 
-use crate::peers::Kind::{Haproxy, Pgbouncer, Pgweir, Routed};
+use crate::cache::cases::{self, Case, What};
+use crate::cache::table;
+use crate::peers::Kind::{self, Direct, Haproxy, Pgbouncer, Pgpool, Pgweir, Redis, Routed};
 use crate::report::Records;
 use crate::routing;
 
 /// A promise and what was measured of it.
 struct Target {
     what: String,
-    measured: Option<f64>,
+    /// Or why it was not.
+    measured: Result<f64, String>,
     bound: Bound,
 }
 
+/// Of what was not asked for.
+pub const NOT_MEASURED: &str = "not measured";
+
+#[derive(Clone, Copy)]
 enum Bound {
     AtMost(f64),
     AtLeast(f64),
@@ -20,7 +27,8 @@ use Bound::{AtLeast, AtMost};
 /// Prints each target with its verdict; nothing if pgweir was not measured.
 pub fn print(records: &Records) {
     let targets = all(records);
-    if targets.iter().all(|target| target.measured.is_none()) {
+    let unasked = |target: &Target| target.measured.as_ref().is_err_and(|reason| reason == NOT_MEASURED);
+    if targets.iter().all(unasked) {
         return;
     }
     println!("\ntargets");
@@ -29,19 +37,22 @@ pub fn print(records: &Records) {
             AtMost(limit) => ("<=", limit),
             AtLeast(limit) => (">=", limit),
         };
-        let verdict = match (measured, bound) {
-            (None, _) => "not measured",
-            (Some(value), AtMost(limit)) if value <= limit => "pass",
-            (Some(value), AtLeast(limit)) if value >= limit => "pass",
+        let verdict = match (&measured, bound) {
+            (Err(reason), _) => reason.as_str(),
+            (Ok(value), AtMost(limit)) if *value <= limit => "pass",
+            (Ok(value), AtLeast(limit)) if *value >= limit => "pass",
             _ => "FAIL",
         };
-        let measured = measured.map_or("-".to_owned(), |value| format!("{value:.2}"));
-        println!("  {what:<58} {measured:>7} {sign} {limit:<5} {verdict}");
+        let shown = measured.as_ref().map_or("-".to_owned(), |value| format!("{value:.2}"));
+        println!("  {what:<58} {shown:>7} {sign} {limit:<5} {verdict}");
     }
 }
 
 fn all(records: &Records) -> Vec<Target> {
-    let target = |what: String, measured, bound| Target { what, measured, bound };
+    let target = |what: String, measured: Option<f64>, bound| {
+        let measured = measured.ok_or_else(|| NOT_MEASURED.to_owned());
+        Target { what, measured, bound }
+    };
     let ratio = |case: &str, metric, to| records.ratio(case, metric, Pgweir, to);
     let mut targets = Vec::new();
     for clients in ["16", "64"] {
@@ -105,5 +116,46 @@ fn all(records: &Records) -> Vec<Target> {
         ratio("relay", "MB/s", Haproxy),
         AtLeast(0.9),
     ));
+    targets.extend(of_the_cache(records));
     targets
+}
+
+/// What its result cache promises, at each level.
+fn of_the_cache(records: &Records) -> Vec<Target> {
+    let mut targets: Vec<Target> = Vec::new();
+    for case in cases::all().iter().filter(|case| case.clients == 16) {
+        let mut target = |what: &str, metric, to: Kind, bound| {
+            let worse = if matches!(bound, AtMost(_)) { f64::max } else { f64::min };
+            let measured = table::worst(records, case, metric, to, worse);
+            targets.push(Target { what: format!("{what}, {}, {}", case.mode, to_whom(to)), measured, bound });
+        };
+        match case.what {
+            What::Hot => {
+                target("CPU of a hit", "cpu s/M", Redis, AtMost(1.3));
+                target("throughput of hits", "tps", Direct, AtLeast(least_to_direct(case)));
+                target("throughput of hits", "tps", Pgpool, AtLeast(1.0));
+            }
+            What::Slow => target("throughput, statement of 5 ms", "tps", Direct, AtLeast(50.0)),
+            What::Miss => target("CPU of a miss", "cpu s/M", Pgweir, AtMost(1.08)),
+            What::Fill => target("CPU of misses, half stored", "cpu s/M", Pgweir, AtMost(1.08)),
+            What::Write => target("CPU of a write", "cpu s/M", Pgweir, AtMost(1.1)),
+        }
+    }
+    let what = "hits of reads, Zipf 0.99, 5 % writes, session, %".to_owned();
+    targets.push(Target { what, measured: table::hit_ratio(records), bound: AtLeast(88.0) });
+    targets
+}
+
+/// PostgreSQL answers a prepared statement twice as fast.
+fn least_to_direct(case: &Case) -> f64 {
+    if case.mode == "simple" { 2.0 } else { 1.2 }
+}
+
+fn to_whom(kind: Kind) -> &'static str {
+    match kind {
+        Direct => "to direct",
+        Pgpool => "to pgpool-II",
+        Redis => "to a Redis GET",
+        _ => "to the cache off",
+    }
 }

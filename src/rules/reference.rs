@@ -31,7 +31,7 @@ Files of this folder, each one concern:
 ";
 
 /// The starter pack: its files, and what each is for.
-pub const STARTER_PACK: [(&str, &str); 4] = [
+pub const STARTER_PACK: [(&str, &str); 5] = [
     (
         "10-safety.toml",
         "UPDATE and DELETE without WHERE, joins without a condition; in shadow until you enforce them",
@@ -39,6 +39,7 @@ pub const STARTER_PACK: [(&str, &str); 4] = [
     ("20-orm-chatter.toml", "questions about the catalog that object mappers ask again and again"),
     ("30-reporting.toml", "reporting users go to replicas and get a timeout"),
     ("40-tenants.toml", "an example: a limit for each tenant, in shadow"),
+    ("cache.toml", "answers of the sample shop that are kept, at three levels; in shadow"),
 ];
 
 /// The page.
