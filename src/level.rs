@@ -1,4 +1,4 @@
-//! What a read from a replica promises, and how that is written: in settings, in rule files and by sessions.
+//! What a read from a replica or from the cache promises, and how that is written: in settings, in rule files and by sessions.
 
 use std::fmt;
 use std::time::Duration;
@@ -40,6 +40,59 @@ impl Level {
     /// The same as a session writes it: in letters of any case, with time in `ms`, `s` or `min`.
     pub fn of_session(text: &str) -> Option<Level> {
         Level::read(&text.trim().to_ascii_lowercase(), |bound| in_millis(bound).ok_or(()))?.ok()
+    }
+}
+
+/// What a read from the result cache promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Caching {
+    /// An answer is not older than a time.
+    Ttl,
+    /// No change is missed that everybody could see longer ago than a time, whoever made it.
+    Bounded,
+    /// The same, and a session sees what it has written, and never less than it has seen.
+    #[default]
+    Session,
+    /// No change is missed that was made through this proxy and acknowledged before; others as `Bounded`.
+    Strict,
+    /// No acknowledged change is missed, whoever made it: the server waits for this proxy with each.
+    StrictAll,
+}
+
+impl Caching {
+    /// All of them, by the words for them.
+    pub const WORDS: [(&str, Caching); 5] = [
+        ("ttl", Caching::Ttl),
+        ("bounded", Caching::Bounded),
+        ("session", Caching::Session),
+        ("strict", Caching::Strict),
+        ("strict_all", Caching::StrictAll),
+    ];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Caching::WORDS.iter().find(|(_, level)| *level == self).map_or("", |(word, _)| word)
+    }
+}
+
+/// What becomes of cached reads that need the replication stream when it is lost or late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStreamLoss {
+    /// The database answers.
+    #[default]
+    Bypass,
+    /// They are answered by age, as by [`Caching::Ttl`].
+    Ttl,
+}
+
+impl OnStreamLoss {
+    /// All of them, by the words for them.
+    pub const WORDS: [(&str, OnStreamLoss); 2] =
+        [("bypass", OnStreamLoss::Bypass), ("ttl", OnStreamLoss::Ttl)];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        OnStreamLoss::WORDS.iter().find(|(_, what)| *what == self).map_or("", |(word, _)| word)
     }
 }
 
@@ -98,6 +151,16 @@ mod tests {
             "bounded:99999999999999999999ms",
         ] {
             check(text, None);
+        }
+    }
+
+    #[test]
+    fn each_level_of_the_cache_has_a_word() {
+        for (word, level) in Caching::WORDS {
+            assert_eq!(level.word(), word);
+        }
+        for (word, what) in OnStreamLoss::WORDS {
+            assert_eq!(what.word(), word);
         }
     }
 

@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("plan", &["sql", "catalog", "rules", "level"]),
     ("auth", &["wire", "stats", "config"]),
     ("pool", &["wire", "auth", "stats", "config"]),
-    ("cache", &["wire", "stats"]),
+    ("cache", &["wire", "stats", "level"]),
     (
         "session",
         &[

@@ -1,0 +1,103 @@
+//! An entry: the bytes of an answer, and what they depend on. Never changed once it is made.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::tag::Relation;
+use super::tags::Versions;
+
+/// What the allocator adds to a piece of memory.
+const ALLOCATION: usize = 16;
+/// The counts of an `Arc`.
+const COUNTS: usize = 2 * size_of::<usize>();
+
+/// One cycle's answer.
+#[derive(Debug)]
+pub struct Entry {
+    /// The key and the answer, one behind the other: one piece of memory.
+    bytes: Box<[u8]>,
+    key: usize,
+    versions: Versions,
+    relations: Box<[Relation]>,
+    sent: Instant,
+    seen: Instant,
+    took: Duration,
+    refreshing: AtomicBool,
+}
+
+impl Entry {
+    /// `bytes` begin with the key, which is so long. See the getters for the others.
+    pub(super) fn new(
+        bytes: Vec<u8>,
+        key: usize,
+        versions: Versions,
+        relations: Box<[Relation]>,
+        [sent, seen]: [Instant; 2],
+        took: Duration,
+    ) -> Entry {
+        let (bytes, key, refreshing) = (bytes.into_boxed_slice(), key, AtomicBool::new(false));
+        Entry { key: key.min(bytes.len()), bytes, versions, relations, sent, seen, took, refreshing }
+    }
+
+    /// The messages of the answer, without ReadyForQuery, as the cycle's [`super::Form`] has them.
+    #[inline]
+    pub fn answer(&self) -> &[u8] {
+        &self.bytes[self.key..]
+    }
+
+    #[inline]
+    pub(super) fn key(&self) -> &[u8] {
+        &self.bytes[..self.key]
+    }
+
+    #[inline]
+    pub(super) fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
+    /// The tables that were read.
+    pub fn relations(&self) -> &[Relation] {
+        &self.relations
+    }
+
+    /// Not later than when the query was sent: ages count from here.
+    #[inline]
+    pub fn sent(&self) -> Instant {
+        self.sent
+    }
+
+    /// When the answer was complete: it shows nothing that became visible later, and may show anything that did before. So a session that was given it
+    /// has seen that, also of other tables than these, and its floor must rise to this instant: else its next hit could be older, and its reads
+    /// would go back.
+    #[inline]
+    pub fn seen(&self) -> Instant {
+        self.seen
+    }
+
+    /// How long the database took: what a hit saves.
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// All the memory that it takes, to the byte, with what the allocator adds.
+    pub fn size(&self) -> usize {
+        let pieces = [
+            COUNTS + size_of::<Entry>(),
+            self.bytes.len(),
+            self.versions.bytes(),
+            size_of_val(&*self.relations),
+        ];
+        pieces.into_iter().filter(|piece| *piece > 0).map(|piece| piece + ALLOCATION).sum()
+    }
+
+    /// True for one reader: it is to fetch another.
+    pub(super) fn begin_refresh(&self) -> bool {
+        !self.refreshing.load(Relaxed) && !self.refreshing.swap(true, Relaxed)
+    }
+
+    /// That reader has not brought another; the next one may.
+    pub(super) fn end_refresh(&self) {
+        self.refreshing.store(false, Relaxed);
+    }
+}

@@ -1,0 +1,249 @@
+//! Flights: queries whose answers are to be kept, and those who wait for the same answers.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::counts::Unstored;
+use super::entry::Entry;
+use super::key::Key;
+use super::store::Store;
+use super::tag::Relation;
+use super::tags::Versions;
+
+/// A query on its way.
+pub(super) struct Flight {
+    pub hash: u128,
+    pub key: Box<[u8]>,
+    /// Read before it was sent.
+    pub versions: Versions,
+    pub sent: Instant,
+    /// It is for a reader to whom only the age of the answer matters.
+    pub by_age: bool,
+    state: Mutex<State>,
+}
+
+/// A flight is in the air, then has landed.
+enum State {
+    InTheAir {
+        /// Who waits, by number; without a waker until first polled.
+        waiting: Vec<(u64, Option<Waker>)>,
+        next: u64,
+    },
+    /// With the answer, or without one.
+    Landed(Option<Arc<Entry>>),
+}
+
+impl Flight {
+    pub fn new(key: &Key<'_>, versions: Versions, sent: Instant, by_age: bool) -> Flight {
+        let state = Mutex::new(State::InTheAir { waiting: vec![], next: 0 });
+        Flight { hash: key.hash, key: key.bytes.into(), versions, sent, by_age, state }
+    }
+
+    /// Bytes that it takes, without who waits.
+    pub fn size(&self) -> usize {
+        size_of::<Flight>() + self.key.len() + self.versions.bytes()
+    }
+
+    /// Joins it; `None`: so many wait as may.
+    pub fn follow(self: &Arc<Self>, most: usize, until: Instant) -> Option<Following> {
+        let mut number = 0;
+        if let State::InTheAir { waiting, next } = &mut *self.lock() {
+            if waiting.len() >= most {
+                return None;
+            }
+            number = *next;
+            *next += 1;
+            waiting.push((number, None));
+        }
+        Some(Following { flight: self.clone(), number, until })
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        match &*self.lock() {
+            State::InTheAir { waiting, .. } => waiting.len(),
+            State::Landed(_) => 0,
+        }
+    }
+
+    /// Ends it and wakes those who wait. A second time it does nothing.
+    fn land(&self, answer: Option<Arc<Entry>>) {
+        let mut state = self.lock();
+        if !matches!(*state, State::InTheAir { .. }) {
+            return;
+        }
+        let before = std::mem::replace(&mut *state, State::Landed(answer));
+        // Nobody is woken under the lock: a waker may run what it likes.
+        drop(state);
+        if let State::InTheAir { waiting, .. } = before {
+            waiting.into_iter().filter_map(|(_, waker)| waker).for_each(Waker::wake);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a session that waited for another's answer goes to the database itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alone {
+    /// There is no answer: the query failed, or its answer is too large.
+    NoAnswer,
+    /// It has waited long enough.
+    TimedOut,
+}
+
+/// A session that waits for another's answer. Dropped, it no longer does.
+pub struct Following {
+    flight: Arc<Flight>,
+    number: u64,
+    until: Instant,
+}
+
+impl Following {
+    /// When it has waited long enough: whoever polls sets a timer.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// The answer, when it has come. It is a hit: the session's floor rises to [`Entry::seen`].
+    ///
+    /// # Errors
+    /// There will be none; the session sends its query itself.
+    pub fn poll(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<Result<Arc<Entry>, Alone>> {
+        match &mut *self.flight.lock() {
+            State::Landed(answer) => Poll::Ready(answer.clone().ok_or(Alone::NoAnswer)),
+            State::InTheAir { .. } if now >= self.until => Poll::Ready(Err(Alone::TimedOut)),
+            State::InTheAir { waiting, .. } => {
+                if let Some((_, waker)) = waiting.iter_mut().find(|(number, _)| *number == self.number) {
+                    *waker = Some(context.waker().clone());
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if let State::InTheAir { waiting, .. } = &mut *self.flight.lock() {
+            waiting.retain(|(number, _)| *number != self.number);
+        }
+    }
+}
+
+impl fmt::Debug for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Following {{ number: {}, until: {:?} }}", self.number, self.until)
+    }
+}
+
+/// A query that is about to be sent, and whose answer is to be kept. Dropped, nothing is, and who waits for it goes on alone.
+pub struct Filling {
+    store: Arc<Store>,
+    flight: Arc<Flight>,
+    relations: Box<[Relation]>,
+    /// The key, then the answer as far as it has come.
+    bytes: Vec<u8>,
+    flushes: u64,
+    /// The entry that is to be replaced before it is too old.
+    instead_of: Option<Arc<Entry>>,
+    open: bool,
+}
+
+impl Filling {
+    pub(super) fn new(
+        store: Arc<Store>,
+        flight: Arc<Flight>,
+        relations: &[Relation],
+        flushes: u64,
+        instead_of: Option<Arc<Entry>>,
+    ) -> Filling {
+        let mut filling = Filling {
+            store,
+            flight,
+            relations: relations.into(),
+            bytes: vec![],
+            flushes,
+            instead_of,
+            open: true,
+        };
+        let key = filling.flight.clone();
+        filling.push(&key.key);
+        filling
+    }
+
+    /// Bytes of the answer, as they come. When it gets too large, all of it is forgotten, and nothing will be kept.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if !self.open {
+            return;
+        }
+        let length = self.bytes.len() + bytes.len();
+        if length > self.bytes.capacity() {
+            // As `Vec` would grow, but counted before it does.
+            let capacity = length.max(2 * self.bytes.capacity());
+            if let Err(why) = self.store.may_fill(length, capacity - self.bytes.capacity()) {
+                return self.close(Some(why));
+            }
+            let before = self.bytes.capacity();
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+            self.store.filled_otherwise(capacity - before, self.bytes.capacity() - before);
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Whether the answer may still be kept. If not, nothing more needs to be pushed.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The answer is complete and may be kept: without error and notice, and outside of what has written. `took` is how long the database took, and `now` when
+    /// the last of it came.
+    ///
+    /// # Errors
+    /// Why it is not kept; who waits for it is given it all the same, unless it was too large.
+    pub fn finish(mut self, took: Duration, now: Instant) -> Result<Arc<Entry>, Unstored> {
+        if !self.open {
+            return Err(Unstored::TooLarge);
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        self.store.unfill(bytes.capacity());
+        let (versions, relations) = (self.flight.versions.clone(), std::mem::take(&mut self.relations));
+        let times = [self.flight.sent, now];
+        let entry = Entry::new(bytes, self.flight.key.len(), versions, relations, times, took);
+        let entry = Arc::new(entry);
+        let kept = self.store.keep(&self.flight, &entry, self.flushes);
+        self.flight.land(Some(entry.clone()));
+        self.close(kept.err());
+        kept.map(|()| entry)
+    }
+
+    /// Ends it; `why` nothing was kept.
+    fn close(&mut self, why: Option<Unstored>) {
+        if !std::mem::take(&mut self.open) {
+            return;
+        }
+        self.store.unfill(self.bytes.capacity());
+        self.bytes = Vec::new();
+        if let Some(entry) = self.instead_of.take() {
+            entry.end_refresh();
+        }
+        self.store.landed(&self.flight, why);
+        self.flight.land(None);
+    }
+}
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        self.close(Some(Unstored::Abandoned));
+    }
+}
+
+impl fmt::Debug for Filling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Filling {{ bytes: {}, open: {} }}", self.bytes.len(), self.open)
+    }
+}

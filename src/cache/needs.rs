@@ -1,0 +1,109 @@
+//! What one result depends on: its tags, found table by table.
+
+use super::tag::{Relation, Tag};
+
+/// The place of C among the tags of a [`Needs`].
+pub(super) const DEFINITIONS: usize = 1;
+/// More tags than this, and a result is not kept.
+pub const MOST: usize = 256;
+
+/// The tags of one result: G and C of its database, T of each table, and for each table the rows that matter. To be used again.
+#[derive(Debug, Default)]
+pub struct Needs {
+    tags: Vec<Tag>,
+    relations: Vec<Relation>,
+}
+
+impl Needs {
+    /// Forgets all; the next result is one of this database.
+    pub fn begin(&mut self, database: u32) {
+        self.tags.clear();
+        self.relations.clear();
+        self.tags.extend([Tag::everything(database), Tag::definitions(database)]);
+    }
+
+    /// It reads a table, and any row of it may matter.
+    pub fn any_row(&mut self, relation: Relation) {
+        self.table(relation);
+        self.add(Tag::any_row(relation));
+    }
+
+    /// It reads a table, of which only rows matter that have these values in these columns, in the order of the columns, which are sorted. For several sets of
+    /// values (`IN`), once for each. Only for a shape that is [usable](super::Registry::usable).
+    pub fn rows<'a>(
+        &mut self,
+        relation: Relation,
+        columns: &[i16],
+        values: impl IntoIterator<Item = &'a [u8]>,
+    ) {
+        self.table(relation);
+        let shape = Tag::shape(relation, columns);
+        self.add(shape);
+        self.add(Tag::values(shape, values));
+    }
+
+    fn table(&mut self, relation: Relation) {
+        if !self.relations.contains(&relation) {
+            self.relations.push(relation);
+            self.add(Tag::table(relation));
+        }
+    }
+
+    fn add(&mut self, tag: Tag) {
+        if !self.tags.contains(&tag) {
+            self.tags.push(tag);
+        }
+    }
+
+    /// All of them.
+    pub fn tags(&self) -> &[Tag] {
+        &self.tags
+    }
+
+    /// The tables.
+    pub fn relations(&self) -> &[Relation] {
+        &self.relations
+    }
+
+    /// Whether it was begun, and has not more tags than are looked at for a hit.
+    pub(super) fn is_fit(&self) -> bool {
+        (DEFINITIONS + 1..=MOST).contains(&self.tags.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_tag_is_there_once() {
+        let mut needs = Needs::default();
+        assert!(!needs.is_fit());
+        needs.begin(1);
+        let [one, two] = [1, 2].map(|oid| Relation { database: 1, oid });
+        needs.rows(one, &[1], [&b"7"[..]]);
+        needs.rows(one, &[1], [&b"8"[..]]);
+        needs.rows(one, &[1], [&b"7"[..]]);
+        needs.any_row(two);
+        let shape = Tag::shape(one, &[1]);
+        let values = |value: &'static [u8]| Tag::values(shape, [value]);
+        let expected = [
+            Tag::everything(1),
+            Tag::definitions(1),
+            Tag::table(one),
+            shape,
+            values(b"7"),
+            values(b"8"),
+            Tag::table(two),
+            Tag::any_row(two),
+        ];
+        assert_eq!(needs.tags(), expected);
+        assert_eq!(needs.tags()[DEFINITIONS], Tag::definitions(1));
+        assert_eq!(needs.relations(), [one, two]);
+        assert!(needs.is_fit());
+        (0..300).for_each(|value: u32| needs.rows(one, &[1], [&value.to_le_bytes()[..]]));
+        assert!(!needs.is_fit());
+        needs.begin(2);
+        assert_eq!(needs.tags().len(), 2);
+    }
+}

@@ -1,0 +1,468 @@
+//! The store: entries of all workers in shards, their memory, and who fetches what is not there.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::counts::{Counting, Counts, Eviction, Miss, Unstored};
+use super::entry::Entry;
+use super::flight::{Filling, Flight, Following};
+use super::gate::{Gate, Judged};
+use super::key::{Key, user_and_text};
+use super::needs::Needs;
+use super::shard::Shard;
+use super::tag::Relation;
+use super::tags::Tags;
+
+/// At most so many shards, and as many bytes for each.
+const SHARDS: (usize, usize) = (64, 1 << 20);
+/// How much of a text is listed.
+const TEXT: usize = 200;
+
+/// How much there may be of everything.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of all entries, with their keys and tags and the tables of the store.
+    pub size: usize,
+    /// Bytes of one entry.
+    pub entry: usize,
+    /// Bytes of answers that are coming in, of all sessions.
+    pub filling: usize,
+    /// Sessions that wait for one answer.
+    pub followers: usize,
+    /// How long a session waits for another's answer.
+    pub wait: Duration,
+    /// Whether an answer is kept only from the second time on that it is asked for.
+    pub second_use: bool,
+}
+
+/// Results of all sessions of this process.
+pub struct Store {
+    tags: Arc<Tags>,
+    cells: Box<[Cell]>,
+    limits: Limits,
+    /// What the shards have told that they take, and what is about to be put in.
+    bytes: AtomicUsize,
+    filling: AtomicUsize,
+    /// Grows with each flush.
+    flushes: AtomicU64,
+    /// Where room is made next.
+    hand: AtomicUsize,
+    counting: Counting,
+}
+
+#[derive(Default)]
+struct Cell {
+    shard: Mutex<Shard>,
+    hits: AtomicU64,
+}
+
+impl Cell {
+    fn lock(&self) -> MutexGuard<'_, Shard> {
+        // A shard is whole after each of its methods, and none of them can panic half way but for a bug.
+        self.shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a read is told to do.
+#[derive(Debug)]
+pub enum Lookup {
+    /// Send these bytes.
+    Hit(Arc<Entry>),
+    /// Send the query, and give its answer to this.
+    Fill(Filling),
+    /// Wait for the answer to another session's query.
+    Follow(Following),
+    /// Send the query.
+    Miss(Miss),
+}
+
+/// A line of `SHOW CACHE ENTRIES`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Whose it is.
+    pub user: String,
+    /// The beginning of the text.
+    pub text: String,
+    /// The tables that it reads.
+    pub relations: Box<[Relation]>,
+    /// Its memory.
+    pub bytes: usize,
+    /// How many tags are looked at for a hit.
+    pub tags: usize,
+    /// How often it was looked up, or what it replaced was.
+    pub uses: u32,
+    /// Since when its query was sent.
+    pub age: Duration,
+    /// How long the database took.
+    pub took: Duration,
+    /// Whether what it depends on is unchanged, and nobody may be changing it.
+    pub holds: bool,
+}
+
+impl Store {
+    /// An empty store over a table of tags.
+    pub fn new(tags: Arc<Tags>, limits: Limits) -> Arc<Store> {
+        let shards = (limits.size / SHARDS.1).clamp(1, SHARDS.0).next_power_of_two();
+        Arc::new(Store {
+            tags,
+            cells: (0..shards).map(|_| Cell::default()).collect(),
+            limits,
+            bytes: AtomicUsize::new(0),
+            filling: AtomicUsize::new(0),
+            flushes: AtomicU64::new(0),
+            hand: AtomicUsize::new(0),
+            counting: Counting::default(),
+        })
+    }
+
+    /// The tags of its entries.
+    pub fn tags(&self) -> &Arc<Tags> {
+        &self.tags
+    }
+
+    /// What to do with a read. `needs` is asked only where there is no hit: what the answer will depend on, or `None` if that cannot be told yet.
+    #[inline]
+    pub fn lookup<'n>(
+        self: &Arc<Self>,
+        key: &Key<'_>,
+        gate: &Gate,
+        needs: impl FnOnce() -> Option<&'n Needs>,
+    ) -> Lookup {
+        let cell = self.cell(key.hash);
+        let found = cell.lock().find(key);
+        let why = match found.as_ref().map(|entry| gate.judge(&self.tags, entry)) {
+            None => Miss::Absent,
+            Some(Judged::Serve) => return hit(cell, found),
+            Some(Judged::ServeAndRefresh) => return self.hit_or_refresh(cell, key, gate, found, needs),
+            // An entry is there that is good for others, or will be: fetching another is not worth its while.
+            Some(Judged::Closed(why)) if why != Miss::Expired => return self.miss(why),
+            Some(Judged::Closed(why)) => why,
+            Some(Judged::Useless(why)) => {
+                self.discard(cell, key.hash, found);
+                why
+            }
+        };
+        self.missed(cell, key, gate, why, needs)
+    }
+
+    /// Removes everything; what is being fetched now will not be kept.
+    pub fn flush(&self) {
+        self.remove_all(|_| true);
+    }
+
+    /// Removes all that reads a table; nothing that is being fetched now will be kept.
+    pub fn flush_table(&self, relation: Relation) {
+        self.remove_all(|entry| entry.relations().contains(&relation));
+    }
+
+    /// A page of the entries, in no order that lasts: `most` of them from the place `from` on.
+    pub fn entries(&self, from: usize, most: usize, now: Instant) -> Vec<Listed> {
+        let (mut skip, mut page) = (from, vec![]);
+        for cell in &self.cells {
+            let shard = cell.lock();
+            let found = shard.list(skip).take(most - page.len());
+            page.extend(found.map(|(uses, entry)| (uses, entry.clone())));
+            skip = skip.saturating_sub(shard.len());
+            if page.len() == most {
+                break;
+            }
+        }
+        page.iter().map(|(uses, entry)| self.listed(*uses, entry, now)).collect()
+    }
+
+    /// What was counted, and what there is now.
+    pub fn counts(&self) -> Counts {
+        let (writes_in_doubt, limbo) = self.tags.in_doubt();
+        let mut counts = Counts {
+            bytes: self.bytes.load(Relaxed),
+            filling: self.filling.load(Relaxed),
+            tags: self.tags.bytes(),
+            writes_in_doubt,
+            limbo,
+            ..Counts::default()
+        };
+        counts.take(&self.counting);
+        for cell in &self.cells {
+            counts.hits += cell.hits.load(Relaxed);
+            let shard = cell.lock();
+            counts.entries += shard.len();
+            counts.followers += shard.followers();
+        }
+        counts
+    }
+
+    fn cell(&self, hash: u128) -> &Cell {
+        &self.cells[hash as usize & (self.cells.len() - 1)]
+    }
+
+    fn miss(&self, why: Miss) -> Lookup {
+        self.counting.miss(why);
+        Lookup::Miss(why)
+    }
+
+    /// An entry is served and getting old: one reader fetches another.
+    fn hit_or_refresh<'n>(
+        self: &Arc<Self>,
+        cell: &Cell,
+        key: &Key<'_>,
+        gate: &Gate,
+        found: Option<Arc<Entry>>,
+        needs: impl FnOnce() -> Option<&'n Needs>,
+    ) -> Lookup {
+        let Some(entry) = found.clone().filter(|entry| entry.begin_refresh()) else {
+            return hit(cell, found);
+        };
+        let begun = needs().ok_or(Miss::NotReady).and_then(|needs| {
+            let flight = self.flight(key, gate, needs)?;
+            let mut shard = cell.lock();
+            if shard.flight(key).is_some() {
+                return Err(Miss::Crowded);
+            }
+            shard.begin(flight.clone());
+            self.settle(&mut shard);
+            Ok((flight, needs))
+        });
+        let Ok((flight, needs)) = begun else {
+            entry.end_refresh();
+            return hit(cell, found);
+        };
+        Counting::one(&self.counting.refreshes);
+        self.fill(flight, needs, Some(entry))
+    }
+
+    fn missed<'n>(
+        self: &Arc<Self>,
+        cell: &Cell,
+        key: &Key<'_>,
+        gate: &Gate,
+        why: Miss,
+        needs: impl FnOnce() -> Option<&'n Needs>,
+    ) -> Lookup {
+        if let Err(why) = gate.fill() {
+            return self.miss(why);
+        }
+        {
+            let mut shard = cell.lock();
+            if shard.was_large(key.hash, gate.now) {
+                drop(shard);
+                return self.miss(Miss::TooLarge);
+            }
+            if let Some(joined) = self.join(&shard, key, gate) {
+                return joined;
+            }
+            if self.limits.second_use && !shard.knows(key.hash) && why == Miss::Absent {
+                self.settle(&mut shard);
+                drop(shard);
+                return self.miss(Miss::FirstUse);
+            }
+        }
+        let Some(needs) = needs() else { return self.miss(Miss::NotReady) };
+        let flight = match self.flight(key, gate, needs) {
+            Ok(flight) => flight,
+            Err(why) => return self.miss(why),
+        };
+        {
+            let mut shard = cell.lock();
+            // Somebody may have begun meanwhile.
+            if let Some(joined) = self.join(&shard, key, gate) {
+                return joined;
+            }
+            shard.begin(flight.clone());
+            self.settle(&mut shard);
+        }
+        self.counting.miss(why);
+        self.fill(flight, needs, None)
+    }
+
+    /// Joins the flight of a key, if there is one that began after all that the reader must see: what it depends on is as it was before its query was
+    /// sent, and nobody may be changing it. Else the reader begins another, which later comers join, and those on the first stay there.
+    fn join(&self, shard: &Shard, key: &Key<'_>, gate: &Gate) -> Option<Lookup> {
+        let flight = shard.flight(key)?;
+        if !gate.may_follow(&self.tags, &flight.versions, flight.sent) {
+            return None;
+        }
+        let joined = flight.follow(self.limits.followers, gate.now + self.limits.wait);
+        Some(match joined {
+            Some(following) => {
+                Counting::one(&self.counting.followed);
+                Lookup::Follow(following)
+            }
+            None => self.miss(Miss::Crowded),
+        })
+    }
+
+    /// A flight whose query is sent from now on.
+    fn flight(&self, key: &Key<'_>, gate: &Gate, needs: &Needs) -> Result<Arc<Flight>, Miss> {
+        if !needs.is_fit() {
+            return Err(Miss::TooManyTags);
+        }
+        let by_age = gate.is_by_age();
+        let versions = match by_age {
+            true => self.tags.read_in_doubt(needs.tags()),
+            false => self.tags.read(needs.tags()).ok_or(Miss::InDoubt)?,
+        };
+        Ok(Arc::new(Flight::new(key, versions, gate.now, by_age)))
+    }
+
+    fn fill(self: &Arc<Self>, flight: Arc<Flight>, needs: &Needs, instead_of: Option<Arc<Entry>>) -> Lookup {
+        let flushes = self.flushes.load(SeqCst);
+        Lookup::Fill(Filling::new(self.clone(), flight, needs.relations(), flushes, instead_of))
+    }
+
+    /// Whether a filling may have so many bytes of key and answer, and take so many more from the system.
+    pub(super) fn may_fill(&self, length: usize, more: usize) -> Result<(), Unstored> {
+        if length > self.limits.entry {
+            return Err(Unstored::TooLarge);
+        }
+        if self.filling.fetch_add(more, Relaxed) + more > self.limits.filling {
+            self.unfill(more);
+            return Err(Unstored::NoRoom);
+        }
+        Ok(())
+    }
+
+    /// What was taken is another amount than was asked for.
+    pub(super) fn filled_otherwise(&self, asked: usize, taken: usize) {
+        self.filling.fetch_add(taken, Relaxed);
+        self.unfill(asked);
+    }
+
+    /// So much less is being filled.
+    pub(super) fn unfill(&self, bytes: usize) {
+        self.filling.fetch_sub(bytes, Relaxed);
+    }
+
+    /// A flight is over; `why` nothing of it was kept.
+    pub(super) fn landed(&self, flight: &Arc<Flight>, why: Option<Unstored>) {
+        let mut shard = self.cell(flight.hash).lock();
+        shard.end(flight);
+        if why == Some(Unstored::TooLarge) {
+            shard.note_large(flight.hash, flight.sent);
+        }
+        self.settle(&mut shard);
+        drop(shard);
+        if let Some(why) = why {
+            self.counting.unstored(why);
+        }
+    }
+
+    /// Keeps an answer, if what it depends on is as it was before its query was sent.
+    pub(super) fn keep(&self, flight: &Flight, entry: &Arc<Entry>, flushes: u64) -> Result<(), Unstored> {
+        // Were it kept all the same, no hit would find it unchanged; but it would take room.
+        if !flight.by_age && self.tags.holds(entry.versions()).is_err() {
+            return Err(Unstored::Invalidated);
+        }
+        let size = entry.size();
+        if size > self.limits.entry {
+            return Err(Unstored::TooLarge);
+        }
+        self.bytes.fetch_add(size, Relaxed);
+        let kept = self.make_room(entry.seen()).and_then(|()| self.put(flight.hash, entry, flushes));
+        self.bytes.fetch_sub(size, Relaxed);
+        // Its tables may have grown.
+        let replaced = kept?;
+        Counting::one(&self.counting.stored);
+        self.counting.evicted(Eviction::Replaced, u64::from(replaced.is_some()));
+        drop(replaced);
+        self.make_room(entry.seen()).or(Ok(()))
+    }
+
+    fn put(&self, hash: u128, entry: &Arc<Entry>, flushes: u64) -> Result<Option<Arc<Entry>>, Unstored> {
+        let mut shard = self.cell(hash).lock();
+        // A flush counts first and removes then: what is put in here before it removes is removed.
+        if self.flushes.load(SeqCst) != flushes {
+            return Err(Unstored::Flushed);
+        }
+        let replaced = shard.put(hash, entry.clone()).map_err(|()| Unstored::Older);
+        self.settle(&mut shard);
+        replaced
+    }
+
+    /// Removes entries, shard by shard, until no more is taken than may be.
+    fn make_room(&self, now: Instant) -> Result<(), Unstored> {
+        let mut empty = 0;
+        while self.bytes.load(Relaxed) > self.limits.size {
+            let hand = self.hand.fetch_add(1, Relaxed) % self.cells.len();
+            let mut shard = self.cells[hand].lock();
+            let evicted = shard.evict(&self.tags, now);
+            if evicted.is_none() {
+                shard.shrink();
+            }
+            self.settle(&mut shard);
+            drop(shard);
+            let Some((_, cause)) = evicted else {
+                empty += 1;
+                if empty > self.cells.len() {
+                    return Err(Unstored::NoRoom);
+                }
+                continue;
+            };
+            empty = 0;
+            self.counting.evicted(cause, 1);
+        }
+        Ok(())
+    }
+
+    fn discard(&self, cell: &Cell, hash: u128, found: Option<Arc<Entry>>) {
+        let Some(entry) = found else { return };
+        let mut shard = cell.lock();
+        let removed = shard.remove(hash, &entry);
+        self.settle(&mut shard);
+        drop(shard);
+        self.counting.evicted(Eviction::Invalidated, u64::from(removed.is_some()));
+    }
+
+    fn remove_all(&self, meant: impl Fn(&Entry) -> bool) {
+        self.flushes.fetch_add(1, SeqCst);
+        for cell in &self.cells {
+            let mut shard = cell.lock();
+            let removed = shard.remove_all(&meant);
+            shard.detach_all();
+            self.settle(&mut shard);
+            drop(shard);
+            self.counting.evicted(Eviction::Flushed, removed.len() as u64);
+        }
+    }
+
+    /// Counts what a shard takes now instead of what it took.
+    fn settle(&self, shard: &mut Shard) {
+        let bytes = shard.bytes();
+        let before = std::mem::replace(&mut shard.told, bytes);
+        match bytes.checked_sub(before) {
+            Some(more) => self.bytes.fetch_add(more, Relaxed),
+            None => self.bytes.fetch_sub(before - bytes, Relaxed),
+        };
+    }
+
+    fn listed(&self, uses: u32, entry: &Entry, now: Instant) -> Listed {
+        let (user, text) = user_and_text(entry.key());
+        let text = String::from_utf8_lossy(&text[..text.len().min(TEXT)]).into_owned();
+        Listed {
+            user: String::from_utf8_lossy(user).into_owned(),
+            text,
+            relations: entry.relations().into(),
+            bytes: entry.size(),
+            tags: entry.versions().len(),
+            uses,
+            age: now.saturating_duration_since(entry.sent()),
+            took: entry.took(),
+            holds: self.tags.holds(entry.versions()).is_ok(),
+        }
+    }
+}
+
+#[inline]
+fn hit(cell: &Cell, found: Option<Arc<Entry>>) -> Lookup {
+    cell.hits.fetch_add(1, Relaxed);
+    found.map_or(Lookup::Miss(Miss::Absent), Lookup::Hit)
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store {{ shards: {}, bytes: {} }}", self.cells.len(), self.bytes.load(Relaxed))
+    }
+}
