@@ -10,6 +10,7 @@ pub mod pages;
 pub mod probe;
 pub mod samples;
 pub mod sight;
+pub mod stream;
 
 #[cfg(test)]
 mod sight_tests;
