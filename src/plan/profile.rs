@@ -367,7 +367,7 @@ mod tests {
             let [relations, edges] =
                 [relations, edges].map(|rows| rows.iter().map(|text| row(text)).collect::<Vec<_>>());
             let relations = crate::catalog::Relations::new(&relations, &edges);
-            Some(crate::catalog::Contents { barriers: Barriers::default(), relations })
+            Some(crate::catalog::Contents { relations, ..Default::default() })
         };
         let file = crate::rules::Source {
             path: "rules.toml".into(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -84,6 +84,8 @@ pub struct Shared {
     pub contents: std::sync::Mutex<HashMap<String, Arc<Definitions<Contents>>>>,
     /// PostgreSQL's own of these.
     pub(super) own: std::sync::Mutex<HashMap<String, Own>>,
+    /// Some rule caches, so that what only the cache asks is read with them.
+    pub caches: AtomicBool,
     /// Nodes of databases whose reads go to replicas.
     pub clusters: Clusters,
     /// Rules, if there is a folder with them.
@@ -104,6 +106,7 @@ impl Shared {
             definitions: Default::default(),
             contents: Default::default(),
             own: Default::default(),
+            caches: AtomicBool::new(false),
             clusters: Default::default(),
             rules,
             reloads: Default::default(),
