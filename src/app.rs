@@ -26,10 +26,12 @@ use crate::cli::explain::{Catalog, Known};
 use crate::config::settings::{Host, TargetSessionAttrs};
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 use crate::control::Control;
+use crate::control::caching::Streams;
 use crate::pool::budget::Budget;
 use crate::pool::{ask, connect};
 use crate::rules::Problem;
 use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
+use crate::runtime::caches::Wanted;
 use crate::runtime::peers::{self, Peers};
 use crate::runtime::rules::{self, InForce};
 use crate::runtime::worker::{self, KillOrder, Order, PoolOrder, Shared};
@@ -108,6 +110,9 @@ struct App {
     admin: Arc<Admin>,
     demands: mpsc::UnboundedReceiver<Demand>,
     control: Mutex<Control>,
+    /// Databases whose changes the cache wants to know.
+    wanted: mpsc::UnboundedReceiver<Wanted>,
+    streams: Streams,
 }
 
 impl App {
@@ -119,7 +124,7 @@ impl App {
         let Loaded { settings, origins, notes } = loaded;
         tell_notes(&notes);
         let limits = Arc::new(settings.limits.clone());
-        let shared = Shared::new(&limits, rules);
+        let (shared, wanted) = Shared::new(&limits, rules);
         let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
             .map(|index| worker::start(index, shared.clone(), limits.clone()))
             .collect();
@@ -160,6 +165,8 @@ impl App {
             admin,
             demands,
             control: Mutex::default(),
+            wanted,
+            streams: Streams::default(),
         };
         app.watch_nodes();
         Ok(app)
@@ -223,6 +230,7 @@ impl App {
         let mut begun = None;
         loop {
             tokio::select! {
+                Some(wanted) = self.wanted.recv() => self.streams.begin(&wanted),
                 _ = hangup.recv() => drop(self.reload()),
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
@@ -307,13 +315,14 @@ impl App {
     }
 
     /// Ends every session now.
-    async fn stop(&self) -> anyhow::Result<()> {
+    async fn stop(&mut self) -> anyhow::Result<()> {
         self.entrance.draining.store(true, Ordering::Relaxed);
         self.entrance.workers.iter().for_each(|worker| worker.send(Order::Kill(KillOrder::All)));
         let until = Instant::now() + Duration::from_secs(1);
         while self.sessions() > 0 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        self.streams.stop().await;
         tracing::info!("stopped");
         Ok(())
     }
@@ -323,7 +332,7 @@ impl App {
     }
 
     /// Lets transactions end, for as long as the settings say or until interrupted once more. `begun` is dropped when newcomers are turned away.
-    async fn drain(&self, hurry: &mut Hurry, begun: Option<oneshot::Sender<()>>) -> anyhow::Result<()> {
+    async fn drain(&mut self, hurry: &mut Hurry, begun: Option<oneshot::Sender<()>>) -> anyhow::Result<()> {
         let patience = self.entrance.directory().settings.limits.drain_timeout;
         let until = Instant::now() + patience;
         let mut gently = self.leave_the_door().await;

@@ -242,6 +242,8 @@ table! {
     prepared_per_server: POSITIVE = 500, Reload, |limits| limits.prepared_per_server;
     /// Prepared statements per session.
     prepared_per_session: POSITIVE = 2000, Reload, |limits| limits.prepared_per_session;
+    /// Memory for results that rules keep (`cache`), over all databases; besides, 8MB once something is kept.
+    cache_size: SIZE = "64MB", Restart, |limits| limits.cache_size;
     /// Clients that do nothing for this long are closed.
     client_idle_timeout: DURATION_OR_NEVER = "never", Reload, |limits| limits.client_idle_timeout;
     /// Sessions that do nothing in a transaction for this long are ended.

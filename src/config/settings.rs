@@ -123,6 +123,8 @@ pub struct Limits {
     pub prepared_per_server: usize,
     /// Prepared statements per session.
     pub prepared_per_session: usize,
+    /// Bytes for results that rules keep, over all databases.
+    pub cache_size: usize,
     /// Idle clients are closed after this time; `None`: never.
     pub client_idle_timeout: Option<Duration>,
     /// A session idle in a transaction is ended after this time; `None`: never.

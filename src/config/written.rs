@@ -271,6 +271,7 @@ impl Default for Limits {
             max_held_message: 0,
             prepared_per_server: 0,
             prepared_per_session: 0,
+            cache_size: 0,
             client_idle_timeout: None,
             idle_in_transaction_timeout: None,
             drain_timeout: Duration::ZERO,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::caching::Cache;
 use super::context::Session;
 use super::rewrite::Rewrite;
 
@@ -67,6 +68,8 @@ concerns! {
     Timeout timeout: Duration;
     /// How many rows it may answer.
     MaxRows max_rows: u64;
+    /// Whether its answer is kept and handed out again, and what that promises.
+    Cache cache: Cache;
     /// What is sent instead of it.
     Rewrite rewrite: Rewrite;
     /// That it is refused.
@@ -384,6 +387,12 @@ impl Shown for u64 {
 impl Shown for Rewrite {
     fn shown(&self) -> String {
         self.template().to_owned()
+    }
+}
+
+impl Shown for Cache {
+    fn shown(&self) -> String {
+        self.shown()
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) fn of(rule: &WrittenRule) -> Vec<Contradiction> {
     };
     actions(rule, &mut add);
     routes(rule, &mut add);
+    cached(rule, &mut add);
     rewrites(rule, &mut add);
     if let Some(classes) = rule.when.class {
         conditions(rule, classes, &mut add);
@@ -66,6 +67,20 @@ fn routes(rule: &WrittenRule, add: &mut Add<'_>) {
     {
         let message = "`route` asks for a replica, and `class` has only statements that write; remove one";
         add("then", "route", message);
+    }
+}
+
+fn cached(rule: &WrittenRule, add: &mut Add<'_>) {
+    if rule.then.cache.is_none() {
+        return;
+    }
+    if rule.when.class.is_some_and(Classes::only_writes) || !rule.when.writes.is_empty() {
+        add("then", "cache", "`cache` is for reads, and `when` has only statements that write; remove one");
+    }
+    if rule.when.in_transaction == Some(true) {
+        let message =
+            "`cache` is for reads outside of transactions, and `in_transaction` is true; remove one";
+        add("then", "cache", message);
     }
 }
 

@@ -3,6 +3,7 @@
 //! The reader (`rules::reader`, `rules::file`), the check and the reference `rules/README.md` all come from these tables.
 
 use super::action::{Block, Concurrency, Mirror, Then, Throttle};
+use super::caching::Cache;
 use super::calendar::Window;
 use super::condition::When;
 use super::file::{WrittenRewrite, WrittenRule, WrittenTest};
@@ -16,6 +17,7 @@ pub fn sections() -> Vec<Section> {
         WHEN.section(),
         TIME.section(),
         THEN.section(),
+        CACHE.section(),
         REWRITE.section(),
         BLOCK.section(),
         THROTTLE.section(),
@@ -153,6 +155,9 @@ table! {
     /// How many rows it may answer: so many go to the client, and with one more the statement fails (54000) and its server is stopped. For reads, COPY out of
     /// what is read, and in a transaction for anything; a write outside of one is not limited, since it could have happened all the same.
     max_rows: ROWS e.g. "10000", |then| then.max_rows;
+    /// Keeps the answer of a read, if that can be done without ever handing out what the level does not allow, and hands it out again. Without such a rule
+    /// nothing is kept.
+    cache: CACHE e.g. "{ level = \"session\", ttl_cap = \"10m\", max_rows = 1000 }", |then| then.cache;
     /// What is sent in its place, also where it is prepared. The rule then holds for this one shape only.
     rewrite: REWRITE e.g. "{ from = \"select * from t where id = 1\", to = \"select id, name from t where id = $1\" }", |then| then.rewrite;
     /// Refuses it.
@@ -169,6 +174,28 @@ table! {
     log: LEVEL e.g. "\"warn\"", |then| then.log;
     /// A word that the event of `log` has; without `log`, an event of level debug.
     tag: TEXT e.g. "\"orm-chatter\"", |then| then.tag;
+}
+
+table! {
+    /// Answers that are kept.
+    CACHE: Cache = "cache";
+    /// What an answer promises. `session`: a session sees what it has written, and never less than it has seen. `strict`: nobody misses a write that was made
+    /// through pgweir and acknowledged before. `strict_all`: nor one that was made around it, for which the server waits with each. With these three and with `bounded`, nobody
+    /// misses a change that everybody could see for longer than `bound`, whoever made it. `ttl`: nothing but that it is not older than `ttl_cap`. Without it, `session`.
+    level: CACHING e.g. "\"session\"", |cache| cache.level;
+    /// How old an answer may be, from when its query was sent: a day at most. Without it, 10 minutes; level `ttl` needs it.
+    ttl_cap: DURATION e.g. "\"10m\"", |cache| cache.ttl_cap;
+    /// Level `ttl`: for how much longer an answer is handed out while one reader fetches another. Without it, none.
+    swr: DURATION e.g. "\"5s\"", |cache| cache.swr;
+    /// How far the replication stream may be behind, by time, before the database answers. Without it, 2 s.
+    bound: DURATION e.g. "\"500ms\"", |cache| cache.bound;
+    /// Answers of more rows are not kept.
+    max_rows: ROWS e.g. "1000", |cache| cache.max_rows;
+    /// What happens when the replication stream is lost, or further behind than `bound`. `bypass`: the database answers. `ttl`: answers are handed out as by level
+    /// `ttl`, which forgets what the level promises. Without it, `bypass`.
+    on_stream_loss: STREAM_LOSS e.g. "\"bypass\"", |cache| cache.on_stream_loss;
+    /// Tables that the statement reads where the catalog does not show it, as in a function whose body is text.
+    depends_on: TABLE_NAMES e.g. "[\"prices\", \"sales.rates\"]", |cache| cache.depends_on;
 }
 
 table! {

@@ -9,6 +9,7 @@ use toml::value::Datetime;
 use super::action::{
     Block, Concern, Concurrency, Consistency, Hint, Level, Mirror, Per, Rate, Route, Share, Then, Throttle,
 };
+use super::caching::{self, Cache, TableName};
 use super::calendar::{DAY_NAMES, Date, Days, MINUTES, Seconds, Window};
 use super::condition::{Classes, When};
 use super::file::{Decided, Mode};
@@ -18,6 +19,7 @@ use super::network::Network;
 use super::pattern::Pattern;
 use super::reader::{Kind, Reader, Value, Wrong, because, shown};
 use super::rewrite::Rewrite;
+use crate::level::{Caching, OnStreamLoss};
 use crate::spelling;
 use crate::sql::Fingerprint;
 
@@ -106,6 +108,16 @@ kind! {
     ROWS: u64 = "number", "a whole number from 1", |value, _| number(value, 1, i64::MAX as u64);
     /// A number of a session.
     SESSION: u64 = "number", "a whole number from 0", |value, _| number(value, 0, i64::MAX as u64);
+    /// Answers that are kept.
+    CACHE: Cache = "table", "a table of the keys of `cache`", |value, reader| caching::read(value, reader);
+    /// A level of the cache.
+    CACHING: Caching = "word", "\"ttl\", \"bounded\", \"session\", \"strict\" or \"strict_all\"",
+        |value, _| pick(value, &Caching::WORDS);
+    /// What a lost stream means.
+    STREAM_LOSS: OnStreamLoss = "word", "\"bypass\" or \"ttl\"", |value, _| pick(value, &OnStreamLoss::WORDS);
+    /// Names of tables.
+    TABLE_NAMES: Vec<TableName> = "names", "a table or a list of them, as in \"prices\" or \"sales.prices\"",
+        |value, _| list(value, TableName::read);
     /// A template.
     REWRITE: Rewrite = "table", "a table of the keys of `rewrite`", |value, reader| {
         let written = reader.inner(&keys::REWRITE, value)?;

@@ -12,6 +12,7 @@
 //! actions, as pure values; [`gate`] shares it among threads. [`check`], [`explain`] and [`mod@reference`] are for people. What a statement is about, `sql::facts` says.
 
 mod action;
+pub mod caching;
 pub mod calendar;
 mod candidates;
 pub mod check;
@@ -45,6 +46,7 @@ pub use action::{
     Block, Concern, Concerns, Concurrency, Consistency, Hint, Level, Mirror, Per, Rate, Route, Share, Then,
     Throttle,
 };
+pub use caching::Cache;
 pub use candidates::{Candidates, Decided, Decision};
 pub use condition::{When, class_name};
 pub use context::{Context, Moment, Session, Subject};

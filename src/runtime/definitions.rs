@@ -122,7 +122,7 @@ fn place(target: &Target) -> String {
 /// Reads, and passes on what was found. When the server does not answer, what was uncertain stays so.
 async fn read_contents(shared: Arc<Shared>, reading: Reading<Contents>, target: Arc<Target>) {
     let known = reading.mark.clone();
-    let caches = shared.caches.load(Ordering::Relaxed);
+    let caches = shared.some_rule_caches.load(Ordering::Relaxed);
     let asking = async {
         let mut server = open(&target).await?;
         let mark = mark(&mut server, caches).await?;

@@ -199,6 +199,7 @@ fn session(
         defining: None,
         redefining: None,
         route: None,
+        cached: None,
         verdict: None,
         pace: None,
         narrowed: None,

@@ -280,6 +280,7 @@ impl Session {
             self.server.iter_mut().for_each(|server| server.blame = None);
             self.one_by_one &= self.cycle_under_way() || self.discards_all();
             self.count_cycle();
+            self.leave_doubts(self.tx_status() == TxStatus::Idle);
             self.cycle_ended();
         }
         if self.server.as_ref().is_some_and(|server| server.tx == TxStatus::Idle) {
@@ -420,6 +421,7 @@ impl Session {
 
     /// The server closed the connection. Inside a message the client can only be told by closing too.
     pub(super) fn server_gone(&mut self) {
+        self.fill_no_more();
         if self.end.is_none() && self.unsent.is_some() {
             self.take_back();
             return;

@@ -86,6 +86,22 @@ fn values_that_are_not_possible() {
     is("then.block = { message = \"m\", sqlstate = \"00000\" }", "f.toml:4:42: `sqlstate` is \"00000\"");
     is("then.block = { message = \"a\\nb\" }", "holds a control character");
     is("then.throttle = { rate = \"many\" }", "takes a number in a time");
+    is("then.cache = { level = \"bounde\" }", "f.toml:4:24: `level` is \"bounde\"; did you mean `bounded`?");
+    is("then.cache = { levl = \"ttl\" }", "did you mean `level`?");
+    is("then.cache = { ttl_cap = \"25h\" }", "f.toml:4:14: `cache` keeps answers for more than a day");
+    is("then.cache = { level = \"ttl\" }", "`cache` has level \"ttl\" without `ttl_cap`");
+    is("then.cache = { level = \"ttl\", ttl_cap = \"1s\", bound = \"1s\" }", "`cache` has `bound`");
+    is(
+        "then.cache = { level = \"ttl\", ttl_cap = \"1s\", on_stream_loss = \"ttl\" }",
+        "`cache` has `on_stream_loss`",
+    );
+    is("then.cache = { swr = \"1s\" }", "`cache` has `swr`, which is for level \"ttl\"");
+    is("then.cache = { level = \"ttl\", ttl_cap = \"1d\", swr = \"1s\" }", "more than a day");
+    is("then.cache = { on_stream_loss = \"wait\" }", "takes \"bypass\" or \"ttl\"");
+    is("then.cache = { depends_on = \"s.*\" }", "names tables, not patterns");
+    is("then.cache = { depends_on = [\"a\", \"a.b.c\"] }", "f.toml:4:35: `depends_on` has \"a.b.c\"");
+    is("then.cache = { max_rows = 0 }", "takes a whole number from 1");
+    is("then.cache = \"session\"", "takes a table of the keys of `cache`");
     is("then.hint = \"x */ drop\"", "holds a comment sign");
     is("then.log = \"trace\"", "takes \"error\", \"warn\"");
     is("then.route = \"a b\"", "holds a blank");
@@ -124,6 +140,10 @@ fn rules_that_contradict_themselves() {
         "f.toml:5:6: `route` asks for a replica",
     );
     is("when.class = \"define\"\nthen.max_rows = 5", "`max_rows` has no sense");
+    is("when.class = \"update\"\nthen.cache = {}", "f.toml:5:6: `cache` is for reads");
+    is("when.writes = \"t\"\nthen.cache = {}", "`cache` is for reads");
+    is("when.in_transaction = true\nthen.cache = {}", "`cache` is for reads outside of transactions");
+    is(&format!("{block}\nthen.cache = {{}}"), "`cache` stands beside `block`");
     is("then = {}", "f.toml:4:1: `then` is empty");
     is(
         "when.fingerprint = \"a4df17e25e6a4635741458ad24b14b8a\"\nthen.rewrite = { from = \"select 1\", to = \"select $1\" }",
@@ -131,6 +151,7 @@ fn rules_that_contradict_themselves() {
     );
     let sound = |lines: &str| assert_eq!(problems(&rule(lines)), [""; 0], "{lines}");
     sound("when = { class = [\"insert\", \"delete\"], where = false }");
+    sound("when = { class = [\"select\", \"update\"], in_transaction = false }\nthen.cache = {}");
     sound(&format!("{block}\nthen.log = \"warn\"\nthen.tag = \"x\""));
     sound("then = { route = \"primary\", consistency = \"primary\" }");
     sound("when.class = [\"insert\", \"select\"]\nthen.route = \"replica\"");

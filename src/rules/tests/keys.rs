@@ -156,13 +156,31 @@ fn shares_are_of_sessions_and_differ_between_rules() {
 }
 
 /// An action as written, how it is shown, and another of the same concern.
-const THEN: [(&str, &str, &str, &str); 15] = [
+const THEN: [(&str, &str, &str, &str); 18] = [
     ("route", "\"replica\"", "replica", "\"primary\""),
     ("route", "\"replica-2\"", "replica-2", "\"any\""),
     ("consistency", "\"bounded:500ms\"", "bounded:500ms", "\"session\""),
     ("consistency", "\"any\"", "any", "\"primary\""),
     ("timeout", "\"2m\"", "120s", "\"1s\""),
     ("max_rows", "500", "500", "501"),
+    (
+        "cache",
+        "{}",
+        "session, for 600s at most; bypass when the stream is lost or 2s behind",
+        "{ level = \"strict\" }",
+    ),
+    (
+        "cache",
+        "{ level = \"ttl\", ttl_cap = \"5s\", swr = \"1s\", max_rows = 10 }",
+        "ttl, for 5s at most and 1s while one fetches another, of 10 rows at most",
+        "{ level = \"ttl\", ttl_cap = \"5s\" }",
+    ),
+    (
+        "cache",
+        "{ level = \"bounded\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
+        "bounded, for 600s at most; ttl when the stream is lost or 500ms behind; depends on a, s.b",
+        "{ level = \"strict_all\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
+    ),
     (
         "rewrite",
         "{ from = \"select 1\", to = \"select $1 + 0\" }",
@@ -209,7 +227,7 @@ fn actions_are_what_is_decided() {
 }
 
 /// A key of a table in an action or condition: where it stands, and the same without it.
-const INNER: [(&str, &str, &str, &str); 20] = [
+const INNER: [(&str, &str, &str, &str); 27] = [
     (
         "rewrite",
         "from",
@@ -257,6 +275,18 @@ const INNER: [(&str, &str, &str, &str); 20] = [
     ("concurrency", "wait", "concurrency = { limit = 2, wait = \"1s\" }", "concurrency = { limit = 2 }"),
     ("mirror", "node", "mirror = { node = \"a\" }", "mirror = { node = \"b\" }"),
     ("mirror", "percent", "mirror = { node = \"a\", percent = 0.5 }", "mirror = { node = \"a\" }"),
+    ("cache", "level", "cache = { level = \"strict\" }", "cache = {}"),
+    ("cache", "ttl_cap", "cache = { ttl_cap = \"9m\" }", "cache = {}"),
+    (
+        "cache",
+        "swr",
+        "cache = { level = \"ttl\", ttl_cap = \"9m\", swr = \"1s\" }",
+        "cache = { level = \"ttl\", ttl_cap = \"9m\" }",
+    ),
+    ("cache", "bound", "cache = { bound = \"1s\" }", "cache = {}"),
+    ("cache", "max_rows", "cache = { max_rows = 1 }", "cache = {}"),
+    ("cache", "on_stream_loss", "cache = { on_stream_loss = \"ttl\" }", "cache = {}"),
+    ("cache", "depends_on", "cache = { depends_on = \"t\" }", "cache = { depends_on = \"s.t\" }"),
     ("time", "days", "{ days = \"sun\" }", "{ from = \"01:00\" }"),
     ("time", "from", "{ from = \"13:00\" }", "{ to = \"13:00\" }"),
     ("time", "to", "{ to = \"12:00\" }", "{ to = \"12:01\" }"),
@@ -397,6 +427,10 @@ fn every_example_is_read() {
                 | ("throttle", "rate")
                 | ("concurrency", "limit")
                 | ("mirror", "node") => rule(format!("then.{} = {{ {line} }}", section.name)),
+                ("cache", "swr") => {
+                    rule(format!("then.cache = {{ level = \"ttl\", ttl_cap = \"1m\", {line} }}"))
+                }
+                ("cache", _) => rule(format!("then.cache = {{ {line} }}")),
                 ("block", _) => rule(format!("then.block = {{ message = \"m\", {line} }}")),
                 ("throttle", _) => rule(format!("then.throttle = {{ rate = \"1/s\", {line} }}")),
                 ("concurrency", _) => rule(format!("then.concurrency = {{ limit = 1, {line} }}")),

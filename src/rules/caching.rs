@@ -1,0 +1,129 @@
+//! The action `cache`: that answers are kept and handed out again, and what that promises.
+
+use std::time::Duration;
+
+use super::keys;
+use super::reader::{Reader, Value, Wrong, because};
+use crate::level::{Caching, OnStreamLoss};
+
+/// How old an answer may be where a rule does not say.
+const TTL_CAP: Duration = Duration::from_secs(600);
+/// The longest that it may.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// How far the stream may be behind where a rule does not say: as long as it takes to be asked twice while nothing happens.
+const BOUND: Duration = Duration::from_secs(2);
+
+/// Keeps answers of reads, and hands them out again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cache {
+    /// What an answer promises.
+    pub level: Caching,
+    pub(super) ttl_cap: Option<Duration>,
+    pub(super) swr: Option<Duration>,
+    pub(super) bound: Option<Duration>,
+    /// Answers of more rows are not kept.
+    pub max_rows: Option<u64>,
+    pub(super) on_stream_loss: Option<OnStreamLoss>,
+    /// Tables that it reads beside those that the catalog knows of.
+    pub depends_on: Vec<TableName>,
+}
+
+/// A table by its name, as the catalog has it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TableName {
+    /// Its schema; without it, whichever the session's search_path finds.
+    pub schema: Option<Box<str>>,
+    /// Its name.
+    pub name: Box<str>,
+}
+
+impl Cache {
+    /// How old an answer may be, counted from when its query was sent.
+    pub fn ttl_cap(&self) -> Duration {
+        self.ttl_cap.unwrap_or(TTL_CAP)
+    }
+
+    /// For how much longer it is handed out while one reader fetches another; only with level `ttl`.
+    pub fn swr(&self) -> Duration {
+        self.swr.unwrap_or_default()
+    }
+
+    /// How far the replication stream may be behind.
+    pub fn bound(&self) -> Duration {
+        self.bound.unwrap_or(BOUND)
+    }
+
+    /// What happens when the stream is lost or further behind.
+    pub fn on_stream_loss(&self) -> OnStreamLoss {
+        self.on_stream_loss.unwrap_or_default()
+    }
+
+    /// As one would say it.
+    pub(super) fn shown(&self) -> String {
+        let mut said = format!("{}, for {:?} at most", self.level.word(), self.ttl_cap());
+        let mut add = |more: String| said.push_str(&more);
+        if let Some(swr) = self.swr {
+            add(format!(" and {swr:?} while one fetches another"));
+        }
+        if let Some(rows) = self.max_rows {
+            add(format!(", of {rows} rows at most"));
+        }
+        if self.level != Caching::Ttl {
+            let (bound, then) = (self.bound(), self.on_stream_loss().word());
+            add(format!("; {then} when the stream is lost or {bound:?} behind"));
+        }
+        if !self.depends_on.is_empty() {
+            let names: Vec<_> = self.depends_on.iter().map(TableName::written).collect();
+            add(format!("; depends on {}", names.join(", ")));
+        }
+        said
+    }
+}
+
+impl TableName {
+    /// `name` or `schema.name`; the reason it is none, continuing "holds ...".
+    pub(super) fn read(text: &str) -> Result<TableName, Wrong> {
+        let parts: Vec<&str> = text.split('.').collect();
+        let sound = |part: &&str| !part.is_empty() && part.len() <= 63 && !part.chars().any(char::is_control);
+        if text.contains('*') {
+            return because(format!("has {text:?}, but names tables, not patterns; write each by its name"));
+        }
+        match parts.as_slice() {
+            [name] if sound(name) => Ok(TableName { schema: None, name: (*name).into() }),
+            [schema, name] if sound(schema) && sound(name) => {
+                Ok(TableName { schema: Some((*schema).into()), name: (*name).into() })
+            }
+            _ => because(format!("has {text:?}, which is no table; write name or schema.name")),
+        }
+    }
+
+    /// As it stands in a rule.
+    pub fn written(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{schema}.{}", self.name),
+            None => self.name.to_string(),
+        }
+    }
+}
+
+/// Reads the table `cache`, and refuses what cannot be meant.
+pub(super) fn read(value: &Value<'_>, reader: &mut Reader<'_>) -> Result<Cache, Wrong> {
+    let cache = reader.inner(&keys::CACHE, value)?;
+    if cache.ttl_cap().saturating_add(cache.swr()) > LONGEST {
+        return because("keeps answers for more than a day; make `ttl_cap` shorter");
+    }
+    let by_age = cache.level == Caching::Ttl;
+    if by_age && cache.ttl_cap.is_none() {
+        return because("has level \"ttl\" without `ttl_cap`; say how old an answer may be");
+    }
+    if by_age && cache.bound.is_some() {
+        return because("has `bound`, and level \"ttl\" does not look at the stream; remove one");
+    }
+    if by_age && cache.on_stream_loss.is_some() {
+        return because("has `on_stream_loss`, and level \"ttl\" does not look at the stream; remove one");
+    }
+    if !by_age && cache.swr.is_some() {
+        return because("has `swr`, which is for level \"ttl\"; remove it");
+    }
+    Ok(cache)
+}
