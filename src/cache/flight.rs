@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::counts::Unstored;
+use super::cures::{Cure, is_off};
 use super::entry::Entry;
 use super::key::Key;
 use super::store::Store;
@@ -181,17 +182,18 @@ impl Filling {
         if !self.open {
             return;
         }
-        let length = self.bytes.len() + bytes.len();
-        if length > self.bytes.capacity() {
-            // As `Vec` would grow, but counted before it does.
-            let capacity = length.max(2 * self.bytes.capacity());
-            if let Err(why) = self.store.may_fill(length, capacity - self.bytes.capacity()) {
-                return self.close(Some(why));
-            }
-            let before = self.bytes.capacity();
-            self.bytes.reserve_exact(capacity - self.bytes.len());
-            self.store.filled_otherwise(capacity - before, self.bytes.capacity() - before);
+        let (length, before) = (self.bytes.len() + bytes.len(), self.bytes.capacity());
+        // As `Vec` would grow, but counted before it does, and not beyond what an entry may have.
+        let most = self.store.largest();
+        let grown = if length > before { length.max(2 * before).min(most.max(length)) } else { before };
+        if length > most {
+            return self.close(Some(Unstored::TooLarge));
         }
+        if let Err(why) = self.store.may_fill(grown - before) {
+            return self.close(Some(why));
+        }
+        self.bytes.reserve_exact(grown - self.bytes.len());
+        self.store.filled_otherwise(grown - before, self.bytes.capacity() - before);
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -211,7 +213,11 @@ impl Filling {
         }
         let bytes = std::mem::take(&mut self.bytes);
         self.store.unfill(bytes.capacity());
-        let (versions, relations) = (self.flight.versions.clone(), std::mem::take(&mut self.relations));
+        let mut versions = self.flight.versions.clone();
+        if is_off(Cure::VersionsBefore) {
+            versions = self.store.tags().read_again(&versions);
+        }
+        let relations = std::mem::take(&mut self.relations);
         let times = [self.flight.sent, now];
         let entry = Entry::new(bytes, self.flight.key.len(), versions, relations, times, took);
         let entry = Arc::new(entry);

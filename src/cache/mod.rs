@@ -28,9 +28,19 @@ pub mod tag;
 pub mod tags;
 
 mod counts;
+mod cures;
 mod doorkeeper;
 mod flight;
 mod shard;
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod simulation_tests;
+#[cfg(test)]
+mod store_tests;
+#[cfg(test)]
+mod stress_tests;
 
 pub use counts::{Counts, Eviction, Miss, Unstored};
 pub use doubt::{Doubt, Doubts};

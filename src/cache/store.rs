@@ -313,11 +313,13 @@ impl Store {
         Lookup::Fill(Filling::new(self.clone(), flight, needs.relations(), flushes, instead_of))
     }
 
-    /// Whether a filling may have so many bytes of key and answer, and take so many more from the system.
-    pub(super) fn may_fill(&self, length: usize, more: usize) -> Result<(), Unstored> {
-        if length > self.limits.entry {
-            return Err(Unstored::TooLarge);
-        }
+    /// How many bytes key and answer may have together.
+    pub(super) fn largest(&self) -> usize {
+        self.limits.entry
+    }
+
+    /// Whether a filling may take so many more bytes from the system.
+    pub(super) fn may_fill(&self, more: usize) -> Result<(), Unstored> {
         if self.filling.fetch_add(more, Relaxed) + more > self.limits.filling {
             self.unfill(more);
             return Err(Unstored::NoRoom);

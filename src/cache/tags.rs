@@ -20,6 +20,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
 use std::sync::{Arc, OnceLock};
 
+use super::cures::{Cure, is_off};
 use super::doubt::{Doubt, Held};
 use super::tag::Tag;
 
@@ -106,6 +107,12 @@ impl Tags {
         Versions(versions)
     }
 
+    /// The same tags' versions of now: what a result must not carry.
+    pub(super) fn read_again(&self, versions: &Versions) -> Versions {
+        let word = |slot: u32| self.slots()[slot as usize].load(Acquire) & !DOUBTS;
+        Versions(versions.0.iter().map(|(slot, _)| (*slot, word(*slot))).collect())
+    }
+
     /// Whether no tag is in doubt and each is of its version: see the head of this file. No lock, no allocation.
     ///
     /// # Errors
@@ -115,8 +122,15 @@ impl Tags {
         let Some(slots) = self.slots.get() else { return Err(Broken::Version) };
         // A slot is below the mask, and so within the table; that it is looked up again costs an instruction and no `unsafe`.
         let word = |slot: u32| slots.get(slot as usize).map_or(DOUBTS, |word| word.load(Acquire));
-        if versions.0.iter().any(|(slot, _)| word(*slot) & DOUBTS != 0) {
+        if is_off(Cure::DoubtFirst) {
+            let unchanged = versions.0.iter().all(|(slot, version)| word(*slot) == *version);
+            return if unchanged { Ok(()) } else { Err(Broken::Version) };
+        }
+        if versions.0.iter().any(|(slot, _)| word(*slot) & DOUBTS != 0) && !is_off(Cure::Doubt) {
             return Err(Broken::Doubt);
+        }
+        if is_off(Cure::Versions) {
+            return Ok(());
         }
         match versions.0.iter().all(|(slot, version)| (word(*slot) ^ version) & !DOUBTS == 0) {
             true => Ok(()),
