@@ -8,7 +8,7 @@ use super::Target;
 use super::connect::{self, Connected, parameter};
 use super::reading::Reading;
 use crate::wire::frame::{Frame, HEADER, back};
-use crate::wire::{Fault, Socket, emit};
+use crate::wire::{Fault, Severity, Socket, emit};
 
 /// The longest row that is accepted as an answer.
 const MAX_ROW: usize = 1 << 20;
@@ -66,6 +66,7 @@ pub(super) async fn rows_of(
     emit::query(&mut out, sql.as_bytes());
     socket.write_all(&out).await.map_err(cut)?;
     let (mut rows, mut buffer, mut known) = (vec![], vec![0; BUFFER], 0..0);
+    let mut refused: Option<Fault> = None;
     loop {
         let said = &buffer[known.clone()];
         let frame = Frame::peek(said)?;
@@ -87,8 +88,15 @@ pub(super) async fn rows_of(
             continue;
         };
         match whole[0] {
-            back::READY_FOR_QUERY => return Ok(rows),
-            back::ERROR_RESPONSE => return Err(Fault::from_body(&whole[HEADER..])),
+            back::READY_FOR_QUERY => return refused.map_or(Ok(rows), Err),
+            back::ERROR_RESPONSE => {
+                let fault = Fault::from_body(&whole[HEADER..]);
+                if fault.severity == Severity::Fatal {
+                    return Err(fault);
+                }
+                // What follows it must be read, or would be taken for the answer to the next question.
+                refused.get_or_insert(fault);
+            }
             back::DATA_ROW => rows.push(columns(&whole[HEADER..])),
             back::PARAMETER_STATUS => {
                 parameter(&whole[HEADER..]).iter().for_each(|(name, value)| hear(name, value))

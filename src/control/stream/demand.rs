@@ -74,7 +74,7 @@ impl Demand {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = false)]
+    #[tokio::test]
     async fn samples_are_as_frequent_as_they_are_used() {
         let demand = Demand::default();
         assert_eq!(demand.interval(), IDLE);

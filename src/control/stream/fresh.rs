@@ -95,8 +95,7 @@ mod tests {
         let start = Instant::now();
         let at = |millis: u64| start + Duration::from_millis(millis);
         let mut fresh = Fresh::default();
-        let mut sample =
-            |fresh: &mut Fresh, millis, lsn| fresh.sampled(Sample { at: at(millis), lsn: Lsn(lsn) });
+        let sample = |fresh: &mut Fresh, millis, lsn| fresh.sampled(Sample { at: at(millis), lsn: Lsn(lsn) });
         assert_eq!(sample(&mut fresh, 1, 100), None);
         assert_eq!(sample(&mut fresh, 2, 100), None);
         assert_eq!(sample(&mut fresh, 3, 150), None);

@@ -42,7 +42,7 @@ fn read(wanted: &mut Wanted, found: Vec<Found>, now: Instant) -> (Vec<Todo>, Vec
 /// Brings a table that was added to the end of its way.
 fn settle(wanted: &mut Wanted, oid: u32, now: Instant) -> Vec<News> {
     wanted.published(oid, 100);
-    assert_eq!(wanted.to_settle(99), [], "a transaction of before still runs");
+    assert_eq!(wanted.to_settle(99), [0; 0], "a transaction of before still runs");
     assert_eq!(wanted.to_settle(100), [oid]);
     assert_eq!(wanted.fresh(now), [], "the publication was not touched");
     wanted.settled(&[oid], now);
@@ -152,7 +152,7 @@ fn what_is_wanted_no_more_leaves_the_publication_with_its_leaves() {
     wanted.unwant(7);
     let all = vec![found(table(7, &[8], true), false), found(table(8, &[], false), true)];
     assert_eq!(read(&mut wanted, all, now), (vec![Todo::Remove(8)], vec![]));
-    assert_eq!(wanted.all(), []);
+    assert_eq!(wanted.all(), [0; 0]);
 }
 
 #[test]
