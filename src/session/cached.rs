@@ -248,7 +248,10 @@ impl Session {
                 Found::Fill(Fill { filling, sent: now, rows_left })
             }
             Lookup::Miss(Miss::Floor) if cached.waits_for_stream(now) => Found::Wait,
-            Lookup::Miss(_) => Found::Nothing,
+            Lookup::Miss(why) => {
+                tracing::debug!(?why, "DBG miss");
+                Found::Nothing
+            }
         }
     }
 
@@ -270,7 +273,11 @@ impl Session {
             parameters: &parameters,
             same_encoding: *self.reading.encoding == *b"utf8",
         };
-        dependencies.as_ref().as_ref().ok()?.touched(&given).ok()
+        let found = match &*dependencies {
+            Ok(dependencies) => dependencies.touched(&given),
+            Err(refusal) => Err(*refusal),
+        };
+        found.inspect_err(|refusal| tracing::debug!(reason = refusal.name(), "not kept")).ok()
     }
 
     fn settings_for_key(&self, cached: &mut Cached) {
