@@ -178,6 +178,12 @@ impl App {
         control.watch(&self.entrance.directory(), &self.shared.clusters);
     }
 
+    /// A database has a cache from now on.
+    fn follow_changes(&mut self, wanted: &Wanted) {
+        let own = self.entrance.directory().stream_target(&wanted.target.database);
+        self.streams.begin(&wanted.cache, own.as_ref().unwrap_or(&wanted.target));
+    }
+
     fn open(&mut self, reuse_port: bool) -> anyhow::Result<()> {
         let directory = self.entrance.directory();
         let settings = &directory.settings;
@@ -230,7 +236,7 @@ impl App {
         let mut begun = None;
         loop {
             tokio::select! {
-                Some(wanted) = self.wanted.recv() => self.streams.begin(&wanted),
+                Some(wanted) = self.wanted.recv() => self.follow_changes(&wanted),
                 _ = hangup.recv() => drop(self.reload()),
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,

@@ -155,6 +155,8 @@ pub struct Database {
     pub tls: ServerTls,
     /// Log in to the server as this user of `users` whoever the client is; `None`: as the client's user.
     pub server_user: Option<String>,
+    /// The user of `users` who follows changes for the result cache; `None`: whoever's read is kept first.
+    pub stream_user: Option<String>,
     /// Pool settings of this database; users and connections may override the mode.
     pub pool: Pool,
     /// Settings given to every server connection at start-up.

@@ -9,7 +9,8 @@ use super::stream::status::Loss;
 use super::stream::table::{Identity, Refusal, Table};
 use super::stream::{Change, Commit, Old, Options, Row, Sink, Stream, Value};
 use crate::cache::{Doubt, Relation, Shapes, Tag};
-use crate::runtime::caches::{DatabaseCache, Source, Wanted};
+use crate::pool::Target;
+use crate::runtime::caches::{DatabaseCache, Source};
 
 /// More tags of one commit than these, and its tables are told as a whole.
 const MOST_TAGS: usize = 8192;
@@ -230,8 +231,7 @@ pub struct Streams(Vec<(Arc<DatabaseCache>, Arc<Stream>)>);
 
 impl Streams {
     /// A database has one from now on.
-    pub fn begin(&mut self, wanted: &Wanted) {
-        let Wanted { cache, target } = wanted;
+    pub fn begin(&mut self, cache: &Arc<DatabaseCache>, target: &Arc<Target>) {
         let stream = Arc::new(Stream::start(Options::default(), target, Arc::new(Told::new(cache.clone()))));
         cache.set_source(Some(stream.clone()));
         self.0.push((cache.clone(), stream));
