@@ -28,10 +28,12 @@ use crate::config::settings::{Host, TargetSessionAttrs};
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 use crate::control::Control;
 use crate::pool::ask;
+use crate::control::caching::Streams;
 use crate::pool::budget::Budget;
 use crate::pool::connect::{self, Connected};
 use crate::rules::Problem;
 use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
+use crate::runtime::caches::Wanted;
 use crate::runtime::peers::{self, Peers};
 use crate::runtime::rules::{self, InForce};
 use crate::runtime::worker::{self, KillOrder, Order, PoolOrder, Shared};
@@ -110,6 +112,9 @@ struct App {
     admin: Arc<Admin>,
     demands: mpsc::UnboundedReceiver<Demand>,
     control: Mutex<Control>,
+    /// Databases whose changes the cache wants to know.
+    wanted: mpsc::UnboundedReceiver<Wanted>,
+    streams: Streams,
 }
 
 impl App {
@@ -121,7 +126,7 @@ impl App {
         let Loaded { settings, origins, notes } = loaded;
         tell_notes(&notes);
         let limits = Arc::new(settings.limits.clone());
-        let shared = Shared::new(&limits, rules);
+        let (shared, wanted) = Shared::new(&limits, rules);
         let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
             .map(|index| worker::start(index, shared.clone(), limits.clone()))
             .collect();
@@ -162,6 +167,8 @@ impl App {
             admin,
             demands,
             control: Mutex::default(),
+            wanted,
+            streams: Streams::default(),
         };
         app.watch_nodes();
         Ok(app)
@@ -171,6 +178,12 @@ impl App {
     fn watch_nodes(&self) {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         control.watch(&self.entrance.directory(), &self.shared.clusters);
+    }
+
+    /// A database has a cache from now on.
+    fn follow_changes(&mut self, wanted: &Wanted) {
+        let own = self.entrance.directory().stream_target(&wanted.target.database);
+        self.streams.begin(&wanted.cache, own.as_ref().unwrap_or(&wanted.target));
     }
 
     fn open(&mut self, reuse_port: bool) -> anyhow::Result<()> {
@@ -225,6 +238,7 @@ impl App {
         let mut begun = None;
         loop {
             tokio::select! {
+                Some(wanted) = self.wanted.recv() => self.follow_changes(&wanted),
                 _ = hangup.recv() => drop(self.reload()),
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
@@ -309,13 +323,14 @@ impl App {
     }
 
     /// Ends every session now.
-    async fn stop(&self) -> anyhow::Result<()> {
+    async fn stop(&mut self) -> anyhow::Result<()> {
         self.entrance.draining.store(true, Ordering::Relaxed);
         self.entrance.workers.iter().for_each(|worker| worker.send(Order::Kill(KillOrder::All)));
         let until = Instant::now() + Duration::from_secs(1);
         while self.sessions() > 0 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        self.streams.stop().await;
         tracing::info!("stopped");
         Ok(())
     }
@@ -325,7 +340,7 @@ impl App {
     }
 
     /// Lets transactions end, for as long as the settings say or until interrupted once more. `begun` is dropped when newcomers are turned away.
-    async fn drain(&self, hurry: &mut Hurry, begun: Option<oneshot::Sender<()>>) -> anyhow::Result<()> {
+    async fn drain(&mut self, hurry: &mut Hurry, begun: Option<oneshot::Sender<()>>) -> anyhow::Result<()> {
         let patience = self.entrance.directory().settings.limits.drain_timeout;
         let until = Instant::now() + patience;
         let mut gently = self.leave_the_door().await;

@@ -1,6 +1,7 @@
 //! `pgweir check --rules` and `pgweir explain --rules`: what is wrong with rule files, and what they decide, rule by rule.
 
 mod applied;
+mod cached;
 mod chaos;
 mod mirrored;
 mod paced;

@@ -111,6 +111,11 @@ impl Barriers {
         self.words.contains(name).then(|| Barrier::Object(name.into()))
     }
 
+    /// Whether a function of that name is one.
+    pub(super) fn has_call(&self, name: &str) -> bool {
+        self.always || self.calls.contains(name.as_bytes())
+    }
+
     /// Adds a name as the answers to the questions give it; what is of no known kind counts for everything.
     pub(super) fn add(&mut self, kind: &str, name: &str) {
         let set = match kind {

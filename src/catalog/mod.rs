@@ -9,13 +9,16 @@
 //! - [`Barriers`]: the names that a statement must not mention to be a read, and [`Reach`], the search for them; [`Judge`], a worker's
 //!   copy.
 //! - [`Relations`]: which tables a statement reads and changes with those that it names; with the barriers they are [`Contents`].
+//! - [`Grounds`]: what the result cache has to know beside: what is not the same twice, columns and keys, what follows from a change.
 //! - [`may_define`]: the texts that make it so.
 //!
 //! Over-approximate: by name, in any schema. Absent on purpose: what C code does, unless it is known to run SQL given as a text.
 
 mod barriers;
 mod defining;
+mod grounds;
 mod identifier;
+mod ids;
 mod names;
 mod reach;
 mod read;
@@ -24,8 +27,12 @@ mod shared;
 
 pub use barriers::{Barrier, Barriers};
 pub use defining::{may_define, may_move_barriers};
+pub use grounds::{
+    CALLS, Column, ColumnKind, DETAILS, DETAILS_MARK, Detail, Events, Grounds, KeyType, UNSTABLE, WRITING,
+};
+pub use ids::Id;
 pub use names::Names;
 pub use reach::{OWN, Reach};
 pub use read::{BODIES, CODE, MARK, Row, Search, USERS};
-pub use relations::{EDGES, RELATIONS, Reached, RelationKind, Relations, Unknown};
+pub use relations::{EDGES, How, RELATIONS, Reached, RelationKind, Relations, Unknown};
 pub use shared::{Change, Contents, Definitions, Judge, Known, Reading};

@@ -20,12 +20,62 @@ pub struct Reach {
     bodies: Vec<(String, String)>,
     own: Own,
     has_sql_bodies: bool,
+    sought: Sought,
     /// `(catalog, oid)` found last; the first question has none.
     fresh: Vec<(String, String)>,
     rounds: usize,
     /// An answer may lack rows, or there are too many rounds: then nothing is a read.
     overflow: bool,
 }
+
+/// What is searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sought {
+    /// What a read must not reach.
+    MoreThanReads,
+    /// What makes a result depend on more than rows and settings.
+    Unstable,
+    /// What may change rows.
+    Writing,
+}
+
+impl Sought {
+    /// Functions that are such by themselves.
+    fn functions(self) -> &'static str {
+        match self {
+            Sought::MoreThanReads => "p.provolatile = 'v'",
+            Sought::Unstable => "p.provolatile <> 'i'",
+            // What extensions that everybody has give as defaults.
+            Sought::Writing => {
+                "p.provolatile = 'v' AND NOT (l.lanname = 'c' AND p.prosrc ~ '^(uuid_generate_|pg_gen_salt|pg_random_)')"
+            }
+        }
+    }
+
+    /// Relations that are such by themselves.
+    fn relations(self) -> &'static str {
+        match self {
+            Sought::MoreThanReads | Sought::Unstable => "relkind IN ('S', 'f') OR relpersistence = 'u'",
+            Sought::Writing => "false",
+        }
+    }
+
+    /// What trees have of it beside functions and views of PostgreSQL's own.
+    fn pattern(self) -> &'static str {
+        match self {
+            Sought::MoreThanReads => MODIFYING,
+            Sought::Writing => ":hasModifyingCTE true|:commandType [2345]",
+            // Values of the moment, samples, PostgreSQL's own relations, and texts that are read as what may depend on the moment.
+            Sought::Unstable => concat!(
+                ":rowMarks [(]|:hasModifyingCTE true|:commandType [2345]|SQLVALUEFUNCTION|NEXTVALUEEXPR|TABLESAMPLECLAUSE",
+                "|:relid ([0-9]{1,4}|1[0-5][0-9]{3}|16[0-2][0-9]{2}|163[0-7][0-9]|1638[0-3]) ",
+                "|COERCEVIAIO.*:resulttype (?!(16|17|18|19|20|21|23|25|114|142|650|700|701|869|1042|1043|1186|1560|1562|1700|2950|3614|3615|3802) )"
+            ),
+        }
+    }
+}
+
+const MODIFYING: &str = ":rowMarks [(]|:hasModifyingCTE true|:commandType [2345]";
 
 /// What of PostgreSQL's own a read must not reach, by oid.
 #[derive(Debug, Default)]
@@ -45,6 +95,7 @@ impl Reach {
             bodies: bodies.iter().filter_map(pair).collect(),
             own: Own::default(),
             has_sql_bodies: version >= 140_000,
+            sought: Sought::MoreThanReads,
             fresh: vec![],
             rounds: 0,
             overflow: own.len().max(bodies.len()) >= MOST,
@@ -63,6 +114,17 @@ impl Reach {
         reach
     }
 
+    /// The search for names that make a result depend on more than rows and settings: begins with the answers to
+    /// [`super::UNSTABLE`] and [`super::BODIES`].
+    pub fn unstable(version: u32, own: &[Row], bodies: &[Row]) -> Reach {
+        Reach { sought: Sought::Unstable, ..Reach::begin(version, own, bodies) }
+    }
+
+    /// The search for names that may change rows: begins with the answers to [`super::WRITING`] and [`super::BODIES`].
+    pub fn writing(version: u32, own: &[Row], bodies: &[Row]) -> Reach {
+        Reach { sought: Sought::Writing, ..Reach::begin(version, own, bodies) }
+    }
+
     /// What is to be asked next; `None` when all is found, or too much to tell.
     pub fn question(&self) -> Option<String> {
         let is_first = self.rounds == 0;
@@ -72,15 +134,18 @@ impl Reach {
         let start: Vec<String> =
             self.fresh.iter().map(|(catalog, oid)| format!("({catalog},{oid})")).collect();
         let start = if is_first { "(0,0)".to_owned() } else { start.join(",") };
-        let pattern = format!(
-            ":(funcid|opfuncid|aggfnoid|winfnoid) ({}) |:relid ({}) |:rowMarks [(]|:hasModifyingCTE true|:commandType [2345]",
-            self.own.functions.join("|"),
-            self.own.views.join("|")
-        );
+        let functions = self.own.functions.join("|");
+        let mut pattern =
+            format!(":(funcid|opfuncid|aggfnoid|winfnoid) ({functions}) |{}", self.sought.pattern());
+        if !self.own.views.is_empty() {
+            pattern.push_str(&format!("|:relid ({}) ", self.own.views.join("|")));
+        }
         let question = REACHING
             .replace("{start}", &start)
             .replace("{first}", if is_first { "true" } else { "false" })
             .replace("{sqlbody}", if self.has_sql_bodies { "prosqlbody::text" } else { "''" })
+            .replace("{functions}", self.sought.functions())
+            .replace("{relations}", self.sought.relations())
             .replace("{pattern}", &pattern)
             .replace("{own}", &format!("{{{}}}", self.own.functions.join(",")));
         Some(question)

@@ -58,7 +58,8 @@ const MOST_BEHIND: usize = 1000;
 /// All relations of a database.
 #[derive(Debug, Default)]
 pub struct Relations {
-    all: Vec<Relation>,
+    pub(super) all: Vec<Relation>,
+    pub(super) by_oid: HashMap<u32, usize>,
     /// Of the answers that it was made of.
     version: u64,
     /// By name: the schemas that have one of it.
@@ -66,24 +67,27 @@ pub struct Relations {
 }
 
 #[derive(Debug)]
-struct Relation {
-    schema: Box<str>,
-    name: Box<str>,
-    kind: RelationKind,
-    with_it: Vec<(How, usize)>,
+pub(super) struct Relation {
+    pub(super) oid: u32,
+    pub(super) schema: Box<str>,
+    pub(super) name: Box<str>,
+    pub(super) kind: RelationKind,
+    pub(super) with_it: Vec<(How, usize)>,
 }
 
 /// Why one relation leads to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+pub enum How {
     /// A view reads it; who changes the view changes it.
     View,
     /// A rule for changes names it.
     Rule,
-    /// Its rows are rows of the other too.
+    /// Its rows are rows of the other too: a partition, or a table that inherits.
     Child,
-    /// A foreign key lets its rows follow.
-    Cascade,
+    /// A foreign key lets its rows follow the end of rows of the other.
+    Deleted,
+    /// A foreign key lets its rows follow changes of keys of the other.
+    Updated,
 }
 
 impl Relations {
@@ -94,27 +98,25 @@ impl Relations {
             return None;
         }
         let mut found = Relations { version: hash(relations.iter().chain(edges)), ..Relations::default() };
-        let mut by_oid = HashMap::with_capacity(relations.len());
         for row in relations {
             let [Some(oid), Some(schema), Some(name), Some(kind)] = row.as_slice() else { return None };
-            by_oid.insert(oid.as_str(), found.add(schema, name, kind_of(kind)?));
+            found.add(oid.parse().ok()?, schema, name, kind_of(kind)?);
         }
         for row in edges {
             let [Some(from), Some(to), Some(how)] = row.as_slice() else { return None };
             // What is left out of the one answer may be named in the other: sequences of columns, indexes, temporary tables.
-            let (Some(&from), Some(&to)) = (by_oid.get(from.as_str()), by_oid.get(to.as_str())) else {
-                continue;
-            };
+            let (from, to) = (found.by_oid.get(&from.parse().ok()?), found.by_oid.get(&to.parse().ok()?));
+            let (Some(&from), Some(&to)) = (from, to) else { continue };
             found.all[from].with_it.push((how_of(how)?, to));
         }
         Some(found)
     }
 
-    fn add(&mut self, schema: &str, name: &str, kind: RelationKind) -> usize {
+    fn add(&mut self, oid: u32, schema: &str, name: &str, kind: RelationKind) {
         let number = self.all.len();
-        self.all.push(Relation { schema: schema.into(), name: name.into(), kind, with_it: vec![] });
+        self.by_oid.insert(oid, number);
+        self.all.push(Relation { oid, schema: schema.into(), name: name.into(), kind, with_it: vec![] });
         self.by_name.entry(name.into()).or_default().push(number);
-        number
     }
 
     /// Another number for other relations.
@@ -189,6 +191,21 @@ impl Relations {
         Ok(all)
     }
 
+    /// All relations that a name may mean: of any of the schemas if it has none itself, or of any at all where these are not known.
+    ///
+    /// Which of several it is, privileges decide too, so that all are told. `pg_catalog` counts as one of the schemas.
+    pub(super) fn meant(&self, name: &Name, search_path: Option<&[&str]>) -> Vec<usize> {
+        let is_within = |at: &usize| {
+            let of = &*self.all[*at].schema;
+            match (&name.schema, search_path) {
+                (Some(schema), _) => of == &**schema,
+                (None, Some(path)) => of == "pg_catalog" || path.contains(&of),
+                (None, None) => true,
+            }
+        };
+        self.by_name.get(&name.name).into_iter().flatten().copied().filter(is_within).collect()
+    }
+
     /// The relation that a name means.
     fn find(&self, name: &Name, search_path: &[&str]) -> Option<usize> {
         let candidates = self.by_name.get(&name.name)?;
@@ -226,7 +243,7 @@ impl How {
         match self {
             How::View => of == RelationKind::View,
             How::Child => true,
-            How::Rule | How::Cascade => access == Access::Write,
+            How::Rule | How::Deleted | How::Updated => access == Access::Write,
         }
     }
 }
@@ -257,7 +274,8 @@ fn how_of(how: &str) -> Option<How> {
         "view" => How::View,
         "rule" => How::Rule,
         "child" => How::Child,
-        "cascade" => How::Cascade,
+        "deleted" => How::Deleted,
+        "updated" => How::Updated,
         _ => return None,
     })
 }
@@ -281,7 +299,7 @@ mod tests {
             "7 pg_catalog pg_class r",
             "8 public log r",
         ];
-        let edges = ["2 1 view", "4 5 child", "6 1 view", "1 8 rule", "1 5 cascade", "99 1 view"];
+        let edges = ["2 1 view", "4 5 child", "6 1 view", "1 8 rule", "1 5 deleted", "99 1 view"];
         Relations::new(&all.map(row), &edges.map(row)).expect("there are few")
     }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::barriers::{Barrier, Barriers};
+use super::grounds::Grounds;
 use super::names::{Names, custom_settings};
 use super::relations::Relations;
 use crate::sql::{Dialect, Effects};
@@ -275,11 +276,13 @@ pub struct Contents {
     pub barriers: Barriers,
     /// Which relations a statement reaches through others; `None`: too many to tell.
     pub relations: Option<Relations>,
+    /// What the cache decides by; `None`: no rule caches, or there is too much to tell.
+    pub grounds: Option<Grounds>,
 }
 
 impl From<Barriers> for Contents {
     fn from(barriers: Barriers) -> Contents {
-        Contents { barriers, relations: None }
+        Contents { barriers, ..Contents::default() }
     }
 }
 

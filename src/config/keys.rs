@@ -242,6 +242,8 @@ table! {
     prepared_per_server: POSITIVE = 500, Reload, |limits| limits.prepared_per_server;
     /// Prepared statements per session.
     prepared_per_session: POSITIVE = 2000, Reload, |limits| limits.prepared_per_session;
+    /// Memory for results that rules keep (`cache`), over all databases; besides, 8MB once something is kept.
+    cache_size: SIZE = "64MB", Restart, |limits| limits.cache_size;
     /// Clients that do nothing for this long are closed.
     client_idle_timeout: DURATION_OR_NEVER = "never", Reload, |limits| limits.client_idle_timeout;
     /// Sessions that do nothing in a transaction for this long are ended.
@@ -315,6 +317,9 @@ table! {
     /// The user (as `user` here, or in `[users]`) as whom servers are logged in to, whoever the client is.
     /// Not set: as the client's user.
     server_user: TEXT = none e.g. "report", Reload, |database| database.server_user;
+    /// The user (as `user` here, or in `[users]`) who follows changes for results that rules keep (`cache`): it needs REPLICATION, and to own
+    /// the tables or be a member of the roles that do. Not set: whoever's read is kept first.
+    stream_user: TEXT = none e.g. "pgweir_stream", Reload, |database| database.stream_user;
     /// Which of the hosts to take: `any`, `read-write`, `read-only`, `primary`, `standby`, `prefer-standby`. A server whose node
     /// does not suit any more, such as a standby that was promoted, is replaced before it is lent again.
     target_session_attrs: TARGET = "any", Reload, |database| database.target;

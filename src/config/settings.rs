@@ -123,6 +123,8 @@ pub struct Limits {
     pub prepared_per_server: usize,
     /// Prepared statements per session.
     pub prepared_per_session: usize,
+    /// Bytes for results that rules keep, over all databases.
+    pub cache_size: usize,
     /// Idle clients are closed after this time; `None`: never.
     pub client_idle_timeout: Option<Duration>,
     /// A session idle in a transaction is ended after this time; `None`: never.
@@ -153,6 +155,8 @@ pub struct Database {
     pub tls: ServerTls,
     /// Log in to the server as this user of `users` whoever the client is; `None`: as the client's user.
     pub server_user: Option<String>,
+    /// The user of `users` who follows changes for the result cache; `None`: whoever's read is kept first.
+    pub stream_user: Option<String>,
     /// Pool settings of this database; users and connections may override the mode.
     pub pool: Pool,
     /// Settings given to every server connection at start-up.

@@ -28,6 +28,8 @@ pub struct WrittenDatabase {
     pub password: Option<Secret>,
     /// The user for all its servers.
     pub server_user: Option<String>,
+    /// Who follows changes for the cache.
+    pub stream_user: Option<String>,
     /// Which host to take.
     pub target: TargetSessionAttrs,
     /// TLS towards the server.
@@ -47,7 +49,8 @@ pub struct WrittenDatabase {
 }
 
 /// Keys that a URL says otherwise, or must not say.
-const NOT_IN_A_URL: [&str; 6] = ["url", "hosts", "database", "user", "password", "server_user"];
+const NOT_IN_A_URL: [&str; 7] =
+    ["url", "hosts", "database", "user", "password", "server_user", "stream_user"];
 
 impl WrittenDatabase {
     /// One about which nothing has been said, except `pool`.
@@ -116,6 +119,7 @@ impl WrittenDatabase {
             tls: self.tls,
             probe_users: self.server_user.clone().or(self.user).into_iter().collect(),
             server_user: self.server_user,
+            stream_user: self.stream_user,
             pool: self.pool,
             server_options,
             connect_timeout: self.connect_timeout,
@@ -271,6 +275,7 @@ impl Default for Limits {
             max_held_message: 0,
             prepared_per_server: 0,
             prepared_per_session: 0,
+            cache_size: 0,
             client_idle_timeout: None,
             idle_in_transaction_timeout: None,
             drain_timeout: Duration::ZERO,

@@ -99,6 +99,7 @@ fn database() -> Database {
         target: Default::default(),
         tls: Default::default(),
         server_user: None,
+        stream_user: None,
         pool: Default::default(),
         server_options: Default::default(),
         probe_users: vec![],

@@ -16,9 +16,14 @@
 //!
 //! [`explain`] says of a statement what would be decided on it, and why; it changes nothing.
 //!
+//! # Keeping results
+//! [`cacheable::judge`] says of a read on which rows of which tables its result depends, or why it must not be kept; [`writes::of`] says
+//! of any text which rows and tables it may change.
+//!
 //! Why this is right: `docs/design/consistency.md`.
 
 pub mod balance;
+pub mod cacheable;
 pub mod choose;
 pub mod consistency;
 pub mod explain;
@@ -26,5 +31,6 @@ pub mod loads;
 mod profile;
 pub mod token;
 pub mod topology;
+pub mod writes;
 
 pub use profile::{Pace, Profile, Profiles};

@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::worker::Shared;
 use crate::catalog::{
-    BODIES, Barriers, CODE, Contents, Definitions, EDGES, Judge, Known, MARK, Names, OWN, RELATIONS, Reach,
-    Reading, Relations, Search, USERS,
+    BODIES, Barriers, CALLS, CODE, Contents, DETAILS, DETAILS_MARK, Definitions, EDGES, Grounds, Judge,
+    Known, MARK, Names, OWN, RELATIONS, Reach, Reading, Relations, Search, UNSTABLE, USERS, WRITING,
 };
 use crate::config::settings::Host;
 use crate::plan::Profiles;
@@ -121,9 +122,10 @@ fn place(target: &Target) -> String {
 /// Reads, and passes on what was found. When the server does not answer, what was uncertain stays so.
 async fn read_contents(shared: Arc<Shared>, reading: Reading<Contents>, target: Arc<Target>) {
     let known = reading.mark.clone();
+    let caches = shared.some_rule_caches.load(Ordering::Relaxed);
     let asking = async {
         let mut server = open(&target).await?;
-        let mark = rows(&mut server, MARK).await?.into_iter().flatten().flatten().next();
+        let mark = mark(&mut server, caches).await?;
         if mark.is_some() && mark == known {
             return Ok((None, mark));
         }
@@ -135,13 +137,29 @@ async fn read_contents(shared: Arc<Shared>, reading: Reading<Contents>, target: 
             let database = &target.database;
             tracing::warn!(database, "too many tables: rules hold for those that a statement names itself");
         }
-        Ok::<_, Fault>((Some(Contents { barriers, relations }), mark))
+        let grounds = if caches { grounds(&mut server).await? } else { None };
+        if caches && grounds.is_none() {
+            let database = &target.database;
+            tracing::warn!(database, "too many tables or functions: nothing of this database is cached");
+        }
+        Ok::<_, Fault>((Some(Contents { barriers, relations, grounds }), mark))
     };
     match tokio::time::timeout(PATIENCE, asking).await {
         Ok(Ok((contents, mark))) => reading.done(contents, mark),
         Ok(Err(error)) => tell_unread(reading, &target, &error, NO_READS),
         Err(_) => tell_unread(reading, &target, &too_slow(), NO_READS),
     }
+}
+
+/// What the catalogs look like, as far as it matters; of what only the cache asks for, only if there is one.
+async fn mark(server: &mut Connected, caches: bool) -> Result<Option<String>, Fault> {
+    let first = |rows: Vec<Row>| rows.into_iter().flatten().flatten().next();
+    let mark = first(rows(server, MARK).await?);
+    if !caches {
+        return Ok(mark);
+    }
+    let details = first(rows(server, DETAILS_MARK).await?);
+    Ok(mark.zip(details).map(|(mark, details)| format!("{mark} {details}")))
 }
 
 /// Says from time to time that the catalogs cannot be read, and what follows.
@@ -203,7 +221,12 @@ pub(crate) async fn barriers(server: &mut Connected, known: Option<Own>) -> Resu
         None => Arc::new(rows(server, OWN).await?),
     };
     let bodies = rows(server, BODIES).await?;
-    let mut reach = Reach::begin(version.parse().unwrap_or_default(), &own, &bodies);
+    let reach = Reach::begin(version.parse().unwrap_or_default(), &own, &bodies);
+    Ok((reached(server, reach).await?, (version, own)))
+}
+
+/// Asks until nothing is new.
+async fn reached(server: &mut Connected, mut reach: Reach) -> Result<Barriers, Fault> {
     while let Some(question) = reach.question() {
         let found = rows(server, &question).await?;
         // Many bodies take a while, and sessions must not wait for it.
@@ -211,7 +234,7 @@ pub(crate) async fn barriers(server: &mut Connected, known: Option<Own>) -> Resu
             .await
             .map_err(|_| Fault::error("XX000", "the search for names failed"))?;
     }
-    Ok((reach.barriers(), (version, own)))
+    Ok(reach.barriers())
 }
 
 /// The relations of a database; `None` if there are too many to tell.
@@ -222,6 +245,23 @@ pub(crate) async fn relations(server: &mut Connected) -> Result<Option<Relations
     let relations = rows(server, RELATIONS).await?;
     let edges = rows(server, EDGES).await?;
     Ok(Relations::new(&relations, &edges))
+}
+
+/// What only the cache asks of a database; `None` if there is too much to tell.
+///
+/// # Errors
+/// As the server answers.
+pub(crate) async fn grounds(server: &mut Connected) -> Result<Option<Grounds>, Fault> {
+    rows(server, Reach::SETTINGS).await?;
+    let version = rows(server, "SHOW server_version_num").await?.into_iter().flatten().flatten().next();
+    let version = version.and_then(|version| version.parse().ok()).unwrap_or_default();
+    let bodies = rows(server, BODIES).await?;
+    let unstable = Reach::unstable(version, &rows(server, UNSTABLE).await?, &bodies);
+    let unstable = reached(server, unstable).await?;
+    let writing = Reach::writing(version, &rows(server, WRITING).await?, &bodies);
+    let writing = reached(server, writing).await?;
+    let (details, calls) = (rows(server, DETAILS).await?, rows(server, CALLS).await?);
+    Ok(Grounds::new(unstable, writing, &details, &calls))
 }
 
 /// The names of a database that change sessions; `None` if there are too many to tell.

@@ -38,6 +38,7 @@ pub struct Rules {
     stamp: Cell<u64>,
     rules: RefCell<Arc<Ruleset>>,
     reword: Cell<bool>,
+    caches: Cell<bool>,
     /// Where copies of statements go.
     pub mirrors: Mirrors,
 }
@@ -47,6 +48,7 @@ impl Rules {
         if let Some(in_force) = in_force {
             let rules = in_force.get();
             self.reword.set(rewords(&rules));
+            self.caches.set(caches(&rules));
             *self.rules.borrow_mut() = rules;
             self.stamp.set(self.stamp.get() + 1);
         }
@@ -62,6 +64,12 @@ impl Rules {
     #[inline]
     pub fn reword(&self) -> bool {
         self.reword.get()
+    }
+
+    /// Whether there are some that keep answers of reads.
+    #[inline]
+    pub fn caches(&self) -> bool {
+        self.caches.get()
     }
 
     /// The rules.
@@ -92,6 +100,11 @@ pub fn without_replicas(rules: &Ruleset, settings: &Settings) -> Vec<Problem> {
 fn rewords(rules: &Ruleset) -> bool {
     let rewords = |then: &crate::rules::Then| then.rewrite.is_some() || then.hint.is_some();
     rules.rules().iter().any(|rule| rule.mode() == Mode::Enforce && rewords(rule.then()))
+}
+
+/// Whether there are rules that keep answers of reads.
+pub fn caches(rules: &Ruleset) -> bool {
+    rules.rules().iter().any(|rule| rule.mode() == Mode::Enforce && rule.then().cache.is_some())
 }
 
 /// Rules that mirror to what is no address.

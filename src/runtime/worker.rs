@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use super::caches::{Caches, DatabaseCache, Wanted};
 use super::cluster::{Clusters, Nodes};
 use super::definitions::Own;
 pub use super::order::{KillOrder, Order, PoolOrder};
@@ -26,6 +27,7 @@ use crate::pool::listener::Listener;
 use crate::pool::state::States;
 use crate::pool::{Pool, Target};
 use crate::session::admit;
+use crate::session::cached;
 use crate::session::handle::{Handle, Request};
 use crate::session::leave;
 use crate::session::statement::Statements;
@@ -84,6 +86,10 @@ pub struct Shared {
     pub contents: std::sync::Mutex<HashMap<String, Arc<Definitions<Contents>>>>,
     /// PostgreSQL's own of these.
     pub(super) own: std::sync::Mutex<HashMap<String, Own>>,
+    /// Some rule caches, so that what only the cache asks is read with them.
+    pub some_rule_caches: AtomicBool,
+    /// Results of reads, kept.
+    pub caches: Caches,
     /// Nodes of databases whose reads go to replicas.
     pub clusters: Clusters,
     /// Rules, if there is a folder with them.
@@ -95,20 +101,25 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Limits, and nothing in use.
-    pub fn new(limits: &Limits, rules: Option<InForce>) -> Arc<Shared> {
-        Arc::new(Shared {
+    /// Limits, and nothing in use; and where databases are told whose changes the cache wants to know.
+    pub fn new(limits: &Limits, rules: Option<InForce>) -> (Arc<Shared>, mpsc::UnboundedReceiver<Wanted>) {
+        let (caches, wanted) = Caches::new(limits.cache_size);
+        let some_rule_caches = rules.as_ref().is_some_and(|rules| super::rules::caches(&rules.get()));
+        let shared = Arc::new(Shared {
             servers: Budget::new(limits.max_servers),
             replication: Budget::new(limits.max_replication),
             pools: Default::default(),
             definitions: Default::default(),
             contents: Default::default(),
             own: Default::default(),
+            some_rule_caches: AtomicBool::new(some_rule_caches),
+            caches,
             clusters: Default::default(),
             rules,
             reloads: Default::default(),
             stats: Default::default(),
-        })
+        });
+        (shared, wanted)
     }
 
     /// The counters of all pools, one of each worker and pool.
@@ -166,6 +177,8 @@ pub struct Worker {
     paused: RefCell<Paused>,
     /// What servers report after start-up settings were applied, by pool and state.
     pub(crate) greetings: RefCell<admit::Greetings>,
+    /// For look-ups in the cache.
+    pub(crate) cache_tools: RefCell<cached::Tools>,
 }
 
 fn held(server: &crate::pool::server::Shared) -> (i32, Host, Duration) {
@@ -221,6 +234,7 @@ impl Worker {
             draining: Cell::new(false),
             paused: RefCell::default(),
             greetings: RefCell::default(),
+            cache_tools: RefCell::default(),
         })
     }
 
@@ -467,6 +481,11 @@ impl Worker {
     /// Texts of the extended protocol seen lately.
     pub fn statements(&self) -> RefMut<'_, Statements> {
         self.statements.borrow_mut()
+    }
+
+    /// The cache of a database.
+    pub(crate) fn cache(&self, target: &Arc<Target>) -> Arc<DatabaseCache> {
+        self.shared.caches.of(target)
     }
 
     /// The worker's read buffer, to be put back before the next await.

@@ -200,6 +200,7 @@ fn session(
         defining: None,
         redefining: None,
         route: None,
+        cached: None,
         verdict: None,
         pace: None,
         narrowed: None,

@@ -160,7 +160,7 @@ impl Session {
         self.ends_plainly(text).then_some(batch.bytes.len())
     }
 
-    fn known(&self, name: &[u8]) -> Option<&Named> {
+    pub(super) fn known(&self, name: &[u8]) -> Option<&Named> {
         if name.is_empty() { self.unnamed.as_ref() } else { self.names.get(significant(name)) }
     }
 
@@ -171,7 +171,7 @@ impl Session {
     }
 
     /// The client has prepared this, and no server.
-    fn parsed_here(&mut self, name: &[u8], tail: &[u8]) -> Named {
+    pub(super) fn parsed_here(&mut self, name: &[u8], tail: &[u8]) -> Named {
         let named = Named::new(self.intern(tail), fresh_id());
         match name {
             b"" => self.unnamed = Some(named.clone()),

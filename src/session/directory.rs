@@ -350,6 +350,12 @@ impl Directory {
         Some(target)
     }
 
+    /// Where changes are followed for the cache of the database of that name, as which user its settings say; `None`: as anybody.
+    pub fn stream_target(&self, database: &str) -> Option<Arc<Target>> {
+        let user = self.database(database)?.stream_user.as_deref()?;
+        self.make_target(database, user, Some(user)).map(Arc::new)
+    }
+
     /// Where `asker` itself looks users up, whoever the servers of the database's clients are logged in as.
     fn lookup_target(&self, database: &str, asker: &str) -> Option<Arc<Target>> {
         let mut lookups = lock(&self.lookups);

@@ -20,7 +20,11 @@ impl Session {
             return true;
         }
         match self.handle.request.get() {
-            Some(Request::Cancel) if self.ticket.is_some() || self.waits_for_replicas_no_more() => {
+            Some(Request::Cancel)
+                if self.ticket.is_some()
+                    || self.waits_for_replicas_no_more()
+                    || self.waits_for_cache_no_more() =>
+            {
                 self.handle.request.set(None);
                 self.refused(
                     Fault::error("57014", "canceling statement due to user request")

@@ -171,6 +171,7 @@ impl Session {
         (self.following, self.alone, self.reading_now) = (0, true, None);
         self.leave_node();
         self.verdict = None;
+        self.fill_no_more();
         self.listened_to_nothing();
         self.taken_back += 1;
         // A name given by PREPARE is not known to be new.

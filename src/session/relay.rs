@@ -80,6 +80,8 @@ impl Session {
             server.rest -= passed;
             if server.swallow_rest {
                 run.cut(&mut self.out, at, at + passed);
+            } else {
+                self.fill_on(&bytes[..passed]);
             }
             return ControlFlow::Continue(at + passed);
         }
@@ -107,17 +109,20 @@ impl Session {
             if server.expects.front().is_some_and(|front| front.terms.is_some()) {
                 return self.relay_counted(run, frame, at);
             }
-            return pass(server, frame, bytes.len(), at);
+            let next = pass(server, frame, bytes.len(), at);
+            self.fill_row(frame.tag, &bytes[..frame.total.min(bytes.len())]);
+            return next;
         }
         let Some(whole) = bytes.get(..frame.total) else {
             return self.relay_part(run, frame, at, ours);
         };
         match self.answer(frame.tag, whole) {
-            Verdict::Forward => {}
+            Verdict::Forward => self.fill(frame.tag, whole),
             Verdict::Swallow => run.cut(&mut self.out, at, at + frame.total),
             Verdict::Replace(other) => {
                 run.cut(&mut self.out, at, at + frame.total);
                 self.out.extend_from_slice(&other);
+                self.fill_no_more();
             }
             Verdict::Again => run.from = at + frame.total,
         }
@@ -173,6 +178,7 @@ impl Session {
             return keep(server, &run.bytes[at..]);
         }
         let next = pass(server, frame, there, at);
+        self.fill_no_more();
         let verdict = self.answer(frame.tag, &run.bytes[at..]);
         if let (Verdict::Swallow | Verdict::Replace(_) | Verdict::Again, Some(server)) =
             (verdict, &mut self.server)
@@ -278,6 +284,7 @@ impl Session {
             self.server.iter_mut().for_each(|server| server.blame = None);
             self.one_by_one &= self.cycle_under_way() || self.discards_all();
             self.count_cycle();
+            self.leave_doubts(self.tx_status() == TxStatus::Idle);
             self.cycle_ended();
         }
         if self.server.as_ref().is_some_and(|server| server.tx == TxStatus::Idle) {
@@ -418,6 +425,7 @@ impl Session {
 
     /// The server closed the connection. Inside a message the client can only be told by closing too.
     pub(super) fn server_gone(&mut self) {
+        self.fill_no_more();
         if self.end.is_none() && self.unsent.is_some() {
             self.take_back();
             return;

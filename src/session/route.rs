@@ -199,7 +199,7 @@ impl Session {
             Step::Waits(wait) => Some(wait.until),
             _ => None,
         };
-        if cycle.len() > LONGEST || !self.may_route() {
+        if cycle.len() > LONGEST || !self.may_route() || self.is_to_be_kept() {
             return true;
         }
         if !self.isolation_allows(route) {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::cached::Fill;
 use super::carried::Asks;
 use super::lone::Lone;
 use super::pacing::Needs;
@@ -21,7 +22,7 @@ use crate::plan::explain::asked_level;
 use crate::pool::exchange::Expect;
 use crate::pool::state::State;
 use crate::rules::calendar::Seconds;
-use crate::rules::{self, Block, Candidates, Decided, Decision, Moment};
+use crate::rules::{self, Block, Cache, Candidates, Decided, Decision, Moment};
 use crate::sql::shape;
 use crate::wire::Fault;
 use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
@@ -37,7 +38,7 @@ const LOGGED: usize = 1000;
 #[derive(Default)]
 pub(super) struct Verdict {
     /// Its shape; `None` where nothing was to be decided.
-    profile: Option<Rc<Profile>>,
+    pub(super) profile: Option<Rc<Profile>>,
     /// The length of the batch that runs nothing but it.
     batch: Option<usize>,
     /// It is refused.
@@ -50,6 +51,14 @@ pub(super) struct Verdict {
     pub(super) alone: bool,
     /// What it needs besides a server.
     pub(super) needs: Option<Box<Needs>>,
+    /// Its answer may be kept, or be one that was.
+    pub(super) cache: Option<Cache>,
+    /// The cache was asked.
+    pub(super) looked: bool,
+    /// Its answer is to be kept.
+    pub(super) filling: Option<Fill>,
+    /// What it may change is in doubt.
+    pub(super) doubted: bool,
 }
 
 /// What is left of the rules for shapes where the session's own conditions are looked at: for so many of the shapes that it used last.
@@ -69,6 +78,7 @@ impl Verdict {
 impl Session {
     /// Takes a message where there are rules.
     pub(super) fn ruled_message(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        self.begin_caching();
         // Not so where data are copied: the server may have refused them, and run what stands behind.
         if self.server.as_ref().is_some_and(|server| server.skips) {
             self.verdict = None;
@@ -85,14 +95,25 @@ impl Session {
         }
         let refusal = self.verdict.as_mut().and_then(|verdict| verdict.refusal.take());
         if refusal.is_none()
+            && let Some(flow) = self.look_in_cache(frame, bytes)
+        {
+            return flow;
+        }
+        if refusal.is_none()
             && let Some(flow) = self.keep_time(frame, bytes)
         {
             return flow;
         }
         let flow = match refusal {
             Some(fault) => self.refuse_statement(frame, bytes, *fault),
-            None => self.carry_out(frame, bytes),
+            None => {
+                self.put_in_doubt(frame, bytes);
+                self.carry_out(frame, bytes)
+            }
         };
+        if matches!(flow, Flow::Taken(_)) {
+            self.begin_fill();
+        }
         // What is prepared or described first has the verdict on what is bound behind it.
         let goes_on = matches!(frame.tag, front::PARSE | front::DESCRIBE);
         if matches!(flow, Flow::Taken(taken) if !goes_on || taken > frame.total) {
@@ -192,6 +213,7 @@ impl Session {
         verdict.level = asked_level(&decision).map(|(level, _)| level);
         let timeout = decision.timeout();
         let timeout = timeout.map_or(0, |of| timing::milliseconds(*of.action, text, self.dialect));
+        verdict.cache = decision.cache().map(|cache| cache.action.clone());
         verdict.needs = Needs::of(&decision, timeout, &self.for_rules());
     }
 

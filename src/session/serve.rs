@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::begin::HeldBegin;
+use super::cached::Cached;
 use super::carried::Carried;
 use super::cycle::Cycle;
 use super::explain::Explains;
@@ -102,6 +103,8 @@ pub struct Session {
     pub(super) redefining: Option<Change<Contents>>,
     /// How its reads go to replicas, if its database has any.
     pub(super) route: Option<Box<Route>>,
+    /// What it has of its database's result cache, where rules keep answers.
+    pub(super) cached: Option<Box<Cached>>,
     /// What rules say of the statement at the front of the input.
     pub(super) verdict: Option<Verdict>,
     /// What rules keep of statements that are on their way.
@@ -214,6 +217,7 @@ impl Session {
         }
         progress |= self.obey();
         progress |= self.poll_route(cx);
+        progress |= self.poll_cache(cx);
         progress |= self.poll_ticket(cx)?;
         progress |= self.poll_turn(cx);
         progress |= self.poll_listening(cx);
@@ -352,6 +356,7 @@ impl Session {
             || self.following > 0
             || self.has_followers()
             || self.waits_for_node()
+            || self.waits_for_cache()
             || self.stands_in_line()
             || self.drains()
             || self.settling

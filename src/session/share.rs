@@ -183,6 +183,7 @@ impl Session {
         let sent = std::mem::take(&mut self.following);
         drain_front(&mut self.input, sent);
         (self.unsent, self.taken_back) = (None, 0);
+        self.begin_fill();
         self.keep_pace();
     }
 }

@@ -6,10 +6,13 @@
 //! The tree is sqlparser's. It is not PostgreSQL's own, so that the walk over it is strict: what PostgreSQL does not have was not
 //! understood, and of what is not understood only the class is known. See `docs/design/facts.md`.
 
+mod casts;
 mod class;
 mod condition;
+mod conjunct;
 mod depth;
 mod expression;
+mod level;
 mod query;
 mod scope;
 mod tokens;
@@ -23,6 +26,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
+pub use self::level::{Cast, Change, ChangeKind, ColumnName, Conjunct, Constant, Form, Level, Variable};
 use self::walk::Walk;
 use super::dialect::Dialect;
 use super::shape::{Shape, Value};
@@ -222,6 +226,16 @@ pub struct Facts {
     pub cross_joined: bool,
     /// FOR UPDATE, FOR SHARE and their like stand somewhere.
     pub locks: bool,
+    /// TABLESAMPLE stands somewhere.
+    pub sampled: bool,
+    /// Its levels, the inner ones first.
+    pub levels: Vec<Level>,
+    /// Casts to types whose values may depend on the time when a text is read as one.
+    pub casts: Vec<Cast>,
+    /// How many INSERT, UPDATE, DELETE and MERGE there are in it.
+    pub changes: usize,
+    /// The only one of them, if it is no MERGE.
+    pub change: Option<Change>,
 }
 
 impl Facts {
@@ -238,6 +252,11 @@ impl Facts {
             ordered: false,
             cross_joined: false,
             locks: false,
+            sampled: false,
+            levels: vec![],
+            casts: vec![],
+            changes: 0,
+            change: None,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::dialect::Dialect;
 use super::keywords::needs_quotes;
-use super::lexer::{Kind, Token};
+use super::lexer::{Kind, Lexer, Token};
+use super::shape::{Literal, Value};
 
 /// A quoted identifier without its quotes; `None` for the empty one, which PostgreSQL refuses.
 pub fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
@@ -24,6 +25,17 @@ pub(super) fn quote_identifier(name: &[u8]) -> Vec<u8> {
     }
     quoted.push(b'"');
     quoted
+}
+
+/// The bytes of a literal that is a string, as the server gets them; `None` where it is none, or where it takes more than the text to
+/// know them.
+pub fn literal_string(sql: &[u8], literal: &Literal, dialect: impl Into<Dialect>) -> Option<Vec<u8>> {
+    let dialect = dialect.into();
+    let string = literal.value == Value::String;
+    let token = string
+        .then(|| Lexer::at(sql.get(..literal.range.end)?, literal.range.start, dialect).next())
+        .flatten()?;
+    string_value(token, sql, dialect)
 }
 
 /// The value of a string constant (`Sconst`); `None` where it takes more than the text to know it:

@@ -127,6 +127,8 @@ counters! {
     server_parses,
     /// Statements bound to parameters.
     binds,
+    /// Reads answered by the result cache.
+    cached,
     /// Times that a session was given a server.
     assignments,
     /// Reads sent behind another session's on a server at work.

@@ -9,9 +9,10 @@ WHERE d.classid OPERATOR(pg_catalog.=) 2618 AND d.refclassid OPERATOR(pg_catalog
 UNION
 SELECT i.inhparent, i.inhrelid, 'child' FROM pg_catalog.pg_inherits i
 UNION
--- A change of the parent's key, or its end, changes the rows that refer to it.
-SELECT k.confrelid, k.conrelid, 'cascade' FROM pg_catalog.pg_constraint k
-WHERE k.contype OPERATOR(pg_catalog.=) 'f'
-    AND (k.confdeltype OPERATOR(pg_catalog.<>) ALL ('{a,r}'::pg_catalog."char"[])
-        OR k.confupdtype OPERATOR(pg_catalog.<>) ALL ('{a,r}'::pg_catalog."char"[]))
+-- The end of a parent's row, or a change of its key, changes the rows that refer to it.
+SELECT k.confrelid, k.conrelid, 'deleted' FROM pg_catalog.pg_constraint k
+WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.confdeltype OPERATOR(pg_catalog.<>) ALL ('{a,r}'::pg_catalog."char"[])
+UNION
+SELECT k.confrelid, k.conrelid, 'updated' FROM pg_catalog.pg_constraint k
+WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.confupdtype OPERATOR(pg_catalog.<>) ALL ('{a,r}'::pg_catalog."char"[])
 LIMIT 20000

@@ -18,13 +18,13 @@ WITH RECURSIVE pattern AS (
     UNION ALL
     SELECT 1255, p.oid FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
     WHERE {first} AND p.oid >= 16384 AND p.prokind <> 'p'
-        AND (p.provolatile = 'v' OR l.lanname <> ALL ('{sql,plpgsql,c,internal}') OR octet_length(p.prosrc) > 200000
+        AND ({functions} OR l.lanname <> ALL ('{sql,plpgsql,c,internal}') OR octet_length(p.prosrc) > 200000
             OR p.proconfig::text ~* 'transaction_'
             -- Of C: what is known to run SQL that it is given, or to keep something in the session.
             OR l.lanname = 'c' AND p.prosrc ~ '^(crosstab|connectby|xpath_table|accept_weak_input|weak_input_status)'
             OR l.lanname = 'internal' AND p.prosrc IN (SELECT prosrc FROM pg_proc WHERE oid = ANY ('{own}')))
     UNION ALL
-    SELECT 1259, oid FROM pg_class WHERE {first} AND (relkind IN ('S', 'f') OR relpersistence = 'u')
+    SELECT 1259, oid FROM pg_class WHERE {first} AND ({relations})
     UNION ALL
     SELECT c.catalog, c.oid FROM code c WHERE {first} AND c.oid >= 16384 AND (c.tree ~ (SELECT pattern FROM pattern)
         -- current_setting (2077, 3294) of anything but a constant with a dot in it (46).

@@ -165,14 +165,14 @@ impl Walk<'_> {
         match self.literal(place).map(|at| &self.literals[at]) {
             // A sign before it is a part of the literal, or the operand is more than the literal.
             Some(literal) if constant.signed && literal.range.start == place => Operand::Other,
-            Some(literal) if constant.cast => Operand::Cast(literal.place),
+            Some(literal) if constant.cast.is_some() => Operand::Cast(literal.place),
             Some(literal) => Operand::Literal(literal.place),
             None => Operand::Other,
         }
     }
 
     /// The literal of the shape that stands at an offset.
-    fn literal(&self, offset: usize) -> Option<usize> {
+    pub fn literal(&self, offset: usize) -> Option<usize> {
         let at = self.literals.partition_point(|literal| literal.range.end <= offset);
         self.literals.get(at).is_some_and(|literal| literal.range.contains(&offset)).then_some(at)
     }
@@ -193,7 +193,7 @@ fn unless(negated: bool, comparison: Comparison) -> Comparison {
 }
 
 /// Without parentheses.
-fn plain(expression: &Expr) -> &Expr {
+pub(super) fn plain(expression: &Expr) -> &Expr {
     match expression {
         Expr::Nested(inner) => plain(inner),
         _ => expression,
@@ -201,7 +201,7 @@ fn plain(expression: &Expr) -> &Expr {
 }
 
 /// Whether it is a column and nothing else.
-fn is_column(expression: &Expr) -> bool {
+pub(super) fn is_column(expression: &Expr) -> bool {
     let is_first = |parts: &[Ident]| parts.first().is_some_and(is_name);
     match plain(expression) {
         Expr::Identifier(name) => is_name(name),
@@ -211,25 +211,27 @@ fn is_column(expression: &Expr) -> bool {
 }
 
 /// A literal or parameter.
-struct Constant<'a> {
-    value: &'a ValueWithSpan,
+pub(super) struct Constant<'a> {
+    pub value: &'a ValueWithSpan,
     /// A sign stands before it.
-    signed: bool,
-    cast: bool,
+    pub signed: bool,
+    /// What it is cast to.
+    pub cast: Option<&'a DataType>,
 }
 
-fn constant(expression: &Expr) -> Option<Constant<'_>> {
+pub(super) fn constant(expression: &Expr) -> Option<Constant<'_>> {
     match expression {
-        Expr::Value(value) => Some(Constant { value, signed: false, cast: false }),
+        Expr::Value(value) => Some(Constant { value, signed: false, cast: None }),
         Expr::TypedString(string) if keeps_values(&string.data_type) => {
-            Some(Constant { value: &string.value, signed: false, cast: true })
+            Some(Constant { value: &string.value, signed: false, cast: Some(&string.data_type) })
         }
         Expr::Nested(inner) => constant(inner),
         Expr::Cast { expr, data_type, .. } if keeps_values(data_type) => {
-            constant(expr).filter(|inner| !inner.cast).map(|inner| Constant { cast: true, ..inner })
+            let inner = constant(expr).filter(|inner| inner.cast.is_none());
+            inner.map(|inner| Constant { cast: Some(data_type), ..inner })
         }
         Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => {
-            let inner = constant(expr).filter(|inner| !inner.signed && !inner.cast);
+            let inner = constant(expr).filter(|inner| !inner.signed && inner.cast.is_none());
             inner.map(|inner| Constant { signed: true, ..inner })
         }
         _ => None,

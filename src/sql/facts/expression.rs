@@ -83,7 +83,10 @@ impl Walk<'_> {
             Expr::IsNotTrue(inner) | Expr::IsNull(inner) | Expr::IsNotNull(inner) => self.expression(inner),
             Expr::IsUnknown(inner) | Expr::IsNotUnknown(inner) => self.expression(inner),
             Expr::IsJson { expr, .. } | Expr::Collate { expr, .. } => self.expression(expr),
-            Expr::Cast { expr, format: None, .. } => self.expression(expr),
+            Expr::Cast { expr, data_type, format: None, .. } => {
+                self.note_cast(expr, data_type);
+                self.expression(expr)
+            }
             _ => self.form(expression),
         }
     }
@@ -193,6 +196,7 @@ impl Walk<'_> {
             FunctionArguments::None => {}
             FunctionArguments::Subquery(query) => self.query(query, false)?,
             FunctionArguments::List(list) => {
+                self.note_call_as_cast(&function.name, &list.args);
                 self.arguments(&list.args)?;
                 list.clauses.iter().try_for_each(|clause| match clause {
                     FunctionArgumentClause::OrderBy(keys) => self.order_by(keys),

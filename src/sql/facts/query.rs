@@ -72,7 +72,12 @@ impl Walk<'_> {
             | SetExpr::Merge(statement) => self.statement(statement, own),
             SetExpr::Table(table) => {
                 let name = table.table_name.as_deref().filter(|name| !name.is_empty()).ok_or(Strange)?;
-                self.read(Name { schema: table.schema_name.as_deref().map(Into::into), name: name.into() });
+                let schema = table.schema_name.as_deref().map(Into::into);
+                let name = Name { schema, name: name.into() };
+                let is_table = self.read(name.clone());
+                self.scopes.open();
+                self.scopes.last().add(&name.name.clone(), None, is_table.then_some(name), true);
+                self.end_level();
                 Ok(())
             }
             SetExpr::Values(_) => Err(Strange),
@@ -193,6 +198,17 @@ impl Walk<'_> {
             };
             let second = self.scopes.last().relations.len();
             self.factor(&join.relation, inner && holds(at))?;
+            // Of which side a row that does not satisfy the condition is of no consequence.
+            let end = self.scopes.last().relations.len();
+            let of = match &join.join_operator {
+                Left(_) | LeftOuter(_) => second..end,
+                Right(_) | RightOuter(_) => first..second,
+                FullOuter(_) => first..first,
+                _ => first..end,
+            };
+            if let JoinConstraint::On(condition) = constraint {
+                self.conjuncts(condition, of);
+            }
             self.join(constraint, first, second, inner && holds(at))?;
         }
         Ok(())
@@ -311,14 +327,17 @@ impl Walk<'_> {
             return Err(Strange);
         }
         let schema = table.as_ref().filter(|_| alias.is_none()).and_then(|table| table.schema.clone());
+        let renamed = alias.is_some_and(|alias| !alias.columns.is_empty());
         let alias = alias.map_or(name, |alias| alias.name.value.as_str());
-        self.scopes.last().add(alias, schema, table, independent);
+        let at = self.scopes.last().add(alias, schema, table, independent);
+        self.scopes.last().relations[at].renamed = renamed;
         Ok(())
     }
 
     /// TABLESAMPLE.
     fn sample(&mut self, factor: &TableFactor) -> Walked {
         let TableFactor::Table { sample: Some(sample), .. } = factor else { return Ok(()) };
+        self.facts.sampled = true;
         let (TableSampleKind::BeforeTableAlias(sample) | TableSampleKind::AfterTableAlias(sample)) = sample;
         let TableSample { name: Some(_), bucket: None, offset: None, quantity: Some(quantity), .. } =
             &**sample

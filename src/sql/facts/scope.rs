@@ -3,6 +3,7 @@
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 
 use super::Name;
+use super::level::{Conjunct, Level, Variable};
 use crate::sql::keywords::{is_col_id, is_function_name};
 
 /// A relation of one level of a statement.
@@ -16,6 +17,8 @@ pub(super) struct Relation {
     pub table: Option<Name>,
     /// It has rows of its own: no function, and no query that looks at its neighbours.
     pub independent: bool,
+    /// Its columns have other names.
+    pub renamed: bool,
     /// The least number of a relation that it is joined with.
     group: usize,
 }
@@ -26,6 +29,8 @@ pub(super) struct Scope {
     pub relations: Vec<Relation>,
     /// A query that is not LATERAL does not see its neighbours.
     pub hidden: bool,
+    /// Comparisons that hold for some of the relations.
+    pub conjuncts: Vec<Conjunct>,
     /// Relations that the condition at hand mentions.
     mentioned: Vec<usize>,
     /// Columns in it that may be of any relation.
@@ -41,7 +46,14 @@ impl Scope {
         independent: bool,
     ) -> usize {
         let group = self.relations.len();
-        self.relations.push(Relation { alias: alias.into(), schema, table, independent, group });
+        self.relations.push(Relation {
+            alias: alias.into(),
+            schema,
+            table,
+            independent,
+            renamed: false,
+            group,
+        });
         group
     }
 
@@ -75,6 +87,17 @@ impl Scope {
         let mut groups = self.relations.iter().filter(|one| one.independent).map(|one| one.group);
         let first = groups.next();
         groups.any(|group| Some(group) != first)
+    }
+
+    /// It as it is told of.
+    pub fn into_level(self) -> Level {
+        let variable = |one: Relation| Variable {
+            alias: one.alias,
+            schema: one.schema,
+            table: one.table,
+            renamed: one.renamed,
+        };
+        Level { variables: self.relations.into_iter().map(variable).collect(), conjuncts: self.conjuncts }
     }
 
     fn mention(&mut self, relation: usize) {
@@ -127,6 +150,24 @@ impl Scopes {
             [.., schema, table, name] => Some(self.qualified(Some(&schema.value), &table.value, &name.value)),
             [] => None,
         }
+    }
+
+    /// The table of a column, where it is clear; nothing is noted.
+    pub fn table_of(&self, parts: &[&Ident]) -> Option<Column> {
+        let mut visible = self.0.iter().rev().filter(|scope| !scope.hidden);
+        let relation = match *parts {
+            [_] => match (visible.next(), visible.next()) {
+                (Some(scope), None) if scope.relations.len() == 1 => scope.relations.first(),
+                _ => None,
+            },
+            [.., table, _] => {
+                let schema = parts.len().checked_sub(3).map(|at| parts[at].value.as_str());
+                visible.find_map(|scope| scope.find(schema, &table.value).map(|at| &scope.relations[at]))
+            }
+            [] => None,
+        };
+        let relation = relation.filter(|one| !one.renamed)?;
+        Some(Column { table: relation.table.clone(), name: parts.last()?.value.as_str().into() })
     }
 
     /// A column without a table is of the only relation there is. In an inner query it may be one of the outer's.

@@ -12,6 +12,8 @@ use sqlparser::ast::{
     UpdateTableFromKind,
 };
 
+use super::conjunct::{assigned, listed};
+use super::level::{Change, ChangeKind};
 use super::scope::{Scopes, name_of};
 use super::{Access, Class, Facts, Name, Predicate, Table};
 use crate::sql::shape::Literal;
@@ -136,7 +138,9 @@ impl<'a> Walk<'a> {
         }
         let alias = insert.table_alias.as_ref().map(|alias| &alias.alias);
         self.scopes.open();
-        self.target(name, alias.map(|alias| alias.value.as_str()))?;
+        let table = self.target(name, alias.map(|alias| alias.value.as_str()))?;
+        let kind = self.inserted(insert);
+        self.note_change(Change { table, kind, columns: listed(insert)? });
         match &insert.on {
             Some(OnInsert::OnConflict(conflict)) => {
                 if let OnConflictAction::DoUpdate(update) = &conflict.action {
@@ -148,7 +152,7 @@ impl<'a> Walk<'a> {
             None => {}
         }
         self.returning(insert.returning.as_deref(), insert.output.as_ref())?;
-        self.scopes.close();
+        self.end_level();
         Ok(())
     }
 
@@ -157,7 +161,7 @@ impl<'a> Walk<'a> {
             return Err(Strange);
         }
         self.scopes.open();
-        self.changed(&update.table)?;
+        let table = self.changed(&update.table)?;
         match &update.from {
             Some(UpdateTableFromKind::AfterSet(from)) => self.from(from, own)?,
             Some(UpdateTableFromKind::BeforeSet(_)) => return Err(Strange),
@@ -166,6 +170,8 @@ impl<'a> Walk<'a> {
         self.assignments(&update.assignments)?;
         self.filter(update.selection.as_ref(), own)?;
         self.returning(update.returning.as_deref(), update.output.as_ref())?;
+        let kind = ChangeKind::Update(self.facts.levels.len());
+        self.note_change(Change { table, kind, columns: assigned(update)? });
         self.close_scope();
         Ok(())
     }
@@ -177,16 +183,19 @@ impl<'a> Walk<'a> {
             return Err(Strange);
         }
         self.scopes.open();
-        self.changed(target)?;
+        let table = self.changed(target)?;
         delete.using.iter().try_for_each(|from| self.from(from, own))?;
         self.filter(delete.selection.as_ref(), own)?;
         self.returning(delete.returning.as_deref(), delete.output.as_ref())?;
+        let kind = ChangeKind::Delete(self.facts.levels.len());
+        self.note_change(Change { table, kind, columns: vec![] });
         self.close_scope();
         Ok(())
     }
 
     fn merge(&mut self, merge: &Merge) -> Walked {
         self.scopes.open();
+        self.facts.changes += 1;
         self.changed_factor(&merge.table)?;
         self.factor(&merge.source, false)?;
         self.condition(&merge.on, false)?;
@@ -238,14 +247,14 @@ impl<'a> Walk<'a> {
     }
 
     /// The table that an UPDATE or DELETE changes; there is one, and nothing is joined to it.
-    fn changed(&mut self, table: &TableWithJoins) -> Walked {
+    fn changed(&mut self, table: &TableWithJoins) -> Result<Name, Strange> {
         if !table.joins.is_empty() {
             return Err(Strange);
         }
         self.changed_factor(&table.relation)
     }
 
-    fn changed_factor(&mut self, factor: &TableFactor) -> Walked {
+    fn changed_factor(&mut self, factor: &TableFactor) -> Result<Name, Strange> {
         let TableFactor::Table { name, alias, args: None, sample: None, .. } = factor else {
             return Err(Strange);
         };
@@ -253,25 +262,38 @@ impl<'a> Walk<'a> {
     }
 
     /// What is changed is never a common table expression.
-    fn target(&mut self, name: &ObjectName, alias: Option<&str>) -> Walked {
+    fn target(&mut self, name: &ObjectName, alias: Option<&str>) -> Result<Name, Strange> {
         let name = name_of(name).ok_or(Strange)?;
         let schema = name.schema.clone().filter(|_| alias.is_none());
         self.scopes.last().add(alias.unwrap_or(&name.name), schema, Some(name.clone()), true);
-        self.note_table(name, Access::Write);
-        Ok(())
+        self.note_table(name.clone(), Access::Write);
+        Ok(name)
+    }
+
+    /// The only change of the statement is told of.
+    fn note_change(&mut self, change: Change) {
+        self.facts.changes += 1;
+        self.facts.change = (self.facts.changes == 1).then_some(change);
     }
 
     /// The WHERE of a statement or query.
     pub fn filter(&mut self, condition: Option<&Expr>, own: bool) -> Walked {
         let Some(condition) = condition else { return Ok(()) };
         self.facts.filtered |= own;
+        let all = 0..self.scopes.last().relations.len();
+        self.conjuncts(condition, all);
         self.condition(condition, own)
     }
 
     /// Ends a level and notes whether its relations were joined.
     pub fn close_scope(&mut self) {
-        let scope = self.scopes.close();
-        self.facts.cross_joined |= scope.is_crossed();
+        self.facts.cross_joined |= self.scopes.last().is_crossed();
+        self.end_level();
+    }
+
+    pub fn end_level(&mut self) {
+        let level = self.scopes.close().into_level();
+        self.facts.levels.push(level);
     }
 
     fn assignments(&mut self, assignments: &[Assignment]) -> Walked {

@@ -1,0 +1,202 @@
+//! `cache` in rules: answers that are kept, byte for byte as the server gives them, and no longer than they are right.
+//!
+//! That an answer was not the server's is seen by a lock: while somebody holds its table, the server answers no read of it.
+
+use std::time::Duration;
+
+use super::applied::Ruled;
+use crate::harness::cluster::Cluster;
+use crate::harness::message::Message;
+use crate::harness::raw::Client;
+use crate::harness::{eventually, frontend as msg};
+
+const RULES: &str = r#"
+[[rule]]
+name = "kept"
+when = { class = "select", tables = ["kept", "orders"] }
+then.cache = { level = "session", ttl_cap = "10m", max_rows = 50 }
+"#;
+
+const SETUP: &str =
+    "create table kept (id int primary key, name text, at timestamptz default '2024-05-06 07:08:09+00');
+    insert into kept select i, 'name ' || i from generate_series(1, 100) as i;
+    create table orders (id int primary key, customer int, total int);
+    insert into orders select i, i % 10, i from generate_series(1, 100) as i";
+
+/// A proxy whose cache follows its database, and a superuser beside it.
+fn ruled() -> Option<(Ruled, Client)> {
+    let ruled = Ruled::with(RULES, "pool_size=4")?;
+    ruled.databases[0].setup(SETUP);
+    let beside = Cluster::shared().superuser(&ruled.databases[0].name);
+    Some((ruled, beside))
+}
+
+fn answer(client: &mut Client, cycle: &[u8]) -> Vec<Message> {
+    client.send(cycle);
+    client.until_ready()
+}
+
+/// Whether the cycle is answered while `table` is locked.
+fn is_hit(client: &mut Client, beside: &mut Client, table: &str, cycle: &[u8]) -> bool {
+    beside.run(&format!("begin; lock table {table}"));
+    client.send(cycle);
+    let answered = client.within(Duration::from_millis(300)).is_ok_and(|answer| !answer.is_empty());
+    beside.run("commit");
+    if !answered {
+        client.until_ready();
+    }
+    answered
+}
+
+/// Asks until the answer is one that was kept.
+#[track_caller]
+fn until_hit(client: &mut Client, beside: &mut Client, table: &str, cycle: &[u8]) {
+    eventually(&format!("the answer is kept to {}", String::from_utf8_lossy(cycle)), || {
+        // It is not kept at the first use; and the session must not have seen what the cache has not.
+        (0..3).for_each(|_| drop(answer(client, cycle)));
+        std::thread::sleep(Duration::from_millis(50));
+        is_hit(client, beside, table, cycle)
+    });
+}
+
+fn forms() -> Vec<(&'static str, Vec<u8>)> {
+    let (by_id, parsed) = ("select * from kept where id = $1", "select id, name from kept where id = 8");
+    let bind = |statement, binary: &[u16]| msg::bind_formats("", statement, &[0], &[Some(b"7")], binary);
+    let run = || [msg::execute("", 0), msg::sync()].concat();
+    vec![
+        ("simple", msg::query("select * from kept where id = 7")),
+        ("unnamed", msg::unnamed("select count(*) from kept", &[])),
+        ("parameter", [msg::parse("", by_id), bind("", &[]), msg::describe_portal(""), run()].concat()),
+        ("binary", [msg::parse("", by_id), bind("", &[1]), msg::describe_portal(""), run()].concat()),
+        (
+            "statement",
+            [msg::parse("", parsed), msg::describe_statement(""), msg::bind("", "", &[]), run()].concat(),
+        ),
+        ("named", [bind("s", &[]), msg::describe_portal(""), run()].concat()),
+        ("described", [msg::describe_statement("s"), bind("s", &[1]), run()].concat()),
+        ("bare", [bind("s", &[]), run()].concat()),
+    ]
+}
+
+#[test]
+fn what_is_kept_is_what_the_server_says() {
+    let Some((ruled, mut beside)) = ruled() else { return };
+    let mut direct = Client::connect(&Cluster::shared().unix(), &ruled.databases[0].login());
+    let mut client = ruled.client();
+    for session in [&mut direct, &mut client] {
+        answer(session, &[msg::parse("s", "select * from kept where id = $1"), msg::sync()].concat());
+    }
+    for (name, mut cycle) in forms() {
+        if name == "unnamed" {
+            cycle.extend(msg::sync());
+        }
+        let expected = answer(&mut direct, &cycle);
+        until_hit(&mut client, &mut beside, "kept", &cycle);
+        assert_eq!(answer(&mut client, &cycle), expected, "{name}");
+        assert_eq!(client.value("select 'alive'"), "alive");
+        assert_eq!(answer(&mut client, &cycle), expected, "{name}, behind another");
+    }
+}
+
+#[test]
+fn a_change_is_seen_whoever_makes_it() {
+    let Some((ruled, mut beside)) = ruled() else { return };
+    let (mut one, mut other) = (ruled.client(), ruled.client());
+    let read = "select name from kept where id = 7";
+    let cycle = msg::query(read);
+    until_hit(&mut one, &mut beside, "kept", &cycle);
+    until_hit(&mut other, &mut beside, "kept", &cycle);
+    // Through pgweir: by all from the moment on that it is acknowledged.
+    for n in 0..50 {
+        one.run(&format!("update kept set name = 'by one {n}' where id = 7"));
+        assert_eq!(one.value(read), format!("by one {n}"));
+        assert_eq!(other.value(read), format!("by one {n}"));
+    }
+    one.run("begin; update kept set name = 'in a transaction' where id = 7");
+    assert_eq!(other.value(read), "by one 49");
+    one.run("commit");
+    assert_eq!(other.value(read), "in a transaction");
+    one.run("begin; update kept set name = 'never' where id = 7; rollback");
+    assert_eq!(other.value(read), "in a transaction");
+    // Of another key nothing is put out.
+    until_hit(&mut other, &mut beside, "kept", &cycle);
+    one.run("update kept set name = 'other' where id = 8");
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(is_hit(&mut other, &mut beside, "kept", &cycle), "another key's change");
+    // Around it: soon.
+    beside.run("update kept set name = 'from beside' where id = 7");
+    eventually("the change is seen", || other.value(read) == "from beside");
+    beside.run("truncate kept");
+    eventually("it is empty", || other.simple(read).iter().all(|message| message.tag != b'D'));
+}
+
+#[test]
+fn what_must_not_be_kept_is_not() {
+    let Some((ruled, mut beside)) = ruled() else { return };
+    let mut client = ruled.client();
+    until_hit(&mut client, &mut beside, "kept", &msg::query("select count(*) from kept"));
+    for text in [
+        "select *, now() from kept where id = 7",
+        "select *, random() from kept where id = 7",
+        "select * from kept where id = 7 for update",
+        "select *, current_user from kept where id = 7",
+        "select * from kept order by id limit 60",
+        "select * from kept tablesample bernoulli (50)",
+        "select 1 from kept where id = 7; select 2",
+        "select name::int from kept where id = 7",
+    ] {
+        let cycle = msg::query(text);
+        for _ in 0..4 {
+            answer(&mut client, &cycle);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(!is_hit(&mut client, &mut beside, "kept", &cycle), "{text}");
+    }
+    let read = msg::query("select * from kept where id = 9");
+    until_hit(&mut client, &mut beside, "kept", &read);
+    client.run("begin");
+    assert!(!is_hit(&mut client, &mut beside, "kept", &read), "in a transaction");
+    client.run("commit");
+    client.run("create temp table own (i int)");
+    assert!(!is_hit(&mut client, &mut beside, "kept", &read), "with a temporary table");
+}
+
+#[test]
+fn rights_and_settings_are_a_part_of_what_is_asked() {
+    let Some((ruled, mut beside)) = ruled() else { return };
+    let mut client = ruled.client();
+    let read = "select at from kept where id = 7";
+    let cycle = msg::query(read);
+    until_hit(&mut client, &mut beside, "kept", &cycle);
+    client.run("set timezone = 'Asia/Tokyo'");
+    assert_eq!(client.value(read), "2024-05-06 16:08:09+09");
+    client.run("reset timezone");
+    until_hit(&mut client, &mut beside, "kept", &cycle);
+    client.run("set datestyle = 'SQL, DMY'");
+    assert_eq!(client.value(read), "06/05/2024 07:08:09 UTC");
+    client.run("reset datestyle");
+    // A right that is taken away.
+    client.run("revoke select on kept from app");
+    assert_eq!(client.error(read), "42501");
+    client.run("grant select on kept to app");
+    assert_eq!(client.value(read), "2024-05-06 07:08:09+00");
+}
+
+#[test]
+fn definitions_change() {
+    let Some((ruled, mut beside)) = ruled() else { return };
+    let mut client = ruled.client();
+    let read = "select * from kept where id = 7";
+    until_hit(&mut client, &mut beside, "kept", &msg::query(read));
+    client.run("alter table kept add column more int default 5");
+    let columns = |client: &mut Client| {
+        let answer = client.simple(read);
+        let row = answer.iter().find(|message| message.tag == b'D').expect("a row");
+        u16::from_be_bytes([row.body[0], row.body[1]])
+    };
+    assert_eq!(columns(&mut client), 4);
+    client.run("alter table kept drop column more");
+    assert_eq!(columns(&mut client), 3);
+    client.run("alter table kept rename to was_kept");
+    assert_eq!(client.error(read), "42P01");
+}
