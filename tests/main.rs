@@ -2,6 +2,7 @@
 
 mod admin;
 mod architecture;
+mod cacheable;
 mod check;
 mod cluster;
 mod compose;

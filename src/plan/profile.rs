@@ -10,11 +10,12 @@ use foldhash::fast::RandomState;
 use lru::LruCache;
 use memchr::memmem;
 
+use super::remembered::ForCache;
 use crate::catalog::{Judge, Relations};
 use crate::rules::{Candidates, Ruleset, Subject};
 use crate::sql::{Dialect, Fingerprint, Kind, Lexer, Token, facts, not_a_read, shape, summarize};
 
-/// Shapes remembered per worker and database, about 150 bytes each.
+/// Shapes remembered per worker and database, about 150 bytes each, and where a rule caches, up to a few kilobytes.
 const SHAPES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 /// So many times are taken before anything is said of how long a shape takes.
 const SEEN: u32 = 16;
@@ -43,6 +44,7 @@ pub struct Profile {
     /// A replica has refused it: it is for the primary.
     pub refused: Cell<bool>,
     rules: RefCell<Option<Found>>,
+    pub(super) for_cache: ForCache,
 }
 
 /// The rules that may hold for a shape.

@@ -30,7 +30,11 @@ impl Narrow {
     /// The primary keys that one text of the shape means, each with values in the order of the columns; `None` if one is doubtful, or there
     /// are too many: then any row of the table may change.
     pub fn touched(&self, given: &Given<'_>) -> Option<Vec<Vec<Box<[u8]>>>> {
-        given.values_of(&self.key)
+        let values = given.values_of(&self.key)?;
+        // What is put into a `varchar(n)` may lose blanks at its end.
+        let blank = |value: &Box<[u8]>| value.ends_with(b" ");
+        let cut = self.assigned == Assigned::All && values.iter().flatten().any(blank);
+        (!cut).then_some(values)
     }
 }
 
