@@ -262,7 +262,7 @@ fn writers(writing: &Barriers, calls: &[Row]) -> Option<HashSet<u32>> {
         let [_, Some(name), Some(volatility), Some(language)] = row.as_slice() else { return None };
         let relation = relation_of(row)?;
         let in_c = matches!(language.as_str(), "c" | "internal");
-        if writing.has_call(name) && !in_c || volatility == "v" && !in_c {
+        if !in_c && (writing.has_call(name) || volatility == "v") {
             writers.insert(relation);
         }
     }

@@ -75,7 +75,10 @@ impl Profiles {
         let by = digest(names, stamp.wrapping_add(1));
         remembered(&profile.for_cache.writes, self.judge.stamp(), by, || {
             // What is not certain is not used, so that whatever a name stands for may do anything.
-            let known = self.judge.knows().then(|| self.judge.contents()).unwrap_or_default();
+            let known = match self.judge.knows() {
+                true => self.judge.contents(),
+                false => Default::default(),
+            };
             writes::of(text, dialect, &around(&known, names), triggers)
         })
     }

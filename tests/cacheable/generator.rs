@@ -152,7 +152,7 @@ pub fn database(random: &mut Random) -> Database {
         for _ in 0..4 + random.below(6) {
             let text = insert(random, &relation);
             if relation.changeable && !relation.name.starts_with('v') {
-                let _ = write!(made.script, "{};\n", text.replace(" returning *", ""));
+                let _ = writeln!(made.script, "{};", text.replace(" returning *", ""));
             }
         }
     }
@@ -433,11 +433,8 @@ impl<'a> Reads<'a> {
                 (format!("(select count(*) from {from} where {condition})"), Type::Big)
             }
             1 => {
-                let (column, of) = self.column(variables);
-                (
-                    format!("count(*) over (partition by {column})"),
-                    if of == Type::Int { Type::Big } else { Type::Big },
-                )
+                let (column, _) = self.column(variables);
+                (format!("count(*) over (partition by {column})"), Type::Big)
             }
             _ => self.column(variables),
         }
@@ -514,10 +511,9 @@ impl<'a> Reads<'a> {
 
     fn item(&mut self, depth: usize) -> (String, Variable) {
         if depth > 1 && self.random.percent(15) {
-            let lateral = "";
             let (query, columns) = self.query(depth - 1, &[]);
             let alias = self.alias();
-            return (format!("{lateral}({query}) {alias}"), Variable { alias, columns });
+            return (format!("({query}) {alias}"), Variable { alias, columns });
         }
         let relation = match !self.expressions.is_empty() && self.random.percent(50) {
             true => self.random.pick(&self.expressions).clone(),
@@ -628,7 +624,7 @@ fn insert(random: &mut Random, relation: &Relation) -> String {
         random.shuffle(&mut columns);
         columns.truncate(1 + random.below(columns.len()));
     }
-    for name in ["id"].iter().map(|name| (*name).to_owned()).chain(relation.key.iter().cloned()) {
+    for name in std::iter::once("id".to_owned()).chain(relation.key.iter().cloned()) {
         if let Some(column) = relation.columns.iter().find(|column| column.0 == name)
             && !columns.contains(column)
         {

@@ -119,8 +119,9 @@ fn shown(known: &Known, touched: &[Touched]) -> String {
             return name.to_owned();
         }
         let columns: Vec<String> = one.columns.iter().map(ToString::to_string).collect();
-        let value = |value: &Box<[u8]>| String::from_utf8_lossy(value).into_owned();
-        let row = |row: &Vec<Box<[u8]>>| row.iter().map(value).collect::<Vec<_>>().join(",");
+        let row = |row: &Vec<Box<[u8]>>| {
+            row.iter().map(|value| String::from_utf8_lossy(value)).collect::<Vec<_>>().join(",")
+        };
         let values: Vec<String> = one.values.iter().map(row).collect();
         format!("{name}({})={}", columns.join(","), values.join("|"))
     };

@@ -83,12 +83,10 @@ impl Given<'_> {
             if values.is_empty() || all.len() * values.len() > MOST_VALUES {
                 return None;
             }
-            let with = |row: &Vec<Box<[u8]>>, value: &Box<[u8]>| {
-                let mut row = row.clone();
-                row.push(value.clone());
-                row
+            let with = |row: &Vec<Box<[u8]>>| -> Vec<Vec<Box<[u8]>>> {
+                values.iter().map(|value| row.iter().chain([value]).cloned().collect()).collect()
             };
-            all = all.iter().flat_map(|row| values.iter().map(|value| with(row, value))).collect();
+            all = all.iter().flat_map(with).collect();
         }
         Some(all)
     }
