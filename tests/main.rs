@@ -3,6 +3,7 @@
 mod admin;
 mod architecture;
 mod cache;
+mod cacheable;
 mod check;
 mod cluster;
 mod compose;

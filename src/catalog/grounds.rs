@@ -262,9 +262,71 @@ fn writers(writing: &Barriers, calls: &[Row]) -> Option<HashSet<u32>> {
         let [_, Some(name), Some(volatility), Some(language)] = row.as_slice() else { return None };
         let relation = relation_of(row)?;
         let in_c = matches!(language.as_str(), "c" | "internal");
-        if writing.has_call(name) && !in_c || volatility == "v" && !in_c {
+        if !in_c && (writing.has_call(name) || volatility == "v") {
             writers.insert(relation);
         }
     }
     Some(writers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(columns: &[&str]) -> Row {
+        let value = |column: &&str| (!column.is_empty()).then(|| (*column).to_owned());
+        columns.iter().map(value).collect()
+    }
+
+    const TABLE: [&str; 13] =
+        ["16400", "p", "f", "d", "1 4 id\n3 t n\n4 - x y\n5 .", "3 1", "", "20", "f", "t", "2", "7 9 7", "f"];
+
+    fn grounds(details: &[Row], calls: &[Row]) -> Option<Grounds> {
+        let mut writing = Barriers::default();
+        writing.add("call", "reaches");
+        Grounds::new(Barriers::default(), writing, details, calls)
+    }
+
+    #[test]
+    fn what_is_known_of_a_table() {
+        let grounds = grounds(&[row(&TABLE)], &[]).expect("the form that is asked for");
+        let detail = grounds.detail(16400).expect("it is there");
+        assert_eq!(grounds.detail(1), None);
+        assert_eq!((detail.unlogged, detail.row_security, detail.replica_identity), (false, false, b'd'));
+        assert_eq!((detail.key.as_slice(), detail.identity_index.as_slice()), (&[1, 3][..], &[][..]));
+        assert!(detail.triggers.meet(Events::INSERT) && detail.triggers.meet(Events::UPDATE));
+        assert!(!detail.triggers.meet(Events::DELETE.and(Events::TRUNCATE)));
+        assert_eq!((detail.deletes_follow, detail.updates_follow.as_slice()), (true, &[2][..]));
+        assert_eq!(detail.referring, [7, 9]);
+        assert_eq!(detail.column("id"), Some(Column { number: 1, kind: ColumnKind::Key(KeyType::Int4) }));
+        assert_eq!(detail.column("x y"), Some(Column { number: 4, kind: ColumnKind::Other }));
+        assert_eq!((detail.column("y"), detail.column("")), (None, None));
+        assert_eq!(detail.all_columns().count(), 3);
+    }
+
+    #[test]
+    fn who_calls_what_may_write() {
+        let calls = |calls: &[[&str; 4]]| {
+            let calls: Vec<Row> = calls.iter().map(|call| row(call)).collect();
+            let grounds = grounds(&[row(&TABLE)], &calls).expect("the form that is asked for");
+            (grounds.detail(16400).expect("it is there").calls_writers, grounds.odd_equality)
+        };
+        assert_eq!(calls(&[["16400", "f", "i", "sql"]]), (false, false));
+        assert_eq!(calls(&[["16400", "f", "v", "sql"]]), (true, false));
+        assert_eq!(calls(&[["16400", "f", "v", "c"]]), (false, false));
+        assert_eq!(calls(&[["16400", "reaches", "i", "plpgsql"]]), (true, false));
+        assert_eq!(calls(&[["16401", "f", "v", "sql"]]), (false, false));
+        assert_eq!(calls(&[["0", "f", "v", "sql"]]), (true, false), "of any domain");
+        assert_eq!(calls(&[["1", "=", "i", "sql"]]), (false, true));
+    }
+
+    #[test]
+    fn what_cannot_be_told() {
+        assert!(grounds(&vec![row(&TABLE); MOST], &[]).is_none());
+        assert!(grounds(&[row(&TABLE[1..])], &[]).is_none());
+        assert!(grounds(&[row(&TABLE)], &[row(&["x"])]).is_none());
+        let mut other = TABLE;
+        other[5] = "x";
+        assert!(grounds(&[row(&other)], &[]).is_none());
+    }
 }

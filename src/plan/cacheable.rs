@@ -68,6 +68,3 @@ fn precedes(search_path: Option<&[&str]>) -> bool {
     let at = search_path.and_then(|path| path.iter().position(|schema| *schema == "pg_catalog"));
     at.is_none_or(|at| at == 0)
 }
-
-#[cfg(test)]
-mod tests;

@@ -29,8 +29,10 @@ pub mod consistency;
 pub mod explain;
 pub mod loads;
 mod profile;
+mod remembered;
 pub mod token;
 pub mod topology;
 pub mod writes;
 
 pub use profile::{Pace, Profile, Profiles};
+pub use remembered::Names;

@@ -10,13 +10,12 @@ use foldhash::fast::RandomState;
 use lru::LruCache;
 use memchr::memmem;
 
-use super::cacheable::{self, Around, Dependencies, Refusal};
-use super::writes::{self, Writes};
-use crate::catalog::{Contents, Judge, Relations};
+use super::remembered::ForCache;
+use crate::catalog::{Judge, Relations};
 use crate::rules::{Candidates, Ruleset, Subject};
 use crate::sql::{Dialect, Fingerprint, Kind, Lexer, Token, facts, not_a_read, shape, summarize};
 
-/// Shapes remembered per worker and database, about 150 bytes each.
+/// Shapes remembered per worker and database, about 150 bytes each, and where a rule caches, up to a few kilobytes.
 const SHAPES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 /// So many times are taken before anything is said of how long a shape takes.
 const SEEN: u32 = 16;
@@ -44,18 +43,13 @@ pub struct Profile {
     pub pace: Pace,
     /// A replica has refused it: it is for the primary.
     pub refused: Cell<bool>,
-    /// On what its results depend, or why they must not be kept, and what its statements write; each by the [`Judge::stamp`] at which it was found.
-    dependencies: Found<Result<Dependencies, Refusal>>,
-    writes: Found<Writes>,
-    rules: RefCell<Option<OfRules>>,
+    rules: RefCell<Option<Found>>,
+    pub(super) for_cache: ForCache,
 }
-
-/// Something that was found at a time, and holds for as long as that is now.
-type Found<T> = RefCell<Option<(u64, Rc<T>)>>;
 
 /// The rules that may hold for a shape.
 #[derive(Debug)]
-struct OfRules {
+struct Found {
     /// Of which rules, and of what they were told of the shape: whether it is a read, and by which relations.
     of: (u64, bool, u64),
     candidates: Rc<Candidates>,
@@ -99,45 +93,6 @@ impl Profiles {
         self.shapes.borrow().peek(&shape(text, dialect).fingerprint).cloned()
     }
 
-    /// On what the result of a statement of `profile` depends, of which `text` is one, or why it must not be kept. `None`: what its names stand for is
-    /// not known now. Whichever schemas the session looks in.
-    pub fn dependencies(
-        &self,
-        profile: &Profile,
-        text: &[u8],
-        dialect: Dialect,
-    ) -> Option<Rc<Result<Dependencies, Refusal>>> {
-        self.found(&profile.dependencies, |around| {
-            cacheable::judge(text, dialect, &facts(text, dialect, &shape(text, dialect)), around)
-        })
-    }
-
-    /// What statements of `profile` write, of which `text` is one: everything, while what its names stand for is not known.
-    pub fn writes(&self, profile: &Profile, text: &[u8], dialect: Dialect) -> Rc<Writes> {
-        let found = self.found(&profile.writes, |around| writes::of(text, dialect, around, &[]));
-        found.unwrap_or_else(|| {
-            let around = Around { contents: &Contents::default(), search_path: None, temporary: false };
-            Rc::new(writes::of(text, dialect, &around, &[]))
-        })
-    }
-
-    fn found<T>(&self, known: &Found<T>, find: impl FnOnce(&Around<'_>) -> T) -> Option<Rc<T>> {
-        let now = self.judge.stamp();
-        if let Some((stamp, found)) = &*known.borrow()
-            && *stamp == now
-        {
-            return Some(found.clone());
-        }
-        if !self.judge.knows() {
-            return None;
-        }
-        let contents = self.judge.contents();
-        let around = Around { contents: &contents, search_path: None, temporary: false };
-        let found = Rc::new(find(&around));
-        *known.borrow_mut() = Some((now, found.clone()));
-        Some(found)
-    }
-
     /// The rules that may hold for the statements of `profile`, of which `text` is one. `stamp` is another number for other rules.
     ///
     /// A statement whose names are not known yet is told to rules as what its words say: a rule against writes must not hold up reads while
@@ -157,7 +112,7 @@ impl Profiles {
         let contents = self.judge.contents();
         let candidates = candidates(&rules(), (text, dialect), of.1, contents.relations.as_ref());
         let candidates = Rc::new(candidates);
-        *found = Some(OfRules { of, candidates: candidates.clone() });
+        *found = Some(Found { of, candidates: candidates.clone() });
         candidates
     }
 }

@@ -219,6 +219,3 @@ impl Statements<'_> {
         words.any(|one| one.eq_ignore_ascii_case(word))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -18,6 +18,7 @@ use super::upstream::Flow;
 use crate::cache::{Doubt, Entry, Filling, Following, Gate, KeyBuffer, Lookup, Miss, Needs, Parts};
 use crate::config::settings::PoolMode;
 use crate::level::Caching;
+use crate::plan::Names;
 use crate::plan::Profile;
 use crate::plan::cacheable::{Given, Touched};
 use crate::pool::prepared::Description;
@@ -39,6 +40,9 @@ const MOST_STUCK: u32 = 4096;
 const IRRELEVANT: [&[u8]; 1] = [b"application_name"];
 /// Settings under which nothing is kept: a read may be one of a serializable transaction.
 const AGAINST: [&[u8]; 2] = [b"default_transaction_isolation", b"default_transaction_deferrable"];
+
+/// Names are taken for those of any schema: whichever is meant is among them. A session with temporary objects keeps its server, and asks no cache.
+pub(super) const ANY_SCHEMA: Names<'static> = Names { search_path: None, temporary: false };
 
 /// What a session has of its database's cache.
 pub(super) struct Cached {
@@ -263,7 +267,7 @@ impl Session {
         types: &[u8],
         asked: &Asked<'_>,
     ) -> Option<Vec<Touched>> {
-        let dependencies = self.profiles.dependencies(profile, text, self.dialect)?;
+        let dependencies = self.profiles.dependencies(profile, (text, self.dialect), ANY_SCHEMA);
         let shape = shape(text, self.dialect);
         let parameters = asked.parameters(types)?;
         let given = Given {

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use super::cached::ANY_SCHEMA;
 use super::serve::Session;
 use super::upstream::body;
 use crate::cache::{Doubt, Tag};
@@ -77,7 +78,7 @@ impl Session {
             _ => return None,
         };
         let profile = self.profiles.of(text, self.dialect);
-        let writes = self.profiles.writes(&profile, text, self.dialect);
+        let writes = self.profiles.writes(&profile, (text, self.dialect), ANY_SCHEMA, (0, &[]));
         let tags = match &*writes {
             Writes::Nothing => return Some((None, false)),
             Writes::Rows(narrow) => match self.doubt_rows(cache, narrow, (text, types, bind)) {

@@ -5,7 +5,10 @@
 -- Columns are lines of number, kind and name, the kind being that of the type: 2, 4, 8 for integers of so many bytes, o oid, b boolean, u uuid,
 -- d date, y bytea, t text or varchar whose collation compares bytes; `.` for others that are no text, `-` for the rest. Of these, generated
 -- ones are not in a stream. What has a line break in its name is left without one.
-WITH attribute AS (
+WITH object AS (
+    SELECT oid FROM pg_type
+    WHERE ARRAY[oid, typelem, typbasetype] && '{24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191}'
+), attribute AS (
     SELECT a.attrelid, string_agg(concat(a.attnum, ' ', CASE
             WHEN a.attgenerated <> '' THEN '-'
             WHEN a.atttypid = 21 THEN '2' WHEN a.atttypid = 23 THEN '4' WHEN a.atttypid = 20 THEN '8' WHEN a.atttypid = 26 THEN 'o'
@@ -14,8 +17,9 @@ WITH attribute AS (
             WHEN a.atttypid IN (700, 701, 790, 1700, 1083, 1114, 1184, 1186, 1266) THEN '.'
             ELSE '-' END,
         ' ', CASE WHEN strpos(a.attname, chr(10)) = 0 THEN a.attname END), chr(10) ORDER BY a.attnum) AS columns,
-        bool_or(a.atttypid IN (24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191)) AS named
+        bool_or(o.oid IS NOT NULL) AS named
     FROM pg_attribute a LEFT JOIN pg_collation l ON l.oid = a.attcollation
+        LEFT JOIN object o ON o.oid = a.atttypid
     WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped
     GROUP BY a.attrelid
 ), events AS (

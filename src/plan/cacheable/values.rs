@@ -83,12 +83,10 @@ impl Given<'_> {
             if values.is_empty() || all.len() * values.len() > MOST_VALUES {
                 return None;
             }
-            let with = |row: &Vec<Box<[u8]>>, value: &Box<[u8]>| {
-                let mut row = row.clone();
-                row.push(value.clone());
-                row
+            let with = |row: &Vec<Box<[u8]>>| -> Vec<Vec<Box<[u8]>>> {
+                values.iter().map(|value| row.iter().chain([value]).cloned().collect()).collect()
             };
-            all = all.iter().flat_map(|row| values.iter().map(|value| with(row, value))).collect();
+            all = all.iter().flat_map(with).collect();
         }
         Some(all)
     }
@@ -280,4 +278,62 @@ fn hyphened(value: &[u8]) -> Box<[u8]> {
     let digits = hex(value);
     let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
     parts.join("-").into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_texts() {
+        let text = |kind: KeyType, text: &str| {
+            let given = Given {
+                text: b"",
+                dialect: true.into(),
+                literals: &[],
+                parameters: &[],
+                same_encoding: false,
+            };
+            given.text_value(text.as_bytes(), kind).map(|value| String::from_utf8_lossy(&value).into_owned())
+        };
+        let check = |kind: KeyType, given: &str, expected: Option<&str>| {
+            assert_eq!(text(kind, given).as_deref(), expected, "{kind:?} {given}");
+        };
+        check(KeyType::Int4, "007", Some("7"));
+        check(KeyType::Int4, "-0", Some("0"));
+        check(KeyType::Int8, "-9223372036854775808", Some("-9223372036854775808"));
+        for odd in ["", "-", "7 ", " 7", "7.0", "0x7", "1_0", "9223372036854775808", "--7", &"9".repeat(60)] {
+            check(KeyType::Int8, odd, None);
+        }
+        check(KeyType::Oid, "4294967295", Some("4294967295"));
+        check(KeyType::Oid, "4294967296", None);
+        check(KeyType::Oid, "-1", None);
+        check(KeyType::Bool, "TRUE", Some("t"));
+        check(KeyType::Bool, "1", None);
+        check(KeyType::Date, "2024-02-29", Some("2024-02-29"));
+        for odd in
+            ["2024-13-01", "2024-00-10", "0000-01-01", "24-01-01", "12024-01-01", "2024-1-1", "2024-01-01 BC"]
+        {
+            check(KeyType::Date, odd, None);
+        }
+        check(KeyType::Bytea, "\\xABCD", Some("\\xabcd"));
+        check(KeyType::Bytea, "\\xABC", None);
+        check(KeyType::Text, "x y ", Some("x y "));
+        check(KeyType::Text, "größe", None);
+    }
+
+    #[test]
+    fn binary_integers() {
+        let check = |value: &[u8], declared: u32, expected: Option<&str>| {
+            let found = binary(value, KeyType::Int8, declared);
+            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{value:?} {declared}");
+        };
+        check(&[0xff, 0xfe], 21, Some("-2"));
+        check(&[0, 0, 1, 0], 23, Some("256"));
+        check(&[0x80, 0, 0, 0, 0, 0, 0, 0], 20, Some("-9223372036854775808"));
+        check(&[0, 7], 0, Some("7"));
+        check(&[0, 0, 7], 0, None);
+        check(&[0, 7], 20, None);
+        check(&[], 0, None);
+    }
 }

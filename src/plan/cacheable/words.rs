@@ -163,3 +163,60 @@ fn has_moment(value: &[u8]) -> bool {
     let words = value.split(|byte| !byte.is_ascii_alphabetic());
     words.into_iter().any(|word| MOMENTS.iter().any(|moment| word.eq_ignore_ascii_case(moment.as_bytes())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{facts, shape};
+
+    #[test]
+    fn moments_in_texts() {
+        for text in ["now", "NOW", " today ", "tomorrow 10:00", "{epoch,yesterday}", "[now,)", "now1", "_now"]
+        {
+            assert!(has_moment(text.as_bytes()), "{text}");
+        }
+        for text in ["", "nowhere", "known", "2024-01-01", "epoch", "infinity", "snow", "größe"] {
+            assert!(!has_moment(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn literals_that_cannot_be_read_may_be_moments() {
+        let check = |text: &str, expected: bool| {
+            let shape = shape(text.as_bytes(), true);
+            let given = Given {
+                text: text.as_bytes(),
+                dialect: true.into(),
+                literals: &shape.literals,
+                parameters: &[],
+                same_encoding: true,
+            };
+            assert_eq!(says_a_moment(&given), expected, "{text}");
+        };
+        check("select 'x', 7, b'101', x'1F'", false);
+        check("select 'now'", true);
+        check("select e'n\\157w'", true);
+        check("select $a$now$a$", true);
+        check("select u&'x'", true);
+        check("select n'x'", true);
+        check("select e'\\u006eow'", true);
+    }
+
+    #[test]
+    fn words_of_a_statement() {
+        let check = |text: &str, expected: Result<(), Refusal>| {
+            let facts = facts(text.as_bytes(), true, &shape(text.as_bytes(), true));
+            assert_eq!(super::check(text.as_bytes(), true.into(), &facts), expected, "{text}");
+        };
+        check("select t.user, i as current_date, \"user\" from t", Ok(()));
+        check("select current_date from t", Err(Refusal::SessionValue));
+        check("select \"xmin\" from t", Err(Refusal::SystemColumn));
+        check("select 'xmin', xmin_ from t", Ok(()));
+        check("select x::regclass from t", Err(Refusal::SystemCatalog));
+        check("select (t.x).y from t", Err(Refusal::NotUnderstood));
+        check("select a[1].y from t", Err(Refusal::NotUnderstood));
+        check("select u&\"x\" from t", Err(Refusal::NotUnderstood));
+        check("select * from t for share", Err(Refusal::ForUpdate));
+        check("select * from t tablesample system (1)", Err(Refusal::TableSample));
+    }
+}

@@ -3,6 +3,7 @@
 //! Nothing here changes anything: no rule counts a hit, no token is taken, and what a session must not see undone, and whose turn it
 //! is among replicas, are looked at in copies.
 
+mod cached;
 mod nodes;
 mod ruled;
 mod statement;

@@ -163,7 +163,7 @@ impl Closure<'_> {
     /// Whether a column is assigned whose change foreign keys pass on.
     fn passes_on(&self, detail: &Detail, done: &Done) -> bool {
         let Some(assigned) = &done.assigned else { return true };
-        let number = |name: &Box<str>| detail.column(name).map(|column| column.number);
+        let number = |name: &str| detail.column(name).map(|column| column.number);
         assigned.iter().any(|name| number(name).is_none_or(|number| detail.updates_follow.contains(&number)))
     }
 }

@@ -30,7 +30,11 @@ impl Narrow {
     /// The primary keys that one text of the shape means, each with values in the order of the columns; `None` if one is doubtful, or there
     /// are too many: then any row of the table may change.
     pub fn touched(&self, given: &Given<'_>) -> Option<Vec<Vec<Box<[u8]>>>> {
-        given.values_of(&self.key)
+        let values = given.values_of(&self.key)?;
+        // What is put into a `varchar(n)` may lose blanks at its end.
+        let blank = |row: &Vec<Box<[u8]>>| row.iter().any(|value| value.ends_with(b" "));
+        let cut = self.assigned == Assigned::All && values.iter().any(blank);
+        (!cut).then_some(values)
     }
 }
 
@@ -74,8 +78,8 @@ pub(super) fn of(facts: &Facts, closure: &Closure<'_>, tables: &[u32]) -> Option
 
 /// The columns that are assigned, if none is of the primary key or passed on by foreign keys.
 fn assigned(change: &Change, detail: &Detail) -> Option<Vec<i16>> {
-    let number = |name: &Box<str>| detail.column(name).map(|column| column.number);
-    let mut numbers: Vec<i16> = change.columns.iter().map(number).collect::<Option<_>>()?;
+    let number = |name: &str| detail.column(name).map(|column| column.number);
+    let mut numbers: Vec<i16> = change.columns.iter().map(|name| number(name)).collect::<Option<_>>()?;
     numbers.sort_unstable();
     numbers.dedup();
     let stays = |number: &i16| !detail.key.contains(number) && !detail.updates_follow.contains(number);

@@ -492,3 +492,113 @@ fn facts_are_of_the_shape() {
     assert_eq!(names(one), names(bound));
     assert_eq!(found(one), found(bound));
 }
+
+/// Conjuncts of each level, `;` between levels: for which variables, the column, the place.
+fn check_conjuncts(sql: &str, expected: &str) {
+    let facts = found(sql);
+    assert!(facts.understood, "{sql}");
+    let one = |one: &Conjunct| {
+        let table = one.column.table.as_deref().map(|table| format!("{table}.")).unwrap_or_default();
+        let cast = one.constant.cast.as_deref().map(|cast| format!("::{cast}")).unwrap_or_default();
+        let form = match one.constant.form {
+            Form::One => "",
+            Form::List => "*",
+            Form::Array => "[]",
+        };
+        let (from, to) = (one.of.start, one.of.end);
+        format!("{from}..{to} {table}{}=#{}{form}{cast}", one.column.name, one.constant.place)
+    };
+    let level = |level: &Level| level.conjuncts.iter().map(one).collect::<Vec<_>>().join(", ");
+    assert_eq!(facts.levels.iter().map(level).collect::<Vec<_>>().join("; "), expected, "{sql}");
+}
+
+#[test]
+fn conjuncts() {
+    check_conjuncts("select * from t where i = 1", "0..1 i=#0");
+    check_conjuncts(
+        "select * from t where 1 = t.i and (n = 'x' and (j) = $1)",
+        "0..1 t.i=#0, 0..1 n=#1, 0..1 j=#2",
+    );
+    check_conjuncts("select * from t where i = 1 or n = 2", "");
+    check_conjuncts("select * from t where not i = 1", "");
+    check_conjuncts("select * from t where i = 1 is true", "");
+    check_conjuncts("select * from t where i in (1, 2) and j = any ($1)", "0..1 i=#0*, 0..1 j=#1[]");
+    check_conjuncts("select * from t where i in (1) and j = any (array[1, 2])", "0..1 i=#0*, 0..1 j=#1*");
+    check_conjuncts("select * from t where (i, j) = (1, 2)", "0..1 i=#0, 0..1 j=#1");
+    check_conjuncts("select * from t where i = $1::int and j = - '7'", "0..1 i=#0::int");
+    check_conjuncts("select * from t where f(i) = 1 and i + 1 = 2 and i::text = 'x' and i = null", "");
+    check_conjuncts("select * from t group by i having i = 1", "");
+    check_conjuncts("select * from a, b where a.i = 1", "0..2 a.i=#0");
+    check_conjuncts("select * from a join b on a.i = 1 left join c on c.i = 2", "0..2 a.i=#0, 2..3 c.i=#1");
+    check_conjuncts(
+        "select * from a right join b on a.i = 1 full join c on a.i = 2",
+        "0..1 a.i=#0, 0..0 a.i=#1",
+    );
+    check_conjuncts("select * from a left join (b join c on b.i = 1) on c.i = 2", "1..3 b.i=#0, 1..3 c.i=#1");
+    check_conjuncts("select * from z, a join b on a.i = 1", "1..3 a.i=#0");
+    check_conjuncts("select * from t where i = (select j from u where k = 1)", "0..1 k=#0; ");
+    check_conjuncts("update t set i = 2 where i = 1", "0..1 i=#1");
+}
+
+#[test]
+fn changes_are_told_if_there_is_one() {
+    let check = |sql: &str, expected: Option<(&str, &[&str])>| {
+        let facts = found(sql);
+        assert!(facts.understood, "{sql}");
+        let told = facts.change.as_ref().map(|change| {
+            let kind = match &change.kind {
+                ChangeKind::Insert(values) => {
+                    let place = |one: &Option<Constant>| {
+                        one.as_ref().map_or("_".to_owned(), |one| one.place.to_string())
+                    };
+                    format!("insert {}", values.iter().map(place).collect::<Vec<_>>().join(","))
+                }
+                ChangeKind::InsertOther { updates } => format!("insert, updates: {updates}"),
+                ChangeKind::Update(level) => format!("update {level}"),
+                ChangeKind::Delete(level) => format!("delete {level}"),
+            };
+            (kind, change.columns.iter().map(|name| &**name).collect::<Vec<_>>())
+        });
+        assert_eq!(
+            told.as_ref().map(|(kind, columns)| (kind.as_str(), columns.as_slice())),
+            expected,
+            "{sql}"
+        );
+    };
+    check("select 1", None);
+    check("insert into t (a, b) values (1, f(2))", Some(("insert 0,_", &["a", "b"])));
+    check("insert into t values (1, 2), (3, 4)", Some(("insert 0,1", &[])));
+    check("insert into t values (1, 2), (3, default)", Some(("insert, updates: false", &[])));
+    check("insert into t select 1", Some(("insert, updates: false", &[])));
+    check("insert into t values (1) on conflict do nothing", Some(("insert, updates: false", &[])));
+    check(
+        "insert into t values (1) on conflict (a) do update set b = 1",
+        Some(("insert, updates: true", &[])),
+    );
+    check("update t set a = 1, (b, c) = (2, 3) where i = (select 1)", Some(("update 1", &["a", "b", "c"])));
+    check("delete from t where i = 1", Some(("delete 0", &[])));
+    check("with x as (delete from t returning 1) select * from x", Some(("delete 0", &[])));
+    check("with x as (delete from t returning 1) delete from u", None);
+    check("merge into t using u on t.i = u.i when matched then delete", None);
+    assert_eq!(found("merge into t using u on t.i = u.i when matched then delete").changes, 1);
+}
+
+#[test]
+fn casts_that_may_read_a_clock() {
+    let check = |sql: &str, expected: &str| {
+        let facts = found(sql);
+        assert!(facts.understood, "{sql}");
+        let one = |cast: &Cast| {
+            cast.column.as_ref().map_or("?".to_owned(), |(table, column)| format!("{table}.{column}"))
+        };
+        assert_eq!(facts.casts.iter().map(one).collect::<Vec<_>>().join(" "), expected, "{sql}");
+    };
+    check("select i::int, n::text, 'x'::date, $1::timestamp, date 'x', null::date from t", "");
+    check("select n::date, t.n::timestamptz, cast(n as time) from t", "t.n t.n t.n");
+    check("select (n || 'x')::date, f(n)::date, date(n) from t", "? ? t.n");
+    check("select n::date from t, u", "?");
+    check("select max(n)::date, coalesce(n, m)::date, date_trunc('day', n)::date from t", "t.n t.n t.m");
+    check("select n::mood, n::int[], n::date[] from t", "t.n t.n");
+    check("select ('a' || 'b')::text::date from t", "?");
+    check("select x.n::date from t as x (n)", "?");
+}

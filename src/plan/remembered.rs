@@ -1,0 +1,194 @@
+//! What was found out for the cache about a shape, kept with it: on what its results depend, and what it may write.
+//!
+//! Both hold for one state of the definitions ([`crate::catalog::Judge::stamp`]) and for sessions that look for names in the same schemas. Of each
+//! shape one answer is kept, which is bounded by the number of tables that it may have.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::cacheable::{Around, Dependencies, Refusal, judge};
+use super::writes::{self, TriggerWrites, Writes};
+use super::{Profile, Profiles};
+use crate::catalog::Contents;
+use crate::sql::{Dialect, facts, shape};
+
+/// What matters of a session.
+#[derive(Debug, Clone, Copy)]
+pub struct Names<'a> {
+    /// The schemas in which it looks for names; see [`Around::search_path`].
+    pub search_path: Option<&'a [&'a str]>,
+    /// It may have temporary objects.
+    pub temporary: bool,
+}
+
+/// An answer, and for what it holds.
+#[derive(Debug)]
+pub(super) struct Remembered<T> {
+    stamp: u64,
+    /// Of the search path, and of the rules where they matter.
+    by: u128,
+    answer: Rc<T>,
+}
+
+/// What was found out about a shape.
+#[derive(Debug, Default)]
+pub(super) struct ForCache {
+    dependencies: RefCell<Option<Remembered<Result<Dependencies, Refusal>>>>,
+    writes: RefCell<Option<Remembered<Writes>>>,
+}
+
+impl Profiles {
+    /// On what the results of a statement of `profile` depend, of which `text` is one, or why they must not be kept. It is found once for
+    /// a shape, and again when definitions have changed or a session looks for names elsewhere.
+    pub fn dependencies(
+        &self,
+        profile: &Profile,
+        (text, dialect): (&[u8], Dialect),
+        names: Names<'_>,
+    ) -> Rc<Result<Dependencies, Refusal>> {
+        if names.temporary {
+            return Rc::new(Err(Refusal::TempShadow));
+        }
+        let (stamp, by) = (self.judge.stamp(), digest(names, 0));
+        remembered(&profile.for_cache.dependencies, stamp, by, || {
+            if !self.judge.knows() {
+                return Err(Refusal::DefinitionsUnknown);
+            }
+            let contents = self.judge.contents();
+            let facts = facts(text, dialect, &shape(text, dialect));
+            let found = judge(text, dialect, &facts, &around(&contents, names))?;
+            if profile.is_read(&self.judge, text, dialect) { Ok(found) } else { Err(Refusal::NotARead) }
+        })
+    }
+
+    /// What a statement of `profile`, of which `text` is one, may write. `triggers` is what rules say of triggers, and `stamp` another number for
+    /// other rules.
+    pub fn writes(
+        &self,
+        profile: &Profile,
+        (text, dialect): (&[u8], Dialect),
+        names: Names<'_>,
+        (stamp, triggers): (u64, &[TriggerWrites]),
+    ) -> Rc<Writes> {
+        let by = digest(names, stamp.wrapping_add(1));
+        remembered(&profile.for_cache.writes, self.judge.stamp(), by, || {
+            // What is not certain is not used, so that whatever a name stands for may do anything.
+            let known = match self.judge.knows() {
+                true => self.judge.contents(),
+                false => Default::default(),
+            };
+            writes::of(text, dialect, &around(&known, names), triggers)
+        })
+    }
+}
+
+fn around<'a>(contents: &'a Contents, names: Names<'a>) -> Around<'a> {
+    Around { contents, search_path: names.search_path, temporary: names.temporary }
+}
+
+fn remembered<T>(
+    place: &RefCell<Option<Remembered<T>>>,
+    stamp: u64,
+    by: u128,
+    find: impl FnOnce() -> T,
+) -> Rc<T> {
+    let mut place = place.borrow_mut();
+    if let Some(known) = place.as_ref().filter(|known| known.stamp == stamp && known.by == by) {
+        return known.answer.clone();
+    }
+    let answer = Rc::new(find());
+    *place = Some(Remembered { stamp, by, answer: answer.clone() });
+    answer
+}
+
+/// Another number for sessions that look for names elsewhere, or for other rules.
+fn digest(names: Names<'_>, rules: u64) -> u128 {
+    let mut hash = Xxh3::new();
+    hash.update(&rules.to_le_bytes());
+    hash.update(&[u8::from(names.temporary), u8::from(names.search_path.is_some())]);
+    for schema in names.search_path.unwrap_or_default() {
+        hash.update(&schema.len().to_le_bytes());
+        hash.update(schema.as_bytes());
+    }
+    hash.digest128()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Barriers, Definitions, Grounds, Judge, Relations, Row};
+
+    const NAMES: Names<'static> = Names { search_path: Some(&["public"]), temporary: false };
+
+    fn row(columns: &[&str]) -> Row {
+        let value = |column: &&str| (!column.is_empty()).then(|| (*column).to_owned());
+        columns.iter().map(value).collect()
+    }
+
+    fn contents(key: &str) -> Contents {
+        let relations = Relations::new(&[row(&["16400", "public", "t", "r"])], &[]);
+        let detail = row(&["16400", "p", "f", "d", "1 4 i\n2 t n", key, "", "", "f", "", "", "", "f"]);
+        let grounds = Grounds::new(Barriers::default(), Barriers::default(), &[detail], &[]);
+        Contents { relations, grounds, ..Contents::default() }
+    }
+
+    fn profiles() -> Rc<Profiles> {
+        Profiles::new(Judge::new(Definitions::new()))
+    }
+
+    fn know(profiles: &Profiles, contents: Contents) {
+        profiles.judge.reading_wanted().expect("it is wanted").done(Some(contents), None);
+    }
+
+    fn dependencies(profiles: &Profiles, text: &str, names: Names<'_>) -> Rc<Result<Dependencies, Refusal>> {
+        let profile = profiles.of(text.as_bytes(), true.into());
+        profiles.dependencies(&profile, (text.as_bytes(), true.into()), names)
+    }
+
+    #[test]
+    fn found_once_for_a_shape_until_definitions_change() {
+        let profiles = profiles();
+        let text = "select * from t where i = 1";
+        assert_eq!(*dependencies(&profiles, text, NAMES), Err(Refusal::DefinitionsUnknown));
+        know(&profiles, contents("1"));
+        let first = dependencies(&profiles, text, NAMES);
+        assert!(first.is_ok(), "{first:?}");
+        let again = dependencies(&profiles, "select * from t where i = 2", NAMES);
+        assert!(Rc::ptr_eq(&first, &again), "the shape is known");
+        let elsewhere = Names { search_path: Some(&["other"]), ..NAMES };
+        assert_eq!(*dependencies(&profiles, text, elsewhere), Err(Refusal::UnknownRelation));
+        let temporary = Names { temporary: true, ..NAMES };
+        assert_eq!(*dependencies(&profiles, text, temporary), Err(Refusal::TempShadow));
+        let change = profiles.judge.change();
+        assert_eq!(*dependencies(&profiles, text, NAMES), Err(Refusal::DefinitionsUnknown));
+        drop(change);
+        assert_eq!(*dependencies(&profiles, text, NAMES), Err(Refusal::DefinitionsUnknown));
+        know(&profiles, contents("1"));
+        assert!(dependencies(&profiles, text, NAMES).is_ok());
+        assert_eq!(*dependencies(&profiles, "delete from t", NAMES), Err(Refusal::NotUnderstood));
+        let setting = "select current_setting('a.b')";
+        assert_eq!(*dependencies(&profiles, setting, NAMES), Err(Refusal::NotARead), "as profiles have it");
+    }
+
+    #[test]
+    fn writes_are_everything_while_nothing_is_known() {
+        let profiles = profiles();
+        let text = "delete from t where i = 1";
+        let writes = |stamp: u64, triggers: &[TriggerWrites]| {
+            let profile = profiles.of(text.as_bytes(), true.into());
+            profiles.writes(&profile, (text.as_bytes(), true.into()), NAMES, (stamp, triggers))
+        };
+        assert_eq!(*writes(1, &[]), Writes::Everything);
+        know(&profiles, contents("1"));
+        let first = writes(1, &[]);
+        assert!(matches!(*first, Writes::Rows(_)), "{first:?}");
+        assert!(Rc::ptr_eq(&first, &writes(1, &[])));
+        assert!(!Rc::ptr_eq(&first, &writes(2, &[])), "there are other rules");
+        drop(profiles.judge.change());
+        assert_eq!(*writes(2, &[]), Writes::Everything);
+        know(&profiles, contents(""));
+        assert_eq!(*writes(2, &[]), Writes::Tables(vec![16400]), "it has no key any more");
+    }
+}

@@ -1,0 +1,412 @@
+//! The heart of it: whenever a change alters the result of a read, it has changed a row on which the read was said to depend; and it never
+//! changes a row of which it was not said that it may.
+//!
+//! Databases, reads and changes are made up at random, and what has changed is seen by comparing all rows of all tables. Mutations of the
+//! analysis are run too: each has to be found out.
+//!
+//! `PGWEIR_CACHEABLE_SEED` begins elsewhere, `PGWEIR_CACHEABLE_ROUNDS` is how many databases are made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgweir::plan::cacheable::Touched;
+use pgweir::plan::writes::{Assigned, Writes};
+use pgweir::sql::facts::{ColumnName, Comparison, Conjunct, Constant, Facts, Form, Operand};
+use pgweir::sql::shape;
+
+use super::generator::{Database, Random, Reads, change, database};
+use super::{Changed, Known, ask};
+use crate::harness::big;
+use crate::harness::cluster::Cluster;
+use crate::harness::message::Message;
+use crate::harness::raw::Client;
+
+const SEED: u64 = 0x6361_6368;
+const ROUNDS: usize = 8;
+/// The same with `PGWEIR_TEST_BIG=1`.
+const BIG_ROUNDS: usize = 200;
+/// Reads and changes for each database.
+const READS: usize = 60;
+const CHANGES: usize = 50;
+
+/// A row of a table: its number, and its columns by their numbers.
+type StoredRow = (u32, Vec<Option<String>>);
+
+/// What was seen.
+#[derive(Debug, Default)]
+struct Seen {
+    pairs: usize,
+    /// Pairs in which the result has changed.
+    altered: usize,
+    /// Pairs in which rows of the read's tables have changed, and it was said that they do not matter.
+    spared: usize,
+    reads: usize,
+    /// Reads that depend on keys of some table.
+    keyed: usize,
+    refused: BTreeMap<String, usize>,
+    changes: usize,
+    /// Changes that changed a row.
+    effective: usize,
+    narrow: usize,
+    everything: usize,
+    wrong: Vec<String>,
+}
+
+/// A wrong analysis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mutation {
+    None,
+    /// The ON of an outer join counts for both sides.
+    OuterAsInner,
+    /// Partitions and tables that inherit are taken to have their columns under the parent's numbers.
+    SameNumbers,
+    /// That columns have other names is overlooked.
+    RenamedIgnored,
+    /// A comparison behind OR, NOT or in HAVING counts as if it were alone.
+    OrAsAnd,
+    /// Partitions and tables that inherit are overlooked.
+    NoChildren,
+    /// What views read is overlooked.
+    NoViews,
+    /// Rows that follow by foreign keys are overlooked.
+    NoKeys,
+    /// Triggers are overlooked.
+    NoTriggers,
+    /// Only the first of several values counts.
+    FirstValue,
+    /// Only one variable of each table counts.
+    OneVariable,
+}
+
+const MUTATIONS: &[Mutation] = &[
+    Mutation::OuterAsInner,
+    Mutation::SameNumbers,
+    Mutation::RenamedIgnored,
+    Mutation::OrAsAnd,
+    Mutation::NoChildren,
+    Mutation::NoViews,
+    Mutation::NoKeys,
+    Mutation::NoTriggers,
+    Mutation::FirstValue,
+    Mutation::OneVariable,
+];
+
+#[test]
+fn what_alters_a_result_touches_what_it_depends_on() {
+    let seed = setting("PGWEIR_CACHEABLE_SEED", SEED);
+    let rounds = setting("PGWEIR_CACHEABLE_ROUNDS", if big() { BIG_ROUNDS } else { ROUNDS } as u64);
+    let cluster = Cluster::shared();
+    let mut seen = Seen::default();
+    for round in 0..rounds {
+        run(cluster, seed.wrapping_add(round), Mutation::None, &mut seen);
+    }
+    let wrong = std::mem::take(&mut seen.wrong);
+    println!("seed {seed}, {rounds} rounds: {seen:#?}");
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(5)].join("\n"));
+    // That nothing was missed says something only if there was something to miss.
+    assert!(seen.pairs > 5_000 && seen.altered > 100 && seen.spared > 200, "{seen:?}");
+    assert!(seen.keyed * 2 > seen.reads && seen.narrow * 30 > seen.changes, "{seen:?}");
+}
+
+#[test]
+fn every_mutation_is_found_out() {
+    let cluster = Cluster::shared();
+    let mut alive = vec![];
+    for mutation in MUTATIONS {
+        let mut seen = Seen::default();
+        let found = (0..25).find(|round| {
+            run(cluster, SEED + round, *mutation, &mut seen);
+            !seen.wrong.is_empty()
+        });
+        println!("{mutation:?}: {found:?} after {} pairs", seen.pairs);
+        if found.is_none() {
+            alive.push(mutation);
+        }
+    }
+    assert!(alive.is_empty(), "nothing was wrong with {alive:?}");
+}
+
+fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// One database with its reads and changes; stops at the first mistake of a mutation.
+fn run(cluster: &Cluster, seed: u64, mutation: Mutation, seen: &mut Seen) {
+    let mut random = Random(seed.wrapping_mul(0x1234_5677));
+    let place = cluster.database();
+    let mut server = cluster.superuser(&place.name);
+    let made = database(&mut random);
+    for statement in made.script.split(";\n") {
+        // Some rows break keys; everything else has to work.
+        let answer = server.simple(statement);
+        let failed = answer.iter().find(|message| message.tag == b'E');
+        assert!(failed.is_none() || statement.starts_with("insert"), "{statement}: {failed:?}");
+    }
+    let known = Known::read_with(&mut server, |changed| mutate_catalog(mutation, changed));
+    let right = (mutation != Mutation::None).then(|| Known::read(&mut server));
+    server.run("set search_path = public; set jit = off");
+    let snapshot = snapshot_question(&mut server);
+    let reads = reads(&mut random, &made, (&known, right.as_ref()), mutation, &mut server, seen);
+    let texts: Vec<&str> = reads.iter().map(|read| read.0.as_str()).collect();
+    let mut rows = snapshot_of(&mut server, &snapshot);
+    let mut results = results_of(&mut server, &texts);
+    for _ in 0..CHANGES {
+        let text = change(&mut random, &made.relations);
+        if server.simple(&text).iter().any(|message| message.tag == b'E') {
+            continue;
+        }
+        seen.changes += 1;
+        let after = snapshot_of(&mut server, &snapshot);
+        let changed = difference(&rows, &after);
+        check_writes(&known, &text, &changed, seed, seen);
+        if changed.is_empty() {
+            continue;
+        }
+        let now = results_of(&mut server, &texts);
+        seen.effective += 1;
+        for (number, (read, touched)) in reads.iter().enumerate() {
+            let (Some(before), Some(now)) = (&results[number], &now[number]) else { continue };
+            seen.pairs += 1;
+            let hit = changed.iter().any(|row| is_touched(touched, row));
+            let altered = before != now;
+            seen.altered += usize::from(altered);
+            let near = changed.iter().any(|row| touched.iter().any(|one| one.table == row.0));
+            seen.spared += usize::from(near && !hit);
+            if altered && !hit {
+                let said = super::shown(&known, touched);
+                seen.wrong.push(format!("seed {seed}\n  {read}\n  said to depend on {said}\n  altered by {text}\n  which changed {changed:?}"));
+            }
+        }
+        (rows, results) = (after, now);
+        if mutation != Mutation::None && !seen.wrong.is_empty() {
+            return;
+        }
+    }
+}
+
+/// Reads that may be kept, with what they are said to depend on; of a mutation only those of which it says something else.
+fn reads(
+    random: &mut Random,
+    made: &Database,
+    (known, right): (&Known, Option<&Known>),
+    mutation: Mutation,
+    server: &mut Client,
+    seen: &mut Seen,
+) -> Vec<(String, Vec<Touched>)> {
+    let mut reads = vec![];
+    for _ in 0..READS * 10 {
+        if reads.len() == READS {
+            break;
+        }
+        let text = Reads::new(random, &made.relations).read();
+        let mut touched = match known.touched(&text, &[], |facts| mutate(mutation, facts)) {
+            Ok(touched) => touched,
+            Err(refusal) => {
+                *seen.refused.entry(refusal.name().to_owned()).or_default() += 1;
+                continue;
+            }
+        };
+        mutate_touched(mutation, &mut touched);
+        let is_other = |right: &Known| right.touched(&text, &[], |_| {}).ok().as_ref() != Some(&touched);
+        let keyed = touched.iter().any(|one| !one.columns.is_empty());
+        // Any row of all its tables: there is less to be wrong.
+        let wanted = right.map_or_else(|| keyed || random.percent(20), is_other);
+        if !wanted || server.simple(&text).iter().any(|message| message.tag == b'E') {
+            continue;
+        }
+        seen.reads += 1;
+        seen.keyed += usize::from(keyed);
+        reads.push((text, touched));
+    }
+    reads
+}
+
+fn mutate(mutation: Mutation, facts: &mut Facts) {
+    match mutation {
+        Mutation::OuterAsInner => {
+            for level in &mut facts.levels {
+                let all = 0..level.variables.len();
+                level.conjuncts.iter_mut().for_each(|conjunct| conjunct.of = all.clone());
+            }
+        }
+        Mutation::RenamedIgnored => {
+            let variables = facts.levels.iter_mut().flat_map(|level| &mut level.variables);
+            variables.for_each(|variable| variable.renamed = false);
+        }
+        Mutation::OrAsAnd => or_as_and(facts),
+        _ => {}
+    }
+}
+
+/// All comparisons of statements with one level count.
+fn or_as_and(facts: &mut Facts) {
+    let [level] = facts.levels.as_mut_slice() else { return };
+    for predicate in facts.predicates.iter().filter(|one| one.comparison == Comparison::Equal) {
+        let Operand::Literal(place) = predicate.operand else { continue };
+        let column = ColumnName { schema: None, table: None, name: predicate.column.clone() };
+        let constant = Constant { place, form: Form::One, cast: None };
+        level.conjuncts.push(Conjunct { of: 0..level.variables.len(), column, constant });
+    }
+}
+
+fn mutate_touched(mutation: Mutation, touched: &mut Vec<Touched>) {
+    match mutation {
+        Mutation::FirstValue => touched.iter_mut().for_each(|one| one.values.truncate(1)),
+        Mutation::OneVariable => touched.dedup_by_key(|one| one.table),
+        _ => {}
+    }
+}
+
+fn mutate_catalog(mutation: Mutation, rows: &mut Changed) {
+    let without = |rows: &mut Changed, ways: &[&str]| {
+        rows.edges.retain(|edge| !edge[2].as_deref().is_some_and(|way| ways.contains(&way)));
+    };
+    match mutation {
+        Mutation::NoChildren => without(rows, &["child"]),
+        Mutation::NoViews => without(rows, &["view"]),
+        Mutation::NoKeys => without(rows, &["deleted", "updated"]),
+        Mutation::SameNumbers => same_numbers(rows),
+        Mutation::NoTriggers => rows.details.iter_mut().for_each(|detail| detail[7] = None),
+        _ => {}
+    }
+}
+
+fn same_numbers(rows: &mut Changed) {
+    for edge in rows.edges.iter().filter(|edge| edge[2].as_deref() == Some("child")) {
+        let parent =
+            rows.details.iter().find(|detail| detail[0] == edge[0]).and_then(|detail| detail[4].clone());
+        if let Some(child) = rows.details.iter_mut().find(|detail| detail[0] == edge[1]) {
+            child[4] = parent;
+        }
+    }
+}
+
+/// Whether a changed row is one of those on which a result depends.
+fn is_touched(touched: &[Touched], row: &StoredRow) -> bool {
+    touched.iter().filter(|one| one.table == row.0).any(|one| {
+        let column = |number: &i16| {
+            row.1.get(usize::try_from(*number - 1).unwrap_or(usize::MAX)).and_then(Option::as_deref)
+        };
+        let same = |values: &Vec<Box<[u8]>>| {
+            one.columns
+                .iter()
+                .zip(values)
+                .all(|(number, value)| column(number).map(str::as_bytes) == Some(value))
+        };
+        one.columns.is_empty() || one.values.iter().any(same)
+    })
+}
+
+/// No table was changed, and of a narrow change no row and column, of which it was not said.
+fn check_writes(known: &Known, text: &str, changed: &[StoredRow], seed: u64, seen: &mut Seen) {
+    let writes = known.writes(text, &[]);
+    let tables: BTreeSet<u32> = changed.iter().map(|row| row.0).collect();
+    let right = match &writes {
+        Writes::Nothing => tables.is_empty(),
+        Writes::Tables(said) => tables.iter().all(|table| said.contains(table)),
+        Writes::Everything | Writes::Definitions => {
+            seen.everything += 1;
+            true
+        }
+        Writes::Rows(narrow) => {
+            seen.narrow += 1;
+            let shape = shape(text.as_bytes(), true);
+            let given = super::given(text, &shape.literals, &[]);
+            let values = narrow.touched(&given);
+            let columns = narrow.key.iter().map(|key| key.number).collect();
+            let rows = values.is_none_or(|values| {
+                let touched = [Touched { table: narrow.table, columns, values }];
+                changed.iter().all(|row| is_touched(&touched, row))
+            });
+            rows && tables.iter().all(|table| *table == narrow.table)
+                && only_assigned(&narrow.assigned, changed)
+        }
+    };
+    if !right {
+        let said = super::writing::shown(known, &writes, text);
+        seen.wrong.push(format!("seed {seed}\n  {text}\n  said to write {said}\n  changed {changed:?}"));
+    }
+}
+
+/// In columns that are not assigned, old and new rows have the same values.
+fn only_assigned(assigned: &Assigned, changed: &[StoredRow]) -> bool {
+    let Assigned::Columns(columns) = assigned else { return true };
+    let width = changed.iter().map(|row| row.1.len()).max().unwrap_or(0);
+    let others =
+        (0..width).filter(|at| !columns.iter().any(|column| usize::try_from(*column - 1) == Ok(*at)));
+    others.into_iter().all(|at| {
+        // Each value is there as often in what has gone as in what has come, so an even number of times.
+        let mut counts: BTreeMap<Option<&String>, usize> = BTreeMap::new();
+        changed.iter().for_each(|row| *counts.entry(row.1[at].as_ref()).or_default() += 1);
+        counts.values().all(|count| count % 2 == 0)
+    })
+}
+
+/// All rows of all tables, each with the table's number and all columns by theirs.
+fn snapshot_question(server: &mut Client) -> String {
+    let columns = "select c.oid, c.oid::regclass, a.attnum, a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid
+        where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace and a.attnum > 0 and not a.attisdropped order by 1, 3";
+    let mut tables: BTreeMap<u32, (String, BTreeMap<usize, String>)> = BTreeMap::new();
+    for row in ask(server, columns) {
+        let [Some(oid), Some(table), Some(number), Some(name)] = row.as_slice() else { panic!("{row:?}") };
+        let entry =
+            tables.entry(oid.parse().expect("a number")).or_insert_with(|| (table.clone(), BTreeMap::new()));
+        entry.1.insert(number.parse().expect("a number"), name.clone());
+    }
+    let width = tables.values().flat_map(|table| table.1.keys()).max().copied().unwrap_or(0);
+    let one = |(oid, (table, columns)): (&u32, &(String, BTreeMap<usize, String>))| {
+        let column = |number| columns.get(&number).map_or("null".to_owned(), |name| format!("{name}::text"));
+        let list: Vec<String> = (1..=width).map(column).collect();
+        format!("select {oid}, {} from only {table}", list.join(", "))
+    };
+    tables.iter().map(one).collect::<Vec<_>>().join(" union all ")
+}
+
+fn snapshot_of(server: &mut Client, question: &str) -> Vec<StoredRow> {
+    let mut rows: Vec<StoredRow> = ask(server, question)
+        .into_iter()
+        .map(|mut row| (row.remove(0).and_then(|oid| oid.parse().ok()).expect("a number"), row))
+        .collect();
+    rows.sort();
+    rows
+}
+
+/// Rows that are in one of two snapshots and not in the other, as often as they are.
+fn difference(before: &[StoredRow], after: &[StoredRow]) -> Vec<StoredRow> {
+    let mut counts: BTreeMap<&StoredRow, i64> = BTreeMap::new();
+    before.iter().for_each(|row| *counts.entry(row).or_default() -= 1);
+    after.iter().for_each(|row| *counts.entry(row).or_default() += 1);
+    let many =
+        |(row, count): (&StoredRow, i64)| vec![row.clone(); usize::try_from(count.abs()).expect("few")];
+    counts.into_iter().flat_map(many).collect()
+}
+
+/// What reads give, each as a whole with its rows in order; `None` for one that fails.
+fn results_of(server: &mut Client, texts: &[&str]) -> Vec<Option<Vec<Vec<u8>>>> {
+    let all = server.simple(&texts.join(";\n"));
+    let results = split(&all);
+    if results.len() == texts.len() && all.iter().all(|message| message.tag != b'E') {
+        return results.into_iter().map(Some).collect();
+    }
+    let alone = |text: &&str| {
+        let answer = server.simple(text);
+        let failed = answer.iter().any(|message| message.tag == b'E');
+        (!failed).then(|| split(&answer).into_iter().next().unwrap_or_default())
+    };
+    texts.iter().map(alone).collect()
+}
+
+fn split(messages: &[Message]) -> Vec<Vec<Vec<u8>>> {
+    let mut results = vec![];
+    let mut rows = vec![];
+    for message in messages {
+        match message.tag {
+            b'D' => rows.push(message.body.clone()),
+            b'C' => {
+                rows.sort();
+                results.push(std::mem::take(&mut rows));
+            }
+            _ => {}
+        }
+    }
+    results
+}
