@@ -47,7 +47,7 @@ fn lines(admin: &Admin, asked: &Explain) -> Result<Vec<Line>, Fault> {
         lines.extend(explain::rules(ruleset, &subject, &context));
         lines.extend(explain::decision(&decision));
     }
-    add_place(admin, (&name, database), &reads, &decision, &mut lines);
+    add_place(admin, (&name, database), asked.user.as_deref(), &reads, &decision, &mut lines);
     Ok(lines)
 }
 
@@ -101,16 +101,19 @@ fn context<'a>(asked: &'a Explain, database: &'a str, statement: &Statement<'a>)
 fn add_place(
     admin: &Admin,
     (name, database): (&str, &Database),
+    user: Option<&str>,
     reads: &Reads,
     decision: &Decision<'_>,
     lines: &mut Vec<Line>,
 ) {
-    let is_named = admin.entrance.directory().settings.databases.contains_key(name);
+    let directory = admin.entrance.directory();
+    let is_named = directory.settings.databases.contains_key(name);
+    let of_user = user.and_then(|user| directory.settings.users.get(user)?.consistency);
     let cluster = admin.shared.clusters.of(name, is_named);
     let mut fit = vec![];
     if let Some(cluster) = &cluster {
         let topology = &cluster.sighting().topology;
-        let (level, line) = explain::asked(asked_level(decision), None, topology.policy.level);
+        let (level, line) = explain::asked(asked_level(decision), None, of_user, topology.policy.level);
         lines.push(line);
         let told = explain::nodes(&Read::of_level(level), topology, &Default::default());
         fit = told.fit;

@@ -22,7 +22,6 @@ pub fn check(rules: &Path, out: &mut impl Write) -> io::Result<bool> {
     tell(&checked.problems);
     let mut nowhere = vec![];
     if let Ok(ruleset) = Ruleset::compile(&files) {
-        tell(&checks::not_applied(&ruleset));
         nowhere = in_force::nowhere(&ruleset);
         tell(&nowhere);
     }

@@ -388,4 +388,6 @@ table! {
     pool_size: POSITIVE = none e.g. 4, Reload, |user| user.pool_size;
     /// Clients logged in as this user at once.
     max_clients: POSITIVE = none e.g. 200, Reload, |user| user.max_clients;
+    /// Overrides the database's `consistency` for this user's reads. A session's own (`SET pgweir.consistency`) and a rule's come before it.
+    consistency: CONSISTENCY = none e.g. "any", Reload, |user| user.consistency;
 }

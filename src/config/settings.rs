@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::level::Level;
 use crate::plan::balance::Strategy;
-use crate::plan::consistency::Level;
 use crate::plan::topology::Transactions;
 
 /// All that the process needs to run.
@@ -346,6 +346,8 @@ pub struct User {
     pub pool_size: Option<usize>,
     /// Clients logged in as this user.
     pub max_clients: Option<usize>,
+    /// What this user's reads from replicas promise, whatever the database says.
+    pub consistency: Option<Level>,
 }
 
 /// A password or verifier. Never printed.

@@ -54,6 +54,8 @@ pub struct Read {
     pub level: Level,
     /// A hash of the client's address ([`super::balance::hash`]).
     pub client: u64,
+    /// The replica that answers it where that may, before all others.
+    pub node: Option<NodeId>,
     /// Now.
     pub now: Instant,
 }
@@ -78,6 +80,9 @@ pub fn choose(
             Err(reason) if reason as usize > why as usize => why = reason,
             Err(_) => {}
         }
+    }
+    if let Some(node) = read.node.filter(|node| candidates.iter().any(|one| one.node == *node)) {
+        return Choice::Replica(node);
     }
     match balancer.pick(topology.policy.strategy, &candidates, read.client) {
         Some(at) => Choice::Replica(candidates[at].node),
@@ -135,7 +140,7 @@ mod tests {
     use super::*;
 
     fn chosen(level: Level, topology: &Topology, floor: &mut Floor, now: Instant) -> Choice {
-        let read = Read { level, client: 1, now };
+        let read = Read { level, client: 1, node: None, now };
         choose(read, topology, floor, &Loads::default(), &mut Balancer::new(1))
     }
 
@@ -144,6 +149,20 @@ mod tests {
         use Reason::{Behind, Level, NoReplica, TooOld, Unknown};
         let names = [Level, NoReplica, TooOld, Unknown, Behind].map(Reason::name);
         assert_eq!(names, REASONS);
+    }
+
+    #[test]
+    fn a_node_that_is_wanted_answers_where_it_may() {
+        let now = Instant::now();
+        let mut topology = topology(&[500, 500, 500, 500]);
+        let read = Read { level: Level::Session, client: 1, node: Some(NodeId(2)), now };
+        let chosen = |topology: &Topology, seed| {
+            choose(read, topology, &mut Floor::default(), &Loads::default(), &mut Balancer::new(seed))
+        };
+        assert!((0..50).all(|seed| chosen(&topology, seed) == Choice::Replica(NodeId(2))));
+        topology.nodes[2].health = Health::Banned { until: now, reason: "".into() };
+        let others = [NodeId(1), NodeId(3)].map(Choice::Replica);
+        assert!((0..50).all(|seed| others.contains(&chosen(&topology, seed))));
     }
 
     #[test]

@@ -463,6 +463,7 @@ mod tests {
             is_named: true,
             watched: false,
             user: "app".into(),
+            level: None,
             hosts: vec![],
             server_database: "shop".into(),
             server_user: "app".into(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::encrypt::Connector;
 use super::lead::Lead;
 use crate::auth::scram::{DerivedKeys, Secret};
-use crate::config::settings::{Host, Pool, TargetSessionAttrs};
+use crate::config::settings::{Host, Level, Pool, TargetSessionAttrs};
 use crate::wire::Fault;
 
 /// Errors of logins in a failover: a node that cannot be reached, is no primary, or ends.
@@ -24,6 +24,8 @@ pub struct Target {
     pub watched: bool,
     /// The user as clients name it.
     pub user: String,
+    /// What this user's reads from replicas promise, if the settings have that for it.
+    pub level: Option<Level>,
     /// Hosts in order of preference.
     pub hosts: Vec<Host>,
     /// The database's name on the server.
@@ -128,6 +130,7 @@ impl Target {
             is_named: self.is_named,
             watched: self.watched,
             user: self.user.clone(),
+            level: self.level,
             hosts: vec![host.clone()],
             server_database: self.server_database.clone(),
             server_user: self.server_user.clone(),

@@ -1,7 +1,7 @@
 //! What is wrong with rule files beyond what keeps them from being compiled: rules that are never reached, that are over, and
 //! tests that fail.
 
-use super::action::{Concern, Concerns, Route};
+use super::action::Concerns;
 use super::calendar::Seconds;
 use super::file::{Contents, Mode, WrittenTest};
 use super::place::{Place, Problem, Severity, Source};
@@ -46,34 +46,6 @@ pub fn check(files: &[Source], now: Seconds, facts: &mut dyn FnMut(&str) -> Fact
     problems.sort();
     let shadow = ruleset.rules().iter().filter(|rule| rule.mode() == Mode::Shadow).count();
     Checked { rules: ruleset.rules().len(), shadow, tests, problems }
-}
-
-/// Actions that `pgweir run` does not carry out yet, by the rules that have them: as long as that is so, they do nothing.
-pub fn not_applied(ruleset: &Ruleset) -> Vec<Problem> {
-    let told = |rule: &std::sync::Arc<Rule>| {
-        let names: Vec<_> = rule.concerns().iter().filter_map(|concern| idle(rule, concern)).collect();
-        let message = || {
-            let names = names.join(", ");
-            format!("`{}` has actions that `pgweir run` does not carry out yet: {names}", rule.name())
-        };
-        (!names.is_empty()).then(|| Problem::warning(rule.place().clone(), message()))
-    };
-    ruleset.rules().iter().filter_map(told).collect()
-}
-
-/// Whether `pgweir run` carries out what a rule does about a concern.
-pub fn is_applied(rule: &Rule, concern: Concern) -> bool {
-    idle(rule, concern).is_none()
-}
-
-/// How an action is written that is not carried out.
-fn idle(rule: &Rule, concern: Concern) -> Option<String> {
-    match (concern, &rule.then().route) {
-        (Concern::Route, Some(Route::Any | Route::Node(_))) => {
-            Some(format!("`route = \"{}\"`", rule.then().shown(concern).unwrap_or_default()))
-        }
-        _ => None,
-    }
 }
 
 fn over(rule: &Rule) -> Problem {

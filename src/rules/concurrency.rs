@@ -64,6 +64,11 @@ impl<T: Copy + Eq> Line<T> {
         Entered::Waits
     }
 
+    /// Whether there is no place in line.
+    pub fn is_full(&self) -> bool {
+        self.waiting >= self.longest
+    }
+
     /// Whether there is a permit now.
     pub fn is_free(&self) -> bool {
         self.running < self.limit

@@ -76,6 +76,17 @@ pub enum Entered {
     Refused(Refusal),
 }
 
+/// What would become of a statement that came now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Would {
+    /// It would go on.
+    Go,
+    /// It would wait for its turn: for so long, where that is known.
+    Wait(Option<Duration>),
+    /// It would be refused.
+    Refuse(Refusal),
+}
+
 /// Why a statement is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -161,6 +172,28 @@ impl Gate {
         };
         drop(inner);
         entered
+    }
+
+    /// What [`Gate::enter`] would do now; nobody gets or loses anything by it.
+    pub fn would(&self, key: &[u8], now: Instant, holds: bool) -> Would {
+        let time = self.time(now);
+        let inner = self.lock();
+        let longest = inner.limits.longest();
+        let may_wait = !longest.is_zero() && (!holds || inner.limits.waits_in_transaction());
+        let (after, late, full) = match &inner.limits {
+            _ if inner.open => return Would::Go,
+            Limits::Often(_, turns) => (Some(turns.after(key, time)), None, false),
+            Limits::AtOnce(_, line) if line.is_free() => return Would::Go,
+            Limits::AtOnce(_, line) => (None, Some(Refusal::TooLate(None)), line.is_full()),
+        };
+        match after {
+            Some(Duration::ZERO) => Would::Go,
+            _ if !may_wait && !longest.is_zero() => Would::Refuse(Refusal::InTransaction),
+            _ if full && may_wait => Would::Refuse(Refusal::Full),
+            Some(after) if after > longest => Would::Refuse(Refusal::TooLate(Some(after))),
+            _ if may_wait => Would::Wait(after),
+            _ => Would::Refuse(late.unwrap_or(Refusal::TooLate(after))),
+        }
     }
 
     /// What it has seen.
@@ -443,6 +476,29 @@ mod tests {
     fn tokens(wait: u64) -> Arc<Gate> {
         let rate = Rate { count: 10, per: ms(1000) };
         Gate::throttle("r", &Throttle { rate, wait: ms(wait), ..Throttle::default() })
+    }
+
+    #[test]
+    fn what_would_become_of_a_statement_is_what_becomes_of_it() {
+        let now = Instant::now();
+        let gate = tokens(150);
+        assert_eq!(gate.would(b"k", now, false), Would::Go);
+        assert_eq!(gate.would(b"k", now, false), Would::Go, "nothing was taken");
+        goes(gate.enter(b"k", now, false));
+        assert_eq!(gate.would(b"k", now, false), Would::Wait(Some(ms(100))));
+        assert_eq!(gate.would(b"k", now, true), Would::Refuse(Refusal::InTransaction));
+        let place = waits(gate.enter(b"k", now, false));
+        assert_eq!(gate.would(b"k", now, false), Would::Refuse(Refusal::TooLate(Some(ms(200)))));
+        drop(place);
+        let gate = permits(1, 1);
+        assert_eq!(gate.would(b"k", now, true), Would::Go);
+        let permit = goes(gate.enter(b"k", now, false));
+        assert_eq!(gate.would(b"k", now, false), Would::Wait(None));
+        assert_eq!(gate.would(b"k", now, true), Would::Refuse(Refusal::InTransaction));
+        let place = waits(gate.enter(b"k", now, false));
+        assert_eq!(gate.would(b"k", now, false), Would::Refuse(Refusal::Full));
+        drop((place, permit));
+        assert_eq!(gate.would(b"k", now, false), Would::Go);
     }
 
     #[track_caller]

@@ -145,7 +145,8 @@ table! {
 table! {
     /// What is done, one key for each concern; one at least.
     THEN: Then = "then";
-    /// Where the statement goes. A replica gets it only if it may serve it; a write goes to the primary in any case.
+    /// Where a read goes; what is not known to be one goes to the primary in any case. A replica, or a node by its address (as in `hosts`), gets it only if it
+    /// may serve it, and else it goes where it would without the rule; `"any"` is as without rules, and later rules do not decide.
     route: ROUTE e.g. "\"replica\"", |then| then.route;
     /// How fresh the answer of a replica must be.
     consistency: CONSISTENCY e.g. "\"bounded:500ms\"", |then| then.consistency;

@@ -56,6 +56,14 @@ impl Buckets {
         taken
     }
 
+    /// After how long there will be a token for `key`; takes none.
+    pub fn after(&self, key: &[u8], now: Duration) -> Duration {
+        let now = nanos(now);
+        let full = self.keys.len() >= self.most;
+        let mut until = self.keys.get(key).copied().unwrap_or(if full { self.others } else { now });
+        take(&mut until, now, self.interval, self.full).err().unwrap_or_default()
+    }
+
     /// Puts a token back that was not used after all.
     pub fn give_back(&mut self, key: &[u8]) {
         let until = self.keys.get_mut(key).unwrap_or(&mut self.others);
@@ -112,6 +120,8 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(buckets.take(b"a", ms(1000)), Ok(()));
         }
+        assert_eq!(buckets.after(b"a", ms(1000)), ms(100));
+        assert_eq!((buckets.after(b"a", ms(1100)), buckets.after(b"b", ms(1000))), (ms(0), ms(0)));
         assert_eq!(buckets.take(b"a", ms(1000)), Err(ms(100)));
         assert_eq!(buckets.take(b"a", ms(1040)), Err(ms(60)));
         assert_eq!(buckets.take(b"b", ms(1040)), Ok(()));

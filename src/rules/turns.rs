@@ -41,6 +41,13 @@ impl Turns {
         Turns { buckets, lines: HashMap::new() }
     }
 
+    /// After how long there would be a token for who comes now; nothing is taken.
+    pub fn after(&self, key: &[u8], now: Duration) -> Duration {
+        let Some(line) = self.lines.get(key) else { return self.buckets.after(key, now) };
+        let ahead = u32::try_from(line.ids.len()).unwrap_or(u32::MAX);
+        line.due.saturating_add(self.buckets.interval().saturating_mul(ahead)).saturating_sub(now)
+    }
+
     /// Asks for a token; `longest` is how long it may wait. Those whose turn has come are to be served first ([`Turns::advance`]).
     pub fn come(&mut self, key: &[u8], who: u64, now: Duration, longest: Duration) -> Came {
         if let Some(line) = self.lines.get_mut(key) {

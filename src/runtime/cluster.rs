@@ -348,7 +348,7 @@ mod tests {
     }
 
     fn read() -> Read {
-        Read { level: Level::Session, client: 1, now: Instant::now() }
+        Read { level: Level::Session, client: 1, node: None, now: Instant::now() }
     }
 
     #[tokio::test]

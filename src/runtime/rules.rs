@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::config::{Settings, host};
-use crate::rules::{Mode, Problem, Route, Ruleset, check, folder};
+use crate::rules::{Mode, Problem, Route, Ruleset, folder};
 use crate::session::mirror::Mirrors;
 
 /// Those of the process, if it was started with a folder of rule files.
@@ -78,21 +78,24 @@ impl Rules {
     }
 }
 
-/// Rules that send reads to replicas where no database has any that are watched.
+/// Rules that send reads to replicas where no database has any that are watched, or to a node that none of those has.
 pub fn without_replicas(rules: &Ruleset, settings: &Settings) -> Vec<Problem> {
-    if settings.databases.values().any(|database| database.reads.to_replicas) {
-        return vec![];
-    }
-    let to_replicas = rules
-        .rules()
-        .iter()
-        .filter(|rule| rule.mode() == Mode::Enforce && matches!(rule.then().route, Some(Route::Replica)));
-    let told = to_replicas.map(|rule| {
-        let message = format!(
-            "`{}` sends reads to replicas, but no database has any: set reads = \"replicas\" in its section",
-            rule.name()
-        );
-        Problem::warning(rule.place().clone(), message)
+    let watched = settings.databases.values().filter(|database| database.reads.to_replicas);
+    let hosts: Vec<_> = watched.flat_map(|database| database.nodes()).collect();
+    let why = |route: &Route| match route {
+        Route::Replica | Route::Node(_) if hosts.is_empty() => Some(
+            "sends reads to replicas, but no database has any: set reads = \"replicas\" in its section"
+                .into(),
+        ),
+        Route::Node(node) if !host::parse(node).is_ok_and(|node| hosts.contains(&&node)) => {
+            Some(format!("sends reads to {node}, which is a node of no database with reads = \"replicas\""))
+        }
+        _ => None,
+    };
+    let enforced = rules.rules().iter().filter(|rule| rule.mode() == Mode::Enforce);
+    let told = enforced.filter_map(|rule| {
+        let why: String = why(rule.then().route.as_ref()?)?;
+        Some(Problem::warning(rule.place().clone(), format!("`{}` {why}", rule.name())))
     });
     told.collect()
 }
@@ -107,15 +110,23 @@ pub fn caches(rules: &Ruleset) -> bool {
     rules.rules().iter().any(|rule| rule.mode() == Mode::Enforce && rule.then().cache.is_some())
 }
 
-/// Rules that mirror to what is no address.
+/// Rules that mirror, or send reads, to what is no address.
 pub fn nowhere(rules: &Ruleset) -> Vec<Problem> {
-    let told = |rule: &Arc<crate::rules::Rule>| {
-        let wrong = host::parse(&rule.then().mirror.as_ref()?.node).err()?;
-        let message =
-            format!("`node` of `mirror` {wrong}; write it as in `hosts`, such as \"10.0.0.7:5432\"");
+    let told = |rule: &Arc<crate::rules::Rule>, key: &str, node: Option<&str>| {
+        let wrong = host::parse(node?).err()?;
+        let message = format!("{key} {wrong}; write it as in `hosts`, such as \"10.0.0.7:5432\"");
         Some(Problem::error(rule.place().clone(), message))
     };
-    rules.rules().iter().filter_map(told).collect()
+    let of = |rule: &Arc<crate::rules::Rule>| {
+        let then = rule.then();
+        let mirror = told(rule, "`node` of `mirror`", then.mirror.as_ref().map(|mirror| &*mirror.node));
+        let route = match &then.route {
+            Some(Route::Node(node)) => told(rule, "`route`", Some(node)),
+            _ => None,
+        };
+        mirror.into_iter().chain(route).collect::<Vec<_>>()
+    };
+    rules.rules().iter().flat_map(of).collect()
 }
 
 /// Reads the rule files of a folder, and logs which of their actions do nothing, at all or with these settings.
@@ -128,8 +139,7 @@ pub fn read(folder: &Path, settings: &Settings) -> Result<Arc<Ruleset>, Vec<Prob
     if !nowhere.is_empty() {
         return Err(nowhere);
     }
-    let idle = check::not_applied(&rules).into_iter().chain(without_replicas(&rules, settings));
-    for Problem { place, message, .. } in idle {
+    for Problem { place, message, .. } in without_replicas(&rules, settings) {
         tracing::warn!("{place}: {message}");
     }
     Ok(Arc::new(rules))
@@ -155,6 +165,14 @@ mod tests {
             assert_eq!(told.len(), 1, "{node}");
             assert!(told[0].message.contains("as in `hosts`"), "{told:?}");
         }
+    }
+
+    #[test]
+    fn a_route_names_a_node_by_its_address() {
+        assert!(nowhere(&rules("route = \"10.0.0.7:5432\"")).is_empty());
+        let told = nowhere(&rules("route = \"a:b\""));
+        assert_eq!(told.len(), 1);
+        assert!(told[0].message.starts_with("`route` holds `a:b`"), "{told:?}");
     }
 
     #[test]

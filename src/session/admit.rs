@@ -11,8 +11,8 @@ use super::reading;
 use super::replication::{self, Replication};
 use super::serve::Session;
 use super::statement::fresh_id;
-use super::token;
 use super::told::Asking;
+use super::{token, wished};
 use crate::catalog::Known;
 use crate::config::settings::PoolMode;
 use crate::plan::Profiles;
@@ -74,7 +74,8 @@ pub(crate) async fn admit(worker: Rc<Worker>, admission: Box<Admission>) {
     let Admission { mut socket, input, target, mode, mut settings, minor, pending, peer, shares, .. } =
         *admission;
     let pool = worker.pool(target.clone());
-    let token = token::at_startup(&worker, &target, &mut settings);
+    let token =
+        wished::at_startup(&settings).and_then(|()| token::at_startup(&worker, &target, &mut settings));
     let greeted = match token {
         Ok(token) => greet(&worker, &pool, &target, settings).await.map(|greeted| (greeted, token)),
         Err(fault) => Err(fault),

@@ -10,7 +10,8 @@ use crate::wire::frame::TxStatus;
 impl Session {
     /// A cycle of the client's ended: counts the transaction if it ended with it, and the times when nothing else runs.
     pub(super) fn count_cycle(&mut self) {
-        self.note_seen();
+        let now = Instant::now();
+        self.note_seen(now);
         let Some(server) = &mut self.server else { return };
         let stats = self.pool.stats();
         let ended = server.tx == TxStatus::Idle;
@@ -21,7 +22,6 @@ impl Session {
             return;
         }
         let Some(asked) = server.clock.exchange.take() else { return };
-        let now = Instant::now();
         server.clock.answered = Some(now);
         stats.query_time.add_time(now.duration_since(asked));
         let time = now.duration_since(asked);

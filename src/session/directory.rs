@@ -384,8 +384,9 @@ impl Directory {
             _ => Credential::None,
         };
         let limits = &self.settings.limits;
-        let mut pool = settings.pool.clone();
+        let (mut pool, mut level) = (settings.pool.clone(), None);
         if let Some(user) = self.settings.users.get(user) {
+            level = user.consistency;
             pool.mode = user.pool_mode.unwrap_or(pool.mode);
             pool.size = user.pool_size.unwrap_or(pool.size);
         }
@@ -394,6 +395,7 @@ impl Directory {
             is_named: self.settings.databases.contains_key(database),
             watched: settings.reads.to_replicas,
             user: user.to_owned(),
+            level,
             hosts: settings.hosts.clone(),
             server_database: settings.server_database.clone().unwrap_or_else(|| database.to_owned()),
             server_user,

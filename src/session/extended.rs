@@ -49,7 +49,9 @@ impl Session {
             self.set_up_channels();
         }
         self.batch_open = true;
-        let refused = statement.token.as_deref().and_then(|token| self.take_token(token).err());
+        let wrong = statement.wrong_level.as_deref().cloned();
+        let refused = || statement.token.as_deref().and_then(|token| self.take_token(token).err());
+        let refused = wrong.or_else(refused);
         if let Some(fault) = refused.or_else(|| self.refused_effects(statement.effects)) {
             self.pool.stats().error(&fault.sqlstate);
             self.fail_parse(&fault);

@@ -6,7 +6,7 @@ use super::outcome;
 use super::reading::{PERSONAL, depends_on_reading};
 use super::serve::Session;
 use super::statement::{Action, Named, Statement, fresh_id, significant};
-use super::token;
+use super::{token, wished};
 use crate::pool::exchange::Commits;
 use crate::pool::prepared::{Form, Prepared};
 use crate::pool::reading::Reading;
@@ -72,6 +72,7 @@ impl Session {
                 path: Some(self.path.clone()),
                 planned: is_planned(&summary),
                 token: token::set_by(&summary),
+                wrong_level: wished::set_wrongly(&summary).map(Box::new),
                 ..Statement::parsed(tail, commits)
             };
             return self.worker.statements().insert(key, Rc::new(statement));

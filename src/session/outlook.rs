@@ -4,14 +4,17 @@
 //! [`super::route`] asks before it chooses a node. What is asked there of its own state is asked here of copies.
 
 use super::explain::nothing_to_explain;
-use super::route::{LONGEST, Route, level_in};
+use super::route::{LONGEST, Route};
+use super::ruled::asked_node;
 use super::serve::Session;
 use super::share;
+use super::wished::level_in;
 use crate::config::settings::{Host, PoolMode};
 use crate::plan::Profile;
 use crate::plan::choose::{Choice, Read};
 use crate::plan::explain::{self, Line, Names, Reads, Statement, asked_level, reason};
 use crate::pool::Target;
+use crate::rules::gate::{Refusal, Would};
 use crate::rules::{Candidates, Decision};
 use crate::sql::{self, Detail, DiscardTarget, Effects, Verb};
 use crate::wire::Fault;
@@ -87,12 +90,15 @@ impl Session {
         if let Some(route) = self.route.as_deref() {
             let sighting = route.nodes.sighting().clone();
             let (asked, settings) = (level_in(&self.state), sighting.topology.policy.level);
-            let (level, line) = explain::asked(asked_level(decision), asked, settings);
+            let (level, line) =
+                explain::asked(asked_level(decision), asked, self.pool.target().level, settings);
             let read = Read { client: route.client, ..Read::of_level(level) };
+            let read = route.at_node(asked_node(decision).as_ref(), read);
             lines.push(line);
             lines.extend(explain::nodes(&read, &sighting.topology, &route.floor).lines);
             choosing = Some((route, read));
         }
+        lines.extend(self.turn_of(decision).map(|(rule, would)| turn_line(&rule, would)));
         let Place { plan, reason, target } = self.place(explained, decision, choosing);
         lines.push(Line::new("plan", plan).because(reason));
         lines.push(Line::new("target", target));
@@ -163,6 +169,9 @@ impl Session {
         if let Some(block) = decision.block() {
             let plan = format!("refused ({}), by rule {}", block.action.sqlstate, block.rule.name());
             return none(plan, reason::BLOCKED);
+        }
+        if let Some((rule, Would::Refuse(_))) = self.turn_of(decision) {
+            return none(format!("refused (53400), by rule {rule}"), reason::TURN);
         }
         let text = explained.statement.text();
         let summary = sql::summarize(text, self.dialect);
@@ -288,6 +297,24 @@ impl Session {
 /// Whether it is taken in a failed transaction.
 fn ends_failure(verb: Verb) -> bool {
     matches!(verb, Verb::Commit | Verb::Rollback | Verb::RollbackTo | Verb::PrepareTransaction)
+}
+
+/// Said of a statement that does not go on at once.
+fn turn_line(rule: &str, would: Would) -> Line {
+    let told = match would {
+        Would::Go => "at once".to_owned(),
+        Would::Wait(Some(after)) => format!("after {after:.1?}, by rule {rule}"),
+        Would::Wait(None) => format!("when others have ended, by rule {rule}"),
+        Would::Refuse(Refusal::TooLate(Some(after))) => {
+            format!("too late, after {after:.1?}, by rule {rule}")
+        }
+        Would::Refuse(Refusal::TooLate(None)) => format!("not now, by rule {rule}, which lets nobody wait"),
+        Would::Refuse(Refusal::Full) => format!("none, by rule {rule}: too many wait"),
+        Would::Refuse(Refusal::InTransaction) => {
+            format!("not now, by rule {rule}, which lets nobody wait in a transaction")
+        }
+    };
+    Line::new("turn", told).because(reason::TURN)
 }
 
 fn pool_name(target: &Target) -> String {

@@ -17,7 +17,7 @@ use super::serve::{Batch, Session};
 use super::upstream::Flow;
 use crate::pool::Server;
 use crate::pool::exchange::Expect;
-use crate::rules::gate::{Entered, Gate, Permit, Place, Refusal, Turn};
+use crate::rules::gate::{Entered, Gate, Permit, Place, Refusal, Turn, Would};
 use crate::rules::{Decision, Session as Subject};
 use crate::wire::frame::{Frame, TxStatus, front};
 use crate::wire::{Fault, emit};
@@ -113,6 +113,18 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// What would become of a statement on which rules decided this, if it came now: as [`Session::await_turn`] would have it. Said of the first
+    /// gate that does not let it through.
+    pub(super) fn turn_of(&self, decision: &Decision<'_>) -> Option<(String, Would)> {
+        let needs = Needs::of(decision, 0, &self.for_rules())?;
+        let (now, holds) = (Instant::now(), self.holds_in_transaction());
+        let would = |(gate, key): &(Arc<Gate>, Box<[u8]>)| match gate.would(key, now, holds) {
+            Would::Go => None,
+            would => Some((gate.rule().to_owned(), would)),
+        };
+        needs.gates.iter().rev().filter(|(gate, _)| !self.has_permit_in_batch(gate)).find_map(would)
     }
 
     fn passed(&mut self, permit: Option<Permit>) {

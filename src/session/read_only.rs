@@ -6,6 +6,8 @@
 //! its replicas have shown, and go on there. Where all statements see one snapshot, that is possible until the first of them has been answered.
 //! See `docs/design/routing.md`.
 
+use std::time::Instant;
+
 use super::begin::HeldBegin;
 use super::route::{LONGEST, Route, Step};
 use super::serve::Session;
@@ -118,7 +120,7 @@ impl Session {
             Goes::More => Some(Flow::More),
             Goes::Kept(length) => {
                 let cycle = self.as_client_sent(&bytes[..length]).into();
-                let under_way = UnderWay::new(node, cycle, None, self.out.len());
+                let under_way = UnderWay::new((node, Instant::now()), cycle, None, self.out.len());
                 self.route.as_mut()?.begin(under_way);
                 None
             }
@@ -187,7 +189,8 @@ impl Session {
     fn serves_still(&mut self, node: NodeId) -> bool {
         let by_rule = self.level_by_rule();
         let Some(route) = &mut self.route else { return false };
-        let read = route.read(&self.state, by_rule);
+        let wanted = self.verdict.as_ref().and_then(|verdict| verdict.node.as_deref());
+        let read = route.read(&self.state, (by_rule, wanted), self.pool.target().level);
         let sighting = route.nodes.sighting().clone();
         choose::serves(read, &sighting.topology, &mut route.floor, node)
     }

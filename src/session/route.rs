@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use super::read_only::There;
 use super::serve::Session;
 use super::under_way::UnderWay;
-use crate::config::settings::PoolMode;
+use super::wished::level_in;
+use crate::config::settings::{Host, PoolMode};
 use crate::plan::Profile;
 use crate::plan::balance::hash;
 use crate::plan::choose::{Choice, Read};
@@ -114,13 +115,35 @@ impl Route {
         }
     }
 
-    /// What a read of the session's promises now, if a rule for its statement says so or not.
-    pub(super) fn read(&mut self, state: &Rc<State>, by_rule: Option<Level>) -> Read {
-        if !Rc::ptr_eq(&self.wished.0, state) {
+    /// What a read of the session's promises now: what a rule for its statement asks for, else the session, else the settings for its user, else those
+    /// for its database.
+    pub(super) fn read(
+        &mut self,
+        state: &Rc<State>,
+        (by_rule, node): (Option<Level>, Option<&Host>),
+        of_user: Option<Level>,
+    ) -> Read {
+        if !self.knows_wish(state) {
             self.wished = (state.clone(), level_in(state));
         }
-        let level = by_rule.or(self.wished.1).unwrap_or(self.nodes.sighting().topology.policy.level);
-        Read { level, client: self.client, now: Instant::now() }
+        let asked = by_rule.or(self.wished.1).or(of_user);
+        let level = asked.unwrap_or_else(|| self.nodes.sighting().topology.policy.level);
+        self.at_node(node, Read { level, client: self.client, node: None, now: Instant::now() })
+    }
+
+    /// The same for a node that a rule names: if that is the primary, no replica will do.
+    pub(super) fn at_node(&self, node: Option<&Host>, read: Read) -> Read {
+        let sighting = self.nodes.sighting();
+        match node.and_then(|host| sighting.id_of(host)) {
+            None => read,
+            node if node == sighting.topology.primary => Read { level: Level::Primary, ..read },
+            node => Read { node, ..read },
+        }
+    }
+
+    /// Whether the session's level was looked for in these settings.
+    pub(super) fn knows_wish(&self, state: &Rc<State>) -> bool {
+        Rc::ptr_eq(&self.wished.0, state)
     }
 
     /// How long the next read may wait for news, where the settings allow so much.
@@ -167,14 +190,6 @@ impl Route {
     }
 }
 
-/// `pgweir.consistency`, if the session has set it to one of the levels.
-pub(super) fn level_in(state: &State) -> Option<Level> {
-    // PostgreSQL keeps a custom name as it was written first, and finds it in any case.
-    let is_level = |name: &[u8]| name.eq_ignore_ascii_case(b"pgweir.consistency");
-    let (_, level) = state.settings().iter().find(|(name, _)| is_level(name))?;
-    Level::of_session(&String::from_utf8_lossy(level))
-}
-
 impl Session {
     /// The session begins: if the nodes of its database are watched, its reads may go to replicas.
     pub(super) fn begin_routing(&mut self) {
@@ -210,7 +225,9 @@ impl Session {
             self.pool.stats().kept[REFUSED].add(1);
             return true;
         }
-        let read = route.read(&self.state, self.level_by_rule());
+        self.warn_of_level(route);
+        let read =
+            route.read(&self.state, (self.level_by_rule(), self.node_by_rule()), self.pool.target().level);
         match route.nodes.choose(read, &mut route.floor) {
             Choice::Replica(node) => {
                 (route.stuck, route.patient) = (0, STUCK);

@@ -16,6 +16,8 @@ use super::serve::Session;
 use super::timing;
 use super::upstream::{Flow, body};
 use crate::catalog::Judge;
+use crate::config::host;
+use crate::config::settings::Host;
 use crate::plan::Profile;
 use crate::plan::consistency::Level;
 use crate::plan::explain::asked_level;
@@ -45,6 +47,8 @@ pub(super) struct Verdict {
     pub(super) refusal: Option<Box<Fault>>,
     /// What a read of a replica must promise for it.
     level: Option<Level>,
+    /// The node that is to answer it.
+    pub(super) node: Option<Box<Host>>,
     /// What else is asked of it.
     pub(super) asks: Option<Rc<Asks>>,
     /// The statement's cycle runs nothing but it.
@@ -211,6 +215,7 @@ impl Session {
         self.tell(&decision, text);
         verdict.refusal = decision.block().map(|block| Box::new(refusal(&block)));
         verdict.level = asked_level(&decision).map(|(level, _)| level);
+        verdict.node = asked_node(&decision).map(Box::new);
         let timeout = decision.timeout();
         let timeout = timeout.map_or(0, |of| timing::milliseconds(*of.action, text, self.dialect));
         verdict.cache = decision.cache().map(|cache| cache.action.clone());
@@ -222,7 +227,7 @@ impl Session {
         rules::Context { session: self.for_rules(), moment }
     }
 
-    fn for_rules(&self) -> rules::Session<'_> {
+    pub(super) fn for_rules(&self) -> rules::Session<'_> {
         let set = self.state.settings().get(&b"application_name"[..]);
         rules::Session {
             user: self.handle.user.as_bytes(),
@@ -302,6 +307,11 @@ impl Session {
         self.verdict.as_ref().and_then(|verdict| verdict.level)
     }
 
+    /// The node that rules want for it.
+    pub(super) fn node_by_rule(&self) -> Option<&Host> {
+        self.verdict.as_ref().and_then(|verdict| verdict.node.as_deref())
+    }
+
     /// The shape of a text, if it is certain that it only reads; it is looked up once.
     pub(super) fn read_of(&self, text: &[u8]) -> Option<Rc<Profile>> {
         self.judged_read().unwrap_or_else(|| self.profiles.read(text, self.dialect))
@@ -341,6 +351,14 @@ impl Session {
         if self.route.is_some() && self.may_route() && self.profiles.may_be_read(text, self.dialect) {
             self.pool.stats().kept[UNKNOWN].add(1);
         }
+    }
+}
+
+/// The node that a decision names.
+pub(super) fn asked_node(decision: &Decision<'_>) -> Option<Host> {
+    match decision.route()?.action {
+        rules::Route::Node(name) => host::parse(name).ok(),
+        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::pool::exchange::{Commits, Renamed};
 use crate::pool::prepared::{Description, Form, Prepared};
 use crate::pool::reading::Reading;
 use crate::sql::{Detail, Dialect, DiscardTarget, Effects, Summary};
-use crate::wire::frame;
+use crate::wire::{Fault, frame};
 
 /// A statement and what is known of it.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub struct Statement {
     pub path: Option<Rc<[u8]>>,
     /// The token that it sets (`pgweir.token`).
     pub token: Option<Box<[u8]>>,
+    /// What is wrong with the level that it sets (`pgweir.consistency`).
+    pub wrong_level: Option<Box<Fault>>,
     /// It is an `EXPLAIN ROUTE`, which no server ever gets.
     pub explains: bool,
     /// Its shape, where that was looked up.
@@ -65,6 +67,7 @@ impl Statement {
             meaning: None,
             path: None,
             token: None,
+            wrong_level: None,
             explains: false,
             shape: RefCell::default(),
         }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use super::serve::Session;
 use super::upstream::Flow;
+use super::wished;
 use crate::plan::consistency::Floor;
 use crate::plan::token::{BadToken, Token};
 use crate::pool::Target;
@@ -89,8 +90,11 @@ pub(super) fn at_startup(
 }
 
 impl Session {
-    /// A text that asks for the token, or sets one: `None` where it does neither, or sets one that is right.
+    /// A text that asks for the token, or sets one, or a level: `None` where it does none of it, or sets what is right.
     pub(super) fn query_of_token(&mut self, frame: Frame, bytes: &[u8], summary: &Summary) -> Option<Flow> {
+        if let Some(fault) = wished::set_wrongly(summary) {
+            return Some(self.refuse_statement(frame, bytes, fault));
+        }
         for one in &summary.statements {
             if let Detail::Set { name, value: SetValue::Literal(value), .. } = &one.detail
                 && name == TOKEN

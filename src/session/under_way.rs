@@ -36,9 +36,15 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
-    pub(super) fn new(node: NodeId, cycle: Vec<u8>, profile: Option<Rc<Profile>>, ahead: usize) -> UnderWay {
+    /// Of a cycle that a node has since that time.
+    pub(super) fn new(
+        (node, since): (NodeId, Instant),
+        cycle: Vec<u8>,
+        profile: Option<Rc<Profile>>,
+        ahead: usize,
+    ) -> UnderWay {
         let left = cycle.len();
-        UnderWay { node, left, cycle, profile, since: Instant::now(), begun: false, ahead, told: vec![] }
+        UnderWay { node, left, cycle, profile, since, begun: false, ahead, told: vec![] }
     }
 
     /// The bytes that were taken off the input.
@@ -85,7 +91,9 @@ impl Session {
             return;
         };
         self.pool.stats().replica_reads.add(1);
-        route.begin(UnderWay::new(node, cycle, Some(profile), self.out.len()));
+        let lent = self.server.as_ref().and_then(|server| server.clock.lent);
+        let since = lent.unwrap_or_else(Instant::now);
+        route.begin(UnderWay::new((node, since), cycle, Some(profile), self.out.len()));
         route.there = self.held_begin.as_ref().map(|begin| There::new(node, begin));
     }
 
@@ -318,14 +326,14 @@ impl Session {
     }
 
     /// A cycle of the client's was answered: what it has seen must not be undone.
-    pub(super) fn note_seen(&mut self) {
+    pub(super) fn note_seen(&mut self, now: Instant) {
         let (Some(route), Some(server)) = (&mut self.route, &self.server) else { return };
         let (ran, ended) = (std::mem::take(&mut route.ran), server.tx == TxStatus::Idle);
         if ended && route.there.take().is_some() {
             self.pool.stats().replica_transactions.add(1);
         }
         if let Step::UnderWay(done) = &route.step {
-            let (node, now) = (done.node, Instant::now());
+            let node = done.node;
             route.nodes.loads().end(node, now.duration_since(done.since), now);
             route.step = Step::Open;
             return route.nodes.used(node, &mut route.floor);

@@ -164,6 +164,38 @@ fn what_is_no_token_is_refused() {
 }
 
 #[test]
+fn a_level_that_is_none_is_refused_where_it_is_seen_and_else_told() {
+    if direct_only() {
+        return;
+    }
+    let routed = Routed::new(1, "consistency=any");
+    let mut client = routed.connect();
+    for set in ["set pgweir.consistency = 'nonsense'", "set local PgWeir.Consistency to 'bounded:5'"] {
+        for bytes in [msg::query(set), batch(set, &[]), msg::query(&format!("select 1; {set}"))] {
+            let told = answer(&mut client, &bytes);
+            assert_eq!(error(&told).0, "22023", "{told:?}");
+            assert_eq!(client.value("select 1"), "1", "nothing is left of it");
+            client.run("begin");
+            assert_eq!(error(&answer(&mut client, &bytes)).0, "22023");
+            assert_eq!(client.error("select 1"), "25P02");
+            client.run("rollback");
+        }
+    }
+    for right in ["any", "Bounded:5s", "", "primary"] {
+        client.run(&format!("set pgweir.consistency = '{right}'"));
+        client.run(&format!("set pgweir.consistency to '{right}'"));
+    }
+    client.run("select set_config('pgweir.consistency', 'nonsense', false)");
+    let warned = |answer: &[Message]| answer.iter().any(|message| message.tag == b'N');
+    assert!(warned(&client.simple("select n from t where i = 1")), "it is warned");
+    assert!(!warned(&client.simple("select n from t where i = 1")), "once");
+    let login = Login::new(APP.0, APP.1, "postgres").param("pgweir.consistency", "strong");
+    let mut other = Client::dial(&routed.proxy.endpoint()).expect("it listens");
+    let told = other.login(&login).expect("the answer is readable");
+    assert_eq!(error(&told).0, "22023", "{told:?}");
+}
+
+#[test]
 fn tokens_are_understood_where_nobody_watches() {
     if direct_only() {
         return;

@@ -347,16 +347,15 @@ then.block.message = "hush"
 }
 
 #[test]
-fn a_statement_is_logged_without_its_values_and_what_does_nothing_yet_is_told() {
+fn a_statement_is_logged_without_its_values_and_a_route_to_nowhere_is_told() {
     let rules = r#"[[rule]]
 name = "seen"
 when.tables = "t"
-then = { log = "warn", tag = "about-t", max_rows = 5, route = "any" }
+then = { log = "warn", tag = "about-t", max_rows = 5, route = "replica" }
 "#;
     let Some(ruled) = Ruled::new(rules) else { return };
     let place = format!("{}:2:1", ruled.folder.0.join("a.toml").display());
-    let told =
-        format!("{place}: `seen` has actions that `pgweir run` does not carry out yet: `route = \"any\"`");
+    let told = format!("{place}: `seen` sends reads to replicas, but no database has any");
     let log = ruled.proxy.log();
     assert!(log.contains(&told), "{told}\n{log}");
     ruled.client().run("select * from t where i = 4711");

@@ -67,6 +67,50 @@ fn by_replicas(http: SocketAddr, client: &mut Client, table: &str) -> u64 {
 }
 
 #[test]
+fn reads_go_to_the_node_that_a_rule_names_and_any_ends_the_search() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::new(2);
+    let make = |name: &str| format!("create table {name} (i int); insert into {name} values (1);");
+    let tables = ["second", "main", "free", "ours"].map(make).concat();
+    scene.primary.superuser("postgres").run(&(tables + "grant all on all tables in schema public to public"));
+    let (second, primary) = (scene.standbys[1].port, scene.primary.port);
+    let rule = |name: &str, when: &str, route: &str| {
+        format!("[[rule]]\nname = \"{name}\"\nwhen.tables = \"{when}\"\nthen.route = \"{route}\"\n")
+    };
+    let rules = [
+        rule("second", "second", &format!("127.0.0.1:{second}")),
+        rule("main", "main", &format!("127.0.0.1:{primary}")),
+        rule("free", "free", "any"),
+        rule("rest", "*", "primary"),
+    ];
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("a.toml"), rules.concat()).expect("a file can be written");
+    let url = scene.url(APP, "check_interval=50ms&consistency=primary&balance=round-robin");
+    // The user's level comes before that of the database.
+    let user = format!("[users.{}]\nconsistency = \"any\"\n", APP.0);
+    let mut options = ProxyOptions::url(&url).config(&user);
+    options.args.extend(["--rules".to_owned(), folder.0.display().to_string()]);
+    let proxy = Proxy::start_with(&options);
+    let mut client = Client::connect(&proxy.endpoint(), &Login::new(APP.0, APP.1, "postgres"));
+    let nodes = [&scene.primary, &scene.standbys[0], &scene.standbys[1]];
+    let mut seen = |table: &str| {
+        let sql = format!("select i from {table}");
+        (0..12).for_each(|_| assert_eq!(client.value(&sql), "1"));
+        let count = format!("select count(*) from pg_stat_activity where query = '{sql}'");
+        nodes.map(|node| node.superuser("postgres").value(&count) != "0")
+    };
+    eventually("reads go to both replicas", || seen("free")[1..] == [true, true]);
+    assert_eq!(seen("second"), [false, false, true]);
+    assert_eq!(seen("main"), [true, false, false]);
+    assert_eq!(seen("ours"), [true, false, false], "the last rule is for it");
+    scene.standbys[1].stop("fast");
+    let sql = "select i from second";
+    (0..12).for_each(|_| assert_eq!(client.value(sql), "1", "another node answers"));
+}
+
+#[test]
 fn reads_go_where_rules_say() {
     if direct_only() {
         return;

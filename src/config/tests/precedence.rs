@@ -139,6 +139,7 @@ fn the_file_wins_over_defaults_and_the_command_line_over_the_file() {
         hosts = ['two:5433']
         [users.app]
         max_clients = 7
+        consistency = 'bounded:2s'
     ";
     let settings = loaded(file, &Sources::default());
     assert_eq!(settings.listen.len(), 2);
@@ -148,7 +149,8 @@ fn the_file_wins_over_defaults_and_the_command_line_over_the_file() {
     let other = &settings.databases["other"];
     assert_eq!((other.pool.size, other.server_database.clone()), (8, None));
     assert_eq!(keys(&settings.databases), ["other", "shop"]);
-    let app = User { password: secret("file"), max_clients: Some(7), ..User::default() };
+    let consistency = Some(Level::Bounded(Duration::from_secs(2)));
+    let app = User { password: secret("file"), max_clients: Some(7), consistency, ..User::default() };
     assert_eq!(settings.users["app"], app);
 
     let sources = Sources {
@@ -251,7 +253,6 @@ fn what_takes_a_restart() {
 #[test]
 fn reads_are_said_in_a_url_too() {
     use crate::plan::balance::Strategy;
-    use crate::plan::consistency::Level;
     let settings = loaded("", &with_url("postgres://app:pw@h/shop"));
     let shop = &settings.databases["shop"];
     let defaults = Reads { check_interval: Duration::from_secs(1), ..Reads::default() };

@@ -77,6 +77,7 @@ reasons! {
     TOO_LONG = "too long";
     REFUSED_BEFORE = "refused before";
     BLOCKED = "blocked by a rule";
+    TURN = "not its turn";
     PINS_REFUSED = "pins refused";
     ANSWERED_HERE = "answered by pgweir";
     NOT_SHORT = "not known to be short";

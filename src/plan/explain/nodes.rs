@@ -111,12 +111,19 @@ pub fn level_name(level: Level) -> String {
     }
 }
 
-/// The level that holds for a read, and the line that says who asks for it: a rule, before the session, before the settings.
-pub fn asked(rule: Option<(Level, &str)>, session: Option<Level>, settings: Level) -> (Level, Line) {
-    let (level, whose) = match (rule, session) {
-        (Some((level, rule)), _) => (level, format!("by rule {rule}")),
-        (None, Some(level)) => (level, "by the session: pgweir.consistency".to_owned()),
-        (None, None) => (settings, "by the settings".to_owned()),
+/// The level that holds for a read, and the line that says who asks for it: a rule, before the session, before the settings of its user, before those of
+/// its database.
+pub fn asked(
+    rule: Option<(Level, &str)>,
+    session: Option<Level>,
+    user: Option<Level>,
+    database: Level,
+) -> (Level, Line) {
+    let (level, whose) = match (rule, session, user) {
+        (Some((level, rule)), ..) => (level, format!("by rule {rule}")),
+        (None, Some(level), _) => (level, "by the session: pgweir.consistency".to_owned()),
+        (None, None, Some(level)) => (level, "by the user's settings".to_owned()),
+        (None, None, None) => (database, "by the settings".to_owned()),
     };
     (level, Line::new("consistency", format!("{} ({whose})", level_name(level))))
 }
@@ -124,7 +131,7 @@ pub fn asked(rule: Option<(Level, &str)>, session: Option<Level>, settings: Leve
 impl Read {
     /// One at that level, now, by a client of whom nothing is known.
     pub fn of_level(level: Level) -> Read {
-        Read { level, client: 0, now: Instant::now() }
+        Read { level, client: 0, node: None, now: Instant::now() }
     }
 }
 
@@ -203,12 +210,13 @@ mod tests {
 
     #[test]
     fn who_asks_for_a_level() {
-        let check = |rule, session, expected: &str| {
-            assert_eq!(asked(rule, session, Level::Session).1.value, expected);
+        let check = |rule, session, user, expected: &str| {
+            assert_eq!(asked(rule, session, user, Level::Session).1.value, expected);
         };
         let half = Level::Bounded(Duration::from_millis(500));
-        check(Some((Level::Any, "r")), Some(half), "any (by rule r)");
-        check(None, Some(half), "bounded:500ms (by the session: pgweir.consistency)");
-        check(None, None, "session (by the settings)");
+        check(Some((Level::Any, "r")), Some(half), None, "any (by rule r)");
+        check(None, Some(half), Some(Level::Any), "bounded:500ms (by the session: pgweir.consistency)");
+        check(None, None, Some(Level::Primary), "primary (by the user's settings)");
+        check(None, None, None, "session (by the settings)");
     }
 }

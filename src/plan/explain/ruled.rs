@@ -2,7 +2,6 @@
 
 use super::Line;
 use crate::plan::consistency::Level;
-use crate::rules::check::is_applied;
 use crate::rules::explain::{Outcome, Told, explain};
 use crate::rules::{Concern, Context, Decision, Mode, Route, Rule, Ruleset, Subject};
 
@@ -44,10 +43,9 @@ fn outcome(told: &Told<'_>) -> String {
 /// One line for each concern that was decided, or would have been by a rule in shadow.
 pub fn decision(decision: &Decision<'_>) -> Vec<Line> {
     let says = |concern: Concern, rule: &Rule| rule.then().shown(concern).unwrap_or_default();
-    let decided = decision.decided().map(|(concern, rule)| {
-        let idle = if is_applied(rule, concern) { "" } else { "; not carried out yet" };
-        format!("{} {} (by {}{idle})", concern.name(), says(concern, rule), rule.name())
-    });
+    let decided = decision
+        .decided()
+        .map(|(concern, rule)| format!("{} {} (by {})", concern.name(), says(concern, rule), rule.name()));
     let shadow = decision.shadow().map(|(concern, rule)| {
         format!("{} {} (in shadow, by {})", concern.name(), says(concern, rule), rule.name())
     });
