@@ -449,7 +449,9 @@ impl World {
                 && self.log[..begins].iter().rev().take(50).all(|commit| commit.visible.is_some())
             {
                 self.stream = Stream { position: begins, ..Stream::default() };
-                self.feed.began();
+                if !self.has(Fault::LossIgnored) {
+                    self.feed.began();
+                }
                 (0..TABLES)
                     .for_each(|table| self.feed.registry().watch(relation(table), self.instant(self.now)));
             }
