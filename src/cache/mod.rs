@@ -11,13 +11,14 @@
 //! # What makes it wrong again
 //! A [`Tag`] stands for what a result depends on. [`Tags`] has a version for each, and how many hold it in doubt. A write
 //! puts its tags in doubt before it is sent ([`Tags::doubt`]), and they stay so until nobody can miss it any more: without a stream
-//! until its acknowledgement ([`Doubt::bump_and_release`]), with one until the stream has told what changed ([`Doubts`], [`Fresh`]).
+//! until its acknowledgement ([`Doubt::bump_and_release`]), with one until the stream has told what changed ([`Feed`]).
 //! A change that the stream tells is held in doubt ([`Tags::limbo`]) until a snapshot shows it, and then bumped.
 //!
 //! Why this holds: `docs/design/cache.md`; in order of the races: at [`Tags::holds`], [`Registry::usable`], [`Entry::seen`].
 
 pub mod doubt;
 pub mod entry;
+pub mod feed;
 pub mod fresh;
 pub mod gate;
 pub mod key;
@@ -45,6 +46,7 @@ mod stress_tests;
 pub use counts::{Counts, Eviction, Miss, Unstored};
 pub use doubt::{Doubt, Doubts};
 pub use entry::Entry;
+pub use feed::Feed;
 pub use flight::{Alone, Filling, Following};
 pub use fresh::Fresh;
 pub use gate::Gate;

@@ -147,8 +147,9 @@ fn the_store_is_a_map() {
         let (mut scene, mut random, mut model) = (Scene::new(limits), random(seed), Model::default());
         scene.gate.ttl = 400 * MS;
         let mut kept: HashMap<usize, Kept> = HashMap::new();
-        let (mut open, mut doubts, mut flushes): (Vec<Open>, Vec<(Doubt, Vec<Tag>)>, usize) =
-            (vec![], vec![], 0);
+        let mut open: Vec<Open> = vec![];
+        let mut doubts: Vec<(Doubt, Vec<Tag>)> = vec![];
+        let mut flushes = 0;
         for step in 0..4000 {
             let told = format!("seed {seed}, step {step}");
             scene.gate.now += MS;

@@ -7,14 +7,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::cures::{Cure, without};
-use super::doubt::{Doubt, Doubts};
+use super::doubt::Doubt;
 use super::entry::Entry;
+use super::feed::Feed;
 use super::flight::{Filling, Following};
-use super::fresh::Fresh;
 use super::gate::Gate;
 use super::key::{Form, KeyBuffer, Parts};
 use super::needs::Needs;
-use super::registry::Registry;
 use super::store::{Limits, Lookup, Store};
 use super::tag::{Relation, Shape, Tag};
 use super::tags::Tags;
@@ -187,9 +186,7 @@ struct World {
     acknowledged: [[[u64; ROWS]; TABLES]; 2],
     tags: Arc<Tags>,
     store: Arc<Store>,
-    fresh: Fresh,
-    doubts: Doubts,
-    registry: Registry,
+    feed: Feed,
     stream: Stream,
     buffer: KeyBuffer,
     needs: Needs,
@@ -220,21 +217,19 @@ impl World {
             options,
             random: options.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             now: 1,
-            fresh: Fresh::new(),
+            feed: Feed::new(0, tags.clone(), 1000),
             base: Instant::now(),
             rows: (0..TABLES).map(|_| (0..ROWS).map(|_| first()).collect()).collect(),
             log: vec![],
             acknowledged: Default::default(),
             store: Store::new(tags.clone(), limits),
             tags,
-            doubts: Doubts::new(1000),
-            registry: Registry::default(),
             stream: Stream::default(),
             buffer: KeyBuffer::default(),
             needs: Needs::default(),
             summary: Summary::default(),
         };
-        (0..TABLES).for_each(|table| world.registry.watch(relation(table), world.instant(1)));
+        (0..TABLES).for_each(|table| world.feed.registry().watch(relation(table), world.instant(1)));
         world
     }
 
@@ -367,7 +362,7 @@ impl World {
     /// The doubt of a write: most are known to change one row, some a table, and a few nobody knows what.
     fn doubt(&self, write: &Write) -> Doubt {
         let relation = relation(write.table);
-        let shapes = self.registry.shapes(relation).filter(|_| write.narrow % 10 < 8);
+        let shapes = self.feed.registry().shapes(relation).filter(|_| write.narrow % 10 < 8);
         let Some(shapes) = shapes else {
             let everything = write.narrow.is_multiple_of(100);
             let tag = if everything { Tag::everything(0) } else { Tag::table(relation) };
@@ -425,8 +420,7 @@ impl World {
         if let Some(doubt) = write.doubt {
             match self.has(Fault::DoubtUntilAcknowledged) {
                 true => doubt.release(),
-                false if self.fresh.as_of().is_none() => doubt.bump_and_release(),
-                false => self.doubts.add(doubt, now),
+                false => self.feed.acknowledged(doubt, now),
             }
             session.floor = Some(now);
             session.seen = self.now;
@@ -455,7 +449,11 @@ impl World {
                 && self.log[..begins].iter().rev().take(50).all(|commit| commit.visible.is_some())
             {
                 self.stream = Stream { position: begins, ..Stream::default() };
-                (0..TABLES).for_each(|table| self.registry.watch(relation(table), self.instant(self.now)));
+                if !self.has(Fault::LossIgnored) {
+                    self.feed.began();
+                }
+                (0..TABLES)
+                    .for_each(|table| self.feed.registry().watch(relation(table), self.instant(self.now)));
             }
             return;
         }
@@ -485,7 +483,7 @@ impl World {
         self.stream.position += 1;
         let Commit { table, row, groups, .. } = self.log[number];
         let (relation, bulk) = (relation(table), self.one_in(20));
-        let shapes = self.registry.shapes(relation).filter(|_| !bulk);
+        let shapes = self.feed.registry().shapes(relation).filter(|_| !bulk);
         let mut tags = vec![];
         for shape in shapes.iter().flat_map(|shapes| shapes.all()) {
             match shape.columns() {
@@ -524,8 +522,7 @@ impl World {
         debug_assert!(end <= self.stream.position);
         self.stream.sample = None;
         self.seen_in(step);
-        self.fresh.reach(self.instant(step));
-        self.doubts.fresh(self.instant(step));
+        self.feed.reached(self.instant(step));
     }
 
     fn lose(&mut self) {
@@ -536,10 +533,7 @@ impl World {
             self.stream.limbo.clear();
             return;
         }
-        self.fresh.lost();
-        self.tags.bump(&[Tag::everything(0)]);
-        self.doubts.lost();
-        self.registry.forget_all(0);
+        self.feed.lost();
         self.stream.limbo.clear();
     }
 
@@ -582,7 +576,7 @@ impl World {
         let gate = Gate {
             level: session.level,
             now: self.instant(self.now),
-            fresh_as_of: self.fresh.as_of(),
+            fresh_as_of: self.feed.as_of(),
             floor: session.floor,
             bound: Duration::from_micros(BOUND),
             ttl: Duration::from_micros(TTL),
@@ -622,17 +616,17 @@ impl World {
             Query::Group { column, group, .. } => (column, group),
             Query::All { .. } => {
                 self.needs.any_row(relation);
-                return self.registry.is_watched(relation, gate.fresh_as_of);
+                return self.feed.registry().is_watched(relation, gate.fresh_as_of);
             }
         };
-        if self.registry.usable(relation, &[column], gate.fresh_as_of) {
+        if self.feed.registry().usable(relation, &[column], gate.fresh_as_of) {
             self.summary.keyed += 1;
             self.needs.rows(relation, &[column], [&value.to_le_bytes()[..]]);
             return true;
         }
-        self.registry.register(relation, &Shape::new(&[column]), gate.now);
+        self.feed.registry().register(relation, &Shape::new(&[column]), gate.now);
         self.needs.any_row(relation);
-        self.registry.is_watched(relation, gate.fresh_as_of)
+        self.feed.registry().is_watched(relation, gate.fresh_as_of)
     }
 
     fn answered(

@@ -230,6 +230,7 @@ impl Store {
             entry.end_refresh();
             return hit(cell, found);
         };
+        self.trim(gate.now);
         Counting::one(&self.counting.refreshes);
         self.fill(flight, needs, Some(entry))
     }
@@ -257,6 +258,7 @@ impl Store {
             if self.limits.second_use && !shard.knows(key.hash) && why == Miss::Absent {
                 self.settle(&mut shard);
                 drop(shard);
+                self.trim(gate.now);
                 return self.miss(Miss::FirstUse);
             }
         }
@@ -274,6 +276,7 @@ impl Store {
             shard.begin(flight.clone());
             self.settle(&mut shard);
         }
+        self.trim(gate.now);
         self.counting.miss(why);
         self.fill(flight, needs, None)
     }
@@ -370,7 +373,14 @@ impl Store {
         Counting::one(&self.counting.stored);
         self.counting.evicted(Eviction::Replaced, u64::from(replaced.is_some()));
         drop(replaced);
-        self.make_room(entry.seen()).or(Ok(()))
+        self.trim(entry.seen());
+        Ok(())
+    }
+
+    /// Makes room for what tables of the shards and keys of flights have grown by. Where there is nothing left to remove, they are all that there is: as
+    /// much as the sessions' queries under way need.
+    fn trim(&self, now: Instant) {
+        let _ = self.make_room(now);
     }
 
     fn put(&self, hash: u128, entry: &Arc<Entry>, flushes: u64) -> Result<Option<Arc<Entry>>, Unstored> {
