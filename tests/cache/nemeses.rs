@@ -64,7 +64,7 @@ impl Nemesis {
             Self::Kill => kill(scene),
             Self::Drop => drop_slot(scene),
             Self::Hang => hang(scene, random),
-            Self::Proxy => restart_proxy(scene),
+            Self::Proxy => restart_proxy(scene, shared),
             Self::Server => {
                 scene.nodes[0].restart("fast");
                 true
@@ -126,11 +126,13 @@ fn hang(scene: &Scene, random: &mut Random) -> bool {
     true
 }
 
-fn restart_proxy(scene: &mut Scene) -> bool {
+fn restart_proxy(scene: &mut Scene, shared: &Shared) -> bool {
     scene.count_hits();
     // Dropping it kills it.
     scene.proxy = None;
+    shared.reborn();
     scene.proxy = Some(Proxy::start_with(&scene.options));
+    shared.reborn();
     scene.wait_until_ready();
     true
 }

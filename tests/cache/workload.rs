@@ -47,6 +47,8 @@ pub struct Shared {
     pub spoilt: bool,
     /// What definitions there are; who changes one has it.
     pub definitions: Mutex<Definitions>,
+    /// When pgweir was started again last.
+    reborn: AtomicU64,
     next: AtomicU32,
     /// What happened.
     pub tally: Tally,
@@ -102,6 +104,7 @@ impl Shared {
             rough,
             spoilt,
             definitions: Mutex::default(),
+            reborn: AtomicU64::new(0),
             next: AtomicU32::new(500),
             tally: Tally::default(),
             surprises: Mutex::default(),
@@ -126,6 +129,17 @@ impl Shared {
     /// Whether nothing is written through pgweir now, so that there is something to be told again: a quarter of each second.
     pub fn calm(&self) -> bool {
         self.now() % 1_000_000_000 >= 750_000_000
+    }
+
+    /// pgweir is another one. What its predecessor had under way at the server may still be committed: for the new one, around it.
+    pub fn reborn(&self) {
+        self.reborn.store(self.now(), Ordering::Release);
+    }
+
+    /// Whether a read that began then may meet such a commit.
+    fn meets_orphans(&self, from: At) -> bool {
+        let reborn = self.reborn.load(Ordering::Acquire);
+        reborn > 0 && from < reborn + 1_000_000_000
     }
 
     /// What is known.
@@ -458,7 +472,8 @@ impl<'a> Talker<'a> {
     }
 
     fn judge(&mut self, facts: &[Fact], from: At, to: At) {
-        let read = Read { level: self.level, from, to, facts, outside: any_outside(facts) };
+        let outside = any_outside(facts) || self.shared.meets_orphans(from);
+        let read = Read { level: self.level, from, to, facts, outside };
         self.shared.model().read(&mut self.session, &read);
     }
 
