@@ -24,6 +24,8 @@ pub struct Told {
 
 #[derive(Debug, Default)]
 struct Heard {
+    /// The stream that is heard has begun.
+    begun: bool,
     /// What the commit has touched that is being told.
     now: Touched,
     /// Commits that snapshots may miss.
@@ -49,6 +51,14 @@ impl Told {
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is heard: of the first of a stream it is known that its slot is there.
+    fn begins(&self) {
+        let begun = std::mem::replace(&mut self.heard().begun, true);
+        if !begun {
+            self.cache.feed.began();
+        }
     }
 
     fn whole(&self, relation: u32) {
@@ -90,7 +100,7 @@ impl Touched {
         if let Some(known) = self.by.get(&relation.oid) {
             return Some(known.clone());
         }
-        let shapes = cache.registry.shapes(relation)?;
+        let shapes = cache.feed.registry().shapes(relation)?;
         self.by.insert(relation.oid, shapes.clone());
         Some(shapes)
     }
@@ -149,6 +159,7 @@ fn found<'a>(row: &Row<'a>, columns: &[i16]) -> Found<'a> {
 
 impl Sink for Told {
     fn begin(&self, _: &Commit) {
+        self.begins();
         self.heard().now = Touched::default();
     }
 
@@ -188,20 +199,22 @@ impl Sink for Told {
     }
 
     fn fresh(&self, at: Instant) {
-        self.cache.reached(at);
+        self.begins();
+        self.cache.feed.reached(at);
         self.cache.tick(Instant::now());
     }
 
     fn usable(&self, table: &Arc<Table>) {
+        self.begins();
         let now = Instant::now();
         for oid in table.descendants.iter().chain([&table.oid]) {
-            self.cache.registry.watch(self.cache.relation(*oid), now);
+            self.cache.feed.registry().watch(self.cache.relation(*oid), now);
         }
     }
 
     fn unusable(&self, relation: u32, why: &Refusal) {
         let relation = self.cache.relation(relation);
-        self.cache.registry.forget(relation);
+        self.cache.feed.registry().forget(relation);
         self.cache.store.tags().bump(&[Tag::table(relation)]);
         tracing::debug!(relation = relation.oid, reason = why.name(), "a table is not followed");
     }
@@ -210,7 +223,7 @@ impl Sink for Told {
         let mut heard = self.heard();
         *heard = Heard::default();
         drop(heard);
-        self.cache.stream_lost();
+        self.cache.feed.lost();
     }
 }
 
@@ -241,6 +254,7 @@ impl Streams {
     pub async fn stop(&mut self) {
         for (cache, stream) in self.0.drain(..) {
             cache.set_source(None);
+            cache.feed.lost();
             if let Some(stream) = Arc::into_inner(stream) {
                 stream.stop().await;
             }

@@ -6,13 +6,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::cache::{Doubt, Doubts, Fresh, Limits, Registry, Relation, Shape, Store, Tag, Tags};
+use crate::cache::{Doubt, Feed, Limits, Relation, Shape, Store, Tag, Tags};
 use crate::pool::Target;
 
 /// Slots of the table of tags: 8 MiB once something is kept.
@@ -56,16 +55,11 @@ pub struct DatabaseCache {
     pub number: u32,
     /// The results, of all databases.
     pub store: Arc<Store>,
-    /// How far its stream has come.
-    pub fresh: Fresh,
-    /// Tables and shapes that results may depend on.
-    pub registry: Registry,
-    doubts: Doubts,
+    /// What its stream tells: how far it has come, and of which tables.
+    pub feed: Feed,
     source: RwLock<Option<Arc<dyn Source>>>,
     /// Those of writes that were lost, and since when.
     lost: Mutex<Vec<(Instant, Doubt)>>,
-    /// Grows when definitions have changed that no worker may have seen change.
-    redefined: AtomicU64,
 }
 
 impl Caches {
@@ -116,13 +110,10 @@ impl DatabaseCache {
         DatabaseCache {
             name: name.to_owned(),
             number,
+            feed: Feed::new(number, store.tags().clone(), WAITING),
             store,
-            fresh: Fresh::new(),
-            registry: Registry::default(),
-            doubts: Doubts::new(WAITING),
             source: RwLock::default(),
             lost: Mutex::default(),
-            redefined: AtomicU64::new(0),
         }
     }
 
@@ -157,23 +148,16 @@ impl DatabaseCache {
 
     /// A shape by which results are to be told apart, and whether that is so already.
     pub fn usable(&self, relation: Relation, columns: &[i16], as_of: Option<Instant>, now: Instant) -> bool {
-        if self.registry.usable(relation, columns, as_of) {
+        if self.feed.registry().usable(relation, columns, as_of) {
             return true;
         }
-        self.registry.register(relation, &Shape::new(columns), now);
+        self.feed.registry().register(relation, &Shape::new(columns), now);
         false
     }
 
     /// What a write had in doubt was acknowledged at this instant, and its client was not told yet.
     pub fn acknowledged(&self, doubt: Doubt, at: Instant) {
-        if self.fresh.as_of().is_none() {
-            return doubt.bump_and_release();
-        }
-        self.doubts.add(doubt, at);
-        if self.fresh.as_of().is_none() {
-            // The stream was lost meanwhile, and may not have seen it.
-            self.doubts.lost();
-        }
+        self.feed.acknowledged(doubt, at);
         self.used();
     }
 
@@ -190,29 +174,9 @@ impl DatabaseCache {
         drop(ended);
     }
 
-    /// All commits that were visible before `at` have been told.
-    pub fn reached(&self, at: Instant) {
-        self.fresh.reach(at);
-        self.doubts.fresh(at);
-    }
-
-    /// The stream is lost: anything may have happened.
-    pub fn stream_lost(&self) {
-        self.fresh.lost();
-        self.store.tags().bump(&[Tag::everything(self.number)]);
-        self.doubts.lost();
-        self.registry.forget_all(self.number);
-    }
-
     /// Definitions have changed.
     pub fn redefined(&self) {
-        self.redefined.fetch_add(1, Ordering::SeqCst);
         self.store.tags().bump(&[Tag::definitions(self.number)]);
-    }
-
-    /// Since when the oldest acknowledged write waits for the stream.
-    pub fn oldest_doubt(&self) -> Option<Instant> {
-        self.doubts.oldest()
     }
 }
 
@@ -238,16 +202,16 @@ mod tests {
         let before = tags.read(&[tag]).expect("no doubt");
         cache.acknowledged(tags.doubt(&[tag]), Instant::now());
         assert!(tags.read(&[tag]).is_some() && tags.holds(&before).is_err(), "bumped, without a stream");
-        cache.reached(Instant::now());
+        cache.feed.reached(Instant::now());
         let (before, at) = (tags.read(&[tag]).expect("no doubt"), Instant::now());
         cache.acknowledged(tags.doubt(&[tag]), at);
         assert!(tags.read(&[tag]).is_none());
-        cache.reached(at);
+        cache.feed.reached(at);
         assert!(tags.holds(&before).is_ok(), "what it has changed, the stream has told");
         cache.acknowledged(tags.doubt(&[tag]), at + Duration::from_secs(1));
-        cache.stream_lost();
+        cache.feed.lost();
         assert!(tags.read(&[tag]).is_some() && tags.holds(&before).is_err());
-        assert!(cache.fresh.as_of().is_none());
+        assert!(cache.feed.as_of().is_none());
     }
 
     #[test]

@@ -208,7 +208,7 @@ impl Session {
         cache.used();
         self.settings_for_key(cached);
         let now = Instant::now();
-        let as_of = cache.fresh.as_of();
+        let as_of = cache.feed.as_of();
         let gate = Gate {
             level: rule.level,
             now,
@@ -484,7 +484,7 @@ impl Cached {
     }
 
     fn is_fresh(&self) -> bool {
-        self.cache.fresh.as_of() >= self.floor
+        self.cache.feed.as_of() >= self.floor
     }
 
     /// The stream is not known to have come to what the session saw last: is it to wait for that?
@@ -520,7 +520,7 @@ fn collect<'n>(
             needs.any_row(relation);
             continue;
         };
-        if !cache.registry.is_watched(relation, as_of) {
+        if !cache.feed.registry().is_watched(relation, as_of) {
             cache.want(relation);
             ready = false;
         } else if !one.columns.is_empty() && cache.usable(relation, &one.columns, as_of, now) {

@@ -114,7 +114,7 @@ impl Session {
         let rows = narrow.touched(&given)?;
         let key: Vec<i16> = narrow.key.iter().map(|column| column.number).collect();
         let relation = cache.relation(narrow.table);
-        let shapes = cache.registry.shapes(relation)?;
+        let shapes = cache.feed.registry().shapes(relation)?;
         let mut tags = vec![Tag::any_row(relation)];
         for other in shapes.all() {
             let tag = Tag::shape(relation, other.columns());
