@@ -2,9 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+
 use std::time::Instant;
 
+use super::Worker;
 use crate::config::{Settings, host};
 use crate::rules::{Mode, Problem, Route, Ruleset, folder};
 use crate::session::mirror::Mirrors;
@@ -75,6 +78,17 @@ impl Rules {
     /// The rules.
     pub fn get(&self) -> Arc<Ruleset> {
         self.rules.borrow().clone()
+    }
+}
+
+impl Worker {
+    /// Other rules are in force.
+    pub(super) fn take_rules(&self) {
+        self.rules.take(self.shared.rules.as_ref());
+        if self.rules.caches() && !self.shared.some_rule_caches.swap(true, Ordering::Relaxed) {
+            // What only the cache asks was not read with the names that are known.
+            self.profiles.borrow().values().for_each(|profiles| drop(profiles.judge.change()));
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::caches::{Caches, DatabaseCache, Wanted};
+use super::caches::{Caches, Wanted};
 use super::cluster::{Clusters, Nodes};
 use super::definitions::Own;
 pub use super::order::{KillOrder, Order, PoolOrder};
@@ -376,7 +376,7 @@ impl Worker {
 
     fn reload(&self, limits: Arc<Limits>, targets: Vec<Arc<Target>>) {
         *self.limits.borrow_mut() = limits;
-        self.rules.take(self.shared.rules.as_ref());
+        self.take_rules();
         let pools = self.pools.borrow();
         for target in targets {
             let same = |of: &PoolKey| of.0 == target.database && of.1 == target.user;
@@ -481,11 +481,6 @@ impl Worker {
     /// Texts of the extended protocol seen lately.
     pub fn statements(&self) -> RefMut<'_, Statements> {
         self.statements.borrow_mut()
-    }
-
-    /// The cache of a database.
-    pub(crate) fn cache(&self, target: &Arc<Target>) -> Arc<DatabaseCache> {
-        self.shared.caches.of(target)
     }
 
     /// The worker's read buffer, to be put back before the next await.

@@ -54,8 +54,6 @@ pub(super) struct Cached {
     /// The answer that is coming is kept.
     fill: Option<Fill>,
     waits: Option<Waits>,
-    /// What it waited for.
-    given: Option<Arc<Entry>>,
     /// What its transaction may have changed.
     pub(super) doubts: Vec<Doubt>,
     /// Definitions are among that.
@@ -88,7 +86,6 @@ impl Cached {
             settings: (state.clone(), u64::MAX, Box::default()),
             fill: None,
             waits: None,
-            given: None,
             doubts: vec![],
             defines: false,
             stuck: 0,
@@ -113,7 +110,7 @@ impl Session {
     #[inline]
     pub(super) fn begin_caching(&mut self) {
         if self.cached.is_none() && self.worker.rules.caches() {
-            let cache = self.worker.cache(&self.pool.target());
+            let cache = self.worker.shared.caches.of(&self.pool.target());
             self.cached = Some(Box::new(Cached::new(cache, &self.state)));
         }
     }
@@ -200,10 +197,6 @@ impl Session {
         rule: &Cache,
         profile: &Profile,
     ) -> Found {
-        if let Some(entry) = cached.given.take() {
-            cached.saw(entry.seen());
-            return Found::Answer(entry);
-        }
         let cache = cached.cache.clone();
         cache.used();
         self.settings_for_key(cached);
@@ -241,6 +234,10 @@ impl Session {
                 cached.stuck = 0;
                 cached.saw(entry.seen());
                 Found::Answer(entry)
+            }
+            // What it has waited for was not kept.
+            Lookup::Follow(_) if self.verdict.as_ref().is_some_and(|verdict| verdict.waited) => {
+                Found::Nothing
             }
             Lookup::Follow(following) => {
                 let until = Box::pin(sleep_until(following.until().into()));
@@ -349,7 +346,7 @@ impl Session {
         }
     }
 
-    /// Looks whether what a read waits for has come.
+    /// Looks whether what a read waits for has come; it is looked up again then, and has its turn in line no more.
     pub(super) fn poll_cache(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(cached) = &mut self.cached else { return false };
         let come = match &mut cached.waits {
@@ -357,23 +354,22 @@ impl Session {
             Some(Waits::Moving(until)) => until.as_mut().poll(cx).is_ready() || cached.is_fresh(),
             Some(Waits::For(following, until)) => {
                 let late = until.as_mut().poll(cx).is_ready();
-                match following.poll(cx, if late { following.until() } else { Instant::now() }) {
+                let now = if late { following.until() } else { Instant::now() };
+                match following.poll(cx, now) {
                     Poll::Pending => false,
                     Poll::Ready(answer) => {
-                        cached.given = answer.ok();
+                        if let Some(verdict) = &mut self.verdict {
+                            // Where there is no answer, it asks the database itself.
+                            (verdict.waited, verdict.looked) = (true, answer.is_err());
+                        }
                         true
                     }
                 }
             }
         };
         if come {
-            let alone = matches!(cached.waits, Some(Waits::For(..))) && cached.given.is_none();
             cached.waits = None;
             self.handle.waiting.set(false);
-            if alone && let Some(verdict) = &mut self.verdict {
-                // It asks the database itself.
-                verdict.looked = true;
-            }
         }
         come
     }

@@ -59,6 +59,8 @@ pub(super) struct Verdict {
     pub(super) cache: Option<Cache>,
     /// The cache was asked.
     pub(super) looked: bool,
+    /// It has waited for another session's answer.
+    pub(super) waited: bool,
     /// Its answer is to be kept.
     pub(super) filling: Option<Fill>,
     /// What it may change is in doubt.
