@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::stream::limbo::Xid;
-use super::stream::status::Loss;
+use super::stream::status::{Loss, State, Status};
 use super::stream::table::{Identity, Refusal, Table};
 use super::stream::{Change, Commit, Old, Options, Row, Sink, Stream, Value};
 use crate::cache::{Doubt, Relation, Shapes, Tag};
-use crate::runtime::caches::{DatabaseCache, Source, Wanted};
+use crate::runtime::caches::{DatabaseCache, Source, Standing, Wanted};
 
 /// More tags of one commit than these, and its tables are told as a whole.
 const MOST_TAGS: usize = 8192;
@@ -221,6 +221,26 @@ impl Source for Stream {
 
     fn used(&self) {
         Stream::used(self);
+    }
+
+    fn standing(&self) -> Standing {
+        self.status().into()
+    }
+}
+
+impl From<Status> for Standing {
+    fn from(status: Status) -> Standing {
+        let is_live = status.state == State::Streaming;
+        Standing {
+            state: status.state.name(),
+            is_live,
+            reason: status.last.filter(|_| !is_live).map(|loss| loss.fault.to_string()),
+            behind_since: status.waits,
+            limbo: status.in_limbo,
+            oldest_in_limbo: status.oldest_in_limbo,
+            followed: status.usable.0,
+            wanted: status.usable.1,
+        }
     }
 }
 

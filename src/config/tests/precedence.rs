@@ -91,6 +91,7 @@ fn defaults_are_those_of_the_documentation() {
         max_held_message: 16 << 20,
         prepared_per_server: 500,
         prepared_per_session: 2000,
+        cache_size: 64 << 20,
         client_idle_timeout: None,
         idle_in_transaction_timeout: None,
         drain_timeout: s(30),
