@@ -259,9 +259,9 @@ fn waits_for(left: Unsettled) -> String {
     match left {
         Unsettled::Stream => "has a stream that has not come to the moment of the command".to_owned(),
         Unsettled::Limbo(count) => {
-            format!("has {count} commits that its stream has told and that are not visible")
+            format!("has commits that its stream has told and that are not visible ({count})")
         }
-        Unsettled::Doubts(count) => format!("has {count} writes in doubt"),
+        Unsettled::Doubts(count) => format!("has writes in doubt ({count})"),
     }
 }
 
