@@ -1,8 +1,11 @@
 //! The console's language: words, a few of them commands, names in quotes where they need them.
 
+mod cache;
+
 use std::net::IpAddr;
 
 use super::Wait;
+use crate::sql::facts::Name;
 use crate::wire::Fault;
 
 /// A statement of the console.
@@ -30,6 +33,12 @@ pub enum Command {
     Shutdown(Wait),
     /// EXPLAIN ROUTE.
     Explain(Box<Explain>),
+    /// SHOW CACHE ENTRIES: so many at most, from this place on.
+    CacheEntries(usize, usize),
+    /// CACHE FLUSH, of what reads a table or of everything.
+    CacheFlush(Option<Name>),
+    /// CACHE BARRIER.
+    CacheBarrier,
     /// BEGIN, COMMIT or ROLLBACK, which drivers send by themselves: the tag to answer, and whether a block is open.
     Block(&'static str, bool),
 }
@@ -89,6 +98,11 @@ fn command(words: &[Word<'_>]) -> Result<Command, Fault> {
     let first = keyword(0).unwrap_or_default();
     if first == "EXPLAIN" && keyword(1).as_deref() == Some("ROUTE") {
         return explain(&words[2..]).map(|explain| Command::Explain(Box::new(explain)));
+    }
+    match (first.as_str(), keyword(1).as_deref(), words.len()) {
+        ("SHOW", Some("CACHE"), 3..) => return cache::show(&words[2..]),
+        ("CACHE", ..) => return cache::command(&words[1..]),
+        _ => {}
     }
     let name = || words.get(1).map(|word| word.text.clone());
     let needed = || name().ok_or_else(|| syntax(format!("{first} needs an argument")));

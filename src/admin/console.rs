@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 use super::command::{self, Command};
-use super::{Admin, explain, orders, show};
+use super::{Admin, cache, explain, orders, show};
 use crate::session::login::ConsoleClient;
 use crate::wire::frame::{Frame, HEADER, TxStatus, back, front};
 use crate::wire::{Fault, Socket, emit};
@@ -164,6 +164,10 @@ impl Console {
         match command {
             Command::Show(what) => show::show(&self.admin, &what, &mut self.out).await,
             Command::Explain(asked) => explain::answer(&self.admin, &asked, &mut self.out),
+            Command::CacheEntries(most, from) => {
+                cache::entries(&self.admin.shared, most, from).emit(&mut self.out);
+                Ok(())
+            }
             Command::Block(tag, open) => {
                 self.status = if open { TxStatus::Open } else { TxStatus::Idle };
                 emit::command_complete(&mut self.out, tag);

@@ -5,9 +5,10 @@ use std::time::UNIX_EPOCH;
 
 use super::snapshot::PoolView;
 use super::{Snapshot, rules};
+use crate::cache::{Eviction, Miss, Unstored};
 use crate::plan::topology::Node;
 use crate::stats::prometheus::{self, Head, Kind, Samples};
-use crate::stats::{CLUSTER_EVENTS, ERROR_CLASSES, PIN_REASONS, PRIMARY_REASONS, Totals};
+use crate::stats::{CLUSTER_EVENTS, ERROR_CLASSES, PIN_REASONS, PRIMARY_REASONS, REFUSALS, Totals};
 
 /// A metric and how it is read.
 struct Metric {
@@ -180,6 +181,60 @@ metrics! {
     "pgweir_rule_refused_total" Counter ["rule"]
         "Statements that were refused because their turn did not come in time."
         |all, out| rules::tallies(&all.rules, |rule, tally| out.count(&[rule], tally.refused));
+    "pgweir_cache_hits_total" Counter []
+        "Reads answered by the result cache from what was kept."
+        |all, out| out.count(&[], all.cache.counts.hits);
+    "pgweir_cache_shared_total" Counter []
+        "Reads that were given the answer that another session was waiting for."
+        |all, out| out.count(&[], all.cache.counts.followed);
+    "pgweir_cache_misses_total" Counter ["reason"]
+        "Reads that were looked for in the result cache and went to the database, by the reason; those whose answer was then kept are among them."
+        |all, out| by_reason(out, Miss::ALL.iter().map(|why| why.name()), &all.cache.counts.misses);
+    "pgweir_cache_refusals_total" Counter ["reason"]
+        "Answers that a rule wants kept and that may not be, by the reason; their reads are counted as misses too, `not_ready`. A statement that is asked for once is not looked at."
+        |all, out| by_reason(out, REFUSALS.into_iter(), &all.cache.refused);
+    "pgweir_cache_stored_total" Counter []
+        "Answers kept."
+        |all, out| out.count(&[], all.cache.counts.stored);
+    "pgweir_cache_unstored_total" Counter ["reason"]
+        "Answers that were to be kept and were not, by the reason."
+        |all, out| by_reason(out, Unstored::ALL.iter().map(|why| why.name()), &all.cache.counts.unstored);
+    "pgweir_cache_evictions_total" Counter ["cause"]
+        "Answers that were kept and are no more, by the cause."
+        |all, out| by_reason(out, Eviction::ALL.iter().map(|cause| cause.name()), &all.cache.counts.evictions);
+    "pgweir_cache_refreshes_total" Counter []
+        "Reads that went to the database so that an answer is not too old soon."
+        |all, out| out.count(&[], all.cache.counts.refreshes);
+    "pgweir_cache_followers" Gauge []
+        "Sessions that wait for the answer to another session's read."
+        |all, out| out.count(&[], all.cache.counts.followers as u64);
+    "pgweir_cache_entries" Gauge []
+        "Answers that are kept."
+        |all, out| out.count(&[], all.cache.counts.entries as u64);
+    "pgweir_cache_bytes" Gauge []
+        "Their memory, with keys, tags and tables; not that of answers coming in, nor of the versions of tags (8 MiB)."
+        |all, out| out.count(&[], all.cache.counts.bytes as u64);
+    "pgweir_cache_bytes_limit" Gauge []
+        "How much that may be (`limits.cache_size`)."
+        |all, out| out.count(&[], all.cache.limit as u64);
+    "pgweir_cache_stream_up" Gauge ["database"]
+        "1 while the replication stream of a database with a cache hears what is changed."
+        |all, out| all.cache.each(out, |one| Some(f64::from(u8::from(one.is_live()))));
+    "pgweir_cache_stream_lag_seconds" Gauge ["database"]
+        "How long ago the database was where its stream has not come to yet; 0 while it is not behind, none without a stream."
+        |all, out| all.cache.each(out, |one| one.fresh.map(|_| one.lag.as_secs_f64()));
+    "pgweir_cache_fresh_seconds" Gauge ["database"]
+        "How long ago the last instant was up to which nothing is missing; up to a second where nobody reads by the cache, none without a stream."
+        |all, out| all.cache.each(out, |one| one.fresh.map(|since| since.as_secs_f64()));
+    "pgweir_cache_limbo" Gauge ["database"]
+        "Commits that the stream has told and that no snapshot has shown."
+        |all, out| all.cache.each(out, |one| Some(one.limbo() as f64));
+    "pgweir_cache_doubts" Gauge ["database"]
+        "Writes through pgweir that were answered, or lost on their way, and whose tags are in doubt until the stream has come to them."
+        |all, out| all.cache.each(out, |one| Some(one.doubts as f64));
+    "pgweir_cache_bypass_seconds_total" Counter ["database"]
+        "Time without a stream since a read first needed it: all such reads go to the database."
+        |all, out| all.cache.each(out, |one| Some(one.bypassed.as_secs_f64()));
     "pgweir_reloads_total" Counter ["result"]
         "Reloads of settings and rule files; `result` is `ok`, or `refused`: something in them was wrong, and nothing was changed."
         |all, out| {
@@ -235,6 +290,10 @@ type Key = (String, String);
 
 fn each(all: &Snapshot, out: &mut Samples<'_>, put: fn(&Key, &PoolView, &mut Samples<'_>)) {
     all.pools.iter().for_each(|(key, pool)| put(key, pool, out));
+}
+
+fn by_reason<'r>(out: &mut Samples<'_>, reasons: impl Iterator<Item = &'r str>, counts: &[u64]) {
+    reasons.zip(counts).for_each(|(reason, count)| out.count(&[reason], *count));
 }
 
 fn nodes(all: &Snapshot, out: &mut Samples<'_>, put: fn(&Node, &str, &mut Samples<'_>, &str)) {

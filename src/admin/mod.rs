@@ -4,6 +4,7 @@
 //! message; no worker ever waits for it.
 
 mod averages;
+mod cache;
 mod command;
 pub mod console;
 mod explain;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::command::{Command, loggable};
-use super::{Admin, Demand, Snapshot, Wait};
+use super::{Admin, Demand, Snapshot, Wait, cache};
 use crate::runtime::worker::{KillOrder, Order, PoolOrder};
 use crate::wire::Fault;
 
@@ -45,7 +45,9 @@ pub async fn obey(admin: &Admin, command: Command, told: &mut Vec<String>) -> Re
             }
             Ok("SHUTDOWN")
         }
-        Command::Show(_) | Command::Explain(_) | Command::Block(..) => Ok("SHOW"),
+        Command::CacheFlush(table) => cache::flush(&admin.shared, table.as_ref()).map(|()| "CACHE FLUSH"),
+        Command::CacheBarrier => cache::barrier(&admin.shared.caches).await.map(|()| "CACHE BARRIER"),
+        Command::Show(_) | Command::Explain(_) | Command::CacheEntries(..) | Command::Block(..) => Ok("SHOW"),
     }
 }
 

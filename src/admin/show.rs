@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::command::{EXPLAIN, syntax};
 use super::table::{Cell, Table, row};
-use super::{Admin, Snapshot, nodes, rules};
+use super::{Admin, Snapshot, cache, nodes, rules};
 use crate::config::settings::{Host, PoolMode};
 use crate::runtime::worker::ClientReport;
 use crate::session::login::mode_name;
@@ -33,6 +33,7 @@ const SHOWS: &[Show] = &[
     ("USERS", |_, all| users(all)),
     ("NODES", |_, all| nodes::table(&all.clusters)),
     ("RULES", |_, all| rules::table(&all.rules)),
+    ("CACHE", |_, all| cache::table(&all.cache)),
     ("STATS", stats::stats),
     ("STATS_TOTALS", |_, all| stats::totals_by_database(all)),
     ("STATS_AVERAGES", stats::averages_by_database),
@@ -45,8 +46,11 @@ const SHOWS: &[Show] = &[
 ];
 
 /// Commands other than SHOW, for the help.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 15] = [
     EXPLAIN,
+    "SHOW CACHE ENTRIES [n [from]]",
+    "CACHE FLUSH [[schema.]table]",
+    "CACHE BARRIER",
     "PAUSE [db]",
     "RESUME [db]",
     "RECONNECT [db]",

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Admin;
 use super::averages::ByDatabase;
+use super::cache::{self, CacheView};
 use super::nodes::{self, ClusterView};
 use crate::pool::{PoolReport, Target};
 use crate::rules::Ruleset;
@@ -66,6 +67,8 @@ pub struct Snapshot {
     pub clients: Vec<ClientReport>,
     /// Nodes of the databases whose reads go to replicas.
     pub clusters: Vec<ClusterView>,
+    /// The result cache.
+    pub cache: CacheView,
     /// The process.
     pub process: ProcessView,
     /// Settings in force.
@@ -112,6 +115,7 @@ pub async fn take(admin: &Admin) -> Snapshot {
         pools: BTreeMap::new(),
         clients: vec![],
         clusters: vec![],
+        cache: cache::view(&admin.shared.caches),
         process: process(admin),
         directory: admin.entrance.directory(),
         rules: admin.shared.rules.as_ref().map(InForce::get).unwrap_or_default(),
@@ -125,7 +129,9 @@ pub async fn take(admin: &Admin) -> Snapshot {
     snapshot.clusters = nodes::views(&admin.shared.clusters, &reports);
     for stats in admin.shared.stats() {
         let key = (stats.database.clone(), stats.user.clone());
-        snapshot.pools.entry(key).or_default().totals.add(&stats.totals());
+        let totals = stats.totals();
+        snapshot.cache.count_refused(&totals);
+        snapshot.pools.entry(key).or_default().totals.add(&totals);
     }
     snapshot.clients.sort_by_key(|client| client.pid);
     for client in &snapshot.clients {

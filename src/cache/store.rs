@@ -159,6 +159,16 @@ impl Store {
         self.remove_all(|entry| entry.relations().contains(&relation));
     }
 
+    /// Removes all that reads any table of a database; nothing that is being fetched now will be kept.
+    pub fn flush_database(&self, database: u32) {
+        self.remove_all(|entry| entry.relations().iter().any(|relation| relation.database == database));
+    }
+
+    /// How many bytes there may be of all entries.
+    pub fn limit(&self) -> usize {
+        self.limits.size
+    }
+
     /// A page of the entries, in no order that lasts: `most` of them from the place `from` on.
     pub fn entries(&self, from: usize, most: usize, now: Instant) -> Vec<Listed> {
         let (mut skip, mut page) = (from, vec![]);

@@ -377,11 +377,16 @@ fn a_flush_takes_what_is_there_and_what_is_coming() {
     scene.store.flush_table(relation(2));
     assert_eq!(scene.hit("a"), b"answer");
     assert!(matches!(scene.lookup("b", 2), Lookup::Fill(_)));
+    scene.store.flush_database(relation(1).database + 1);
+    assert_eq!(scene.hit("a"), b"answer");
+    scene.store.flush_database(relation(1).database);
+    assert_eq!(scene.store.counts().entries, 0);
+    assert_eq!(scene.fill("a", b"answer"), Ok(()));
     let filling = scene.filling("c");
     scene.store.flush();
     assert_eq!(scene.finish(filling, b"late"), Err(Unstored::Flushed));
     let counts = scene.store.counts();
-    assert_eq!((counts.entries, counts.evicted(Eviction::Flushed)), (0, 2));
+    assert_eq!((counts.entries, counts.evicted(Eviction::Flushed)), (0, 3));
     assert_eq!(scene.fill("a", b"new"), Ok(()));
 }
 

@@ -61,10 +61,12 @@ pub fn keep_until_restart(new: &mut Settings, old: &Settings) -> Vec<&'static st
     keep("unix_socket_dir", new.unix_socket_dir != old.unix_socket_dir);
     keep("http", new.http_listen != old.http_listen);
     keep("workers", new.workers != old.workers);
+    keep("limits.cache_size", new.limits.cache_size != old.limits.cache_size);
     keep("log.format", new.log.json != old.log.json);
     new.listen.clone_from(&old.listen);
     new.unix_socket_dir.clone_from(&old.unix_socket_dir);
     (new.http_listen, new.workers, new.log.json) = (old.http_listen, old.workers, old.log.json);
+    new.limits.cache_size = old.limits.cache_size;
     kept
 }
 

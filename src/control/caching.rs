@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::stream::limbo::Xid;
-use super::stream::status::Loss;
+use super::stream::status::{Loss, State, Status};
 use super::stream::table::{Identity, Refusal, Table};
 use super::stream::{Change, Commit, Old, Options, Row, Sink, Stream, Value};
 use crate::cache::{Doubt, Relation, Shapes, Tag};
 use crate::pool::Target;
-use crate::runtime::caches::{DatabaseCache, Source};
+use crate::runtime::caches::{DatabaseCache, Source, Standing};
 
 /// More tags of one commit than these, and its tables are told as a whole.
 const MOST_TAGS: usize = 8192;
@@ -200,7 +200,7 @@ impl Sink for Told {
 
     fn fresh(&self, at: Instant) {
         self.begins();
-        self.cache.feed.reached(at);
+        self.cache.reached(at);
         self.cache.tick(Instant::now());
     }
 
@@ -223,7 +223,7 @@ impl Sink for Told {
         let mut heard = self.heard();
         *heard = Heard::default();
         drop(heard);
-        self.cache.feed.lost();
+        self.cache.stream_lost();
     }
 }
 
@@ -235,6 +235,26 @@ impl Source for Stream {
 
     fn used(&self) {
         Stream::used(self);
+    }
+
+    fn standing(&self) -> Standing {
+        self.status().into()
+    }
+}
+
+impl From<Status> for Standing {
+    fn from(status: Status) -> Standing {
+        let is_live = status.state == State::Streaming;
+        Standing {
+            state: status.state.name(),
+            is_live,
+            reason: status.last.filter(|_| !is_live).map(|loss| loss.fault.to_string()),
+            behind_since: status.waits,
+            limbo: status.in_limbo,
+            oldest_in_limbo: status.oldest_in_limbo,
+            followed: status.usable.0,
+            wanted: status.usable.1,
+        }
     }
 }
 
@@ -254,7 +274,7 @@ impl Streams {
     pub async fn stop(&mut self) {
         for (cache, stream) in self.0.drain(..) {
             cache.set_source(None);
-            cache.feed.lost();
+            cache.stream_lost();
             if let Some(stream) = Arc::into_inner(stream) {
                 stream.stop().await;
             }

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::bypass::Bypass;
 use crate::cache::{Doubt, Feed, Limits, Relation, Shape, Store, Tag, Tags};
+use crate::config::settings::Host;
 use crate::pool::Target;
 
 /// Slots of the table of tags: 8 MiB once something is kept.
@@ -27,6 +29,40 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn want(&self, relation: u32);
     /// Somebody would be glad of news soon. Costs a look at the clock.
     fn used(&self);
+    /// What it is doing.
+    fn standing(&self) -> Standing;
+}
+
+/// What a source of changes is doing, at one time.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// By a name that does not change.
+    pub state: &'static str,
+    /// It hears what is changed.
+    pub is_live: bool,
+    /// Why it does not; in the server's words, where it said any.
+    pub reason: Option<String>,
+    /// Since when it has not come to where the database was then; `None`: it is not behind.
+    pub behind_since: Option<Instant>,
+    /// Commits that it has told and that are not visible yet.
+    pub limbo: usize,
+    /// Since when the oldest of them is among them.
+    pub oldest_in_limbo: Option<Instant>,
+    /// Tables whose changes it tells.
+    pub followed: usize,
+    /// Tables whose changes it was asked for.
+    pub wanted: usize,
+}
+
+/// What of before some instant is not over for a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsettled {
+    /// The stream has not come to that instant.
+    Stream,
+    /// So many commits that the stream has told are not visible, the oldest from before.
+    Limbo(usize),
+    /// So many writes are in doubt, the oldest from before.
+    Doubts(usize),
 }
 
 /// A database whose changes are to be told to its cache.
@@ -51,12 +87,17 @@ pub struct Caches {
 pub struct DatabaseCache {
     /// Its name on its server.
     pub name: String,
+    /// Its name as the first client called it that read by the cache.
+    pub database: String,
+    /// Where it is.
+    pub hosts: Vec<Host>,
     /// Its number in tags and keys.
     pub number: u32,
     /// The results, of all databases.
     pub store: Arc<Store>,
     /// What its stream tells: how far it has come, and of which tables.
     pub feed: Feed,
+    bypass: Bypass,
     source: RwLock<Option<Arc<dyn Source>>>,
     /// Those of writes that were lost, and since when.
     lost: Mutex<Vec<(Instant, Doubt)>>,
@@ -92,26 +133,32 @@ impl Caches {
             return known.clone();
         }
         let number = u32::try_from(all.len()).unwrap_or(u32::MAX);
-        let made = Arc::new(DatabaseCache::new(&target.server_database, number, self.store.clone()));
+        let names = (&*target.database, &*target.server_database);
+        let made = Arc::new(DatabaseCache::new(names, &target.hosts, number, self.store.clone()));
         all.insert(key, made.clone());
         // Without the control plane nothing is told, and nothing is kept that needs it.
         let _ = self.wanted.send(Wanted { cache: made.clone(), target: target.clone() });
         made
     }
 
-    /// All of them.
+    /// All of them, in the order in which they were made.
     pub fn all(&self) -> Vec<Arc<DatabaseCache>> {
-        lock(&self.all).values().cloned().collect()
+        let mut all: Vec<_> = lock(&self.all).values().cloned().collect();
+        all.sort_by_key(|cache| cache.number);
+        all
     }
 }
 
 impl DatabaseCache {
-    fn new(name: &str, number: u32, store: Arc<Store>) -> DatabaseCache {
+    fn new((database, name): (&str, &str), hosts: &[Host], number: u32, store: Arc<Store>) -> DatabaseCache {
         DatabaseCache {
             name: name.to_owned(),
+            database: database.to_owned(),
+            hosts: hosts.to_vec(),
             number,
             feed: Feed::new(number, store.tags().clone(), WAITING),
             store,
+            bypass: Bypass::default(),
             source: RwLock::default(),
             lost: Mutex::default(),
         }
@@ -140,10 +187,27 @@ impl DatabaseCache {
         self.with_source(|source| source.used());
     }
 
-    fn with_source(&self, tell: impl FnOnce(&dyn Source)) {
-        if let Some(source) = &*self.source.read().unwrap_or_else(PoisonError::into_inner) {
-            tell(&**source);
+    /// Somebody reads by a level that needs the stream.
+    #[inline]
+    pub fn needed(&self, now: Instant) {
+        if !self.bypass.is_needed() {
+            self.bypass.need(now, || self.feed.as_of().is_none());
         }
+    }
+
+    /// For how long, all together, there was no stream though reads needed it.
+    pub fn bypassed(&self, now: Instant) -> Duration {
+        self.bypass.total(now)
+    }
+
+    /// What its stream is doing; `None`: it has none yet, or none any more.
+    pub fn standing(&self) -> Option<Standing> {
+        self.with_source(|source| source.standing())
+    }
+
+    fn with_source<T>(&self, tell: impl FnOnce(&dyn Source) -> T) -> Option<T> {
+        let source = self.source.read().unwrap_or_else(PoisonError::into_inner);
+        source.as_deref().map(tell)
     }
 
     /// A shape by which results are to be told apart, and whether that is so already.
@@ -174,9 +238,48 @@ impl DatabaseCache {
         drop(ended);
     }
 
+    /// All commits that were visible before `at` have been told.
+    pub fn reached(&self, at: Instant) {
+        self.feed.reached(at);
+        self.bypass.ends(Instant::now());
+    }
+
+    /// The stream is lost: anything may have happened.
+    pub fn stream_lost(&self) {
+        self.feed.lost();
+        self.bypass.begins(Instant::now());
+    }
+
     /// Definitions have changed.
     pub fn redefined(&self) {
         self.store.tags().bump(&[Tag::definitions(self.number)]);
+    }
+
+    /// Writes in doubt whose sessions have done with them: acknowledged ones that wait for the stream, and those that were lost on their way.
+    pub fn doubts(&self) -> usize {
+        self.feed.waiting().0 + lock(&self.lost).len()
+    }
+
+    /// Since when the oldest of these is in doubt.
+    pub fn oldest_doubt(&self) -> Option<Instant> {
+        let lost = lock(&self.lost).iter().map(|(since, _)| *since).min();
+        self.feed.waiting().1.into_iter().chain(lost).min()
+    }
+
+    /// What of before `at` is not over; `None`: the stream has told all that was visible then, and what it and sessions had in doubt then is so no
+    /// more. Where no stream is live, nothing is served that would have to wait for one.
+    pub fn unsettled(&self, at: Instant) -> Option<Unsettled> {
+        let standing = self.standing().unwrap_or_default();
+        match self.feed.as_of() {
+            None if !standing.is_live => return None,
+            Some(as_of) if as_of >= at => {}
+            _ => return Some(Unsettled::Stream),
+        }
+        let is_before = |since: Option<Instant>| since.is_some_and(|since| since <= at);
+        if is_before(standing.oldest_in_limbo) {
+            return Some(Unsettled::Limbo(standing.limbo));
+        }
+        is_before(self.oldest_doubt()).then(|| Unsettled::Doubts(self.doubts()))
     }
 }
 
@@ -190,7 +293,7 @@ mod tests {
 
     fn cache() -> (Arc<DatabaseCache>, Tag) {
         let store = Caches::new(1 << 20).0.store().clone();
-        let cache = Arc::new(DatabaseCache::new("shop", 0, store));
+        let cache = Arc::new(DatabaseCache::new(("shop", "shop"), &[], 0, store));
         let tag = Tag::table(cache.relation(7));
         (cache, tag)
     }
@@ -223,5 +326,51 @@ mod tests {
         assert!(tags.read(&[tag]).is_none());
         cache.tick(now + UNKNOWN);
         assert!(tags.read(&[tag]).is_some());
+    }
+
+    #[derive(Debug)]
+    struct Scripted(Mutex<Standing>);
+
+    impl Source for Scripted {
+        fn want(&self, _: u32) {}
+
+        fn used(&self) {}
+
+        fn standing(&self) -> Standing {
+            lock(&self.0).clone()
+        }
+    }
+
+    #[test]
+    fn a_barrier_waits_for_stream_limbo_and_doubts() {
+        let (cache, tag) = cache();
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(cache.unsettled(at(0)), None, "there is no stream");
+        let live = Standing { state: "streaming", is_live: true, ..Standing::default() };
+        let source = Arc::new(Scripted(Mutex::new(Standing { is_live: false, ..live.clone() })));
+        cache.set_source(Some(source.clone()));
+        assert_eq!(cache.unsettled(at(0)), None, "it is not live");
+        *lock(&source.0) = live.clone();
+        assert_eq!(cache.unsettled(at(0)), Some(Unsettled::Stream));
+        cache.reached(at(5));
+        assert_eq!(cache.unsettled(at(6)), Some(Unsettled::Stream));
+        assert_eq!(cache.unsettled(at(5)), None);
+        *lock(&source.0) = Standing { limbo: 2, oldest_in_limbo: Some(at(4)), ..live.clone() };
+        assert_eq!(cache.unsettled(at(3)), None);
+        assert_eq!(cache.unsettled(at(5)), Some(Unsettled::Limbo(2)));
+        *lock(&source.0) = live;
+        cache.unknown(cache.store.tags().doubt(&[tag]), at(4));
+        cache.acknowledged(cache.store.tags().doubt(&[tag]), at(9));
+        assert_eq!((cache.doubts(), cache.oldest_doubt()), (2, Some(at(4))));
+        assert_eq!(cache.unsettled(at(5)), Some(Unsettled::Doubts(2)));
+        cache.tick(at(4) + UNKNOWN);
+        assert_eq!(cache.unsettled(at(5)), None, "the other one is from later");
+        cache.stream_lost();
+        assert_eq!(
+            cache.unsettled(at(5)),
+            Some(Unsettled::Stream),
+            "it lives, and has not come so far again"
+        );
     }
 }

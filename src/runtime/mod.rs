@@ -1,6 +1,7 @@
 //! The only place that spawns threads and tasks: workers, acceptor, ticks.
 
 pub mod acceptor;
+mod bypass;
 pub mod caches;
 pub mod cluster;
 pub(crate) mod definitions;

@@ -225,6 +225,9 @@ impl Session {
         let Tools { key, needs } = &mut *tools;
         let Some(key) = key.key(&parts) else { return Found::Nothing };
         let watched = rule.level != Caching::Ttl;
+        if watched {
+            cache.needed(now);
+        }
         let found = cache.store.lookup(&key, &gate, || {
             let touched = self.touched(profile, text, types, asked)?;
             collect(needs, &cache, &touched, watched.then_some(as_of), now)
@@ -278,7 +281,7 @@ impl Session {
             Ok(dependencies) => dependencies.touched(&given),
             Err(refusal) => Err(*refusal),
         };
-        found.inspect_err(|refusal| tracing::debug!(reason = refusal.name(), "not kept")).ok()
+        found.inspect_err(|refusal| self.pool.stats().refused(*refusal as usize)).ok()
     }
 
     fn settings_for_key(&self, cached: &mut Cached) {

@@ -36,6 +36,31 @@ pub const PRIMARY_REASONS: [&str; 8] = [
     "definitions not read",
 ];
 
+/// Why answers that a rule wants to keep may not be kept, by the names and in the order of the refusals of the analysis (`plan::cacheable`).
+pub const REFUSALS: [&str; 21] = [
+    "not_a_read",
+    "for_update",
+    "volatile_function",
+    "stable_function",
+    "session_value",
+    "clock_text",
+    "system_catalog",
+    "system_column",
+    "temp_shadow",
+    "unlogged",
+    "foreign_table",
+    "rls",
+    "materialized_view",
+    "large_object",
+    "tablesample",
+    "sequence",
+    "not_understood",
+    "too_many_tables",
+    "unknown_relation",
+    "definitions_unknown",
+    "search_path",
+];
+
 /// Classes of SQLSTATE in which pgweir itself makes errors; all others are counted as the last.
 pub const ERROR_CLASSES: [&str; 12] =
     ["08", "0A", "22", "25", "26", "28", "3D", "53", "54", "57", "XX", "other"];
@@ -79,6 +104,8 @@ macro_rules! counters {
             pub errors: [Counter; ERROR_CLASSES.len()],
             /// Reads that stayed on the primary, by [`PRIMARY_REASONS`].
             pub kept: [Counter; PRIMARY_REASONS.len()],
+            /// Answers that a rule wants to keep and that may not be kept, by [`REFUSALS`].
+            pub refused: [Counter; REFUSALS.len()],
         }
 
         /// Numbers read from counters at one time, of one pool or of several added up.
@@ -91,6 +118,8 @@ macro_rules! counters {
             pub errors: [u64; ERROR_CLASSES.len()],
             /// Reads that stayed on the primary, by [`PRIMARY_REASONS`].
             pub kept: [u64; PRIMARY_REASONS.len()],
+            /// Answers that a rule wants to keep and that may not be kept, by [`REFUSALS`].
+            pub refused: [u64; REFUSALS.len()],
         }
 
         impl PoolStats {
@@ -101,6 +130,7 @@ macro_rules! counters {
                     pins: std::array::from_fn(|at| self.pins[at].get()),
                     errors: std::array::from_fn(|at| self.errors[at].get()),
                     kept: std::array::from_fn(|at| self.kept[at].get()),
+                    refused: std::array::from_fn(|at| self.refused[at].get()),
                 }
             }
         }
@@ -111,6 +141,7 @@ macro_rules! counters {
                 self.pins.iter_mut().zip(other.pins).for_each(|(mine, other)| *mine = with(*mine, other));
                 self.errors.iter_mut().zip(other.errors).for_each(|(mine, other)| *mine = with(*mine, other));
                 self.kept.iter_mut().zip(other.kept).for_each(|(mine, other)| *mine = with(*mine, other));
+                self.refused.iter_mut().zip(other.refused).for_each(|(mine, other)| *mine = with(*mine, other));
             }
         }
     };
@@ -192,6 +223,13 @@ impl PoolStats {
         }
     }
 
+    /// Counts an answer that may not be kept, for the reason at this place of [`REFUSALS`].
+    pub fn refused(&self, reason: usize) {
+        if let Some(count) = self.refused.get(reason) {
+            count.add(1);
+        }
+    }
+
     /// Counts an error that pgweir made.
     pub fn error(&self, sqlstate: &str) {
         self.errors[error_class(sqlstate)].add(1);
@@ -258,6 +296,8 @@ mod tests {
         stats.transactions.add(2);
         stats.pinned("load");
         stats.pinned("no such reason");
+        stats.refused(1);
+        stats.refused(usize::MAX);
         stats.error("53300");
         stats.error("99999");
         stats.query_time.add_time(Duration::from_millis(3));
@@ -266,6 +306,7 @@ mod tests {
         twice.add(&once);
         assert_eq!((twice.transactions, twice.query_time), (4, 6000));
         assert_eq!((twice.pins[7], twice.errors[7], twice.errors[11]), (2, 2, 2));
+        assert_eq!((twice.refused[1], twice.refused.iter().sum::<u64>()), (2, 2));
         assert_eq!(twice.since(&once), once);
     }
 }

@@ -86,6 +86,7 @@ fn limits(settings: &Settings) -> Vec<Value> {
         ("max_held_message", size(limits.max_held_message)),
         ("prepared_per_server", limits.prepared_per_server.to_string()),
         ("prepared_per_session", limits.prepared_per_session.to_string()),
+        ("cache_size", size(limits.cache_size)),
         ("client_idle_timeout", maybe(limits.client_idle_timeout)),
         ("idle_in_transaction_timeout", maybe(limits.idle_in_transaction_timeout)),
         ("drain_timeout", time(limits.drain_timeout)),

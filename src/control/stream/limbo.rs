@@ -9,6 +9,7 @@
 //! too, and who begins to read once the commit has been told has a later one.
 
 use std::str::FromStr;
+use std::time::Instant;
 
 /// More commits in limbo are not kept; see [`Full`].
 pub const MOST: usize = 1 << 16;
@@ -69,7 +70,8 @@ impl Snapshot {
 #[derive(Debug, Default)]
 pub struct Limbo {
     newest: Option<Snapshot>,
-    waiting: Vec<Xid>,
+    /// And since when.
+    waiting: Vec<(Xid, Instant)>,
 }
 
 impl Limbo {
@@ -78,24 +80,25 @@ impl Limbo {
         self.newest.as_ref().is_some_and(|newest| newest.shows(xid))
     }
 
-    /// A commit has been read whole from the stream. True: it is visible, and is not kept.
+    /// A commit has been read whole from the stream, now. True: it is visible, and is not kept.
     ///
     /// # Errors
     /// [`Full`] beyond [`MOST`].
-    pub fn enter(&mut self, xid: Xid) -> Result<bool, Full> {
+    pub fn enter(&mut self, xid: Xid, now: Instant) -> Result<bool, Full> {
         if self.shows(xid) {
             return Ok(true);
         }
         if self.waiting.len() >= MOST {
             return Err(Full);
         }
-        self.waiting.push(xid);
+        self.waiting.push((xid, now));
         Ok(false)
     }
 
     /// A snapshot has been taken, later than all before. Gives the commits that have become visible, in the order of the WAL.
     pub fn sampled(&mut self, snapshot: Snapshot) -> Vec<Xid> {
-        let visible = self.waiting.extract_if(.., |xid| snapshot.shows(*xid)).collect();
+        let visible =
+            self.waiting.extract_if(.., |(xid, _)| snapshot.shows(*xid)).map(|(xid, _)| xid).collect();
         self.newest = Some(snapshot);
         visible
     }
@@ -103,6 +106,11 @@ impl Limbo {
     /// How many commits wait.
     pub fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Since when the oldest waits.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.waiting.first().map(|(_, since)| *since)
     }
 
     /// Whether none waits.
@@ -113,6 +121,8 @@ impl Limbo {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn snapshot(text: &str) -> Snapshot {
@@ -158,25 +168,31 @@ mod tests {
 
     #[test]
     fn commits_wait_for_a_snapshot_that_shows_them() {
-        let mut limbo = Limbo::default();
-        assert_eq!(limbo.enter(Xid(751)), Ok(false), "nothing is known yet");
+        let (mut limbo, now) = (Limbo::default(), Instant::now());
+        let later = now + Duration::from_secs(1);
+        assert_eq!(limbo.enter(Xid(751), now), Ok(false), "nothing is known yet");
         assert_eq!(limbo.sampled(snapshot("751:751:")), []);
-        assert_eq!(limbo.enter(Xid(752)), Ok(false));
-        assert_eq!(limbo.enter(Xid(740)), Ok(true), "the snapshot has shown it");
+        assert_eq!(limbo.enter(Xid(752), later), Ok(false));
+        assert_eq!(limbo.enter(Xid(753), later), Ok(false));
+        assert_eq!(limbo.enter(Xid(740), later), Ok(true), "the snapshot has shown it");
+        assert_eq!(limbo.oldest(), Some(now));
         assert_eq!(limbo.sampled(snapshot("751:753:751")), [Xid(752)]);
-        assert_eq!(limbo.len(), 1);
+        assert_eq!((limbo.len(), limbo.oldest()), (2, Some(now)));
         assert_eq!(limbo.sampled(snapshot("753:753:")), [Xid(751)]);
+        assert_eq!((limbo.len(), limbo.oldest()), (1, Some(later)));
+        assert_eq!(limbo.sampled(snapshot("754:754:")), [Xid(753)]);
         assert!(limbo.is_empty());
+        assert_eq!(limbo.oldest(), None);
     }
 
     #[test]
     fn limbo_has_a_limit() {
-        let mut limbo = Limbo::default();
+        let (mut limbo, now) = (Limbo::default(), Instant::now());
         limbo.sampled(snapshot("3:3:"));
         for xid in 0..MOST as u32 {
-            assert_eq!(limbo.enter(Xid(xid + 3)), Ok(false));
+            assert_eq!(limbo.enter(Xid(xid + 3), now), Ok(false));
         }
-        assert_eq!(limbo.enter(Xid(1 << 20)), Err(Full));
-        assert_eq!(limbo.enter(Xid(2)), Ok(true), "what is visible takes no room");
+        assert_eq!(limbo.enter(Xid(1 << 20), now), Err(Full));
+        assert_eq!(limbo.enter(Xid(2), now), Ok(true), "what is visible takes no room");
     }
 }

@@ -136,7 +136,7 @@ impl Shared {
     /// A commit has been told whole; its record ends here.
     pub(super) fn committed(&self, commit: &Commit, end: Lsn) -> Result<(), Loss> {
         self.sink.committed(commit);
-        let entered = self.inner().limbo.enter(commit.xid);
+        let entered = self.inner().limbo.enter(commit.xid, Instant::now());
         match entered {
             Ok(true) => self.sink.visible(commit.xid),
             Ok(false) => self.limbo.notify_one(),

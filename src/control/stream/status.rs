@@ -71,6 +71,10 @@ pub struct Status {
     pub through: Lsn,
     /// Commits that are not visible yet.
     pub in_limbo: usize,
+    /// Since when the oldest of them waits.
+    pub oldest_in_limbo: Option<Instant>,
+    /// When the oldest sample was asked that it has not come to; `None`: it is not behind.
+    pub waits: Option<Instant>,
     /// Relations that are followed, and all that are wanted.
     pub usable: (usize, usize),
 }

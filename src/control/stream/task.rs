@@ -118,6 +118,8 @@ impl Stream {
             fresh: inner.fresh.point(),
             through: inner.fresh.through(),
             in_limbo: inner.limbo.len(),
+            oldest_in_limbo: inner.limbo.oldest(),
+            waits: inner.fresh.waits().map(|sample| sample.at),
             usable: inner.wanted.counts(),
         }
     }
