@@ -33,11 +33,10 @@ use crate::pool::budget::Budget;
 use crate::pool::connect::{self, Connected};
 use crate::rules::Problem;
 use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
-use crate::runtime::caches::Wanted;
 use crate::runtime::peers::{self, Peers};
 use crate::runtime::rules::{self, InForce};
-use crate::runtime::worker::{self, KillOrder, Order, PoolOrder, Shared};
-use crate::runtime::{definitions, files};
+use crate::runtime::worker::{self, KillOrder, Order, PoolOrder};
+use crate::runtime::{Shared, definitions, files};
 use crate::session::directory::Directory;
 use crate::stats::DoorStats;
 use crate::wire::Fault;
@@ -112,8 +111,7 @@ struct App {
     admin: Arc<Admin>,
     demands: mpsc::UnboundedReceiver<Demand>,
     control: Mutex<Control>,
-    /// Databases whose changes the cache wants to know.
-    wanted: mpsc::UnboundedReceiver<Wanted>,
+    /// They tell caches what was changed.
     streams: Streams,
 }
 
@@ -167,8 +165,7 @@ impl App {
             admin,
             demands,
             control: Mutex::default(),
-            wanted,
-            streams: Streams::default(),
+            streams: Streams::new(wanted),
         };
         app.watch_nodes();
         Ok(app)
@@ -178,12 +175,6 @@ impl App {
     fn watch_nodes(&self) {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         control.watch(&self.entrance.directory(), &self.shared.clusters);
-    }
-
-    /// A database has a cache from now on.
-    fn follow_changes(&mut self, wanted: &Wanted) {
-        let own = self.entrance.directory().stream_target(&wanted.target.database);
-        self.streams.begin(&wanted.cache, own.as_ref().unwrap_or(&wanted.target));
     }
 
     fn open(&mut self, reuse_port: bool) -> anyhow::Result<()> {
@@ -238,7 +229,7 @@ impl App {
         let mut begun = None;
         loop {
             tokio::select! {
-                Some(wanted) = self.wanted.recv() => self.follow_changes(&wanted),
+                wanted = self.streams.wanted() => self.streams.begin(&wanted, &self.entrance.directory()),
                 _ = hangup.recv() => drop(self.reload()),
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,

@@ -23,9 +23,10 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::runtime::Shared;
 use crate::runtime::acceptor::Entrance;
 use crate::runtime::paused::Paused;
-use crate::runtime::worker::{PoolOrder, Shared};
+use crate::runtime::worker::PoolOrder;
 use averages::Averages;
 use ready::Ready;
 pub use snapshot::Snapshot;

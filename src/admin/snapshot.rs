@@ -11,8 +11,9 @@ use super::cache::{self, CacheView};
 use super::nodes::{self, ClusterView};
 use crate::pool::{PoolReport, Target};
 use crate::rules::Ruleset;
+use crate::runtime::Shared;
 use crate::runtime::rules::InForce;
-use crate::runtime::worker::{ClientReport, Shared, WorkerReport};
+use crate::runtime::worker::{ClientReport, WorkerReport};
 use crate::session::directory::Directory;
 use crate::stats::{Counter, ERROR_CLASSES, Totals};
 

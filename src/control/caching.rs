@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::mpsc;
+
 use super::stream::limbo::Xid;
 use super::stream::status::{Loss, State, Status};
 use super::stream::table::{Identity, Refusal, Table};
 use super::stream::{Change, Commit, Old, Options, Row, Sink, Stream, Value};
 use crate::cache::{Doubt, Relation, Shapes, Tag};
-use crate::pool::Target;
-use crate::runtime::caches::{DatabaseCache, Source, Standing};
+use crate::runtime::caches::{DatabaseCache, Source, Standing, Wanted};
+use crate::session::directory::Directory;
 
 /// More tags of one commit than these, and its tables are told as a whole.
 const MOST_TAGS: usize = 8192;
@@ -259,20 +261,39 @@ impl From<Status> for Standing {
 }
 
 /// The streams of all databases that have a cache.
-#[derive(Debug, Default)]
-pub struct Streams(Vec<(Arc<DatabaseCache>, Arc<Stream>)>);
+#[derive(Debug)]
+pub struct Streams {
+    wanted: mpsc::UnboundedReceiver<Wanted>,
+    all: Vec<(Arc<DatabaseCache>, Arc<Stream>)>,
+}
 
 impl Streams {
+    /// None yet; databases are told there.
+    pub fn new(wanted: mpsc::UnboundedReceiver<Wanted>) -> Streams {
+        Streams { wanted, all: vec![] }
+    }
+
+    /// The next database that has a cache.
+    pub async fn wanted(&mut self) -> Wanted {
+        match self.wanted.recv().await {
+            Some(wanted) => wanted,
+            None => std::future::pending().await,
+        }
+    }
+
     /// A database has one from now on.
-    pub fn begin(&mut self, cache: &Arc<DatabaseCache>, target: &Arc<Target>) {
+    pub fn begin(&mut self, wanted: &Wanted, directory: &Directory) {
+        let Wanted { cache, target } = wanted;
+        let own = directory.stream_target(&target.database);
+        let target = own.as_ref().unwrap_or(target);
         let stream = Arc::new(Stream::start(Options::default(), target, Arc::new(Told::new(cache.clone()))));
         cache.set_source(Some(stream.clone()));
-        self.0.push((cache.clone(), stream));
+        self.all.push((cache.clone(), stream));
     }
 
     /// Ends all, and with them what they have made on servers.
     pub async fn stop(&mut self) {
-        for (cache, stream) in self.0.drain(..) {
+        for (cache, stream) in self.all.drain(..) {
             cache.set_source(None);
             cache.stream_lost();
             if let Some(stream) = Arc::into_inner(stream) {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Worker;
-use super::worker::Shared;
+use super::shared::Shared;
 use crate::catalog::{
     BODIES, Barriers, CALLS, CODE, Contents, DETAILS, DETAILS_MARK, Definitions, EDGES, Grounds, Judge,
     Known, MARK, Names, OWN, RELATIONS, Reach, Reading, Relations, Search, UNSTABLE, USERS, WRITING,

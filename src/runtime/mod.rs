@@ -13,6 +13,8 @@ pub mod worker;
 mod order;
 mod report;
 pub mod rules;
+mod shared;
 
 pub(crate) use definitions::read_again;
+pub use shared::Shared;
 pub use worker::{Worker, WorkerLink};

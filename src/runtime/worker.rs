@@ -5,24 +5,22 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::caches::{Caches, Wanted};
-use super::cluster::{Clusters, Nodes};
-use super::definitions::Own;
+use super::cluster::Nodes;
 pub use super::order::{KillOrder, Order, PoolOrder};
 use super::paused::Paused;
 pub use super::report::{ClientReport, WorkerReport};
-use super::rules::{InForce, Rules};
-use crate::catalog::{Contents, Definitions, Known};
+use super::rules::Rules;
+use super::shared::{PoolKey, Shared, key};
+use crate::catalog::Known;
 use crate::config::settings::{Host, Limits};
 use crate::plan::Profiles;
-use crate::pool::budget::Budget;
 use crate::pool::listener::Listener;
 use crate::pool::state::States;
 use crate::pool::{Pool, Target};
@@ -31,7 +29,7 @@ use crate::session::cached;
 use crate::session::handle::{Handle, Request};
 use crate::session::leave;
 use crate::session::statement::Statements;
-use crate::stats::{Counter, PoolStats};
+use crate::stats::PoolStats;
 use crate::wire::Fault;
 
 /// Size of the buffer that all reads of a worker go through.
@@ -69,82 +67,6 @@ impl WorkerLink {
         self.send(Order::Report(answer));
         report.await.unwrap_or_default()
     }
-}
-
-/// Limits that hold over all workers.
-#[derive(Debug)]
-pub struct Shared {
-    /// Servers, those of pools and those of replication connections.
-    pub servers: Arc<Budget>,
-    /// Replication connections.
-    pub replication: Arc<Budget>,
-    /// Servers of each pool, by (database, user).
-    pub pools: std::sync::Mutex<HashMap<PoolKey, Arc<Budget>>>,
-    /// Names that change sessions, by hosts and database.
-    pub definitions: std::sync::Mutex<HashMap<String, Arc<Definitions>>>,
-    /// Names that reads must not mention, by hosts and database.
-    pub contents: std::sync::Mutex<HashMap<String, Arc<Definitions<Contents>>>>,
-    /// PostgreSQL's own of these.
-    pub(super) own: std::sync::Mutex<HashMap<String, Own>>,
-    /// Some rule caches, so that what only the cache asks is read with them.
-    pub some_rule_caches: AtomicBool,
-    /// Results of reads, kept.
-    pub caches: Caches,
-    /// Nodes of databases whose reads go to replicas.
-    pub clusters: Clusters,
-    /// Rules, if there is a folder with them.
-    pub rules: Option<InForce>,
-    /// Reloads that went well, and those that were refused. Written by the control thread.
-    pub reloads: [Counter; 2],
-    /// Counters of every pool of every worker.
-    pub stats: std::sync::Mutex<Vec<Arc<PoolStats>>>,
-}
-
-impl Shared {
-    /// Limits, and nothing in use; and where databases are told whose changes the cache wants to know.
-    pub fn new(limits: &Limits, rules: Option<InForce>) -> (Arc<Shared>, mpsc::UnboundedReceiver<Wanted>) {
-        let (caches, wanted) = Caches::new(limits.cache_size);
-        let some_rule_caches = rules.as_ref().is_some_and(|rules| super::rules::caches(&rules.get()));
-        let shared = Arc::new(Shared {
-            servers: Budget::new(limits.max_servers),
-            replication: Budget::new(limits.max_replication),
-            pools: Default::default(),
-            definitions: Default::default(),
-            contents: Default::default(),
-            own: Default::default(),
-            some_rule_caches: AtomicBool::new(some_rule_caches),
-            caches,
-            clusters: Default::default(),
-            rules,
-            reloads: Default::default(),
-            stats: Default::default(),
-        });
-        (shared, wanted)
-    }
-
-    /// The counters of all pools, one of each worker and pool.
-    pub fn stats(&self) -> Vec<Arc<PoolStats>> {
-        self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-
-    /// Counters for a pool of the calling worker, which alone writes them.
-    fn new_stats(&self, target: &Target) -> Arc<PoolStats> {
-        let stats = Arc::new(PoolStats::new(&target.database, &target.user));
-        self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(stats.clone());
-        stats
-    }
-
-    fn budget(&self, target: &Target, node: Option<&Host>) -> Arc<Budget> {
-        let mut pools = self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        pools.entry(key(target, node)).or_insert_with(|| Budget::new(target.pool.size)).clone()
-    }
-}
-
-/// Which pool: database and user as clients name them, and the node, if it is one for reads at a single node.
-pub(super) type PoolKey = (String, String, Option<Host>);
-
-fn key(target: &Target, node: Option<&Host>) -> PoolKey {
-    (target.database.clone(), target.user.clone(), node.cloned())
 }
 
 /// Servers that listen, by database and the `client_encoding` that sessions asked for.

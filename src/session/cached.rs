@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep_until};
 
 use super::asked::Asked;
+use super::kept::Fill;
 use super::serve::Session;
 use super::upstream::Flow;
-use crate::cache::{Doubt, Entry, Filling, Following, Gate, KeyBuffer, Lookup, Miss, Needs, Parts};
+use crate::cache::{Doubt, Entry, Following, Gate, KeyBuffer, Lookup, Miss, Needs, Parts};
 use crate::config::settings::PoolMode;
 use crate::level::Caching;
 use crate::plan::Names;
@@ -27,7 +28,7 @@ use crate::rules::Cache;
 use crate::runtime::caches::DatabaseCache;
 use crate::sql::shape;
 use crate::wire::emit;
-use crate::wire::frame::{Frame, HEADER, TxStatus, back, cstr};
+use crate::wire::frame::{Frame, TxStatus, back, cstr};
 
 /// A session whose every read goes to the database moves its floor with each, and the stream never comes to it. So after so many it waits once, for
 /// as long as [`MOVING`]; twice as many each time that is in vain.
@@ -52,7 +53,7 @@ pub(super) struct Cached {
     /// Its settings as keys have them, by the state that has them, and the definitions by which statements are judged.
     settings: (Rc<State>, u64, Box<[u8]>),
     /// The answer that is coming is kept.
-    fill: Option<Fill>,
+    pub(super) fill: Option<Fill>,
     waits: Option<Waits>,
     /// What its transaction may have changed.
     pub(super) doubts: Vec<Doubt>,
@@ -60,13 +61,6 @@ pub(super) struct Cached {
     pub(super) defines: bool,
     stuck: u32,
     patient: u32,
-}
-
-/// An answer that is kept as it comes.
-pub(super) struct Fill {
-    filling: Filling,
-    sent: Instant,
-    rows_left: u64,
 }
 
 /// What a read waits for before it takes a server.
@@ -158,9 +152,8 @@ impl Session {
 
     fn look_up(&mut self, asked: &Asked<'_>, rule: &Cache) -> Option<Flow> {
         let profile = self.verdict.as_ref()?.profile.clone()?;
-        let (text, types) = self.text_of(asked)?;
         let mut cached = self.cached.take()?;
-        let found = self.find(&mut cached, asked, (&text, &types), rule, &profile);
+        let found = self.find(&mut cached, asked, rule, &profile);
         self.cached = Some(cached);
         match found {
             Found::Answer(entry) => Some(self.answer_by(asked, &entry)),
@@ -179,24 +172,17 @@ impl Session {
     }
 
     /// The text and the types of parameters of what is asked.
-    fn text_of(&self, asked: &Asked<'_>) -> Option<(Rc<[u8]>, Rc<[u8]>)> {
+    fn text_of<'a>(&'a self, asked: &Asked<'a>) -> Option<(&'a [u8], &'a [u8])> {
         let tail = match (asked.parsed, asked.query) {
-            (_, Some(text)) => return Some((text.into(), [].into())),
+            (_, Some(text)) => return Some((text, b"")),
             (Some(tail), None) => tail,
             (None, None) => self.known(asked.name)?.as_parsed()?,
         };
-        let (text, types) = cstr(tail)?;
-        Some((text.into(), types.into()))
+        cstr(tail)
     }
 
-    fn find(
-        &self,
-        cached: &mut Cached,
-        asked: &Asked<'_>,
-        (text, types): (&[u8], &[u8]),
-        rule: &Cache,
-        profile: &Profile,
-    ) -> Found {
+    fn find(&self, cached: &mut Cached, asked: &Asked<'_>, rule: &Cache, profile: &Profile) -> Found {
+        let Some((text, types)) = self.text_of(asked) else { return Found::Nothing };
         let cache = cached.cache.clone();
         cache.used();
         self.settings_for_key(cached);
@@ -386,79 +372,6 @@ impl Session {
     /// It waits no more, because its client has cancelled it. False: it did not.
     pub(super) fn waits_for_cache_no_more(&mut self) -> bool {
         self.cached.as_mut().is_some_and(|cached| cached.waits.take().is_some())
-    }
-
-    /// The cycle whose answer is to be kept is on its way to a server.
-    #[inline]
-    pub(super) fn begin_fill(&mut self) {
-        if let Some(cached) = &mut self.cached {
-            let fill = self.verdict.as_mut().and_then(|verdict| verdict.filling.take());
-            if fill.is_some() {
-                cached.fill = fill.filter(|_| self.server.is_some());
-            }
-        }
-    }
-
-    /// Whether the answer to the cycle at the front is to be kept: it comes from the primary.
-    pub(super) fn is_to_be_kept(&self) -> bool {
-        self.verdict.as_ref().is_some_and(|verdict| verdict.filling.is_some())
-    }
-
-    /// A message of an answer, which the client is given as it is.
-    #[inline]
-    pub(super) fn fill(&mut self, tag: u8, whole: &[u8]) {
-        if self.cached.as_ref().is_some_and(|cached| cached.fill.is_some()) {
-            self.fill_message(tag, whole);
-        }
-    }
-
-    /// A row, or its beginning.
-    #[inline]
-    pub(super) fn fill_row(&mut self, tag: u8, there: &[u8]) {
-        let Some(cached) = &mut self.cached else { return };
-        let Some(fill) = &mut cached.fill else { return };
-        fill.rows_left = fill.rows_left.wrapping_sub(1);
-        if tag != back::DATA_ROW || fill.rows_left == u64::MAX {
-            cached.fill = None;
-        } else {
-            fill.filling.push(there);
-        }
-    }
-
-    /// The rest of a message.
-    #[inline]
-    pub(super) fn fill_on(&mut self, bytes: &[u8]) {
-        if let Some(fill) = self.cached.as_mut().and_then(|cached| cached.fill.as_mut()) {
-            fill.filling.push(bytes);
-        }
-    }
-
-    /// The answer that is coming is not kept.
-    #[inline]
-    pub(super) fn fill_no_more(&mut self) {
-        self.cached.iter_mut().for_each(|cached| cached.fill = None);
-    }
-
-    fn fill_message(&mut self, tag: u8, whole: &[u8]) {
-        let Some(cached) = &mut self.cached else { return };
-        let Some(mut fill) = cached.fill.take() else { return };
-        match tag {
-            back::PARSE_COMPLETE | back::BIND_COMPLETE => {}
-            back::ROW_DESCRIPTION | back::PARAMETER_DESCRIPTION | back::COMMAND_COMPLETE => {
-                fill.filling.push(whole);
-            }
-            back::READY_FOR_QUERY => {
-                if whole.get(HEADER).is_some_and(|byte| TxStatus::from_byte(*byte) == TxStatus::Idle) {
-                    let now = Instant::now();
-                    // Why it was not kept is counted there.
-                    let _ = fill.filling.finish(now.duration_since(fill.sent), now);
-                }
-                return;
-            }
-            // An error, a notice, news of a setting: not for others.
-            _ => return,
-        }
-        cached.fill = Some(fill);
     }
 }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::handle::Handle;
-use super::serve::{End, Session};
+use super::serve::{End, Session, TERMINATE};
 use super::simple::OF_THE_PROCESS;
 use crate::config::settings::PoolMode;
 use crate::pool::connect::parameter;
@@ -19,6 +19,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const OWN_WORK: Duration = Duration::from_millis(1);
 
 impl Session {
+    /// The stream ended. Behind a Terminate that waits its turn, what came before it is carried out.
+    pub(super) fn client_gone(&mut self) {
+        self.eof = true;
+        if !self.leaving && !self.input.ends_with(TERMINATE) {
+            self.client_left();
+        }
+    }
+
+    /// What runs is cancelled, nobody waits for it.
+    pub(super) fn client_left(&mut self) {
+        self.end = Some(End::ClientLeft);
+        self.out.clear();
+    }
+
     /// Ends the session. A server that is at work has its statement cancelled and is closed; one that is idle in a
     /// transaction is rolled back; one that was pinned is reset.
     pub(super) fn leave(&mut self, end: End) {

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::cached::Fill;
 use super::carried::Asks;
+use super::kept::Fill;
 use super::lone::Lone;
 use super::pacing::Needs;
 use super::route::UNKNOWN;

@@ -37,7 +37,7 @@ use crate::wire::{Fault, Severity, Socket};
 /// Bytes waiting for a slow peer beyond which the other side is not read.
 pub(super) const BACKLOG: usize = 256 * 1024;
 /// The whole of a message.
-const TERMINATE: &[u8] = b"X\0\0\0\x04";
+pub(super) const TERMINATE: &[u8] = b"X\0\0\0\x04";
 /// A buffer larger than this is not kept when it is empty.
 pub(super) const KEPT: usize = 16 * 1024;
 
@@ -396,20 +396,6 @@ impl Session {
         self.worker.put_scratch(scratch);
         self.flush_server(cx);
         Ok(true)
-    }
-
-    /// The stream ended. Behind a Terminate that waits its turn, what came before it is carried out.
-    fn client_gone(&mut self) {
-        self.eof = true;
-        if !self.leaving && !self.input.ends_with(TERMINATE) {
-            self.client_left();
-        }
-    }
-
-    /// What runs is cancelled, nobody waits for it.
-    fn client_left(&mut self) {
-        self.end = Some(End::ClientLeft);
-        self.out.clear();
     }
 
     /// Writes what is ready for the server; what does not fit stays for the next turn.
