@@ -73,7 +73,6 @@ fn forms() -> Vec<(&'static str, Vec<u8>)> {
             [msg::parse("", parsed), msg::describe_statement(""), msg::bind("", "", &[]), run()].concat(),
         ),
         ("named", [bind("s", &[]), msg::describe_portal(""), run()].concat()),
-        ("described", [msg::describe_statement("s"), bind("s", &[1]), run()].concat()),
         ("bare", [bind("s", &[]), run()].concat()),
     ]
 }
