@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 pub const FAST: Duration = Duration::from_millis(1);
 /// Else once in this time.
 pub const SLOW: Duration = Duration::from_millis(100);
-/// After [`RECENT`] without use, once in this time.
+/// After ten seconds without use, once in this time.
 pub const IDLE: Duration = Duration::from_secs(1);
 /// How long one use counts as going on.
 const USING: Duration = Duration::from_millis(100);
