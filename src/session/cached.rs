@@ -17,6 +17,7 @@ use super::kept::Fill;
 use super::serve::Session;
 use super::upstream::Flow;
 use crate::cache::{Doubt, Entry, Following, Gate, KeyBuffer, Lookup, Miss, Needs, Parts};
+use crate::catalog::RelationKind;
 use crate::config::settings::PoolMode;
 use crate::level::Caching;
 use crate::plan::Names;
@@ -26,6 +27,7 @@ use crate::pool::prepared::Description;
 use crate::pool::state::State;
 use crate::rules::Cache;
 use crate::runtime::caches::DatabaseCache;
+use crate::sql::facts::{Access, Name, Table};
 use crate::sql::shape;
 use crate::wire::emit;
 use crate::wire::frame::{Frame, TxStatus, back, cstr};
@@ -215,7 +217,8 @@ impl Session {
             cache.needed(now);
         }
         let found = cache.store.lookup(&key, &gate, || {
-            let touched = self.touched(profile, text, types, asked)?;
+            let mut touched = self.touched(profile, text, types, asked)?;
+            self.add_declared(rule, &mut touched)?;
             collect(needs, &cache, &touched, watched.then_some(as_of), now)
         });
         match found {
@@ -268,6 +271,31 @@ impl Session {
             Err(refusal) => Err(*refusal),
         };
         found.inspect_err(|refusal| self.pool.stats().refused(*refusal as usize)).ok()
+    }
+
+    /// The tables that a rule says it depends on, with what stands behind them. `None`: one is not known.
+    fn add_declared(&self, rule: &Cache, touched: &mut Vec<Touched>) -> Option<()> {
+        if rule.depends_on.is_empty() {
+            return Some(());
+        }
+        let contents = self.profiles.judge.contents();
+        let relations = contents.relations.as_ref()?;
+        for name in &rule.depends_on {
+            let name = Name { schema: name.schema.clone(), name: name.name.clone() };
+            let declared = Table { name, access: Access::Read };
+            if relations.named(&declared.name, None).is_empty() {
+                return None;
+            }
+            let behind = relations.behind(std::slice::from_ref(&declared));
+            for table in behind.iter().chain([&declared]) {
+                let any = |oid| Touched { table: oid, columns: vec![], values: vec![] };
+                let ids = relations.named(&table.name, None);
+                // A view has no rows of its own.
+                let tables = ids.into_iter().filter(|id| relations.kind(*id) != RelationKind::View);
+                touched.extend(tables.map(|id| any(relations.oid(id))));
+            }
+        }
+        Some(())
     }
 
     fn settings_for_key(&self, cached: &mut Cached) {

@@ -199,3 +199,25 @@ fn definitions_change() {
     client.run("alter table kept rename to was_kept");
     assert_eq!(client.error(read), "42P01");
 }
+
+#[test]
+fn what_a_rule_says_it_depends_on_counts() {
+    let rules = RULES.replace("max_rows = 50", "depends_on = [\"orders\"]");
+    let Some(ruled) = Ruled::with(&rules, "pool_size=4") else { return };
+    ruled.databases[0].setup(SETUP);
+    // The server is told that it never changes, and does not check.
+    ruled.databases[0].setup(
+        "create function volume() returns bigint language sql immutable as 'select sum(total) from orders'; \
+         create function volume_of(int) returns bigint language sql immutable as 'select volume() + $1 * 0'",
+    );
+    let mut beside = Cluster::shared().superuser(&ruled.databases[0].name);
+    let mut client = ruled.client();
+    let read = "select volume_of(id) from kept where id = 7";
+    until_hit(&mut client, &mut beside, "kept", &msg::query(read));
+    assert_eq!(client.value(read), "5050");
+    client.run("update orders set total = total + 1 where id = 1");
+    assert_eq!(client.value(read), "5051");
+    until_hit(&mut client, &mut beside, "kept", &msg::query(read));
+    beside.run("delete from orders where id = 1");
+    eventually("the change is seen", || client.value(read) == "5049");
+}

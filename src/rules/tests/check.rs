@@ -95,6 +95,7 @@ fn values_that_are_not_possible() {
         "then.cache = { level = \"ttl\", ttl_cap = \"1s\", on_stream_loss = \"ttl\" }",
         "`cache` has `on_stream_loss`",
     );
+    is("then.cache = { level = \"strict_all\" }", "which cannot be promised yet");
     is("then.cache = { swr = \"1s\" }", "`cache` has `swr`, which is for level \"ttl\"");
     is("then.cache = { level = \"ttl\", ttl_cap = \"1d\", swr = \"1s\" }", "more than a day");
     is("then.cache = { on_stream_loss = \"wait\" }", "takes \"bypass\" or \"ttl\"");

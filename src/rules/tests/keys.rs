@@ -179,7 +179,7 @@ const THEN: [(&str, &str, &str, &str); 18] = [
         "cache",
         "{ level = \"bounded\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
         "bounded, for 600s at most; ttl when the stream is lost or 500ms behind; depends on a, s.b",
-        "{ level = \"strict_all\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
+        "{ level = \"strict\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
     ),
     (
         "rewrite",
