@@ -241,10 +241,7 @@ impl Session {
                 Found::Fill(Fill { filling, sent: now, rows_left })
             }
             Lookup::Miss(Miss::Floor) if cached.waits_for_stream(now) => Found::Wait,
-            Lookup::Miss(why) => {
-                tracing::debug!(?why, "DBG miss");
-                Found::Nothing
-            }
+            Lookup::Miss(_) => Found::Nothing,
         }
     }
 

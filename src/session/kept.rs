@@ -47,11 +47,12 @@ impl Session {
     pub(super) fn fill_row(&mut self, tag: u8, there: &[u8]) {
         let Some(cached) = &mut self.cached else { return };
         let Some(fill) = &mut cached.fill else { return };
-        fill.rows_left = fill.rows_left.wrapping_sub(1);
-        if tag != back::DATA_ROW || fill.rows_left == u64::MAX {
-            cached.fill = None;
-        } else {
-            fill.filling.push(there);
+        match fill.rows_left.checked_sub(1).filter(|_| tag == back::DATA_ROW) {
+            Some(left) => {
+                fill.rows_left = left;
+                fill.filling.push(there);
+            }
+            None => cached.fill = None,
         }
     }
 

@@ -43,7 +43,7 @@ impl Session {
             Some(found) if !full => found,
             Some((Some(_), defines)) => (Some(everything(&cache)), defines),
             Some((None, _)) => return,
-            // A text that is too long to be held, or that is not known.
+            // A text that is too long to be held, that is not known, or for which a rule has another.
             None => (Some(everything(&cache)), true),
         };
         let Some(cached) = &mut self.cached else { return };
@@ -63,6 +63,11 @@ impl Session {
         bytes: &[u8],
     ) -> Option<(Option<Doubt>, bool)> {
         let there = bytes.get(..frame.total)?;
+        let asks = self.verdict.as_ref().and_then(|verdict| verdict.asks.as_ref());
+        if asks.is_some_and(|asks| asks.reworded.is_some()) {
+            // It is not the client's text that runs.
+            return None;
+        }
         let (text, types, bind) = match frame.tag {
             front::QUERY => (there[HEADER..].strip_suffix(b"\0")?, &b""[..], None),
             front::BIND => {
@@ -72,6 +77,9 @@ impl Session {
                     // There is no such statement: the server says so.
                     return Some((None, false));
                 };
+                if named.worded.is_some() {
+                    return None;
+                }
                 let (text, types) = frame::cstr(named.as_parsed()?)?;
                 (text, types, Some(values))
             }
