@@ -225,20 +225,22 @@ fn what_a_rule_says_it_depends_on_counts() {
 #[test]
 fn a_write_in_the_words_of_a_rule_is_seen() {
     let rules = format!(
-        "{RULES}\n[[rule]]\nname = \"other\"\nwhen.tables = \"orders\"\n\
-         then.rewrite = {{ from = \"update orders set total = 0 where id = 3\", to = \"update kept set name = 'reworded' where id = 7\" }}\n"
+        "{}\n[[rule]]\nname = \"other\"\nwhen.tables = \"orders\"\n\
+         then.rewrite = {{ from = \"update orders set total = 0 where id = 3\", to = \"update kept set name = 'reworded' where id = 7\" }}\n",
+        RULES.replace("\"session\"", "\"strict\"")
     );
     let Some(ruled) = Ruled::with(&rules, "pool_size=4") else { return };
     ruled.databases[0].setup(SETUP);
     let mut beside = Cluster::shared().superuser(&ruled.databases[0].name);
-    let mut client = ruled.client();
+    // Another session, which is told by no floor of its own.
+    let (mut client, mut other) = (ruled.client(), ruled.client());
     let read = "select name from kept where id = 7";
-    until_hit(&mut client, &mut beside, "kept", &msg::query(read));
+    until_hit(&mut other, &mut beside, "kept", &msg::query(read));
     for n in 0..6 {
         client.run(&format!("update kept set name = 'before {n}' where id = 7"));
-        until_hit(&mut client, &mut beside, "kept", &msg::query(read));
+        until_hit(&mut other, &mut beside, "kept", &msg::query(read));
         let told = client.simple("update orders set total = 0 where id = 3");
         assert!(told.iter().all(|message| message.tag != b'E'), "{told:?}");
-        assert_eq!(client.value(read), "reworded");
+        assert_eq!(other.value(read), "reworded");
     }
 }
