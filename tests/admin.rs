@@ -1,6 +1,7 @@
 //! Seen from outside: the console, metrics and health, after traffic whose numbers are known.
 
 mod cache;
+mod databases;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

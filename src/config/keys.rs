@@ -169,7 +169,7 @@ macro_rules! table {
 table! {
     /// Where pgweir is found.
     TOP: Settings = "";
-    /// TCP addresses on which clients are accepted.
+    /// TCP addresses on which clients are accepted. An IPv6 address takes no IPv4: `[::]` wants `0.0.0.0` beside it.
     listen: ADDRESSES = ["127.0.0.1:6432"], Restart, |settings| settings.listen;
     /// Folder in which the unix socket `.s.PGSQL.<port>` is created, with the port of the first `listen`
     /// address. Empty: no unix socket.

@@ -87,10 +87,15 @@ impl Balancer {
         let chosen = self.pick_near(strategy, candidates, &near, client);
         self.near = near;
         let chosen = chosen?;
+        self.takes(candidates[chosen].node);
+        Some(chosen)
+    }
+
+    /// It is the turn of a node: it was chosen here, or is the only one that will do.
+    pub fn takes(&mut self, node: NodeId) {
         self.turn += 1;
         let turn = self.turn;
-        self.past(candidates[chosen].node).turn = turn;
-        Some(chosen)
+        self.past(node).turn = turn;
     }
 
     fn pick_near(

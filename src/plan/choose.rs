@@ -72,22 +72,27 @@ pub fn choose(
         return Choice::Primary(Reason::Level);
     }
     floor.look(topology);
-    let (mut candidates, mut why) = (Vec::with_capacity(topology.nodes.len()), Reason::NoReplica);
+    let (mut first, mut more, mut why) = (None, vec![], Reason::NoReplica);
     for (node, _) in topology.replicas() {
-        match will_do(&read, node, topology.policy.max_lag, floor) {
-            Ok(()) => candidates.push(candidate(node, loads, read.now)),
+        match (will_do(&read, node, topology.policy.max_lag, floor), first) {
+            (Ok(()), _) if read.node == Some(node.id) => return Choice::Replica(node.id),
+            (Ok(()), None) => first = Some(node),
+            (Ok(()), Some(_)) => more.push(node),
             // The reason of the one that came closest.
-            Err(reason) if reason as usize > why as usize => why = reason,
-            Err(_) => {}
+            (Err(reason), _) if reason as usize > why as usize => why = reason,
+            (Err(_), _) => {}
         }
     }
-    if let Some(node) = read.node.filter(|node| candidates.iter().any(|one| one.node == *node)) {
-        return Choice::Replica(node);
+    let Some(first) = first else { return Choice::Primary(why) };
+    if more.is_empty() {
+        // As for most reads of a session that reads without a pause.
+        balancer.takes(first.id);
+        return Choice::Replica(first.id);
     }
-    match balancer.pick(topology.policy.strategy, &candidates, read.client) {
-        Some(at) => Choice::Replica(candidates[at].node),
-        None => Choice::Primary(why),
-    }
+    let all = std::iter::once(first).chain(more);
+    let candidates: Vec<_> = all.map(|node| candidate(node, loads, read.now)).collect();
+    let at = balancer.pick(topology.policy.strategy, &candidates, read.client);
+    at.map_or(Choice::Primary(why), |at| Choice::Replica(candidates[at].node))
 }
 
 /// Whether `node`, at which the session has a transaction, will do for one more read in it.

@@ -72,7 +72,7 @@ pub(super) struct Inner {
     pub(super) paused: bool,
     pub(super) closed: bool,
     failures: u32,
-    failure: Option<(Instant, Fault)>,
+    pub(super) failure: Option<(Instant, Fault)>,
     welcome: Option<Rc<Params>>,
     /// Lent servers behind whose statement others may be sent.
     pub(super) followed: Vec<Rc<Shared>>,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::queue::Pool;
 use super::server::Server;
 use crate::config::settings::Host;
 
@@ -41,6 +42,16 @@ pub struct ServerReport {
     pub prepared: usize,
     /// It waits for a cancel to arrive.
     pub cancelling: bool,
+}
+
+impl Pool {
+    /// Whether the server has said that there is no such database, and the settings do not name it either. Nothing is lost with such a pool.
+    pub(crate) fn leads_nowhere(&self) -> bool {
+        let inner = self.inner.borrow();
+        let is_absent = inner.failure.as_ref().is_some_and(|(_, fault)| fault.sqlstate == "3D000");
+        let is_empty = inner.live == 0 && inner.connecting == 0 && inner.asked == 0 && inner.line.is_empty();
+        is_absent && is_empty && !self.target.borrow().is_named
+    }
 }
 
 impl ServerReport {

@@ -15,8 +15,8 @@ use super::ruleset::Rule;
 #[derive(Debug, Clone, Default)]
 pub struct Candidates {
     rules: Box<[Candidate]>,
-    /// What is decided whatever the session and the moment are.
-    settled: Option<Box<Winners>>,
+    /// What is decided whatever the session and the moment are, and which ones count a hit then.
+    settled: Option<Box<(Winners, Vec<u16>)>>,
 }
 
 /// A rule, and what is still to be asked.
@@ -36,8 +36,6 @@ struct Winners {
     by: [u16; CONCERNS],
     /// What those in shadow would have decided, in order.
     shadow: Vec<(u16, Concern)>,
-    /// Which ones count a hit.
-    counted: Vec<u16>,
 }
 
 impl Candidates {
@@ -63,7 +61,12 @@ impl Candidates {
             rules.push(candidate);
         }
         let open = rules.iter().any(Candidate::is_open);
-        let settled = (!open && !rules.is_empty()).then(|| Box::new(winners(&rules, |_| true)));
+        let settle = || {
+            let mut counted = vec![];
+            let winners = winners(&rules, |_| true, |index| counted.push(index));
+            Box::new((winners, counted))
+        };
+        let settled = (!open && !rules.is_empty()).then(settle);
         Candidates { rules: rules.into(), settled }
     }
 
@@ -88,8 +91,9 @@ impl Candidates {
         if self.rules.is_empty() {
             return Some(Decision::nothing());
         }
-        let winners = self.settled.as_deref()?;
-        Some(self.counted(winners.by, &winners.counted, Cow::Borrowed(&winners.shadow)))
+        let (winners, counted) = self.settled.as_deref()?;
+        counted.iter().for_each(|index| self.count(*index));
+        Some(Decision { rules: &self.rules, by: winners.by, shadow: Cow::Borrowed(&winners.shadow) })
     }
 
     /// Those whose conditions on the session hold: found once for a shape and a session, for as long as nothing that is in `session`
@@ -105,36 +109,26 @@ impl Candidates {
     pub fn decide(&self, context: &Context<'_>) -> Decision<'_> {
         match self.settled() {
             Some(decision) => decision,
-            None => {
-                let Winners { by, shadow, counted } = self.winners(context);
-                self.counted(by, &counted, Cow::Owned(shadow))
-            }
+            None => self.decision(context, |index| self.count(index)),
         }
     }
 
     /// What would be decided; counts nothing.
     pub fn would_decide(&self, context: &Context<'_>) -> Decision<'_> {
-        let Winners { by, shadow, .. } = self.winners(context);
+        self.decision(context, |_| ())
+    }
+
+    fn decision(&self, context: &Context<'_>, hit: impl FnMut(u16)) -> Decision<'_> {
+        let holds = |one: &Candidate| {
+            (!one.session || one.rule.against_session(&context.session).is_none())
+                && (!one.moment || one.rule.against_moment(&context.moment).is_none())
+        };
+        let Winners { by, shadow } = winners(&self.rules, holds, hit);
         Decision { rules: &self.rules, by, shadow: Cow::Owned(shadow) }
     }
 
-    fn winners(&self, context: &Context<'_>) -> Winners {
-        winners(&self.rules, |one| {
-            (!one.session || one.rule.against_session(&context.session).is_none())
-                && (!one.moment || one.rule.against_moment(&context.moment).is_none())
-        })
-    }
-
-    fn counted<'a>(
-        &'a self,
-        by: [u16; CONCERNS],
-        counted: &[u16],
-        shadow: Cow<'a, [(u16, Concern)]>,
-    ) -> Decision<'a> {
-        for index in counted {
-            self.rules[usize::from(*index)].rule.count();
-        }
-        Decision { rules: &self.rules, by, shadow }
+    fn count(&self, index: u16) {
+        self.rules[usize::from(index)].rule.count();
     }
 }
 
@@ -145,15 +139,17 @@ impl Candidate {
 }
 
 /// The first that holds decides, for each concern; one in shadow, where nobody before it has decided, would have.
-fn winners(rules: &[Candidate], holds: impl Fn(&Candidate) -> bool) -> Winners {
-    let mut winners = Winners { by: [NOBODY; CONCERNS], shadow: vec![], counted: vec![] };
+///
+/// `hit` is told of each that counts.
+fn winners(rules: &[Candidate], holds: impl Fn(&Candidate) -> bool, mut hit: impl FnMut(u16)) -> Winners {
+    let mut winners = Winners { by: [NOBODY; CONCERNS], shadow: vec![] };
     let mut decided = Concerns::default();
     for (index, candidate) in (0..NOBODY).zip(rules) {
         let left = candidate.rule.concerns().without(decided);
         if left.is_empty() || !holds(candidate) {
             continue;
         }
-        winners.counted.push(index);
+        hit(index);
         match candidate.rule.mode() {
             Mode::Shadow => winners.shadow.extend(left.iter().map(|concern| (index, concern))),
             Mode::Enforce => {

@@ -115,7 +115,7 @@ impl Shared {
 pub(crate) type Own = (String, Arc<Vec<Row>>);
 
 /// What has the same catalogs.
-fn place(target: &Target) -> String {
+pub(super) fn place(target: &Target) -> String {
     format!("{:?} {}", target.hosts, target.server_database)
 }
 

@@ -10,6 +10,7 @@ pub mod paused;
 pub mod peers;
 pub mod worker;
 
+mod nowhere;
 mod order;
 mod report;
 pub mod rules;

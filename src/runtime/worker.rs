@@ -85,8 +85,8 @@ pub struct Worker {
     statements: RefCell<Statements>,
     scratch: Cell<Vec<u8>>,
     pub(super) pools: RefCell<HashMap<PoolKey, Rc<Pool>>>,
-    listeners: RefCell<Listeners>,
-    stats: RefCell<HashMap<(String, String), Arc<PoolStats>>>,
+    pub(super) listeners: RefCell<Listeners>,
+    pub(super) stats: RefCell<HashMap<(String, String), Arc<PoolStats>>>,
     /// What is known of each database's names, as clients name the database.
     pub(super) functions: RefCell<HashMap<String, Rc<Known>>>,
     /// What is known of each database's statements.
@@ -171,6 +171,7 @@ impl Worker {
                 worker.follow_nodes();
                 worker.read_what_is_old(now.into_std());
                 worker.look_for_idle(now.into_std());
+                worker.forget_what_is_not_there();
             }
         });
         while let Some(order) = inbox.recv().await {

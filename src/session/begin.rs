@@ -3,7 +3,8 @@
 //! The client is told at once that it is done; so is a COMMIT or ROLLBACK of a transaction that no server knows of. With the first
 //! message that needs a server the BEGIN goes ahead of it, in the same write: as a Query, or bound and executed as the client did, so that
 //! its statement and its portal are there. In the extended protocol all this is for a batch that runs nothing else and is there up to its
-//! Sync: what comes in pieces, or is anything else, goes to a server.
+//! Sync, and for a BEGIN at the front of a batch with other statements, as pgjdbc sends it: then those are a batch of their own. What comes
+//! in pieces, or is anything else, goes to a server.
 
 use super::read_only::modes_under;
 use super::serve::Session;
@@ -133,7 +134,12 @@ impl Session {
             Some(_) => return None,
             None => text_of_bound(self.known(batch.name)?)?.into(),
         };
-        let (tag, status) = self.bound_here(&text, &sql::summarize(&text, self.dialect))?;
+        let summary = sql::summarize(&text, self.dialect);
+        let begins = |one: &sql::Statement| matches!(one.detail, Detail::Begin { .. });
+        if !batch.ends && !summary.statements.first().is_some_and(begins) {
+            return None;
+        }
+        let (tag, status) = self.bound_here(&text, &summary)?;
         let ran = match batch.parsed {
             Some(tail) => self.parsed_here(batch.name, tail),
             None => self.known(batch.name)?.clone(),
@@ -152,7 +158,7 @@ impl Session {
 
     /// The length of a batch that does nothing but end a transaction.
     pub(super) fn ends_in_batch(&self, bytes: &[u8]) -> Option<usize> {
-        let batch = LoneStatement::read(bytes)?;
+        let batch = LoneStatement::read(bytes).filter(|batch| batch.ends)?;
         let text = match batch.parsed {
             Some(tail) => text_alone(tail)?,
             None => text_of_bound(self.known(batch.name)?)?,
@@ -189,10 +195,12 @@ impl Session {
     }
 }
 
-/// A batch that does nothing but run one statement without parameters, once, in the unnamed portal.
+/// A batch that does nothing but run one statement without parameters, once, in the unnamed portal; or the beginning of a batch that does that first.
 struct LoneStatement<'a> {
-    /// All of it, up to its Sync.
+    /// All of it, up to its Sync, or to the Parse or Bind of what else the batch runs.
     bytes: &'a [u8],
+    /// It is the whole batch.
+    ends: bool,
     /// The statement's name.
     name: &'a [u8],
     /// What follows the name in the Parse, if there is one.
@@ -215,7 +223,7 @@ impl<'a> LoneStatement<'a> {
     /// Reads the batch at the front of `bytes`; `None` if it is another, may fail, or is not there as a whole.
     fn read(bytes: &'a [u8]) -> Option<LoneStatement<'a>> {
         use Stage::{Bound, Closed, Executed, Parsed, Start};
-        let mut batch = LoneStatement { bytes, name: b"", parsed: None, closed: false };
+        let mut batch = LoneStatement { bytes, ends: true, name: b"", parsed: None, closed: false };
         let (mut stage, mut at) = (Start, 0);
         loop {
             let whole = message(&bytes[at..])?;
@@ -248,6 +256,10 @@ impl<'a> LoneStatement<'a> {
                 (front::SYNC, Executed | Closed) if body(whole).is_empty() => {
                     (batch.bytes, batch.closed) = (&bytes[..at], stage == Closed);
                     return Some(batch);
+                }
+                (front::PARSE | front::BIND, Executed | Closed) => {
+                    (batch.bytes, batch.closed) = (&bytes[..at - whole.len()], stage == Closed);
+                    return Some(LoneStatement { ends: false, ..batch });
                 }
                 _ => return None,
             };
@@ -349,6 +361,7 @@ mod tests {
         }
         let batch = LoneStatement::read(&followed)?;
         assert_eq!(batch.bytes, bytes);
+        assert!(batch.ends);
         Some((batch.name.to_vec(), batch.parsed.is_some(), batch.closed))
     }
 
@@ -373,7 +386,20 @@ mod tests {
         assert_eq!(read(&[PARSE, portal, BIND, EXECUTE, SYNC]), None);
         assert_eq!(read(&[BIND, EXECUTE, portal, SYNC]), None);
         assert_eq!(read(&[PARSE, BIND, EXECUTE, (b'H', b""), SYNC]), None);
-        assert_eq!(read(&[PARSE, BIND, EXECUTE, BIND, EXECUTE, SYNC]), None);
+    }
+
+    #[test]
+    fn one_statement_ahead_of_others() {
+        let close = (b'C', &b"P\0"[..]);
+        for (first, closed) in [(&[PARSE, BIND, EXECUTE][..], false), (&[BIND, EXECUTE, close], true)] {
+            for next in [(b'P', &b"\0select 1\0\0\0"[..]), (b'B', b"\0other\0\0\0\0\0\0\0")] {
+                let (ahead, all) = (batch(first), batch(&[first, &[next]].concat()));
+                assert!(LoneStatement::read(&ahead).is_none(), "what comes behind it is not known");
+                assert!(LoneStatement::read(&all[..all.len() - 1]).is_none());
+                let found = LoneStatement::read(&all).expect("it can be told apart");
+                assert_eq!((found.bytes, found.ends, found.closed), (&ahead[..], false, closed));
+            }
+        }
     }
 
     #[test]

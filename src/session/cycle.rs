@@ -106,7 +106,7 @@ impl Session {
         if !shares || self.batch_open || self.tx_status() != TxStatus::Idle {
             return None;
         }
-        let (length, profile) = self.batch_that_reads(bytes)?;
+        let (length, profile) = self.chosen_batch().or_else(|| self.batch_that_reads(bytes))?;
         Some((length, profile, Bound::read(&bytes[..length])?))
     }
 

@@ -346,6 +346,10 @@ impl Directory {
             return Some(target.clone());
         }
         let target = Arc::new(self.make_target(database, user, None)?);
+        if targets.len() >= MAX_KEPT {
+            // Those of pools are in use.
+            targets.retain(|_, target| Arc::strong_count(target) > 1);
+        }
         targets.insert(key, target.clone());
         Some(target)
     }

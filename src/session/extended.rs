@@ -29,8 +29,9 @@ impl Session {
                     "Parse message of {} bytes is longer than max_held_message ({limit})",
                     frame.total
                 );
-                self.fatal(&Fault::fatal("54000", text));
-                return Flow::Taken(bytes.len());
+                let fault = Fault::error("54000", text)
+                    .hint("Give the long values as parameters, or raise limits.max_held_message of pgweir.");
+                return self.refuse_statement(frame, bytes, fault);
             }
             return Flow::More;
         };
@@ -425,6 +426,7 @@ pub(super) fn is_text_and_types(tail: &[u8]) -> bool {
 /// Appends a Bind message, of which so many bytes are to come behind the `rest` that is there.
 pub(super) fn put_bind(out: &mut Vec<u8>, (portal, name): (&[u8], &[u8]), rest: &[u8], to_come: usize) {
     let length = (4 + portal.len() + name.len() + 2 + rest.len() + to_come) as u32;
+    out.reserve(1 + length as usize - to_come);
     out.push(front::BIND);
     out.extend_from_slice(&length.to_be_bytes());
     emit::cstr(out, portal);

@@ -249,12 +249,18 @@ impl Login<'_> {
     async fn console(&mut self, asked: &Asked) -> Result<Proven, Ended> {
         let admin = &self.directory.settings.admin;
         let may_command = admin.admin_users.contains(&asked.user);
-        if !may_command && !admin.stats_users.contains(&asked.user) {
+        let may_enter = may_command || admin.stats_users.contains(&asked.user);
+        if !may_enter {
+            let reason = "neither admin.admin_users nor admin.stats_users names the user";
+            tracing::info!(user = asked.user, database = asked.database, reason, "this login will fail");
+        }
+        // Who it is for is not told to strangers.
+        let (pending, ..) = self.prove(asked).await?;
+        if !may_enter {
             return Err(Fault::fatal("28000", format!("user \"{}\" may not use the console", asked.user))
                 .hint("name it in admin.admin_users or admin.stats_users of a settings file")
                 .into());
         }
-        let (pending, ..) = self.prove(asked).await?;
         self.socket.write_all(&pending).await?;
         Ok(Proven::Console(asked.user.clone(), may_command))
     }

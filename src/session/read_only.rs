@@ -102,7 +102,7 @@ impl Session {
     pub(super) fn isolation_allows(&self, route: &Route) -> bool {
         match &self.held_begin {
             Some(begin) => route.takes(begin.modes.isolation),
-            None => modes_under(&self.state, Modes::default()).isolation != Some(Isolation::Serializable),
+            None => !route.wished.is_serializable(&self.state),
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::read_only::There;
 use super::serve::Session;
 use super::under_way::UnderWay;
-use super::wished::level_in;
+use super::wished::Wished;
 use crate::config::settings::{Host, PoolMode};
 use crate::plan::Profile;
 use crate::plan::balance::hash;
@@ -32,6 +32,8 @@ const STUCK: u32 = 8;
 const MOVING: Duration = Duration::from_millis(10);
 /// From that many on it is not more.
 const MOST_STUCK: u32 = 4096;
+/// A session keeps no more room than this for the copy of its next cycle.
+const MOST_SPARED: usize = 512;
 /// Where the reason "refused before" stands in [`crate::stats::PRIMARY_REASONS`].
 const REFUSED: usize = 5;
 /// Where the reason "in a transaction" does.
@@ -48,8 +50,8 @@ pub(super) struct Route {
     pools: Vec<(NodeId, Rc<Pool>)>,
     /// A hash of the client's address.
     pub(super) client: u64,
-    /// `pgweir.consistency`, if the session has set it to one of the levels, by the state that is named.
-    wished: (Rc<State>, Option<Level>),
+    /// What its settings say of where it reads.
+    pub(super) wished: Wished,
     /// How far the cycle at the front of the input is, or the one that was sent last.
     pub(super) step: Step,
     /// The transaction that is open on a replica.
@@ -62,6 +64,8 @@ pub(super) struct Route {
     patient: u32,
     /// Something of the client's has run since what it saw was last noted.
     pub(super) ran: bool,
+    /// Room for the next cycle.
+    spare: Vec<u8>,
 }
 
 /// How far a cycle is that may go to a replica. Behind each stands what may follow it.
@@ -105,13 +109,14 @@ impl Route {
             floor: Floor::default(),
             pools: vec![],
             client: hash(address.as_bytes()),
-            wished: (state.clone(), level_in(state)),
+            wished: Wished::of(state),
             step: Step::Open,
             there: None,
             snapshots: None,
             stuck: 0,
             patient: STUCK,
             ran: false,
+            spare: vec![],
         }
     }
 
@@ -123,10 +128,8 @@ impl Route {
         (by_rule, node): (Option<Level>, Option<&Host>),
         of_user: Option<Level>,
     ) -> Read {
-        if !self.knows_wish(state) {
-            self.wished = (state.clone(), level_in(state));
-        }
-        let asked = by_rule.or(self.wished.1).or(of_user);
+        self.wished.look(state);
+        let asked = by_rule.or(self.wished.level()).or(of_user);
         let level = asked.unwrap_or_else(|| self.nodes.sighting().topology.policy.level);
         self.at_node(node, Read { level, client: self.client, node: None, now: Instant::now() })
     }
@@ -139,11 +142,6 @@ impl Route {
             node if node == sighting.topology.primary => Read { level: Level::Primary, ..read },
             node => Read { node, ..read },
         }
-    }
-
-    /// Whether the session's level was looked for in these settings.
-    pub(super) fn knows_wish(&self, state: &Rc<State>) -> bool {
-        Rc::ptr_eq(&self.wished.0, state)
     }
 
     /// How long the next read may wait for news, where the settings allow so much.
@@ -183,6 +181,14 @@ impl Route {
         come
     }
 
+    /// A copy of a cycle is not needed any more: the next one has its room.
+    pub(super) fn spare(&mut self, mut copy: Vec<u8>) {
+        if copy.capacity() <= MOST_SPARED {
+            copy.clear();
+            self.spare = copy;
+        }
+    }
+
     /// The cycle waits for news that have not come.
     #[inline]
     pub(super) fn waits(&self) -> bool {
@@ -217,6 +223,7 @@ impl Session {
         if cycle.len() > LONGEST || !self.may_route() || self.is_to_be_kept() {
             return true;
         }
+        self.look_at_wishes(route);
         if !self.isolation_allows(route) {
             self.pool.stats().kept[TRANSACTION].add(u64::from(self.held_begin.is_some()));
             return true;
@@ -225,20 +232,16 @@ impl Session {
             self.pool.stats().kept[REFUSED].add(1);
             return true;
         }
-        self.warn_of_level(route);
         let read =
             route.read(&self.state, (self.level_by_rule(), self.node_by_rule()), self.pool.target().level);
         match route.nodes.choose(read, &mut route.floor) {
             Choice::Replica(node) => {
                 (route.stuck, route.patient) = (0, STUCK);
-                let chosen = |pool| Chosen {
-                    node,
-                    pool,
-                    cycle: self.as_client_sent(cycle).into(),
-                    profile: profile.clone(),
-                };
-                route.step =
-                    self.pool_at_node(route, node).map_or(Step::Open, |pool| Step::Chosen(chosen(pool)));
+                if let Some(pool) = self.pool_at_node(route, node) {
+                    let mut copy = std::mem::take(&mut route.spare);
+                    copy.extend_from_slice(self.as_client_sent(cycle));
+                    route.step = Step::Chosen(Chosen { node, pool, cycle: copy, profile: profile.clone() });
+                }
                 true
             }
             Choice::Primary(reason) => {
@@ -281,6 +284,14 @@ impl Session {
         }
         let Some((length, profile)) = self.batch_that_reads(bytes) else { return true };
         self.choose_node(&bytes[..length], &profile)
+    }
+
+    /// The length and the shape of the batch at the front, if a node was chosen for it.
+    pub(super) fn chosen_batch(&self) -> Option<(usize, Rc<Profile>)> {
+        match &self.route.as_ref()?.step {
+            Step::Chosen(chosen) => Some((chosen.cycle.len(), chosen.profile.clone())),
+            _ => None,
+        }
     }
 
     /// The pool of the node that was chosen for what is sent next; else the session's own.

@@ -84,6 +84,9 @@ impl Verdict {
 impl Session {
     /// Takes a message where there are rules.
     pub(super) fn ruled_message(&mut self, frame: Frame, bytes: &[u8]) -> Flow {
+        if self.goes_with_what_was_judged(frame) {
+            return self.message(frame, bytes);
+        }
         self.begin_caching();
         // Not so where data are copied: the server may have refused them, and run what stands behind.
         if self.server.as_ref().is_some_and(|server| server.skips) {
@@ -126,6 +129,17 @@ impl Session {
             self.keep_pace();
         }
         flow
+    }
+
+    /// Whether the message only runs or ends what was bound before, of which rules want nothing more.
+    #[inline]
+    fn goes_with_what_was_judged(&self, frame: Frame) -> bool {
+        matches!(frame.tag, front::EXECUTE | front::SYNC)
+            && self.verdict.is_none()
+            && self.cached.is_none()
+            && self.pace.is_none()
+            && self.carried.is_nothing()
+            && self.server.as_ref().is_some_and(|server| server.limit == 0 && !server.skips)
     }
 
     fn judge_message(&mut self, frame: Frame, bytes: &[u8]) {

@@ -3,16 +3,27 @@
 //! A value that is none of the levels is refused where pgweir sees it before it is sent: in the text of a SET, by either protocol, and among the
 //! parameters of a start. What `set_config` or a function sets is found when its transaction has ended: the session is warned when it next
 //! reads, and the level of the settings holds.
+//!
+//! Nor is any other name that begins like it a setting of pgweir's: PostgreSQL would take it, and a level with a slip in its name would be none.
 
+use std::rc::Rc;
+
+use super::read_only::modes_under;
 use super::route::Route;
 use super::serve::Session;
 use crate::plan::consistency::Level;
 use crate::pool::state::State;
-use crate::sql::{Detail, SetValue, Summary};
+use crate::sql::{Detail, Isolation, Modes, SetValue, Summary};
 use crate::wire::{Fault, Severity};
 
-/// The setting.
+/// What names of pgweir's own begin with.
+const PREFIX: &[u8] = b"pgweir.";
+/// The level.
 const CONSISTENCY: &[u8] = b"pgweir.consistency";
+/// What a session has seen: see [`super::token`].
+const TOKEN: &[u8] = b"pgweir.token";
+/// How a connection uses servers, which it says when it begins.
+const POOL_MODE: &[u8] = b"pgweir.pool_mode";
 
 fn is_level(name: &[u8]) -> bool {
     // PostgreSQL keeps a custom name as it was written first, and finds it in any case.
@@ -28,10 +39,46 @@ pub(super) fn level_in(state: &State) -> Option<Level> {
     Level::of_session(&String::from_utf8_lossy(set_in(state)?))
 }
 
-/// What is wrong with the level that a text sets.
+fn is_serializable(state: &State) -> bool {
+    modes_under(state, Modes::default()).isolation == Some(Isolation::Serializable)
+}
+
+/// What a session's settings say of where it reads, found once for each set of them.
+pub(super) struct Wished {
+    of: Rc<State>,
+    level: Option<Level>,
+    serializable: bool,
+}
+
+impl Wished {
+    pub(super) fn of(state: &Rc<State>) -> Wished {
+        Wished { of: state.clone(), level: level_in(state), serializable: is_serializable(state) }
+    }
+
+    /// Looks at these settings. False: it had before.
+    pub(super) fn look(&mut self, state: &Rc<State>) -> bool {
+        let others = !Rc::ptr_eq(&self.of, state);
+        if others {
+            *self = Wished::of(state);
+        }
+        others
+    }
+
+    /// `pgweir.consistency`, if that is one of the levels.
+    pub(super) fn level(&self) -> Option<Level> {
+        self.level
+    }
+
+    /// Whether transactions of a session with these settings are serializable where nobody says otherwise.
+    pub(super) fn is_serializable(&self, state: &Rc<State>) -> bool {
+        if Rc::ptr_eq(&self.of, state) { self.serializable } else { is_serializable(state) }
+    }
+}
+
+/// What is wrong with a setting of pgweir's that a text sets.
 pub(super) fn set_wrongly(summary: &Summary) -> Option<Fault> {
     summary.statements.iter().find_map(|one| match &one.detail {
-        Detail::Set { name, value: SetValue::Literal(value), .. } if is_level(name) => check(value).err(),
+        Detail::Set { name, value: SetValue::Literal(value), .. } => set(name, value, false).err(),
         _ => None,
     })
 }
@@ -39,9 +86,30 @@ pub(super) fn set_wrongly(summary: &Summary) -> Option<Fault> {
 /// Looks at the settings that a client gives at its start.
 ///
 /// # Errors
-/// 22023 where the level is none.
+/// 22023 where the level is none; 42602 where a name is none.
 pub(super) fn at_startup(settings: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Fault> {
-    settings.iter().filter(|(name, _)| is_level(name)).try_for_each(|(_, value)| check(value))
+    settings.iter().try_for_each(|(name, value)| set(name, value, true))
+}
+
+fn set(name: &[u8], value: &[u8], starts: bool) -> Result<(), Fault> {
+    let is_ours = name.get(..PREFIX.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX));
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    if !is_ours || is(TOKEN) || starts && is(POOL_MODE) {
+        return Ok(());
+    }
+    if is_level(name) {
+        return check(value);
+    }
+    let name = String::from_utf8_lossy(name);
+    if is(POOL_MODE) {
+        return Err(Fault::error(
+            "55P02",
+            format!("parameter \"{name}\" cannot be set after connection start"),
+        ));
+    }
+    Err(Fault::error("42602", format!("invalid configuration parameter name \"{name}\""))
+        .detail("\"pgweir\" is a reserved prefix.")
+        .hint("Its settings are pgweir.consistency, pgweir.token, and, at the start of a connection, pgweir.pool_mode."))
 }
 
 /// Nothing at all is what PostgreSQL makes of a custom setting that is reset: as if it had not been set.
@@ -56,9 +124,9 @@ fn check(value: &[u8]) -> Result<(), Fault> {
 }
 
 impl Session {
-    /// The session has other settings than when it read last: warns it of a level that is none.
-    pub(super) fn warn_of_level(&mut self, route: &Route) {
-        if route.knows_wish(&self.state) {
+    /// If the session has other settings than when it read last, looks at them, and warns it of a level that is none.
+    pub(super) fn look_at_wishes(&mut self, route: &mut Route) {
+        if !route.wished.look(&self.state) {
             return;
         }
         let wrong = set_in(&self.state).and_then(|value| check(value).err());
@@ -76,10 +144,12 @@ mod tests {
 
     #[test]
     fn a_text_may_set_what_is_a_level() {
+        let sqlstate = |text: &str| {
+            set_wrongly(&sql::summarize(text.as_bytes(), true))
+                .map(|fault| fault.sqlstate.as_str().to_owned())
+        };
         let check = |text: &str, wrong: bool| {
-            let found = set_wrongly(&sql::summarize(text.as_bytes(), true));
-            assert_eq!(found.is_some(), wrong, "{text}");
-            found.iter().for_each(|fault| assert_eq!(fault.sqlstate, "22023"));
+            assert_eq!(sqlstate(text), wrong.then(|| "22023".to_owned()), "{text}");
         };
         check("set pgweir.consistency = 'any'", false);
         check("set PGWEIR.Consistency to BOUNDED('5ms')", false);
@@ -95,5 +165,24 @@ mod tests {
     fn a_start_may_name_what_is_a_level() {
         let start = |value: &str| at_startup(&[(b"pgweir.consistency".to_vec(), value.into())]).is_ok();
         assert!(start("bounded:1s") && start("") && !start("strong"));
+    }
+
+    #[test]
+    fn names_of_pgweir_are_no_others() {
+        let set =
+            |name: &str, starts| set(name.as_bytes(), b"session", starts).map_err(|fault| fault.sqlstate);
+        for (name, by_set, at_start) in [
+            ("pgweir.consistency", None, None),
+            ("PgWeir.Token", None, None),
+            ("pgweir.pool_mode", Some("55P02"), None),
+            ("pgweir.consistancy", Some("42602"), Some("42602")),
+            ("pgweir.", Some("42602"), Some("42602")),
+            ("pgweirs.x", None, None),
+            ("work_mem", None, None),
+        ] {
+            let found = [false, true].map(|starts| set(name, starts).err());
+            let told = found.each_ref().map(|sqlstate| sqlstate.as_ref().map(|one| one.as_str()));
+            assert_eq!(told, [by_set, at_start], "{name}");
+        }
     }
 }

@@ -134,6 +134,45 @@ fn transactions_that_only_read_go_to_a_replica_as_a_whole() {
     assert_eq!(counted(&none), [0, 0]);
 }
 
+/// As pgjdbc begins: the BEGIN is the first statement of the batch in which the first of its transaction is run.
+#[test]
+fn a_transaction_that_begins_in_the_batch_of_its_first_statement() {
+    if direct_only() {
+        return;
+    }
+    let routed = paused("");
+    let mut client = routed.connect();
+    begin_there(&mut client);
+    client.run("commit");
+    client.send(&[msg::parse("begin", "begin read only"), msg::parse("where", WHERE), msg::sync()].concat());
+    client.until_ready();
+    let begun = |begin: &str| [msg::parse("", begin), msg::bind("", "", &[]), msg::execute("", 0)].concat();
+    let before = counted(&routed);
+    for begin in [begun("BEGIN READ ONLY"), [msg::bind("", "begin", &[]), msg::execute("", 0)].concat()] {
+        for read in [batch(WHERE), prepared("where")] {
+            let bytes = [begin.clone(), read].concat();
+            assert_eq!(ask(&mut client, &bytes), expect(THERE, "SELECT 1", 'T'));
+            assert_eq!(ask(&mut client, &batch(WHERE)), expect(THERE, "SELECT 1", 'T'));
+            assert_eq!(ask(&mut client, &batch("COMMIT")), expect("", "COMMIT", 'I'));
+        }
+    }
+    assert_eq!(counted(&routed), [before[0] + 4, before[1]]);
+    for (begin, first) in
+        [("BEGIN", WHERE), ("BEGIN READ ONLY", "select n from t where i = 50 for key share")]
+    {
+        let bytes = [begun(begin), batch(first)].concat();
+        let (value, _, status) = ask(&mut client, &bytes);
+        assert!([PRIMARY, "25006"].contains(&&*value), "{begin}; {first}: {value} {status}");
+        client.run("rollback");
+    }
+    // It is the first statement that fails, as if a server had begun before.
+    let bytes = [begun("BEGIN READ ONLY"), batch("select 1 / 0")].concat();
+    assert_eq!(ask(&mut client, &bytes), expect("22012", "BEGIN", 'E'));
+    client.run("rollback");
+    let (begin, commit) = (begun("BEGIN READ ONLY"), batch("COMMIT"));
+    assert_eq!(ask(&mut client, &[begin, commit].concat()), expect("", "COMMIT", 'I'));
+}
+
 #[test]
 fn what_a_replica_cannot_do_is_done_at_the_primary_in_the_same_transaction() {
     if direct_only() {

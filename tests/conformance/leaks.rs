@@ -230,6 +230,39 @@ fn a_text_too_long_to_be_read() {
 }
 
 #[test]
+fn a_text_too_long_to_be_prepared_is_an_error_like_others() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let options = crate::harness::proxy::ProxyOptions::url(&cluster.url(APP, &database.name, "pool_size=2"))
+        .config("[limits]\nmax_held_message = \"64kB\"\n");
+    let proxy = Proxy::start_with(&options);
+    let mut client = Client::connect(&proxy.endpoint(), &database.login());
+    let long = format!("select '{}', $1", "x".repeat(3_000_000));
+    let told = |client: &mut Client, name: &str| {
+        let run = [msg::parse(name, &long), msg::bind("", name, &["1"]), msg::execute("", 0), msg::sync()];
+        client.send(&run.concat());
+        let told: Vec<String> = client.until_ready().iter().map(|m| m.sqlstate() + &m.to_string()).collect();
+        told.join(" ")
+    };
+    for name in ["", "named"] {
+        let error = told(&mut client, name);
+        assert!(error.starts_with("54000") && error.ends_with("ReadyForQuery I"), "{error}");
+        assert_eq!(client.value("select 'goes on'"), "goes on");
+        client.run("begin");
+        client.run("select 1");
+        let error = told(&mut client, name);
+        assert!(error.starts_with("54000") && error.ends_with("ReadyForQuery E"), "{error}");
+        assert_eq!(client.error("select 1"), "25P02");
+        client.run("rollback");
+        client.send(&[msg::bind("", name, &["1"]), msg::sync()].concat());
+        assert!(client.until_ready().iter().any(|message| message.sqlstate() == "26000"), "it is not there");
+    }
+}
+
+#[test]
 fn objects_under_a_temporary_search_path() {
     for (search_path, creation) in [
         ("pg_temp", "create table zz (i int)"),

@@ -128,7 +128,10 @@ impl Replication {
                     return Ok(Some(Heard::Stream(read)));
                 }
                 back::NOTICE_RESPONSE | back::PARAMETER_STATUS => {}
-                back::COPY_DONE => return Err(Fault::error("57P01", "the server has ended the stream")),
+                // A server that shuts down says the latter.
+                back::COPY_DONE | back::COMMAND_COMPLETE => {
+                    return Err(Fault::error("57P01", "the server has ended the stream"));
+                }
                 _ => return Err(unexpected(tag)),
             }
         }

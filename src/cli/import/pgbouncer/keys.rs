@@ -37,7 +37,7 @@ const NAMES: &str =
 
 const PGBOUNCER_KEYS: &[Key] = &[
     own(&["listen_addr"], Fate::Taken, &["listen"], "")
-        .remark("`*` is IPv4 only; write [::]:PORT for IPv6 too"),
+        .remark("`*` is IPv4 only; add [::]:PORT beside it for IPv6"),
     own(&["listen_port"], Fate::Taken, &["listen"], ""),
     own(&["unix_socket_dir"], Fate::Taken, &["unix_socket_dir"], ""),
     left(
@@ -193,7 +193,7 @@ const PGBOUNCER_KEYS: &[Key] = &[
     ),
     left(
         &["max_packet_size"],
-        "long messages pass in pieces; limits.max_held_message bounds what is held in memory",
+        "long messages pass in pieces, but for a Parse; limits.max_held_message bounds what is held in memory",
     ),
     left(
         &[

@@ -1,0 +1,75 @@
+//! Databases that turn out not to be there are forgotten.
+//!
+//! Where the settings have a database for all others (`"*"`, or a URL alone), clients name what they like. Of a name for which the server says that there
+//! is no such database, nothing is kept once nobody uses it: no pool, no counters, nothing that was to be known of it.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Worker;
+use super::definitions::place;
+use super::shared::{PoolKey, Shared};
+use crate::pool::{Pool, Target};
+use crate::wire::Fault;
+
+/// Who has a pool that nobody uses: the worker, and its keeper.
+const UNUSED: usize = 2;
+
+impl Worker {
+    /// Forgets databases that the settings do not name, that are not there, and that no session uses.
+    pub(super) fn forget_what_is_not_there(&self) {
+        let is_unused = |pool: &Rc<Pool>| Rc::strong_count(pool) == UNUSED && pool.leads_nowhere();
+        let pools = self.pools.borrow();
+        let gone: Vec<PoolKey> =
+            pools.iter().filter(|(_, pool)| is_unused(pool)).map(|(key, _)| key.clone()).collect();
+        drop(pools);
+        for key in gone {
+            let Some(pool) = self.pools.borrow_mut().remove(&key) else { continue };
+            pool.close(&Fault::error("3D000", format!("database \"{}\" does not exist", key.0)));
+            let target = pool.target();
+            drop(pool);
+            self.forget_counters(&target);
+            if !self.pools.borrow().keys().any(|(database, ..)| *database == target.database) {
+                self.forget_database(&target);
+            }
+        }
+    }
+
+    fn forget_counters(&self, target: &Target) {
+        let key = (target.database.clone(), target.user.clone());
+        if let Some(stats) = self.stats.borrow_mut().remove(&key) {
+            lock(&self.shared.stats).retain(|known| !Arc::ptr_eq(known, &stats));
+        }
+    }
+
+    fn forget_database(&self, target: &Target) {
+        let database = &target.database;
+        self.listeners.borrow_mut().retain(|(of, _), _| of != database);
+        self.functions.borrow_mut().remove(database);
+        self.profiles.borrow_mut().remove(database);
+        self.shared.forget(target);
+    }
+}
+
+impl Shared {
+    /// Forgets what nobody has of a database any more but the pool that is being closed.
+    fn forget(&self, target: &Target) {
+        lock(&self.pools)
+            .retain(|key, budget| key.0 != target.database || Arc::strong_count(budget) > UNUSED);
+        let place = place(target);
+        forget_unused(&self.definitions, &place);
+        forget_unused(&self.contents, &place);
+    }
+}
+
+fn forget_unused<T>(all: &Mutex<HashMap<String, Arc<T>>>, place: &str) {
+    let mut all = lock(all);
+    if all.get(place).is_some_and(|known| Arc::strong_count(known) == 1) {
+        all.remove(place);
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
