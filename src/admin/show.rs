@@ -310,8 +310,8 @@ fn lists(all: &Snapshot) -> Table {
     let servers = all.servers(|_, _| true);
     let settings = &all.directory.settings;
     let users: BTreeSet<_> = settings.users.keys().chain(all.pools.keys().map(|(_, user)| user)).collect();
-    let databases: BTreeSet<_> =
-        settings.databases.keys().chain(all.pools.keys().map(|(name, _)| name)).collect();
+    let named = settings.databases.keys().filter(|name| *name != "*");
+    let databases: BTreeSet<_> = named.chain(all.pools.keys().map(|(name, _)| name)).collect();
     let items = [
         ("databases", databases.len()),
         ("users", users.len()),
