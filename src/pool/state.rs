@@ -97,7 +97,11 @@ pub fn difference(has: &Rc<State>, wants: &Rc<State>, murky: bool) -> Option<Dif
     writer.apart = DEFAULTS_OF_TRANSACTIONS.iter().any(|name| gone_or_other(name).is_some());
     writer.guarded = murky || gone_or_other(b"statement_timeout").is_some_and(|value| is_short(value));
     // Identity is given back first and taken last: the settings between are applied with the rights of the login.
-    let identity = IDENTITY.iter().any(|name| has.settings.get(*name) != wants.settings.get(*name));
+    let differs = |name: &[u8]| has.settings.get(name) != wants.settings.get(name);
+    let denied = |name: &[u8]| (murky || differs(name)) && !is_identity(name) && !cannot_fail(name);
+    let names = || has.settings.keys().chain(wants.settings.keys());
+    let taken = || IDENTITY.iter().any(|name| wants.settings.contains_key(*name));
+    let identity = IDENTITY.iter().any(|name| differs(name)) || taken() && names().any(|name| denied(name));
     if identity {
         writer.reset(b"role");
         writer.reset(b"session_authorization");
@@ -354,8 +358,9 @@ mod tests {
         let states = States::default();
         let one = state(&states, &[("app.x", "1"), ("role", "a")]);
         let got = difference(&one, &one, true).unwrap();
-        assert_eq!(got.resets, b"RESET ALL;");
-        let sets = "SELECT pg_catalog.set_config(E'app.x',E'1',false)";
+        assert_eq!(got.resets, br#"RESET "role";RESET "session_authorization";RESET ALL;"#);
+        let sets =
+            "SELECT pg_catalog.set_config(E'app.x',E'1',false),pg_catalog.set_config(E'role',E'a',false)";
         assert_eq!(String::from_utf8_lossy(&got.sets), sets);
         assert!(got.guarded);
     }
@@ -394,6 +399,19 @@ mod tests {
             r#"RESET "role";RESET "session_authorization";SELECT pg_catalog.set_config(E'jit',E'off',false),pg_catalog.set_config(E'role',E'b',false)"#,
             true,
         );
+    }
+
+    #[test]
+    fn what_a_role_may_not_set_is_set_without_it() {
+        let role = ("role", "a");
+        check(&[role], &[role, ("jit", "off")], "SELECT pg_catalog.set_config(E'jit',E'off',false)", false);
+        let with = |before: &str| {
+            format!(r#"RESET "role";RESET "session_authorization";{before}SELECT pg_catalog.set_config("#)
+        };
+        let set = with("") + "E'lc_messages',E'C',false),pg_catalog.set_config(E'role',E'a',false)";
+        check(&[role], &[role, ("lc_messages", "C")], &set, true);
+        let reset = with(r#"RESET "lc_messages";"#) + "E'role',E'a',false)";
+        check(&[role, ("lc_messages", "C")], &[role], &reset, true);
     }
 
     #[test]

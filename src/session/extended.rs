@@ -74,9 +74,8 @@ impl Session {
     }
 
     fn parse_named(&mut self, name: &[u8], statement: Rc<Statement>) {
-        if let Some(named) = self.names.get(significant(name)) {
-            let taken = named.statement.prepared.id;
-            return self.parse_taken(name, taken, &statement);
+        if self.names.contains_key(significant(name)) {
+            return self.parse_taken(name, &statement);
         }
         if self.names.len() >= self.worker.limits().prepared_per_session {
             let text = format!("more than {} prepared statements (prepared_per_session)", self.names.len());
@@ -92,9 +91,9 @@ impl Session {
         server.prepared.insert(statement.prepared.id, when);
     }
 
-    /// The name is that of the statement `taken`: the server says so, if nothing else is wrong with the text.
-    fn parse_taken(&mut self, name: &[u8], taken: u64, statement: &Statement) {
-        let id = self.name_that_is_taken(taken);
+    /// The name is taken: the server says so, if nothing else is wrong with the text.
+    fn parse_taken(&mut self, name: &[u8], statement: &Statement) {
+        let id = self.name_that_is_taken();
         let Some(server) = &mut self.server else { return };
         if let Form::Parse(tail) = &statement.prepared.form {
             emit::parse(&mut server.out, server_name(id).as_bytes(), tail);
@@ -104,11 +103,10 @@ impl Session {
         server.expect(Expect::noted(Kind::Parse, Note::Renamed(Box::new(renamed))));
     }
 
-    /// The number of a statement that is on the server: this one, or one that does nothing.
-    pub(super) fn name_that_is_taken(&mut self, id: u64) -> u64 {
-        if self.is_on_server(id) {
-            return id;
-        }
+    /// The number of a statement that is on the server, where a text fails that would prepare it: of one that does nothing, and is prepared right ahead.
+    /// No other will do: if one that is expected there is not, the text would be prepared under its number, and run by others.
+    pub(super) fn name_that_is_taken(&mut self) -> u64 {
+        self.server.iter().for_each(|server| drop(server.prepared.remove(DUMMY)));
         self.bring_dummy(DUMMY);
         DUMMY
     }
@@ -434,11 +432,12 @@ pub(super) fn put_bind(out: &mut Vec<u8>, (portal, name): (&[u8], &[u8]), rest: 
     out.extend_from_slice(rest);
 }
 
-/// Closes the server's copy, if it has one.
+/// Makes room for a statement on the server. Also where none is known there: one that is taken for gone, since a cycle has failed that others
+/// were sent behind, may be there.
 pub(super) fn replace(server: &mut Server, id: u64) {
-    let Some(copy) = server.prepared.remove(id) else { return };
+    let note = server.prepared.remove(id).map_or(Note::None, |copy| Note::Closing(id, copy));
     emit::target(&mut server.out, front::CLOSE, b'S', server_name(id).as_bytes());
-    server.expect(Expect::ours(Kind::Close, Note::Closing(id, copy)));
+    server.expect(Expect::ours(Kind::Close, note));
 }
 
 /// What it means that a message uses the client's statement of this name, if there is one.

@@ -120,18 +120,30 @@ impl Session {
         }
     }
 
+    /// A statement was not prepared. Nor is there what messages behind it were to take away: it must not come back if they fail as well.
+    fn undo_preparing(&mut self, id: u64) {
+        self.dropped.iter().for_each(|dropped| drop(dropped.on_server.remove(id)));
+        let Some(server) = &mut self.server else { return };
+        server.prepared.remove(id);
+        let behind = server.expects.iter_mut().map(|expect| &mut expect.note);
+        behind
+            .filter(|note| matches!(note, Note::Closing(closed, _) if *closed == id))
+            .for_each(|note| *note = Note::None);
+    }
+
     /// What was expected to succeed did not.
     fn undo(&mut self, note: Note) {
         let Some(server) = &mut self.server else { return };
         match note {
-            Note::Preparing(prepared) | Note::Bringing(prepared) => {
-                server.prepared.remove(prepared.id);
-            }
+            Note::Preparing(prepared) | Note::Bringing(prepared) => self.undo_preparing(prepared.id),
             Note::Naming(prepared, name, when) => {
-                server.prepared.remove(prepared.id);
+                self.undo_preparing(prepared.id);
                 self.forget_name(&name, when);
             }
-            Note::Closing(id, copy) => server.prepared.insert_copy(id, copy),
+            // What stands behind it, sent for the case that it would succeed, says otherwise what is there then.
+            Note::Closing(id, copy) if !server.expects.iter().any(|expect| concerns(&expect.note, id)) => {
+                server.prepared.insert_copy(id, copy);
+            }
             Note::Describing(described) if described.of == Of::Ours => self.asking = Asking::No,
             Note::BringingUnnamed => server.unnamed = UNKNOWN,
             Note::Sequences => server.sequences.foreign = true,
@@ -140,6 +152,17 @@ impl Session {
             Note::DiscardAll(step) => self.undo_steps([step].into()),
             _ => {}
         }
+    }
+}
+
+/// Whether it says what the server has of the statement of that number.
+fn concerns(note: &Note, id: u64) -> bool {
+    match note {
+        Note::Preparing(prepared) | Note::Bringing(prepared) | Note::Naming(prepared, ..) => {
+            prepared.id == id
+        }
+        Note::Closing(closed, _) => *closed == id,
+        _ => false,
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) type Names = HashMap<Box<[u8]>, Named, foldhash::fast::RandomState>;
 pub(super) struct Dropped {
     token: u64,
     pub(super) names: Names,
-    on_server: OnServer,
+    pub(super) on_server: OnServer,
 }
 
 /// What a statement's name meant when it was parsed: the session's statement of that number, or none.
@@ -199,10 +199,9 @@ impl Session {
         range: &Range<usize>,
     ) -> Translated {
         let place = Some((range.clone(), name.into()));
-        if let Some(named) = self.names.get(significant(name)) {
+        if self.names.contains_key(significant(name)) {
             // The server has one of that name, and says 42P05.
-            let taken = named.statement.prepared.id;
-            let id = self.name_that_is_taken(taken);
+            let id = self.name_that_is_taken();
             return Translated { place, name: server_name(id), action: None };
         }
         let id = fresh_id();

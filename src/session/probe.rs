@@ -217,7 +217,9 @@ impl Session {
     pub(super) fn ask_failed(&mut self, fault: &Fault) {
         let Some(asked) = self.asked.take() else { return };
         self.after |= asked.effects;
-        self.touched.extend(asked.names);
+        // A guess among the bytes of a value need be no name.
+        let unreadable = matches!(fault.sqlstate.as_str(), "22021" | "22P05");
+        self.touched.extend(asked.names.into_iter().filter(|name| !unreadable || name.is_ascii()));
         self.ask_failures += 1;
         tracing::debug!(pid = self.handle.pid, error = %fault, "asking for the state of a session failed");
         if self.ask_failures > MAX_FAILURES {

@@ -360,7 +360,7 @@ impl Session {
             || self.stands_in_line()
             || self.drains()
             || self.settling
-            || matches!(self.asking, Asking::Waits(_))
+            || matches!(self.asking, Asking::Waits(..))
             || self.waits_for_listener()
             || self.waits_to_explain()
             || self.waits_for_rows()

@@ -83,7 +83,7 @@ impl Session {
 
     /// What was sent may be answered by another server yet.
     pub(super) fn may_be_taken_back(&self) -> bool {
-        self.following > 0 || self.settling || matches!(self.asking, Asking::Waits(_))
+        self.following > 0 || self.settling || matches!(self.asking, Asking::Waits(..))
     }
 
     /// Of what was sent to the server, one answer is missing.

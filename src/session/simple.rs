@@ -1,5 +1,7 @@
 //! The simple protocol: `Query`.
 
+use std::rc::Rc;
+
 use super::custom::{Given, NAMING};
 use super::outcome;
 use super::rename::characters;
@@ -253,7 +255,9 @@ impl Session {
     /// DISCARD ALL of a session that has no server. What is not ASCII may be refused for its encoding.
     fn discarded_here(&mut self, text: &[u8], summary: &Summary) -> Option<(&'static str, TxStatus)> {
         let [one] = summary.statements.as_slice() else { return None };
-        let here = self.server.is_none() && !self.batch_open && self.held_begin.is_none();
+        // Else the server reports what goes back to its defaults.
+        let as_at_first = Rc::ptr_eq(&self.state, &self.initial);
+        let here = self.server.is_none() && !self.batch_open && self.held_begin.is_none() && as_at_first;
         if !here || !text.is_ascii() || !matches!(one.detail, Detail::Discard(DiscardTarget::All)) {
             return None;
         }

@@ -33,10 +33,10 @@ pub(super) enum Asking {
     /// There is none.
     #[default]
     No,
-    /// It is under way, of a statement prepared like this: the client's message waits.
-    Waits(Types),
-    /// It was answered, and the message is looked at again.
-    Answered(Types),
+    /// It is under way, of the statement of this number, prepared like this: the client's message waits.
+    Waits(Types, u64),
+    /// It was answered, and the message is looked at again. It may be another statement that is meant by then, since settings were not known.
+    Answered(Types, u64),
 }
 
 /// Types of the parameters of a statement that pgweir prepares.
@@ -93,20 +93,23 @@ impl Session {
         if self.has_as_told(named, unnamed) {
             return Shown::AsTold;
         }
+        let meant = named.statement.prepared.id;
         let types = match (&named.told, asked) {
             (None, _) => {
                 self.bring(named, unnamed, Types::AsGiven);
                 return Shown::AsTold;
             }
-            (Some(told), Asking::Answered(Types::AsGiven)) if self.differs_by_types(named, unnamed, told) => {
+            (Some(told), Asking::Answered(Types::AsGiven, of))
+                if of == meant && self.differs_by_types(named, unnamed, told) =>
+            {
                 Types::AsTold
             }
-            (Some(_), Asking::Answered(_)) => return Shown::Changed,
+            (Some(_), Asking::Answered(_, of)) if of == meant => return Shown::Changed,
             (Some(_), _) => Types::AsGiven,
         };
         self.bring(named, unnamed, types);
         self.ask_what_it_is(named, unnamed);
-        self.asking = Asking::Waits(types);
+        self.asking = Asking::Waits(types, meant);
         Shown::Asked
     }
 
@@ -216,8 +219,8 @@ impl Session {
         }
         let (name, when) = match of {
             Of::Ours => {
-                if let Asking::Waits(types) = self.asking {
-                    self.asking = Asking::Answered(types);
+                if let Asking::Waits(types, of) = self.asking {
+                    self.asking = Asking::Answered(types, of);
                 }
                 return;
             }

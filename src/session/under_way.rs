@@ -227,7 +227,7 @@ impl Session {
         (self.batch_open, self.batch) = (false, Default::default());
         // Nor is anything that it was told or asked ahead of it.
         (self.unused, self.settling) = (false, false);
-        if matches!(self.asking, Asking::Waits(_)) {
+        if matches!(self.asking, Asking::Waits(..)) {
             self.asking = Asking::No;
         }
     }

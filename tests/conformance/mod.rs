@@ -4,6 +4,7 @@
 //! `setup`, its `steps`, and in `expect` what PostgreSQL says; see `harness/script.rs` for every step there is.
 
 mod begin;
+mod behind_failures;
 mod copy;
 mod encodings;
 mod extended;
