@@ -465,8 +465,7 @@ impl Catalog for Servers {
         let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
         let mut connected = ask::open(&target).await?;
         let names = definitions::search(&mut connected).await?.unwrap_or_else(Names::everything);
-        let barriers = definitions::barriers(&mut connected, None).await?.0;
-        Ok(Known { names, barriers, relations: definitions::relations(&mut connected).await? })
+        Ok(Known { names, contents: definitions::contents(&mut connected).await? })
     }
 }
 

@@ -40,9 +40,9 @@ const MOVING: Duration = Duration::from_millis(10);
 /// From that many on it is not more.
 const MOST_STUCK: u32 = 4096;
 /// Settings that make no difference to an answer.
-const IRRELEVANT: [&[u8]; 1] = [b"application_name"];
+pub(super) const IRRELEVANT: [&[u8]; 1] = [b"application_name"];
 /// Settings under which nothing is kept: a read may be one of a serializable transaction.
-const AGAINST: [&[u8]; 2] = [b"default_transaction_isolation", b"default_transaction_deferrable"];
+pub(super) const AGAINST: [&[u8]; 2] = [b"default_transaction_isolation", b"default_transaction_deferrable"];
 
 /// Names are taken for those of any schema: whichever is meant is among them. A session with temporary objects keeps its server, and asks no cache.
 pub(super) const ANY_SCHEMA: Names<'static> = Names { search_path: None, temporary: false };
@@ -147,7 +147,7 @@ impl Session {
     }
 
     /// The session's search path names PostgreSQL's own schema, so that names of others may come before those.
-    fn looks_in_catalog_late(&self) -> bool {
+    pub(super) fn looks_in_catalog_late(&self) -> bool {
         let path = self.state.settings().get(&b"search_path"[..]);
         path.is_some_and(|path| path.windows(10).any(|part| part.eq_ignore_ascii_case(b"pg_catalog")))
     }

@@ -49,6 +49,7 @@ pub mod lone;
 mod obey;
 mod outcome;
 mod outlook;
+mod outlook_cache;
 mod pacing;
 mod portals;
 mod prepare;
