@@ -9,6 +9,7 @@ mod reworded;
 mod routed;
 mod rows;
 mod timed;
+mod verified;
 
 use std::process::Command;
 use std::time::Duration;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::bypass::Bypass;
+use super::verified::Verifications;
 use crate::cache::{Doubt, Feed, Limits, Relation, Shape, Store, Tag, Tags};
 use crate::config::settings::Host;
 use crate::pool::Target;
@@ -104,6 +105,8 @@ pub struct DatabaseCache {
 }
 
 impl Caches {
+    /// Hits that were run again on the primary.
+    pub verified: Verifications,
     /// With room for so many bytes; and where it is told which databases have one.
     pub fn new(size: usize) -> (Caches, mpsc::UnboundedReceiver<Wanted>) {
         let limits = Limits {
@@ -174,6 +177,7 @@ impl DatabaseCache {
         let before =
             std::mem::replace(&mut *self.source.write().unwrap_or_else(PoisonError::into_inner), source);
         drop(before);
+            verified: Verifications::default(),
     }
 
     /// A table is to be followed by the stream.

@@ -158,7 +158,10 @@ impl Session {
         let found = self.find(&mut cached, asked, rule, &profile);
         self.cached = Some(cached);
         match found {
-            Found::Answer(entry) => Some(self.answer_by(asked, &entry)),
+            Found::Answer(entry) => {
+                self.verify(asked, rule, &entry);
+                Some(self.answer_by(asked, &entry))
+            }
             Found::Wait => {
                 self.handle.waiting.set(true);
                 Some(Flow::Later)
@@ -174,7 +177,7 @@ impl Session {
     }
 
     /// The text and the types of parameters of what is asked.
-    fn text_of<'a>(&'a self, asked: &Asked<'a>) -> Option<(&'a [u8], &'a [u8])> {
+    pub(super) fn text_of<'a>(&'a self, asked: &Asked<'a>) -> Option<(&'a [u8], &'a [u8])> {
         let tail = match (asked.parsed, asked.query) {
             (_, Some(text)) => return Some((text, b"")),
             (Some(tail), None) => tail,

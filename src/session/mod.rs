@@ -28,7 +28,9 @@ pub mod replication;
 pub mod serve;
 pub mod statement;
 pub mod upstream;
+pub mod verify;
 
+mod aside;
 mod asked;
 mod begin;
 mod bound;

@@ -100,7 +100,7 @@ fn what_the_cache_has_to_do_with_a_statement() {
     of_session(&mut client, sql, "in a transaction");
     client.run("rollback; set default_transaction_isolation = 'serializable'");
     of_session(&mut client, sql, "serializable");
-    client.run("reset default_transaction_isolation; create temp table own (i int)");
+    client.run("reset default_transaction_isolation; select pg_advisory_lock(7)");
     of_session(&mut client, sql, "pinned");
     drop(scene);
 }

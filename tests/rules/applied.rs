@@ -43,7 +43,12 @@ impl Ruled {
         Ruled::start(rules, query, "workers = 2\n")
     }
 
-    fn start(rules: &str, query: &str, workers: &str) -> Option<Ruled> {
+    fn start(rules: &str, query: &str, settings: &str) -> Option<Ruled> {
+    /// And with these settings beside them.
+    pub(super) fn with_settings(rules: &str, query: &str, settings: &str) -> Option<Ruled> {
+        Ruled::start(rules, query, settings)
+    }
+
         if direct_only() {
             return None;
         }
@@ -54,7 +59,7 @@ impl Ruled {
         }
         let folder = Folder::new();
         let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut config = format!("{workers}[admin]\nadmin_users = [\"{}\"]\n", APP.0);
+        let mut config = format!("{settings}[admin]\nadmin_users = [\"{}\"]\n", APP.0);
         for database in &databases {
             let url = cluster.url(APP, &database.name, query);
             config.push_str(&format!("[databases.{}]\nurl = \"{url}\"\n", database.name));

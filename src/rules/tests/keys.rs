@@ -177,8 +177,8 @@ const THEN: [(&str, &str, &str, &str); 18] = [
     ),
     (
         "cache",
-        "{ level = \"bounded\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
-        "bounded, for 600s at most; ttl when the stream is lost or 500ms behind; depends on a, s.b",
+        "{ level = \"bounded\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"], verify = 0.1 }",
+        "bounded, for 600s at most; ttl when the stream is lost or 500ms behind; depends on a, s.b; 0.10 % of the hits compared with the primary",
         "{ level = \"strict\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
     ),
     (
@@ -227,7 +227,7 @@ fn actions_are_what_is_decided() {
 }
 
 /// A key of a table in an action or condition: where it stands, and the same without it.
-const INNER: [(&str, &str, &str, &str); 27] = [
+const INNER: [(&str, &str, &str, &str); 28] = [
     (
         "rewrite",
         "from",
@@ -287,6 +287,7 @@ const INNER: [(&str, &str, &str, &str); 27] = [
     ("cache", "max_rows", "cache = { max_rows = 1 }", "cache = {}"),
     ("cache", "on_stream_loss", "cache = { on_stream_loss = \"ttl\" }", "cache = {}"),
     ("cache", "depends_on", "cache = { depends_on = \"t\" }", "cache = { depends_on = \"s.t\" }"),
+    ("cache", "verify", "cache = { verify = 0.5 }", "cache = { verify = 0 }"),
     ("time", "days", "{ days = \"sun\" }", "{ from = \"01:00\" }"),
     ("time", "from", "{ from = \"13:00\" }", "{ to = \"13:00\" }"),
     ("time", "to", "{ to = \"12:00\" }", "{ to = \"12:01\" }"),
