@@ -9,6 +9,7 @@ mod reworded;
 mod routed;
 mod rows;
 mod timed;
+mod tokened;
 mod verified;
 
 use std::process::Command;

@@ -197,6 +197,8 @@ impl Session {
             level: rule.level,
             now,
             fresh_as_of: as_of,
+        // Where old rows will do, tables need not be followed: what is kept there is for nobody who asks for more.
+        let by_age = if rule.level == Caching::Ttl { 1 << 31 } else { 0 };
             floor: cached.floor,
             bound: rule.bound(),
             ttl: rule.ttl_cap(),
@@ -204,7 +206,7 @@ impl Session {
             on_stream_loss: rule.on_stream_loss(),
         };
         let parts = Parts {
-            database: cache.number,
+            database: cache.number | by_age,
             form: asked.form(),
             user: self.handle.user.as_bytes(),
             settings: &cached.settings.2,
@@ -336,6 +338,9 @@ impl Session {
     fn answer_batch_by(&mut self, asked: &Asked<'_>, answer: &[u8]) {
         if let Some(tail) = asked.parsed {
             self.parsed_here(b"", tail);
+        if asked.closes {
+            emit::empty(&mut self.out, back::CLOSE_COMPLETE);
+        }
             emit::empty(&mut self.out, back::PARSE_COMPLETE);
         }
         let (of_statement, rest) = answer.split_at(asked.length_of_description(answer));

@@ -74,7 +74,7 @@ impl Session {
         let Some(cached) = &mut self.cached else { return };
         let Some(mut fill) = cached.fill.take() else { return };
         match tag {
-            back::PARSE_COMPLETE | back::BIND_COMPLETE => {}
+            back::PARSE_COMPLETE | back::BIND_COMPLETE | back::CLOSE_COMPLETE => {}
             back::ROW_DESCRIPTION | back::PARAMETER_DESCRIPTION | back::COMMAND_COMPLETE => {
                 fill.filling.push(whole);
             }
