@@ -4,6 +4,7 @@ mod applied;
 mod cached;
 mod chaos;
 mod mirrored;
+mod moved;
 mod paced;
 mod reworded;
 mod routed;

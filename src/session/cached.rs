@@ -50,13 +50,15 @@ pub(super) const ANY_SCHEMA: Names<'static> = Names { search_path: None, tempora
 /// What a session has of its database's cache.
 pub(super) struct Cached {
     pub(super) cache: Arc<DatabaseCache>,
+    /// Of after so many reloads.
+    pub(super) reloads: u32,
     /// The latest of what it must not see undone.
     floor: Option<Instant>,
     /// Its settings as keys have them, by the state that has them, and the definitions by which statements are judged.
     settings: (Rc<State>, u64, Box<[u8]>),
     /// The answer that is coming is kept.
     pub(super) fill: Option<Fill>,
-    waits: Option<Waits>,
+    pub(super) waits: Option<Waits>,
     /// What its transaction may have changed.
     pub(super) doubts: Vec<Doubt>,
     /// Definitions are among that.
@@ -66,7 +68,7 @@ pub(super) struct Cached {
 }
 
 /// What a read waits for before it takes a server.
-enum Waits {
+pub(super) enum Waits {
     /// Another session's answer to the same.
     For(Following, Pin<Box<Sleep>>),
     /// The stream.
@@ -74,9 +76,10 @@ enum Waits {
 }
 
 impl Cached {
-    pub(super) fn new(cache: Arc<DatabaseCache>, state: &Rc<State>) -> Cached {
+    pub(super) fn new(cache: Arc<DatabaseCache>, reloads: u32, state: &Rc<State>) -> Cached {
         Cached {
             cache,
+            reloads,
             // Nothing is known of what its client has seen before.
             floor: Some(Instant::now()),
             settings: (state.clone(), u64::MAX, Box::default()),
@@ -102,15 +105,6 @@ impl Drop for Cached {
 }
 
 impl Session {
-    /// Rules keep answers: the session has its database's cache from now on.
-    #[inline]
-    pub(super) fn begin_caching(&mut self) {
-        if self.cached.is_none() && self.worker.rules.caches() {
-            let cache = self.worker.shared.caches.of(&self.pool.target());
-            self.cached = Some(Box::new(Cached::new(cache, &self.state)));
-        }
-    }
-
     /// The cycle at the front of the input is answered by the cache, or waits for somebody's answer: `None`: it goes its way.
     pub(super) fn look_in_cache(&mut self, frame: Frame, bytes: &[u8]) -> Option<Flow> {
         let verdict = self.verdict.as_mut()?;
@@ -197,14 +191,14 @@ impl Session {
             level: rule.level,
             now,
             fresh_as_of: as_of,
-        // Where old rows will do, tables need not be followed: what is kept there is for nobody who asks for more.
-        let by_age = if rule.level == Caching::Ttl { 1 << 31 } else { 0 };
             floor: cached.floor,
             bound: rule.bound(),
             ttl: rule.ttl_cap(),
             swr: rule.swr(),
             on_stream_loss: rule.on_stream_loss(),
         };
+        // Where old rows will do, tables need not be followed: what is kept there is for nobody who asks for more.
+        let by_age = if rule.level == Caching::Ttl { 1 << 31 } else { 0 };
         let parts = Parts {
             database: cache.number | by_age,
             form: asked.form(),
@@ -338,15 +332,15 @@ impl Session {
     fn answer_batch_by(&mut self, asked: &Asked<'_>, answer: &[u8]) {
         if let Some(tail) = asked.parsed {
             self.parsed_here(b"", tail);
-        if asked.closes {
-            emit::empty(&mut self.out, back::CLOSE_COMPLETE);
-        }
             emit::empty(&mut self.out, back::PARSE_COMPLETE);
         }
         let (of_statement, rest) = answer.split_at(asked.length_of_description(answer));
         self.out.extend_from_slice(of_statement);
         emit::empty(&mut self.out, back::BIND_COMPLETE);
         self.out.extend_from_slice(rest);
+        if asked.closes {
+            emit::empty(&mut self.out, back::CLOSE_COMPLETE);
+        }
         self.forget_portal(b"");
         let stats = self.pool.stats();
         stats.client_parses.add(u64::from(asked.parsed.is_some()));

@@ -48,6 +48,7 @@ mod kept;
 mod limited;
 mod listen;
 pub mod lone;
+mod moved;
 mod obey;
 mod outcome;
 mod outlook;
