@@ -70,8 +70,12 @@ fn an_answer_that_is_wrong_is_an_alarm() {
     eventually("the right answer", || client.value(read) == "5051");
     // Each that was given it is counted, and it is told once.
     eventually("it is counted", || ruled.metric(&wrong) != "0");
-    std::thread::sleep(Duration::from_millis(300));
-    let found = ruled.verified("wrong");
+    let mut found = 0;
+    eventually("all that were given it are counted", || {
+        let before = std::mem::replace(&mut found, ruled.verified("wrong"));
+        std::thread::sleep(Duration::from_millis(500));
+        found > 0 && before == found && ruled.verified("wrong") == found
+    });
     let told = show(&mut ruled.console(), "CACHE");
     let told = told.iter().find(|row| row["database"] == ruled.databases[0].name).expect("the database");
     assert!(
