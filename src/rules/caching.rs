@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::action::Share;
 use super::keys;
 use super::reader::{Reader, Value, Wrong, because};
-use crate::level::{Caching, OnStreamLoss};
+use crate::level::{Caching, InTransaction, OnStreamLoss};
 
 /// How old an answer may be where a rule does not say.
 const TTL_CAP: Duration = Duration::from_secs(600);
@@ -29,6 +29,8 @@ pub struct Cache {
     pub depends_on: Vec<TableName>,
     /// Which share of the hits is run again on the primary and compared; `None`: as the settings have it.
     pub verify: Option<Share>,
+    /// In which transactions it holds.
+    pub in_transaction: InTransaction,
 }
 
 /// A table by its name, as the catalog has it.
@@ -78,6 +80,9 @@ impl Cache {
         if !self.depends_on.is_empty() {
             let names: Vec<_> = self.depends_on.iter().map(TableName::written).collect();
             add(format!("; depends on {}", names.join(", ")));
+        }
+        if self.in_transaction == InTransaction::ReadOnly {
+            add("; in read-only transactions too".to_owned());
         }
         if let Some(share) = self.verify {
             add(format!("; {share} of the hits compared with the primary"));

@@ -200,6 +200,8 @@ table! {
     /// Which share of the answers out of the cache, in percent, is run again on the primary in the background and compared: what differs though nothing has changed
     /// is an alarm. Not with level `ttl`. Without it, as `cache_verify` of the settings has it; 0: none.
     verify: PERCENT_OR_ZERO e.g. "0.1", |cache| cache.verify;
+    /// `read_only`: also in transactions that are begun with `BEGIN READ ONLY` and READ COMMITTED, until the first statement that the database answers. Without it, `never`.
+    in_transaction: IN_TRANSACTION e.g. "\"read_only\"", |cache| cache.in_transaction;
 }
 
 table! {

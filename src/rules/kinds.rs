@@ -19,7 +19,7 @@ use super::network::Network;
 use super::pattern::Pattern;
 use super::reader::{Kind, Reader, Value, Wrong, because, shown};
 use super::rewrite::Rewrite;
-use crate::level::{Caching, OnStreamLoss};
+use crate::level::{Caching, InTransaction, OnStreamLoss};
 use crate::spelling;
 use crate::sql::Fingerprint;
 
@@ -117,6 +117,8 @@ kind! {
         |value, _| pick(value, &Caching::WORDS);
     /// What a lost stream means.
     STREAM_LOSS: OnStreamLoss = "word", "\"bypass\" or \"ttl\"", |value, _| pick(value, &OnStreamLoss::WORDS);
+    /// In which transactions.
+    IN_TRANSACTION: InTransaction = "word", "\"never\" or \"read_only\"", |value, _| pick(value, &InTransaction::WORDS);
     /// Names of tables.
     TABLE_NAMES: Vec<TableName> = "names", "a table or a list of them, as in \"prices\" or \"sales.prices\"",
         |value, _| list(value, TableName::read);

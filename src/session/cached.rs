@@ -30,7 +30,7 @@ use crate::runtime::caches::DatabaseCache;
 use crate::sql::facts::{Access, Name, Table};
 use crate::sql::shape;
 use crate::wire::emit;
-use crate::wire::frame::{Frame, TxStatus, back, cstr};
+use crate::wire::frame::{Frame, back, cstr};
 
 /// A session whose every read goes to the database moves its floor with each, and the stream never comes to it. So after so many it waits once, for
 /// as long as [`MOVING`]; twice as many each time that is in vain.
@@ -113,7 +113,7 @@ impl Session {
         }
         verdict.looked = true;
         let rule = verdict.cache.clone()?;
-        if !self.may_be_cached() {
+        if !self.may_be_cached() || !self.transaction_allows(&rule) {
             return None;
         }
         let asked = Asked::read(frame, bytes)?;
@@ -132,7 +132,6 @@ impl Session {
         plain
             && self.server.is_none()
             && self.ticket.is_none()
-            && self.held_begin.is_none()
             && self.mode == PoolMode::Transaction
             && !self.is_asked_again()
             && self.has_settings_only()
@@ -237,7 +236,7 @@ impl Session {
             }
             Lookup::Fill(filling) => {
                 let rows_left = rule.max_rows.unwrap_or(u64::MAX);
-                Found::Fill(Fill { filling, sent: now, rows_left })
+                Found::Fill(Fill { filling, sent: now, rows_left, behind: self.status_here() })
             }
             Lookup::Miss(Miss::Floor) if cached.waits_for_stream(now) => Found::Wait,
             Lookup::Miss(_) => Found::Nothing,
@@ -323,9 +322,10 @@ impl Session {
             }
             None => self.answer_batch_by(asked, answer),
         }
-        emit::ready(&mut self.out, TxStatus::Idle);
+        let status = self.status_here();
+        emit::ready(&mut self.out, status);
         self.pool.stats().cached.add(1);
-        self.count_here(TxStatus::Idle);
+        self.count_here(status);
         Flow::Taken(asked.length)
     }
 

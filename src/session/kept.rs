@@ -15,6 +15,8 @@ pub(super) struct Fill {
     pub(super) sent: Instant,
     /// How many rows it may have yet.
     pub(super) rows_left: u64,
+    /// The transaction status behind it: that of a session that has nothing but the beginning of a read-only transaction, or not even that.
+    pub(super) behind: TxStatus,
 }
 
 impl Session {
@@ -79,7 +81,7 @@ impl Session {
                 fill.filling.push(whole);
             }
             back::READY_FOR_QUERY => {
-                if whole.get(HEADER).is_some_and(|byte| TxStatus::from_byte(*byte) == TxStatus::Idle) {
+                if whole.get(HEADER).is_some_and(|byte| TxStatus::from_byte(*byte) == fill.behind) {
                     let now = Instant::now();
                     // Why it was not kept is counted there.
                     let _ = fill.filling.finish(now.duration_since(fill.sent), now);

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use super::cached::Cached;
 use super::serve::Session;
+use crate::level::InTransaction;
+use crate::rules::Cache;
+use crate::sql::Isolation;
+use crate::wire::frame::TxStatus;
 
 impl Session {
     /// Rules keep answers: the session has its database's cache from now on. With a reload that may be another one.
@@ -16,6 +20,19 @@ impl Session {
         if !has {
             self.take_cache();
         }
+    }
+
+    /// Whether a rule keeps answers in the transaction that the session is in. Where it is one that was begun READ ONLY and of which no server knows yet, the server would
+    /// take a snapshot of its own for the statement, as it does outside of transactions: unless each of its statements is to see what the first one did.
+    pub(super) fn transaction_allows(&self, rule: &Cache) -> bool {
+        let Some(begin) = &self.held_begin else { return true };
+        let each_anew = matches!(begin.modes.isolation, None | Some(Isolation::ReadCommitted));
+        rule.in_transaction == InTransaction::ReadOnly && self.begins_to_read() && each_anew
+    }
+
+    /// The transaction status of a session without a server.
+    pub(super) fn status_here(&self) -> TxStatus {
+        if self.held_begin.is_some() { TxStatus::Open } else { TxStatus::Idle }
     }
 
     #[cold]

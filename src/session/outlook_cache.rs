@@ -43,7 +43,9 @@ impl Session {
             || decision.mirror().is_some()
             || self.reword(decision, explained.statement.text()).is_some();
         match () {
-            () if self.held_begin.is_some() => Some(reason::IN_TRANSACTION),
+            () if decision.cache().is_some_and(|cache| !self.transaction_allows(cache.action)) => {
+                Some(reason::IN_TRANSACTION)
+            }
             () if self.mode != PoolMode::Transaction => Some(reason::SESSION_POOL),
             () if self.server.is_some() => Some(self.why_in_hand()),
             () if !self.has_settings_only() => Some(reason::SESSION_STATE),

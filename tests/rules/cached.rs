@@ -309,3 +309,64 @@ fn cycles_of_drivers_are_kept_too() {
     let gone = answer(&mut client, &[msg::describe_statement("s"), bind(), run()].concat());
     assert_eq!(gone[0].sqlstate(), "26000");
 }
+
+#[test]
+fn read_only_transactions_where_a_rule_says_so() {
+    let rules = RULES.replace("max_rows = 50", "in_transaction = \"read_only\"");
+    let Some(ruled) = Ruled::with(&rules, "pool_size=4") else { return };
+    ruled.databases[0].setup(SETUP);
+    let mut beside = Cluster::shared().superuser(&ruled.databases[0].name);
+    let mut direct = Client::connect(&Cluster::shared().unix(), &ruled.databases[0].login());
+    let mut client = ruled.client();
+    let unnamed = |sql: &str| [msg::unnamed(sql, &[]), msg::sync()].concat();
+    let (one, other) =
+        (msg::query("select * from kept where id = 7"), unnamed("select name from kept where id = 8"));
+    let mut hits_inside = |client: &mut Client, begin: &str, cycle: &[u8]| {
+        client.run(begin);
+        let hit = is_hit(client, &mut beside, "kept", cycle);
+        client.run("commit");
+        hit
+    };
+    // They are kept there, and are hits there: all of a transaction, without a server.
+    for cycle in [&one, &other] {
+        eventually("it is kept", || {
+            std::thread::sleep(Duration::from_millis(50));
+            hits_inside(&mut client, "begin read only", cycle)
+        });
+        let begin = "start transaction isolation level read committed, read only";
+        eventually("also where the level is said", || {
+            std::thread::sleep(Duration::from_millis(50));
+            hits_inside(&mut client, begin, cycle)
+        });
+        direct.run("begin read only");
+        client.run("begin read only");
+        for _ in 0..3 {
+            assert_eq!(
+                answer(&mut client, cycle),
+                answer(&mut direct, cycle),
+                "in a transaction, which is open"
+            );
+        }
+        direct.run("commit");
+        client.run("commit");
+    }
+    // Nor in others; and not behind what the server has answered.
+    for begin in ["begin", "begin isolation level repeatable read read only", "begin read only; select 1"] {
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!hits_inside(&mut client, begin, &one), "{begin}");
+    }
+    client.run("set default_transaction_isolation = 'repeatable read'");
+    assert!(!hits_inside(&mut client, "begin read only", &one));
+    client.run("reset default_transaction_isolation");
+    // What is seen there is what was committed, by whomever.
+    for n in 0..20 {
+        client.run(&format!("update kept set name = 'seen {n}' where id = 8"));
+        client.run("begin read only");
+        assert_eq!(client.value("select name from kept where id = 8"), format!("seen {n}"));
+        client.run("commit");
+    }
+    client.run("begin read only");
+    assert_eq!(client.error("update kept set name = 'never' where id = 8"), "25006");
+    assert_eq!(client.error("select name from kept where id = 8"), "25P02");
+    client.run("rollback");
+}

@@ -156,7 +156,7 @@ fn shares_are_of_sessions_and_differ_between_rules() {
 }
 
 /// An action as written, how it is shown, and another of the same concern.
-const THEN: [(&str, &str, &str, &str); 18] = [
+const THEN: [(&str, &str, &str, &str); 19] = [
     ("route", "\"replica\"", "replica", "\"primary\""),
     ("route", "\"replica-2\"", "replica-2", "\"any\""),
     ("consistency", "\"bounded:500ms\"", "bounded:500ms", "\"session\""),
@@ -168,6 +168,12 @@ const THEN: [(&str, &str, &str, &str); 18] = [
         "{}",
         "session, for 600s at most; bypass when the stream is lost or 2s behind",
         "{ level = \"strict\" }",
+    ),
+    (
+        "cache",
+        "{ in_transaction = \"read_only\" }",
+        "session, for 600s at most; bypass when the stream is lost or 2s behind; in read-only transactions too",
+        "{ in_transaction = \"never\" }",
     ),
     (
         "cache",
@@ -227,7 +233,7 @@ fn actions_are_what_is_decided() {
 }
 
 /// A key of a table in an action or condition: where it stands, and the same without it.
-const INNER: [(&str, &str, &str, &str); 28] = [
+const INNER: [(&str, &str, &str, &str); 29] = [
     (
         "rewrite",
         "from",
@@ -288,6 +294,7 @@ const INNER: [(&str, &str, &str, &str); 28] = [
     ("cache", "on_stream_loss", "cache = { on_stream_loss = \"ttl\" }", "cache = {}"),
     ("cache", "depends_on", "cache = { depends_on = \"t\" }", "cache = { depends_on = \"s.t\" }"),
     ("cache", "verify", "cache = { verify = 0.5 }", "cache = { verify = 0 }"),
+    ("cache", "in_transaction", "cache = { in_transaction = \"read_only\" }", "cache = {}"),
     ("time", "days", "{ days = \"sun\" }", "{ from = \"01:00\" }"),
     ("time", "from", "{ from = \"13:00\" }", "{ to = \"13:00\" }"),
     ("time", "to", "{ to = \"12:00\" }", "{ to = \"12:01\" }"),
