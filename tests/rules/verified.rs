@@ -252,7 +252,10 @@ fn writes_beside_it_are_no_alarm() {
             client.run(&format!("set application_name = '{app}'"));
             scope.spawn(move || reads(&mut client));
         }
-        while Instant::now() < until {
+        // Where the machine is at work, fewer are compared.
+        while Instant::now() < until
+            || ruled.verified("same") < 10 && Instant::now() < until + Duration::from_secs(60)
+        {
             std::thread::sleep(Duration::from_millis(100));
         }
         done.store(true, Ordering::Relaxed);
