@@ -229,7 +229,7 @@ impl App {
         let mut begun = None;
         loop {
             tokio::select! {
-                wanted = self.streams.wanted() => self.streams.begin(&wanted, &self.entrance.directory()),
+                wanted = self.streams.wanted() => self.streams.begin(&wanted, &self.entrance.directory(), &self.shared.caches),
                 _ = hangup.recv() => drop(self.reload()),
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
@@ -265,13 +265,13 @@ impl App {
 
     /// Reads settings and rule files again; gives what can be changed by a restart only, and is not what it should be. What is wrong is
     /// logged and told, and nothing changes.
-    fn reload(&self) -> Result<Vec<String>, Vec<String>> {
+    fn reload(&mut self) -> Result<Vec<String>, Vec<String>> {
         let done = self.read_again();
         self.shared.reloads[usize::from(done.is_err())].add(1);
         done
     }
 
-    fn read_again(&self) -> Result<Vec<String>, Vec<String>> {
+    fn read_again(&mut self) -> Result<Vec<String>, Vec<String>> {
         let refused = |errors: Vec<ConfigError>| {
             errors.iter().for_each(|error| tracing::error!(%error, "settings not reloaded"));
             errors.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -309,6 +309,7 @@ impl App {
             worker.send(Order::Reload(limits.clone(), targets.clone()));
         }
         self.watch_nodes();
+        self.streams.follow(&self.entrance.directory(), &self.shared.caches);
         tracing::info!("settings reloaded");
         Ok(waiting)
     }
@@ -465,8 +466,7 @@ impl Catalog for Servers {
         let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
         let mut connected = ask::open(&target).await?;
         let names = definitions::search(&mut connected).await?.unwrap_or_else(Names::everything);
-        let barriers = definitions::barriers(&mut connected, None).await?.0;
-        Ok(Known { names, barriers, relations: definitions::relations(&mut connected).await? })
+        Ok(Known { names, contents: definitions::contents(&mut connected).await? })
     }
 }
 

@@ -96,6 +96,27 @@ impl OnStreamLoss {
     }
 }
 
+/// In which transactions cached reads may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InTransaction {
+    /// In none that the client has begun.
+    #[default]
+    Never,
+    /// In those that are begun READ ONLY, until the first statement that the database answers.
+    ReadOnly,
+}
+
+impl InTransaction {
+    /// All of them, by the words for them.
+    pub const WORDS: [(&str, InTransaction); 2] =
+        [("never", InTransaction::Never), ("read_only", InTransaction::ReadOnly)];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        InTransaction::WORDS.iter().find(|(_, what)| *what == self).map_or("", |(word, _)| word)
+    }
+}
+
 fn quoted(text: &str) -> &str {
     let text = text.trim();
     text.strip_prefix('\'').and_then(|text| text.strip_suffix('\'')).unwrap_or(text)
@@ -160,6 +181,9 @@ mod tests {
             assert_eq!(level.word(), word);
         }
         for (word, what) in OnStreamLoss::WORDS {
+            assert_eq!(what.word(), word);
+        }
+        for (word, what) in InTransaction::WORDS {
             assert_eq!(what.word(), word);
         }
     }

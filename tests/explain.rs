@@ -1,5 +1,6 @@
 //! `EXPLAIN ROUTE`: what it says, in either protocol and on the console, and that it changes nothing.
 
+mod kept;
 mod mixed;
 mod routed;
 

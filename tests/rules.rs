@@ -4,11 +4,14 @@ mod applied;
 mod cached;
 mod chaos;
 mod mirrored;
+mod moved;
 mod paced;
 mod reworded;
 mod routed;
 mod rows;
 mod timed;
+mod tokened;
+mod verified;
 
 use std::process::Command;
 use std::time::Duration;

@@ -9,6 +9,7 @@ use crate::cache::{Counts, Listed, Relation};
 use crate::catalog::{Contents, How, Judge, Relations};
 use crate::runtime::Shared;
 use crate::runtime::caches::{Caches, DatabaseCache, Standing, Unsettled};
+use crate::runtime::verified::Verified;
 use crate::sql::facts::Name;
 use crate::stats::prometheus::Samples;
 use crate::stats::{REFUSALS, Totals};
@@ -47,6 +48,8 @@ pub struct DatabaseView {
     pub doubts: usize,
     /// How long there was no stream that was needed.
     pub bypassed: Duration,
+    /// Hits that were run again on the primary, by [`Verified::ALL`].
+    pub verified: [u64; Verified::ALL.len()],
 }
 
 /// The cache as it is now; what was refused is to be counted.
@@ -66,6 +69,7 @@ fn database(cache: &DatabaseCache, now: Instant) -> DatabaseView {
         standing,
         doubts: cache.doubts(),
         bypassed: cache.bypassed(now),
+        verified: cache.verified.all(),
     }
 }
 
@@ -97,6 +101,13 @@ impl DatabaseView {
         self.standing.as_ref().is_some_and(|standing| standing.is_live)
     }
 
+    /// Hits that were compared with the primary, and those among them that were wrong.
+    pub fn verified(&self) -> [u64; 2] {
+        let of = |what: Verified| self.verified[what as usize];
+        let compared = [Verified::Same, Verified::Wrong, Verified::Changed, Verified::Undecided];
+        [compared.map(of).iter().sum(), of(Verified::Wrong)]
+    }
+
     /// Commits that are not visible yet.
     pub fn limbo(&self) -> usize {
         self.standing.as_ref().map_or(0, |standing| standing.limbo)
@@ -106,7 +117,7 @@ impl DatabaseView {
 /// SHOW CACHE: a row for each database, and one without a name for what all have together.
 pub fn table(view: &CacheView) -> Table {
     let columns = "database state reason fresh_us# lag_us# limbo# doubts# tables_followed# tables_wanted# bypass_us# \
-        entries# bytes# limit# hits# shared# misses# refused# stored# unstored# evicted# waiting#";
+        verified# wrong# entries# bytes# limit# hits# shared# misses# refused# stored# unstored# evicted# waiting#";
     let micros = |time: Duration| time.as_micros() as u64;
     let mut table = Table::new(columns).with(view.databases.iter().map(|one| {
         let standing = one.standing.as_ref();
@@ -121,6 +132,8 @@ pub fn table(view: &CacheView) -> Table {
             standing.map_or(0, |standing| standing.followed),
             standing.map_or(0, |standing| standing.wanted),
             micros(one.bypassed),
+            one.verified()[0],
+            one.verified()[1],
         ];
         row.extend(std::iter::repeat_n(Cell::Null, 11));
         row
@@ -134,7 +147,7 @@ fn totals(view: &CacheView) -> Vec<Cell> {
     let counts = &view.counts;
     let mut row = vec![Cell::Null; 5];
     row.extend(row![counts.limbo, counts.writes_in_doubt]);
-    row.extend(vec![Cell::Null; 3]);
+    row.extend(vec![Cell::Null; 5]);
     row.extend(row![
         counts.entries,
         counts.bytes,
@@ -279,6 +292,7 @@ mod tests {
             lag: Duration::from_millis(2),
             doubts,
             bypassed: Duration::from_secs(1),
+            verified: [7, 1, 2, 0, 5, 0],
         }
     }
 
@@ -305,7 +319,8 @@ mod tests {
         );
         assert_eq!(cells(1, 1..5), [Cell::from("streaming"), null.clone(), Cell::Int(3000), Cell::Int(2000)]);
         assert_eq!(cells(1, 6..7), [Cell::Int(2)]);
-        assert_eq!((cells(2, 0..1), cells(2, 16..17)), (vec![null], vec![Cell::Int(42)]));
+        assert_eq!(cells(1, 10..12), [Cell::Int(10), Cell::Int(1)]);
+        assert_eq!((cells(2, 0..1), cells(2, 18..19)), (vec![null], vec![Cell::Int(42)]));
         let named: Vec<_> = all.named().map(|one| one.doubts).collect();
         assert_eq!(named, [2], "a label stands once in the metrics");
     }

@@ -2,16 +2,18 @@
 //!
 //! A session answers the same command with what it knows itself: its transaction, its pins, what it must not see undone.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Admin;
 use super::command::{EXPLAIN, Explain};
 use super::table::{Table, row};
-use crate::catalog::{Judge, Known};
+use crate::catalog::{Contents, Judge, Known};
 use crate::config::Settings;
 use crate::config::settings::Database;
 use crate::plan::choose::Read;
-use crate::plan::explain::{self, Line, Names, Reads, Statement, asked_level, reason};
+use crate::plan::explain::{self, Line, Names, Reads, Statement, Wish, asked_level, reason};
+use crate::rules::gate::Would;
 use crate::rules::{Candidates, Context, Decision, Moment, Session};
 use crate::runtime::rules::InForce;
 use crate::session::explain::{TAG, nothing_to_explain};
@@ -36,10 +38,11 @@ fn lines(admin: &Admin, asked: &Explain) -> Result<Vec<Line>, Fault> {
     let name = database(&directory.settings, asked.database.as_deref())?;
     let unknown = || Fault::error("3D000", format!("there is no database \"{name}\""));
     let database = directory.database(&name).ok_or_else(unknown)?;
-    let (statement, reads, hidden) = known(admin, statement, database, &name, dialect);
-    let mut lines = statement.lines(&reads, hidden, &[]);
-    let subject = statement.subject(&reads);
-    let context = context(asked, &name, &statement);
+    let found = known(admin, statement, database, &name, dialect);
+    let Found { statement, reads, hidden, .. } = &found;
+    let mut lines = statement.lines(reads, *hidden, &[]);
+    let subject = statement.subject(reads);
+    let context = context(asked, &name, statement);
     let ruleset = admin.shared.rules.as_ref().map(InForce::get);
     let candidates = ruleset.as_ref().map_or_else(Candidates::default, |rules| rules.candidates(&subject));
     let decision = candidates.would_decide(&context);
@@ -47,7 +50,10 @@ fn lines(admin: &Admin, asked: &Explain) -> Result<Vec<Line>, Fault> {
         lines.extend(explain::rules(ruleset, &subject, &context));
         lines.extend(explain::decision(&decision));
     }
-    add_place(admin, (&name, database), asked.user.as_deref(), &reads, &decision, &mut lines);
+    lines.extend(cache_lines(&found, &decision, dialect));
+    let gates = explain::gates(&decision, &context.session);
+    let turn = explain::turn(&gates, false, |_| false);
+    add_place(admin, (&name, database), asked.user.as_deref(), reads, (&decision, turn), &mut lines);
     Ok(lines)
 }
 
@@ -63,25 +69,50 @@ fn database(settings: &Settings, named: Option<&str>) -> Result<String, Fault> {
     }
 }
 
-/// Whether it only reads and what the names in it may do, as far as sessions of that database have made it known.
+/// A statement, and what sessions of its database have made known of it.
+struct Found<'a> {
+    statement: Statement<'a>,
+    reads: Reads,
+    /// What the names in it may do.
+    hidden: Effects,
+    /// What is known of the database, if that holds.
+    contents: Option<Arc<Contents>>,
+}
+
 fn known<'a>(
     admin: &Admin,
     statement: Statement<'a>,
     database: &Database,
     name: &str,
     dialect: Dialect,
-) -> (Statement<'a>, Reads, Effects) {
+) -> Found<'a> {
     let on_server = database.server_database.as_deref().unwrap_or(name);
     let Some((names, contents)) = admin.shared.known_names(&database.hosts, on_server) else {
         let reads = statement.reads(Names::NotYet);
-        return (statement, reads, Effects::EMPTY);
+        return Found { statement, reads, hidden: Effects::EMPTY, contents: None };
     };
     let judge = Judge::new(contents);
-    let statement = statement.with_relations(judge.contents().relations.as_ref());
+    let contents = judge.contents();
+    let statement = statement.with_relations(contents.relations.as_ref());
     let barrier = judge.barrier(statement.text(), dialect);
     let reads = statement.reads(barrier.map_or(Names::NotYet, Names::Known));
     let hidden = Known::new(names).effects_of(statement.text(), dialect);
-    (statement, reads, hidden)
+    Found { statement, reads, hidden, contents: judge.knows().then_some(contents) }
+}
+
+/// What the cache has to do with it, if a rule asks for that.
+fn cache_lines(found: &Found<'_>, decision: &Decision<'_>, dialect: Dialect) -> Vec<Line> {
+    let Some(asked) = decision.cache() else { return vec![] };
+    let wish = Wish {
+        rule: asked.rule.name(),
+        cache: asked.action,
+        known: found.contents.as_deref().map_or(explain::Known::NotYet, explain::Known::Contents),
+        settings: None,
+        simple: None,
+        kept_from: None,
+        not_a_read: found.reads.reason().is_some(),
+    };
+    found.statement.cached(dialect, &wish)
 }
 
 fn context<'a>(asked: &'a Explain, database: &'a str, statement: &Statement<'a>) -> Context<'a> {
@@ -103,7 +134,7 @@ fn add_place(
     (name, database): (&str, &Database),
     user: Option<&str>,
     reads: &Reads,
-    decision: &Decision<'_>,
+    (decision, turn): (&Decision<'_>, Option<(String, Would)>),
     lines: &mut Vec<Line>,
 ) {
     let directory = admin.entrance.directory();
@@ -128,11 +159,14 @@ fn add_place(
             node.map_or("none is known: it waits for one".to_owned(), |node| node.name.to_string())
         }
     };
-    let blocked = decision
-        .block()
-        .map(|block| format!("refused ({}), by rule {}", block.action.sqlstate, block.rule.name()));
-    let (plan, why, target) = match (blocked, reads.reason(), &cluster) {
-        (Some(refused), ..) => (refused, Some(reason::BLOCKED), "none".to_owned()),
+    let blocked = decision.block().map(|block| {
+        (format!("refused ({}), by rule {}", block.action.sqlstate, block.rule.name()), reason::BLOCKED)
+    });
+    let late = turn.as_ref().filter(|(_, would)| matches!(would, Would::Refuse(_)));
+    let late = late.map(|(rule, _)| (format!("refused (53400), by rule {rule}"), reason::TURN));
+    lines.extend(turn.map(|(rule, would)| explain::turn_line(&rule, would)));
+    let (plan, why, target) = match (blocked.or(late), reads.reason(), &cluster) {
+        (Some((refused, why)), ..) => (refused, Some(why), "none".to_owned()),
         (None, Some(why), _) => ("primary".to_owned(), Some(why), primary),
         (None, None, None) => ("primary".to_owned(), Some(reason::NOT_WATCHED), primary),
         (None, None, Some(_)) if fit.is_empty() => {

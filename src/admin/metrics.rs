@@ -7,6 +7,7 @@ use super::snapshot::PoolView;
 use super::{Snapshot, rules};
 use crate::cache::{Eviction, Miss, Unstored};
 use crate::plan::topology::Node;
+use crate::runtime::verified::Verified;
 use crate::stats::prometheus::{self, Head, Kind, Samples};
 use crate::stats::{CLUSTER_EVENTS, ERROR_CLASSES, PIN_REASONS, PRIMARY_REASONS, REFUSALS, Totals};
 
@@ -235,6 +236,17 @@ metrics! {
     "pgweir_cache_bypass_seconds_total" Counter ["database"]
         "Time without a stream since a read first needed it: all such reads go to the database."
         |all, out| all.cache.each(out, |one| Some(one.bypassed.as_secs_f64()));
+    "pgweir_cache_verified_total" Counter ["database", "result"]
+        "Hits that were run again on the primary (`verify`). `same`: it answers the same; `wrong`: something else, though nothing has changed; `changed`: what the answer depends on has changed meanwhile; `undecided`: something else, which may be right in another order of rows, or the stream did not come to it in time; `failed`: it could not be run; `dropped`: others came first."
+        |all, out| {
+            for view in all.cache.named() {
+                let counts = Verified::ALL.iter().zip(view.verified);
+                counts.for_each(|(what, count)| out.count(&[&view.name, what.name()], count));
+            }
+        };
+    "pgweir_cache_wrong_total" Counter ["database"]
+        "Those that were wrong: each is an alarm, told in the log, and all that reads the same tables was thrown away."
+        |all, out| all.cache.each(out, |one| Some(one.verified()[1] as f64));
     "pgweir_reloads_total" Counter ["result"]
         "Reloads of settings and rule files; `result` is `ok`, or `refused`: something in them was wrong, and nothing was changed."
         |all, out| {

@@ -55,4 +55,4 @@ pub use needs::Needs;
 pub use registry::{Registry, Shapes};
 pub use store::{Limits, Listed, Lookup, Store};
 pub use tag::{Relation, Shape, Tag};
-pub use tags::{Tags, Versions};
+pub use tags::{Broken, Tags, Versions};

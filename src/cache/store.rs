@@ -15,7 +15,7 @@ use super::key::{Key, user_and_text};
 use super::needs::Needs;
 use super::shard::Shard;
 use super::tag::Relation;
-use super::tags::Tags;
+use super::tags::{Broken, Tags};
 
 /// At most so many shards, and as many bytes for each.
 const SHARDS: (usize, usize) = (64, 1 << 20);
@@ -147,6 +147,14 @@ impl Store {
             }
         };
         self.missed(cell, key, gate, why, needs)
+    }
+
+    /// Whether nothing that an answer depends on has changed, and nobody may be changing it.
+    ///
+    /// # Errors
+    /// What is not so.
+    pub fn stands(&self, entry: &Entry) -> Result<(), Broken> {
+        self.tags.holds(entry.versions())
     }
 
     /// Removes everything; what is being fetched now will not be kept.

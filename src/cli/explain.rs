@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::catalog::{Barriers, Names, Relations};
+use crate::catalog::{Contents, Names};
 use crate::config::Settings;
-use crate::plan::explain::{self, Statement};
-use crate::rules::{Context, Ruleset};
+use crate::plan::explain::{self, Line, Statement};
+use crate::rules::{Context, Decision, Ruleset};
 use crate::sql::{Dialect, Effects};
 use crate::wire::Fault;
 
@@ -14,10 +14,8 @@ use crate::wire::Fault;
 pub struct Known {
     /// Names whose mention changes the session.
     pub names: Names,
-    /// Names whose mention makes more than a read.
-    pub barriers: Barriers,
-    /// Which tables are reached through others; `None`: too many to tell.
-    pub relations: Option<Relations>,
+    /// Names whose mention makes more than a read, which tables are reached through others, and what the result cache decides by.
+    pub contents: Contents,
 }
 
 /// Where that can be asked.
@@ -62,9 +60,9 @@ pub fn print(text: &str, circumstances: &Circumstances<'_>, out: &mut impl Write
         return writeln!(out, "no statement");
     };
     let known = circumstances.known;
-    let statement = statement.with_relations(known.and_then(|known| known.relations.as_ref()));
+    let statement = statement.with_relations(known.and_then(|known| known.contents.relations.as_ref()));
     let reads = statement.reads(match known {
-        Some(known) => explain::Names::Known(known.barriers.meets(statement.text(), dialect)),
+        Some(known) => explain::Names::Known(known.contents.barriers.meets(statement.text(), dialect)),
         None => explain::Names::NotAsked,
     });
     let hidden = known.map_or(Effects::EMPTY, |known| known.names.effects_of(statement.text(), dialect));
@@ -74,14 +72,38 @@ pub fn print(text: &str, circumstances: &Circumstances<'_>, out: &mut impl Write
         context.moment.text = statement.text();
         let subject = statement.subject(&reads);
         lines.extend(explain::rules(ruleset, &subject, &context));
-        lines.extend(explain::decision(&ruleset.candidates(&subject).would_decide(&context)));
+        let candidates = ruleset.candidates(&subject);
+        let decision = candidates.would_decide(&context);
+        lines.extend(explain::decision(&decision));
+        lines.extend(cache_lines(&statement, &reads, known, &decision));
     }
     lines.iter().try_for_each(|line| writeln!(out, "{:<12} {}", line.item, line.value))
+}
+
+/// What the cache has to do with it, if a rule asks for that.
+fn cache_lines(
+    statement: &Statement<'_>,
+    reads: &explain::Reads,
+    known: Option<&Known>,
+    decision: &Decision<'_>,
+) -> Vec<Line> {
+    let Some(asked) = decision.cache() else { return vec![] };
+    let wish = explain::Wish {
+        rule: asked.rule.name(),
+        cache: asked.action,
+        known: known.map_or(explain::Known::NotAsked, |known| explain::Known::Contents(&known.contents)),
+        settings: None,
+        simple: None,
+        kept_from: None,
+        not_a_read: reads.reason().is_some(),
+    };
+    statement.cached(Dialect::from(true), &wish)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Barriers;
 
     fn printed(text: &str, known: Option<&Known>) -> String {
         let mut out = vec![];
@@ -117,11 +139,11 @@ mod tests {
 
     #[test]
     fn what_the_database_adds() {
-        let known = Known { names: Names::everything(), barriers: Barriers::everywhere(), relations: None };
+        let known = Known { names: Names::everything(), contents: Barriers::everywhere().into() };
         let text = printed("select 1", Some(&known));
         assert!(text.contains("read         no: the catalog says nothing certain\n"), "{text}");
         assert!(text.contains("session      setting (by what it reaches)\n"), "{text}");
-        let known = Known { names: Names::default(), barriers: Barriers::default(), relations: None };
+        let known = Known { names: Names::default(), contents: Contents::default() };
         assert!(printed("select 1", Some(&known)).contains("read         yes\n"));
     }
 }

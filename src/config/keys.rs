@@ -244,6 +244,9 @@ table! {
     prepared_per_session: POSITIVE = 2000, Reload, |limits| limits.prepared_per_session;
     /// Memory for results that rules keep (`cache`), over all databases; besides, 8MB once something is kept.
     cache_size: SIZE = "64MB", Restart, |limits| limits.cache_size;
+    /// Which share of the answers out of the cache is run again on the primary, in the background, and compared: what differs though nothing has changed is an
+    /// alarm. For rules that do not say (`verify`). It takes up to two connections for each worker, beside all pools. 0%: none.
+    cache_verify: PERCENTAGE = "0%" e.g. "0.1%", Reload, |limits| limits.cache_verify;
     /// Clients that do nothing for this long are closed.
     client_idle_timeout: DURATION_OR_NEVER = "never", Reload, |limits| limits.client_idle_timeout;
     /// Sessions that do nothing in a transaction for this long are ended.

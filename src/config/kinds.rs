@@ -145,6 +145,8 @@ kind! {
         };
     /// Bytes.
     SIZE: usize = "size", "a size with a unit, such as \"64kB\" or \"16MB\"", |given, _| size(given);
+    /// Hundredths of a percent.
+    PERCENTAGE: u16 = "percentage", "a percentage from \"0%\" to \"100%\", such as \"0.1%\"", |given, _| percentage(given);
     /// Text; `None` when empty.
     TEXT: Option<String> = "text", "text in quotes", |given, _| match given.text() {
         Some(text) => Ok(Some(text.to_owned()).filter(|text| !text.is_empty())),
@@ -373,6 +375,18 @@ fn size(given: &Given) -> Reading<usize> {
         Ok(bytes) if (1024..=1 << 30).contains(&bytes) => Ok(bytes),
         _ => because(format!("is {given}, but must be from \"1kB\" to \"1GB\"")),
     }
+}
+
+fn percentage(given: &Given) -> Reading<u16> {
+    let number = given.text().and_then(|text| text.strip_suffix('%')?.trim_end().parse::<f64>().ok());
+    let hundredths = number.ok_or(Problem::NotThat)? * 100.0;
+    if !(0.0..=10_000.0).contains(&hundredths) {
+        return Err(Problem::NotThat);
+    }
+    if (hundredths.round() - hundredths).abs() > 1e-6 {
+        return because(format!("is {given}, but 0.01% is the smallest step"));
+    }
+    Ok(hundredths.round() as u16)
 }
 
 fn list(given: &Given) -> Reading<Vec<String>> {

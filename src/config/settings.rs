@@ -125,6 +125,8 @@ pub struct Limits {
     pub prepared_per_session: usize,
     /// Bytes for results that rules keep, over all databases.
     pub cache_size: usize,
+    /// Which share of hits is compared with the primary where a rule does not say, in hundredths of a percent.
+    pub cache_verify: u16,
     /// Idle clients are closed after this time; `None`: never.
     pub client_idle_timeout: Option<Duration>,
     /// A session idle in a transaction is ended after this time; `None`: never.

@@ -276,6 +276,7 @@ impl Default for Limits {
             prepared_per_server: 0,
             prepared_per_session: 0,
             cache_size: 0,
+            cache_verify: 0,
             client_idle_timeout: None,
             idle_in_transaction_timeout: None,
             drain_timeout: Duration::ZERO,

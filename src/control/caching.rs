@@ -11,7 +11,8 @@ use super::stream::status::{Loss, State, Status};
 use super::stream::table::{Identity, Refusal, Table};
 use super::stream::{Change, Commit, Old, Options, Row, Sink, Stream, Value};
 use crate::cache::{Doubt, Relation, Shapes, Tag};
-use crate::runtime::caches::{DatabaseCache, Source, Standing, Wanted};
+use crate::pool::Target;
+use crate::runtime::caches::{Caches, DatabaseCache, Source, Standing, Wanted};
 use crate::session::directory::Directory;
 
 /// More tags of one commit than these, and its tables are told as a whole.
@@ -264,7 +265,16 @@ impl From<Status> for Standing {
 #[derive(Debug)]
 pub struct Streams {
     wanted: mpsc::UnboundedReceiver<Wanted>,
-    all: Vec<(Arc<DatabaseCache>, Arc<Stream>)>,
+    all: Vec<Followed>,
+}
+
+/// A database that is followed.
+#[derive(Debug)]
+struct Followed {
+    cache: Arc<DatabaseCache>,
+    stream: Arc<Stream>,
+    /// As whose session it was wanted first.
+    user: String,
 }
 
 impl Streams {
@@ -281,19 +291,48 @@ impl Streams {
         }
     }
 
-    /// A database has one from now on.
-    pub fn begin(&mut self, wanted: &Wanted, directory: &Directory) {
+    /// A database has one from now on. One of before a reload, which the settings do not have any more, has none.
+    pub fn begin(&mut self, wanted: &Wanted, directory: &Directory, caches: &Caches) {
         let Wanted { cache, target } = wanted;
+        if !directory.has_place(&cache.hosts, &cache.name) {
+            caches.retire(cache);
+            return;
+        }
         let own = directory.stream_target(&target.database);
-        let target = own.as_ref().unwrap_or(target);
+        let (target, user) = (own.as_ref().unwrap_or(target), target.user.clone());
         let stream = Arc::new(Stream::start(Options::default(), target, Arc::new(Told::new(cache.clone()))));
         cache.set_source(Some(stream.clone()));
-        self.all.push((cache.clone(), stream));
+        self.all.push(Followed { cache: cache.clone(), stream, user });
+    }
+
+    /// The settings are others: caches of databases that are there no more end with their streams, and other logins are used from now on. Needs a runtime.
+    pub fn follow(&mut self, directory: &Directory, caches: &Caches) {
+        let is_gone = |one: &mut Followed| !directory.has_place(&one.cache.hosts, &one.cache.name);
+        for Followed { cache, stream, .. } in self.all.extract_if(.., is_gone) {
+            let (database, place) = (&cache.database, &cache.name);
+            tracing::info!(
+                database,
+                place,
+                "the cache of a database ends, which is somewhere else now or is there no more"
+            );
+            caches.retire(&cache);
+            if let Some(stream) = Arc::into_inner(stream) {
+                tokio::spawn(stream.stop());
+            }
+        }
+        for Followed { cache, stream, user } in &self.all {
+            let own = directory.stream_target(&cache.database);
+            // Two databases of the settings may be one on the server; where that is called by the other name now, the login stays.
+            let target = own.or_else(|| directory.target(&cache.database, user));
+            let same =
+                |target: &Arc<Target>| target.hosts == cache.hosts && target.server_database == cache.name;
+            target.filter(same).iter().for_each(|target| stream.change(target));
+        }
     }
 
     /// Ends all, and with them what they have made on servers.
     pub async fn stop(&mut self) {
-        for (cache, stream) in self.all.drain(..) {
+        for Followed { cache, stream, .. } in self.all.drain(..) {
             cache.set_source(None);
             cache.stream_lost();
             if let Some(stream) = Arc::into_inner(stream) {

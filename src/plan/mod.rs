@@ -18,7 +18,7 @@
 //!
 //! # Keeping results
 //! [`cacheable::judge`] says of a read on which rows of which tables its result depends, or why it must not be kept; [`writes::of`] says
-//! of any text which rows and tables it may change.
+//! of any text which rows and tables it may change. [`determined`] says whether two answers must be the same.
 //!
 //! Why this is right: `docs/design/consistency.md`.
 
@@ -26,6 +26,7 @@ pub mod balance;
 pub mod cacheable;
 pub mod choose;
 pub mod consistency;
+pub mod determined;
 pub mod explain;
 pub mod loads;
 mod profile;

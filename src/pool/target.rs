@@ -125,17 +125,26 @@ impl Target {
 
     /// The same servers at one host, whatever its role is.
     pub fn at(&self, host: &Host) -> Target {
+        self.at_hosts(vec![host.clone()], TargetSessionAttrs::Any)
+    }
+
+    /// The same servers at whichever host is the primary.
+    pub fn at_primary(&self) -> Target {
+        self.at_hosts(self.hosts.clone(), TargetSessionAttrs::Primary)
+    }
+
+    fn at_hosts(&self, hosts: Vec<Host>, attrs: TargetSessionAttrs) -> Target {
         Target {
             database: self.database.clone(),
             is_named: self.is_named,
             watched: self.watched,
             user: self.user.clone(),
             level: self.level,
-            hosts: vec![host.clone()],
+            hosts,
             server_database: self.server_database.clone(),
             server_user: self.server_user.clone(),
             options: self.options.clone(),
-            attrs: TargetSessionAttrs::Any,
+            attrs,
             lead: Lead::default(),
             tls: self.tls.clone(),
             connect_timeout: self.connect_timeout,

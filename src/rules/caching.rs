@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::action::Share;
 use super::keys;
 use super::reader::{Reader, Value, Wrong, because};
-use crate::level::{Caching, OnStreamLoss};
+use crate::level::{Caching, InTransaction, OnStreamLoss};
 
 /// How old an answer may be where a rule does not say.
 const TTL_CAP: Duration = Duration::from_secs(600);
@@ -26,6 +27,10 @@ pub struct Cache {
     pub(super) on_stream_loss: Option<OnStreamLoss>,
     /// Tables that it reads beside those that the catalog knows of.
     pub depends_on: Vec<TableName>,
+    /// Which share of the hits is run again on the primary and compared; `None`: as the settings have it.
+    pub verify: Option<Share>,
+    /// In which transactions it holds.
+    pub in_transaction: InTransaction,
 }
 
 /// A table by its name, as the catalog has it.
@@ -75,6 +80,12 @@ impl Cache {
         if !self.depends_on.is_empty() {
             let names: Vec<_> = self.depends_on.iter().map(TableName::written).collect();
             add(format!("; depends on {}", names.join(", ")));
+        }
+        if self.in_transaction == InTransaction::ReadOnly {
+            add("; in read-only transactions too".to_owned());
+        }
+        if let Some(share) = self.verify {
+            add(format!("; {share} of the hits compared with the primary"));
         }
         said
     }
@@ -126,6 +137,11 @@ pub(super) fn read(value: &Value<'_>, reader: &mut Reader<'_>) -> Result<Cache, 
     }
     if by_age && cache.on_stream_loss.is_some() {
         return because("has `on_stream_loss`, and level \"ttl\" does not look at the stream; remove one");
+    }
+    if by_age && cache.verify.is_some_and(|share| share != Share(0)) {
+        return because(
+            "has `verify`, and level \"ttl\" may hand out old rows, so that there is nothing to compare; remove one",
+        );
     }
     if !by_age && cache.swr.is_some() {
         return because("has `swr`, which is for level \"ttl\"; remove it");

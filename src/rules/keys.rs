@@ -197,6 +197,11 @@ table! {
     on_stream_loss: STREAM_LOSS e.g. "\"bypass\"", |cache| cache.on_stream_loss;
     /// Tables that the statement reads where the catalog does not show it, as in a function whose body is text.
     depends_on: TABLE_NAMES e.g. "[\"prices\", \"sales.rates\"]", |cache| cache.depends_on;
+    /// Which share of the answers out of the cache, in percent, is run again on the primary in the background and compared: what differs though nothing has changed
+    /// is an alarm. Not with level `ttl`. Without it, as `cache_verify` of the settings has it; 0: none.
+    verify: PERCENT_OR_ZERO e.g. "0.1", |cache| cache.verify;
+    /// `read_only`: also in transactions that are begun with `BEGIN READ ONLY` and READ COMMITTED, until the first statement that the database answers. Without it, `never`.
+    in_transaction: IN_TRANSACTION e.g. "\"read_only\"", |cache| cache.in_transaction;
 }
 
 table! {

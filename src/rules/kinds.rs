@@ -19,7 +19,7 @@ use super::network::Network;
 use super::pattern::Pattern;
 use super::reader::{Kind, Reader, Value, Wrong, because, shown};
 use super::rewrite::Rewrite;
-use crate::level::{Caching, OnStreamLoss};
+use crate::level::{Caching, InTransaction, OnStreamLoss};
 use crate::spelling;
 use crate::sql::Fingerprint;
 
@@ -69,7 +69,9 @@ kind! {
     NETWORKS: Vec<Network> = "networks", "a network such as \"10.0.0.0/8\", an address, \"local\" (the unix socket), or a list of them",
         |value, _| list(value, |text| Network::parse(text).map_err(|problem| Wrong::Because(format!("has {text:?}, which {problem}"))));
     /// A share.
-    PERCENT: Share = "number", "a number from 0.01 to 100", |value, _| share(value);
+    PERCENT: Share = "number", "a number from 0.01 to 100", |value, _| share(value, 1);
+    /// The same, or none of it.
+    PERCENT_OR_ZERO: Share = "number", "a number from 0.01 to 100, or 0", |value, _| share(value, 0);
     /// A time of day.
     WINDOW: Window = "table", "a table of the keys of `time`", |value, reader| window(value, reader);
     /// Days of the week.
@@ -115,6 +117,8 @@ kind! {
         |value, _| pick(value, &Caching::WORDS);
     /// What a lost stream means.
     STREAM_LOSS: OnStreamLoss = "word", "\"bypass\" or \"ttl\"", |value, _| pick(value, &OnStreamLoss::WORDS);
+    /// In which transactions.
+    IN_TRANSACTION: InTransaction = "word", "\"never\" or \"read_only\"", |value, _| pick(value, &InTransaction::WORDS);
     /// Names of tables.
     TABLE_NAMES: Vec<TableName> = "names", "a table or a list of them, as in \"prices\" or \"sales.prices\"",
         |value, _| list(value, TableName::read);
@@ -303,7 +307,8 @@ fn number(value: &Value<'_>, least: u64, most: u64) -> Reading<u64> {
     }
 }
 
-fn share(value: &Value<'_>) -> Reading<Share> {
+/// `least` in hundredths of a percent.
+fn share(value: &Value<'_>, least: u16) -> Reading<Share> {
     let number: f64 = match value.get_ref() {
         DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
         DeValue::Float(number) => number.as_str().parse().ok(),
@@ -311,7 +316,7 @@ fn share(value: &Value<'_>) -> Reading<Share> {
     }
     .ok_or(Wrong::NotThat)?;
     let hundredths = (number * 100.0).round();
-    if !(1.0..=10_000.0).contains(&hundredths) {
+    if !(f64::from(least)..=10_000.0).contains(&hundredths) {
         return Err(Wrong::NotThat);
     }
     if (hundredths - number * 100.0).abs() > 1e-6 {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::bypass::Bypass;
+use super::verified::Verifications;
 use crate::cache::{Doubt, Feed, Limits, Relation, Shape, Store, Tag, Tags};
 use crate::config::settings::Host;
 use crate::pool::Target;
@@ -78,8 +79,15 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct Caches {
     store: Arc<Store>,
-    all: Mutex<HashMap<String, Arc<DatabaseCache>>>,
+    all: Mutex<All>,
     wanted: mpsc::UnboundedSender<Wanted>,
+}
+
+/// Those there are, by what has the same contents, and how many there were.
+#[derive(Debug, Default)]
+struct All {
+    known: HashMap<String, Arc<DatabaseCache>>,
+    made: u32,
 }
 
 /// The cache of one database.
@@ -97,6 +105,8 @@ pub struct DatabaseCache {
     pub store: Arc<Store>,
     /// What its stream tells: how far it has come, and of which tables.
     pub feed: Feed,
+    /// Hits that were run again on the primary.
+    pub verified: Verifications,
     bypass: Bypass,
     source: RwLock<Option<Arc<dyn Source>>>,
     /// Those of writes that were lost, and since when.
@@ -126,24 +136,33 @@ impl Caches {
 
     /// That of a database, made when it is asked for first.
     pub fn of(&self, target: &Arc<Target>) -> Arc<DatabaseCache> {
-        // What has the same contents.
-        let key = format!("{:?} {}", target.hosts, target.server_database);
+        let key = place(&target.hosts, &target.server_database);
         let mut all = lock(&self.all);
-        if let Some(known) = all.get(&key) {
+        if let Some(known) = all.known.get(&key) {
             return known.clone();
         }
-        let number = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let number = all.made;
+        all.made = all.made.saturating_add(1);
         let names = (&*target.database, &*target.server_database);
         let made = Arc::new(DatabaseCache::new(names, &target.hosts, number, self.store.clone()));
-        all.insert(key, made.clone());
+        all.known.insert(key, made.clone());
         // Without the control plane nothing is told, and nothing is kept that needs it.
         let _ = self.wanted.send(Wanted { cache: made.clone(), target: target.clone() });
         made
     }
 
+    /// The database of this one is there no more: what is kept of it goes, and who has it yet finds nothing in it. A database that comes to this place later has another.
+    pub fn retire(&self, cache: &DatabaseCache) {
+        lock(&self.all).known.remove(&place(&cache.hosts, &cache.name));
+        cache.set_source(None);
+        cache.stream_lost();
+        cache.redefined();
+        self.store.flush_database(cache.number);
+    }
+
     /// All of them, in the order in which they were made.
     pub fn all(&self) -> Vec<Arc<DatabaseCache>> {
-        let mut all: Vec<_> = lock(&self.all).values().cloned().collect();
+        let mut all: Vec<_> = lock(&self.all).known.values().cloned().collect();
         all.sort_by_key(|cache| cache.number);
         all
     }
@@ -158,6 +177,7 @@ impl DatabaseCache {
             number,
             feed: Feed::new(number, store.tags().clone(), WAITING),
             store,
+            verified: Verifications::default(),
             bypass: Bypass::default(),
             source: RwLock::default(),
             lost: Mutex::default(),
@@ -281,6 +301,11 @@ impl DatabaseCache {
         }
         is_before(self.oldest_doubt()).then(|| Unsettled::Doubts(self.doubts()))
     }
+}
+
+/// What has the same contents.
+fn place(hosts: &[Host], database: &str) -> String {
+    format!("{hosts:?} {database}")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -208,6 +208,16 @@ async fn ask(target: &Arc<Target>, known: Option<&str>) -> Result<(Option<Names>
     Ok((Some(names.unwrap_or_else(Names::everything)), mark))
 }
 
+/// All that is known of a database's statements, what the cache decides by included.
+///
+/// # Errors
+/// As the server answers.
+pub(crate) async fn contents(server: &mut Connected) -> Result<Contents, Fault> {
+    let (barriers, _) = barriers(server, None).await?;
+    let relations = relations(server).await?;
+    Ok(Contents { barriers, relations, grounds: grounds(server).await? })
+}
+
 /// The names of a database that make more than a read; PostgreSQL's own are asked for if they are not `known` of this version.
 ///
 /// # Errors

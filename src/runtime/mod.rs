@@ -8,6 +8,7 @@ pub(crate) mod definitions;
 pub mod files;
 pub mod paused;
 pub mod peers;
+pub mod verified;
 pub mod worker;
 
 mod nowhere;

@@ -42,19 +42,25 @@ pub struct Rules {
     rules: RefCell<Arc<Ruleset>>,
     reword: Cell<bool>,
     caches: Cell<bool>,
+    /// Some say what answers depend on beside what the catalog knows of.
+    declare: Cell<bool>,
     /// Where copies of statements go.
     pub mirrors: Mirrors,
 }
 
 impl Rules {
-    pub(super) fn take(&self, in_force: Option<&InForce>) {
+    /// Gives whether what is kept may depend on more, by the words of these rules or of those before them, than it was said to when it was kept.
+    pub(super) fn take(&self, in_force: Option<&InForce>) -> bool {
+        let declared = self.declare.get();
         if let Some(in_force) = in_force {
             let rules = in_force.get();
+            self.declare.set(declares(&rules));
             self.reword.set(rewords(&rules));
             self.caches.set(caches(&rules));
             *self.rules.borrow_mut() = rules;
             self.stamp.set(self.stamp.get() + 1);
         }
+        declared || self.declare.get()
     }
 
     /// Another number whenever they have changed; 0 as long as the process lives where it was started without any.
@@ -84,7 +90,10 @@ impl Rules {
 impl Worker {
     /// Other rules are in force.
     pub(super) fn take_rules(&self) {
-        self.rules.take(self.shared.rules.as_ref());
+        if self.rules.take(self.shared.rules.as_ref()) {
+            // Nor is what is being fetched by the rules of before kept: each worker flushes when it has the new ones.
+            self.shared.caches.store().flush();
+        }
         if self.rules.caches() && !self.shared.some_rule_caches.swap(true, Ordering::Relaxed) {
             // What only the cache asks was not read with the names that are known.
             self.profiles.borrow().values().for_each(|profiles| drop(profiles.judge.change()));
@@ -122,6 +131,12 @@ fn rewords(rules: &Ruleset) -> bool {
 /// Whether there are rules that keep answers of reads.
 pub fn caches(rules: &Ruleset) -> bool {
     rules.rules().iter().any(|rule| rule.mode() == Mode::Enforce && rule.then().cache.is_some())
+}
+
+fn declares(rules: &Ruleset) -> bool {
+    let declares =
+        |then: &crate::rules::Then| then.cache.as_ref().is_some_and(|cache| !cache.depends_on.is_empty());
+    rules.rules().iter().any(|rule| rule.mode() == Mode::Enforce && declares(rule.then()))
 }
 
 /// Rules that mirror, or send reads, to what is no address.

@@ -24,11 +24,13 @@ use crate::plan::Profiles;
 use crate::pool::listener::Listener;
 use crate::pool::state::States;
 use crate::pool::{Pool, Target};
+use crate::rules::Share;
 use crate::session::admit;
 use crate::session::cached;
 use crate::session::handle::{Handle, Request};
 use crate::session::leave;
 use crate::session::statement::Statements;
+use crate::session::verify::Verifier;
 use crate::stats::PoolStats;
 use crate::wire::Fault;
 
@@ -96,11 +98,14 @@ pub struct Worker {
     count: Arc<AtomicUsize>,
     doors: RefCell<Vec<AbortHandle>>,
     draining: Cell<bool>,
+    reloads: Cell<u32>,
     paused: RefCell<Paused>,
     /// What servers report after start-up settings were applied, by pool and state.
     pub(crate) greetings: RefCell<admit::Greetings>,
     /// For look-ups in the cache.
     pub(crate) cache_tools: RefCell<cached::Tools>,
+    /// Compares hits with the primary.
+    pub(crate) verifier: Verifier,
 }
 
 fn held(server: &crate::pool::server::Shared) -> (i32, Host, Duration) {
@@ -154,9 +159,11 @@ impl Worker {
             count,
             doors: RefCell::default(),
             draining: Cell::new(false),
+            reloads: Cell::new(0),
             paused: RefCell::default(),
             greetings: RefCell::default(),
             cache_tools: RefCell::default(),
+            verifier: Verifier::default(),
         })
     }
 
@@ -299,6 +306,7 @@ impl Worker {
 
     fn reload(&self, limits: Arc<Limits>, targets: Vec<Arc<Target>>) {
         *self.limits.borrow_mut() = limits;
+        self.reloads.set(self.reloads.get().wrapping_add(1));
         self.take_rules();
         let pools = self.pools.borrow();
         for target in targets {
@@ -399,6 +407,18 @@ impl Worker {
     /// Limits in force.
     pub fn limits(&self) -> Arc<Limits> {
         self.limits.borrow().clone()
+    }
+
+    /// How often its pools and rules may have become others.
+    #[inline]
+    pub fn reloads(&self) -> u32 {
+        self.reloads.get()
+    }
+
+    /// Which share of hits is compared with the primary where a rule does not say.
+    #[inline]
+    pub fn cache_verify(&self) -> Share {
+        Share(self.limits.borrow().cache_verify)
     }
 
     /// Texts of the extended protocol seen lately.

@@ -20,6 +20,10 @@ pub(super) struct Asked<'a> {
     pub(super) bind: &'a [u8],
     of_statement: bool,
     of_portal: bool,
+    /// The statement is described behind its Bind.
+    behind: bool,
+    /// The portal is closed behind it.
+    pub(super) closes: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -34,6 +38,8 @@ impl<'a> Asked<'a> {
             bind: b"",
             of_statement: false,
             of_portal: false,
+            behind: false,
+            closes: false,
         };
         if frame.tag == front::QUERY {
             let text = bytes.get(HEADER..frame.total)?.strip_suffix(b"\0")?;
@@ -74,12 +80,18 @@ impl<'a> Asked<'a> {
                         {
                             (asked.name, asked.of_statement) = (name, true);
                         }
-                        b'P' if bound && name.is_empty() && !asked.of_portal => asked.of_portal = true,
+                        b'S' if bound && !asked.of_statement && !asked.of_portal && name == asked.name => {
+                            (asked.of_statement, asked.behind) = (true, true);
+                        }
+                        b'P' if bound && name.is_empty() && !asked.of_portal && !asked.behind => {
+                            asked.of_portal = true;
+                        }
                         _ => return None,
                     }
                 }
                 // Into the unnamed portal, and without a limit.
                 front::EXECUTE if bound && !run && said == [0; 5] => run = true,
+                front::CLOSE if run && !asked.closes && said == b"P\0" => asked.closes = true,
                 front::SYNC if run && said.is_empty() => {
                     asked.length = at;
                     return Some(asked);
@@ -107,9 +119,9 @@ impl<'a> Asked<'a> {
         if self.query.is_some() { Some(vec![]) } else { parameters(self.bind, types) }
     }
 
-    /// How much of an answer is the description of the statement, which comes before BindComplete.
+    /// How much of an answer is the description of the statement, as far as it comes before BindComplete.
     pub(super) fn length_of_description(&self, answer: &[u8]) -> usize {
-        if !self.of_statement {
+        if !self.of_statement || self.behind {
             return 0;
         }
         let mut at = 0;
@@ -177,6 +189,7 @@ mod tests {
     const BIND: (u8, &[u8]) = (b'B', b"\0\0\0\x01\0\x01\0\x02\0\0\0\x01x\xff\xff\xff\xff\0\0");
     const NAMED: (u8, &[u8]) = (b'B', b"\0s\0\0\0\0\0\0\0");
     const PORTAL: (u8, &[u8]) = (b'D', b"P\0");
+    const CLOSE: (u8, &[u8]) = (b'C', b"P\0");
     const EXECUTE: (u8, &[u8]) = (b'E', b"\0\0\0\0\0");
     const SYNC: (u8, &[u8]) = (b'S', b"");
 
@@ -210,6 +223,8 @@ mod tests {
         assert_eq!(form(&[PARSE, unnamed, BIND, EXECUTE, SYNC]), extended(Described::Statement, b""));
         assert_eq!(form(&[named, NAMED, PORTAL, EXECUTE, SYNC]), extended(Described::Both, b"s"));
         assert_eq!(form(&[NAMED, EXECUTE, SYNC]), extended(Described::Nothing, b"s"));
+        assert_eq!(form(&[PARSE, BIND, unnamed, EXECUTE, SYNC]), extended(Described::Statement, b""));
+        assert_eq!(form(&[NAMED, EXECUTE, CLOSE, SYNC]), extended(Described::Nothing, b"s"));
         assert_eq!(form(&[(b'Q', b"select 1\0")]), Some((Form::Simple, vec![])));
     }
 
@@ -230,6 +245,14 @@ mod tests {
             &[BIND, EXECUTE, (b'H', b""), SYNC],
             &[(b'D', b"St\0"), NAMED, EXECUTE, SYNC],
             &[BIND, EXECUTE, (b'S', b"x")],
+            &[NAMED, (b'D', b"S\0"), EXECUTE, SYNC],
+            &[PARSE, BIND, (b'D', b"S\0"), PORTAL, EXECUTE, SYNC],
+            &[PARSE, BIND, PORTAL, (b'D', b"S\0"), EXECUTE, SYNC],
+            &[BIND, CLOSE, EXECUTE, SYNC],
+            &[BIND, EXECUTE, CLOSE, CLOSE, SYNC],
+            &[BIND, EXECUTE, CLOSE, EXECUTE, SYNC],
+            &[BIND, EXECUTE, (b'C', b"S\0"), SYNC],
+            &[BIND, EXECUTE, (b'C', b"Pp\0"), SYNC],
         ] {
             assert_eq!(form(other), None, "{other:?}");
         }
@@ -257,6 +280,11 @@ mod tests {
         let asked = Asked::read(frame, &whole).expect("it asks for one result");
         assert_eq!(asked.length_of_description(&answer), 14);
         assert_eq!(asked.described(&answer), Some((b"\0\0"[..].into(), &answer[7..14])));
+        let whole = bytes(&[PARSE, BIND, (b'D', b"S\0"), EXECUTE, SYNC]);
+        let behind = Asked::read(Frame::peek(&whole).expect("a message").expect("whole"), &whole);
+        let behind = behind.expect("it asks for one result");
+        assert_eq!(behind.length_of_description(&answer), 0);
+        assert_eq!(behind.described(&answer), asked.described(&answer));
         let plain = Asked { of_statement: false, ..asked };
         assert_eq!(plain.length_of_description(&answer), 0);
         assert_eq!(plain.described(&answer), None);

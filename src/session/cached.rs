@@ -30,7 +30,7 @@ use crate::runtime::caches::DatabaseCache;
 use crate::sql::facts::{Access, Name, Table};
 use crate::sql::shape;
 use crate::wire::emit;
-use crate::wire::frame::{Frame, TxStatus, back, cstr};
+use crate::wire::frame::{Frame, back, cstr};
 
 /// A session whose every read goes to the database moves its floor with each, and the stream never comes to it. So after so many it waits once, for
 /// as long as [`MOVING`]; twice as many each time that is in vain.
@@ -40,9 +40,9 @@ const MOVING: Duration = Duration::from_millis(10);
 /// From that many on it is not more.
 const MOST_STUCK: u32 = 4096;
 /// Settings that make no difference to an answer.
-const IRRELEVANT: [&[u8]; 1] = [b"application_name"];
+pub(super) const IRRELEVANT: [&[u8]; 1] = [b"application_name"];
 /// Settings under which nothing is kept: a read may be one of a serializable transaction.
-const AGAINST: [&[u8]; 2] = [b"default_transaction_isolation", b"default_transaction_deferrable"];
+pub(super) const AGAINST: [&[u8]; 2] = [b"default_transaction_isolation", b"default_transaction_deferrable"];
 
 /// Names are taken for those of any schema: whichever is meant is among them. A session with temporary objects keeps its server, and asks no cache.
 pub(super) const ANY_SCHEMA: Names<'static> = Names { search_path: None, temporary: false };
@@ -50,13 +50,15 @@ pub(super) const ANY_SCHEMA: Names<'static> = Names { search_path: None, tempora
 /// What a session has of its database's cache.
 pub(super) struct Cached {
     pub(super) cache: Arc<DatabaseCache>,
+    /// Of after so many reloads.
+    pub(super) reloads: u32,
     /// The latest of what it must not see undone.
     floor: Option<Instant>,
     /// Its settings as keys have them, by the state that has them, and the definitions by which statements are judged.
     settings: (Rc<State>, u64, Box<[u8]>),
     /// The answer that is coming is kept.
     pub(super) fill: Option<Fill>,
-    waits: Option<Waits>,
+    pub(super) waits: Option<Waits>,
     /// What its transaction may have changed.
     pub(super) doubts: Vec<Doubt>,
     /// Definitions are among that.
@@ -66,7 +68,7 @@ pub(super) struct Cached {
 }
 
 /// What a read waits for before it takes a server.
-enum Waits {
+pub(super) enum Waits {
     /// Another session's answer to the same.
     For(Following, Pin<Box<Sleep>>),
     /// The stream.
@@ -74,9 +76,10 @@ enum Waits {
 }
 
 impl Cached {
-    pub(super) fn new(cache: Arc<DatabaseCache>, state: &Rc<State>) -> Cached {
+    pub(super) fn new(cache: Arc<DatabaseCache>, reloads: u32, state: &Rc<State>) -> Cached {
         Cached {
             cache,
+            reloads,
             // Nothing is known of what its client has seen before.
             floor: Some(Instant::now()),
             settings: (state.clone(), u64::MAX, Box::default()),
@@ -102,15 +105,6 @@ impl Drop for Cached {
 }
 
 impl Session {
-    /// Rules keep answers: the session has its database's cache from now on.
-    #[inline]
-    pub(super) fn begin_caching(&mut self) {
-        if self.cached.is_none() && self.worker.rules.caches() {
-            let cache = self.worker.shared.caches.of(&self.pool.target());
-            self.cached = Some(Box::new(Cached::new(cache, &self.state)));
-        }
-    }
-
     /// The cycle at the front of the input is answered by the cache, or waits for somebody's answer: `None`: it goes its way.
     pub(super) fn look_in_cache(&mut self, frame: Frame, bytes: &[u8]) -> Option<Flow> {
         let verdict = self.verdict.as_mut()?;
@@ -119,7 +113,7 @@ impl Session {
         }
         verdict.looked = true;
         let rule = verdict.cache.clone()?;
-        if !self.may_be_cached() {
+        if !self.may_be_cached() || !self.transaction_allows(&rule) {
             return None;
         }
         let asked = Asked::read(frame, bytes)?;
@@ -138,7 +132,6 @@ impl Session {
         plain
             && self.server.is_none()
             && self.ticket.is_none()
-            && self.held_begin.is_none()
             && self.mode == PoolMode::Transaction
             && !self.is_asked_again()
             && self.has_settings_only()
@@ -147,7 +140,7 @@ impl Session {
     }
 
     /// The session's search path names PostgreSQL's own schema, so that names of others may come before those.
-    fn looks_in_catalog_late(&self) -> bool {
+    pub(super) fn looks_in_catalog_late(&self) -> bool {
         let path = self.state.settings().get(&b"search_path"[..]);
         path.is_some_and(|path| path.windows(10).any(|part| part.eq_ignore_ascii_case(b"pg_catalog")))
     }
@@ -158,7 +151,10 @@ impl Session {
         let found = self.find(&mut cached, asked, rule, &profile);
         self.cached = Some(cached);
         match found {
-            Found::Answer(entry) => Some(self.answer_by(asked, &entry)),
+            Found::Answer(entry) => {
+                self.verify(asked, rule, &entry);
+                Some(self.answer_by(asked, &entry))
+            }
             Found::Wait => {
                 self.handle.waiting.set(true);
                 Some(Flow::Later)
@@ -174,7 +170,7 @@ impl Session {
     }
 
     /// The text and the types of parameters of what is asked.
-    fn text_of<'a>(&'a self, asked: &Asked<'a>) -> Option<(&'a [u8], &'a [u8])> {
+    pub(super) fn text_of<'a>(&'a self, asked: &Asked<'a>) -> Option<(&'a [u8], &'a [u8])> {
         let tail = match (asked.parsed, asked.query) {
             (_, Some(text)) => return Some((text, b"")),
             (Some(tail), None) => tail,
@@ -200,8 +196,10 @@ impl Session {
             swr: rule.swr(),
             on_stream_loss: rule.on_stream_loss(),
         };
+        // Where old rows will do, tables need not be followed: what is kept there is for nobody who asks for more.
+        let by_age = if rule.level == Caching::Ttl { 1 << 31 } else { 0 };
         let parts = Parts {
-            database: cache.number,
+            database: cache.number | by_age,
             form: asked.form(),
             user: self.handle.user.as_bytes(),
             settings: &cached.settings.2,
@@ -238,7 +236,7 @@ impl Session {
             }
             Lookup::Fill(filling) => {
                 let rows_left = rule.max_rows.unwrap_or(u64::MAX);
-                Found::Fill(Fill { filling, sent: now, rows_left })
+                Found::Fill(Fill { filling, sent: now, rows_left, behind: self.status_here() })
             }
             Lookup::Miss(Miss::Floor) if cached.waits_for_stream(now) => Found::Wait,
             Lookup::Miss(_) => Found::Nothing,
@@ -324,9 +322,10 @@ impl Session {
             }
             None => self.answer_batch_by(asked, answer),
         }
-        emit::ready(&mut self.out, TxStatus::Idle);
+        let status = self.status_here();
+        emit::ready(&mut self.out, status);
         self.pool.stats().cached.add(1);
-        self.count_here(TxStatus::Idle);
+        self.count_here(status);
         Flow::Taken(asked.length)
     }
 
@@ -339,6 +338,9 @@ impl Session {
         self.out.extend_from_slice(of_statement);
         emit::empty(&mut self.out, back::BIND_COMPLETE);
         self.out.extend_from_slice(rest);
+        if asked.closes {
+            emit::empty(&mut self.out, back::CLOSE_COMPLETE);
+        }
         self.forget_portal(b"");
         let stats = self.pool.stats();
         stats.client_parses.add(u64::from(asked.parsed.is_some()));

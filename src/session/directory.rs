@@ -10,7 +10,7 @@ use super::entry::{BadEntry, Entry};
 use crate::auth::scram::{MockSecret, RandomFailed};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::Settings;
-use crate::config::settings::{Database, PoolMode, ServerTls, User};
+use crate::config::settings::{Database, Host, PoolMode, ServerTls, User};
 use crate::pool::Target;
 use crate::pool::ask::{Row, literal};
 use crate::pool::budget::{Budget, Share};
@@ -352,6 +352,14 @@ impl Directory {
         }
         targets.insert(key, target.clone());
         Some(target)
+    }
+
+    /// Whether the settings have a database on these hosts that is called so there.
+    pub fn has_place(&self, hosts: &[Host], server_database: &str) -> bool {
+        self.settings.databases.iter().any(|(name, database)| {
+            let named = database.server_database.as_deref().unwrap_or(name);
+            database.hosts == hosts && (named == server_database || named == "*")
+        })
     }
 
     /// Where changes are followed for the cache of the database of that name, as which user its settings say; `None`: as anybody.

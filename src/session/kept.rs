@@ -15,6 +15,8 @@ pub(super) struct Fill {
     pub(super) sent: Instant,
     /// How many rows it may have yet.
     pub(super) rows_left: u64,
+    /// The transaction status behind it: that of a session that has nothing but the beginning of a read-only transaction, or not even that.
+    pub(super) behind: TxStatus,
 }
 
 impl Session {
@@ -74,12 +76,12 @@ impl Session {
         let Some(cached) = &mut self.cached else { return };
         let Some(mut fill) = cached.fill.take() else { return };
         match tag {
-            back::PARSE_COMPLETE | back::BIND_COMPLETE => {}
+            back::PARSE_COMPLETE | back::BIND_COMPLETE | back::CLOSE_COMPLETE => {}
             back::ROW_DESCRIPTION | back::PARAMETER_DESCRIPTION | back::COMMAND_COMPLETE => {
                 fill.filling.push(whole);
             }
             back::READY_FOR_QUERY => {
-                if whole.get(HEADER).is_some_and(|byte| TxStatus::from_byte(*byte) == TxStatus::Idle) {
+                if whole.get(HEADER).is_some_and(|byte| TxStatus::from_byte(*byte) == fill.behind) {
                     let now = Instant::now();
                     // Why it was not kept is counted there.
                     let _ = fill.filling.finish(now.duration_since(fill.sent), now);

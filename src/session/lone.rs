@@ -74,7 +74,8 @@ impl Session {
         }
     }
 
-    fn plain_prepared(&self, name: &[u8]) -> Option<Rc<Statement>> {
+    /// A statement of the session's that is on servers as the client has prepared it.
+    pub(super) fn plain_prepared(&self, name: &[u8]) -> Option<Rc<Statement>> {
         let named = if name.is_empty() { self.unnamed.as_ref() } else { self.names.get(significant(name)) }?;
         named.statement.is_plain().then(|| named.in_clients_words().clone())
     }

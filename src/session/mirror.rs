@@ -6,9 +6,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::io::{self, ErrorKind};
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,17 +13,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::aside::{Copy, Draws, Kept, Node};
 use super::serve::Session;
 use crate::config::host;
 use crate::config::settings::Host;
 use crate::pool::Target;
-use crate::pool::connect::{self, Connected};
+use crate::pool::connect;
 use crate::pool::prepared::Form;
-use crate::pool::state::{State, difference};
-use crate::rules::{Decided, Mirror, Share};
+use crate::pool::state::State;
+use crate::rules::{Decided, Mirror};
 use crate::stats::PoolStats;
 use crate::wire::emit;
-use crate::wire::frame::{Frame, HEADER, back, front};
+use crate::wire::frame::front;
 
 /// The longest copy, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -42,10 +40,6 @@ const IDLE: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(1);
 /// How long a copy may take, settings and answer included; the node stops it a little earlier.
 const PATIENCE: Duration = Duration::from_secs(35);
-/// Under this a copy runs.
-const BEGIN: &[u8] = b"BEGIN READ ONLY; SET LOCAL statement_timeout = '30s'";
-/// What is read at once.
-const BUFFER: usize = 16 * 1024;
 
 /// The node that a rule names, for one statement.
 pub(super) struct Wanted(Host);
@@ -54,7 +48,7 @@ pub(super) struct Wanted(Host);
 #[derive(Debug, Default)]
 pub struct Mirrors {
     lanes: RefCell<HashMap<Way, Vec<Lane>>>,
-    drawn: Cell<u64>,
+    draws: Draws,
 }
 
 /// Database, user and node.
@@ -67,18 +61,10 @@ struct Lane {
     load: Rc<Cell<usize>>,
 }
 
-/// A statement to be copied.
-#[derive(Debug)]
-struct Copy {
-    messages: Vec<u8>,
-    /// The settings under which its words mean what they mean.
-    state: Rc<State>,
-}
-
 impl Session {
     /// The node to which this statement is copied, if it is one of the rule's share.
     pub(super) fn wants_copy(&self, mirror: &Decided<'_, Mirror>) -> Option<Wanted> {
-        let takes = self.worker.rules.mirrors.takes(mirror.action.percent);
+        let takes = self.worker.rules.mirrors.draws.takes(mirror.action.percent);
         takes.then(|| host::parse(&mirror.action.node).ok().map(Wanted)).flatten()
     }
 
@@ -126,14 +112,6 @@ impl Session {
 }
 
 impl Mirrors {
-    /// Whether the next statement is one of this share: exactly so many of any ten thousand in a row, evenly spread.
-    fn takes(&self, share: Share) -> bool {
-        let drawn = self.drawn.get();
-        self.drawn.set(drawn.wrapping_add(1));
-        // 6181 has no divisor in common with 10,000, and is the golden part of it.
-        share.takes((drawn % 10_000) * 6181)
-    }
-
     /// Puts a copy in line. False: there is no room.
     fn send(
         &self,
@@ -221,102 +199,5 @@ async fn answered(
             }
         }
     }
-    node.as_mut()?.run(copy).await.ok()
-}
-
-/// A connection to a node.
-struct Node {
-    connected: Connected,
-    state: Rc<State>,
-    /// It may have other settings than those.
-    murky: bool,
-    buffer: Vec<u8>,
-    known: Range<usize>,
-}
-
-impl Node {
-    fn new(connected: Connected, state: Rc<State>) -> Node {
-        Node { connected, state, murky: false, buffer: vec![0; BUFFER], known: 0..0 }
-    }
-
-    /// How long it took, and whether it went well. Behind an error of this function nothing more can be asked of the node.
-    async fn run(&mut self, copy: &Copy) -> io::Result<(Duration, bool)> {
-        let (mut out, mut ahead) = (vec![], 1);
-        if let Some(change) = difference(&self.state, &copy.state, self.murky) {
-            for sql in [change.resets, change.sets].iter().filter(|sql| !sql.is_empty()) {
-                emit::query(&mut out, sql);
-                ahead += 1;
-            }
-        }
-        emit::query(&mut out, BEGIN);
-        out.extend_from_slice(&copy.messages);
-        let sent = Instant::now();
-        self.connected.socket.write_all(&out).await?;
-        let mut settled = true;
-        for _ in 0..ahead {
-            settled &= self.until_ready().await?;
-        }
-        (self.state, self.murky) = (copy.state.clone(), !settled);
-        let well = self.until_ready().await? && settled;
-        let time = sent.elapsed();
-        let mut end = vec![];
-        emit::query(&mut end, b"ROLLBACK");
-        self.connected.socket.write_all(&end).await?;
-        self.until_ready().await?;
-        Ok((time, well))
-    }
-
-    /// Drops messages up to ReadyForQuery; gives whether none was an error.
-    async fn until_ready(&mut self) -> io::Result<bool> {
-        let mut well = true;
-        loop {
-            while self.known.len() < HEADER {
-                self.read().await?;
-            }
-            let frame = Frame::peek(&self.buffer[self.known.clone()]);
-            let frame = frame.ok().flatten().ok_or(ErrorKind::InvalidData)?;
-            let mut rest = frame.total;
-            while rest > self.known.len() {
-                rest -= self.known.len();
-                self.known = 0..0;
-                self.read().await?;
-            }
-            self.known.start += rest;
-            match frame.tag {
-                back::READY_FOR_QUERY => return Ok(well),
-                back::ERROR_RESPONSE => well = false,
-                _ => {}
-            }
-        }
-    }
-
-    /// Reads more behind what is known, which is less than a head.
-    async fn read(&mut self) -> io::Result<()> {
-        self.buffer.copy_within(self.known.clone(), 0);
-        self.known = 0..self.known.len();
-        let room = &mut self.buffer[self.known.end..];
-        let read = poll_fn(|cx| self.connected.socket.poll_read(cx, room)).await?;
-        if read == 0 {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        self.known.end += read;
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_are_met_exactly_and_spread_evenly() {
-        for share in [1, 250, 5000, 9999, 10_000] {
-            let mirrors = Mirrors::default();
-            let taken: Vec<bool> = (0..10_000).map(|_| mirrors.takes(Share(share))).collect();
-            assert_eq!(taken.iter().filter(|taken| **taken).count(), usize::from(share));
-            let first = taken.iter().take(1000).filter(|taken| **taken).count();
-            let expected = usize::from(share) / 10;
-            assert!(first.abs_diff(expected) <= 3, "{share}: {first} of the first 1000");
-        }
-    }
+    node.as_mut()?.run(copy, &mut Kept::nothing()).await.ok()
 }

@@ -14,7 +14,7 @@ use crate::plan::Profile;
 use crate::plan::choose::{Choice, Read};
 use crate::plan::explain::{self, Line, Names, Reads, Statement, asked_level, reason};
 use crate::pool::Target;
-use crate::rules::gate::{Refusal, Would};
+use crate::rules::gate::Would;
 use crate::rules::{Candidates, Decision};
 use crate::sql::{self, Detail, DiscardTarget, Effects, Verb};
 use crate::wire::Fault;
@@ -28,17 +28,17 @@ struct Place {
 }
 
 /// A statement that is explained.
-struct Explained<'a> {
+pub(super) struct Explained<'a> {
     /// All of the text.
     whole: &'a [u8],
-    statement: Statement<'a>,
+    pub(super) statement: Statement<'a>,
     /// What it and the names in it may do to the session.
     hidden: Effects,
-    reads: Reads,
+    pub(super) reads: Reads,
     /// What is remembered of its shape.
     profile: Option<std::rc::Rc<Profile>>,
     /// It comes as a Query.
-    simple: bool,
+    pub(super) simple: bool,
 }
 
 impl Session {
@@ -76,6 +76,7 @@ impl Session {
             lines.extend(explain::decision(&decision));
         }
         let explained = Explained { whole: text, statement, hidden, reads, profile, simple };
+        lines.extend(self.cache_lines(&explained, &decision));
         self.add_place(&explained, &decision, &mut lines);
         Ok(lines)
     }
@@ -98,7 +99,7 @@ impl Session {
             lines.extend(explain::nodes(&read, &sighting.topology, &route.floor).lines);
             choosing = Some((route, read));
         }
-        lines.extend(self.turn_of(decision).map(|(rule, would)| turn_line(&rule, would)));
+        lines.extend(self.turn_of(decision).map(|(rule, would)| explain::turn_line(&rule, would)));
         let Place { plan, reason, target } = self.place(explained, decision, choosing);
         lines.push(Line::new("plan", plan).because(reason));
         lines.push(Line::new("target", target));
@@ -202,7 +203,7 @@ impl Session {
         }
     }
 
-    fn why_in_hand(&self) -> &'static str {
+    pub(super) fn why_in_hand(&self) -> &'static str {
         let in_transaction = self.tx_status() != TxStatus::Idle;
         match () {
             () if in_transaction => reason::IN_TRANSACTION,
@@ -297,24 +298,6 @@ impl Session {
 /// Whether it is taken in a failed transaction.
 fn ends_failure(verb: Verb) -> bool {
     matches!(verb, Verb::Commit | Verb::Rollback | Verb::RollbackTo | Verb::PrepareTransaction)
-}
-
-/// Said of a statement that does not go on at once.
-fn turn_line(rule: &str, would: Would) -> Line {
-    let told = match would {
-        Would::Go => "at once".to_owned(),
-        Would::Wait(Some(after)) => format!("after {after:.1?}, by rule {rule}"),
-        Would::Wait(None) => format!("when others have ended, by rule {rule}"),
-        Would::Refuse(Refusal::TooLate(Some(after))) => {
-            format!("too late, after {after:.1?}, by rule {rule}")
-        }
-        Would::Refuse(Refusal::TooLate(None)) => format!("not now, by rule {rule}, which lets nobody wait"),
-        Would::Refuse(Refusal::Full) => format!("none, by rule {rule}: too many wait"),
-        Would::Refuse(Refusal::InTransaction) => {
-            format!("not now, by rule {rule}, which lets nobody wait in a transaction")
-        }
-    };
-    Line::new("turn", told).because(reason::TURN)
 }
 
 fn pool_name(target: &Target) -> String {

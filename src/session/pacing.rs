@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 use super::ruled::Verdict;
 use super::serve::{Batch, Session};
 use super::upstream::Flow;
+use crate::plan::explain;
 use crate::pool::Server;
 use crate::pool::exchange::Expect;
 use crate::rules::gate::{Entered, Gate, Permit, Place, Refusal, Turn, Would};
@@ -61,14 +62,10 @@ pub(super) struct Pace {
 impl Needs {
     /// By what was decided on a statement of `session`; `timeout` as in [`Needs`].
     pub(super) fn of(decision: &Decision<'_>, timeout: u32, session: &Subject<'_>) -> Option<Box<Needs>> {
-        let concurrency =
-            decision.concurrency().and_then(|of| Some((of.rule.concurrency_gate()?, of.action.per)));
-        let throttle = decision.throttle().and_then(|of| Some((of.rule.throttle_gate()?, of.action.per)));
-        if concurrency.is_none() && throttle.is_none() && timeout == 0 {
+        let gates = explain::gates(decision, session);
+        if gates.is_empty() && timeout == 0 {
             return None;
         }
-        let gates = [concurrency, throttle].into_iter().flatten();
-        let gates = gates.map(|(gate, per)| (gate.clone(), per.key(session).as_ref().into())).collect();
         Some(Box::new(Needs { gates, timeout, ..Needs::default() }))
     }
 }
@@ -118,13 +115,8 @@ impl Session {
     /// What would become of a statement on which rules decided this, if it came now: as [`Session::await_turn`] would have it. Said of the first
     /// gate that does not let it through.
     pub(super) fn turn_of(&self, decision: &Decision<'_>) -> Option<(String, Would)> {
-        let needs = Needs::of(decision, 0, &self.for_rules())?;
-        let (now, holds) = (Instant::now(), self.holds_in_transaction());
-        let would = |(gate, key): &(Arc<Gate>, Box<[u8]>)| match gate.would(key, now, holds) {
-            Would::Go => None,
-            would => Some((gate.rule().to_owned(), would)),
-        };
-        needs.gates.iter().rev().filter(|(gate, _)| !self.has_permit_in_batch(gate)).find_map(would)
+        let gates = explain::gates(decision, &self.for_rules());
+        explain::turn(&gates, self.holds_in_transaction(), |gate| self.has_permit_in_batch(gate))
     }
 
     fn passed(&mut self, permit: Option<Permit>) {

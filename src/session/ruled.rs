@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::asked::Asked;
 use super::carried::Asks;
 use super::kept::Fill;
 use super::lone::Lone;
@@ -143,15 +144,20 @@ impl Session {
     }
 
     fn judge_message(&mut self, frame: Frame, bytes: &[u8]) {
-        if !matches!(frame.tag, front::QUERY | front::PARSE | front::BIND) {
+        if !matches!(frame.tag, front::QUERY | front::PARSE | front::BIND | front::DESCRIBE) {
             return;
         }
         if frame.tag == front::QUERY {
             let whole = bytes.get(..frame.total).and_then(|whole| whole[HEADER..].strip_suffix(b"\0"));
             whole.into_iter().for_each(|text| self.judge(&Lone::Sent(text), None));
             self.verdict.iter_mut().for_each(|verdict| verdict.alone = true);
-        } else if let Some((length, statement)) = self.batch_without_server(bytes) {
+        } else if let Some((length, statement)) =
+            (frame.tag != front::DESCRIBE).then(|| self.batch_without_server(bytes)).flatten()
+        {
             self.judge(&statement, Some(length));
+        } else if let Some(statement) = self.asked_alone(frame, bytes) {
+            self.judge(&statement, None);
+            self.verdict.iter_mut().for_each(|verdict| verdict.alone = true);
         } else if frame.tag == front::BIND {
             let there = &bytes[..frame.total.min(bytes.len())];
             let name = frame::cstr(body(there)).and_then(|(_, rest)| frame::cstr(rest));
@@ -162,6 +168,19 @@ impl Session {
             {
                 self.judge(&Lone::Sent(text), None);
             }
+        }
+    }
+
+    /// The statement of a cycle that the cache may answer, though it is not sent to replicas as it is: it begins with what describes the statement, or ends with what
+    /// closes the portal.
+    fn asked_alone<'a>(&self, frame: Frame, bytes: &'a [u8]) -> Option<Lone<'a>> {
+        if self.cached.is_none() || self.server.is_some() || self.batch_open {
+            return None;
+        }
+        let asked = Asked::read(frame, bytes)?;
+        match asked.parsed {
+            Some(tail) => Some(Lone::Sent(frame::cstr(tail)?.0)),
+            None => self.plain_prepared(asked.name).map(Lone::Prepared),
         }
     }
 

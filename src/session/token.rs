@@ -4,8 +4,12 @@
 //! shown, whether a probe has told of it or not. Whoever sets a token has it in its floor, from wherever the setting comes: the text of a
 //! SET is looked at before it is sent, so that a wrong one is refused; what functions and parameters set is found with the session's
 //! state. It stays in no session's state: servers are not made different by it.
+//!
+//! To the result cache it is a moment: a token is made after what it stands for could be seen, so a session that sets one has seen nothing that the database did not
+//! show by then.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::serve::Session;
 use super::upstream::Flow;
@@ -132,6 +136,10 @@ impl Session {
             Some(route) => route.floor.raise(token, &route.nodes.sighting().topology),
             None => Ok(()),
         });
+        if let (Ok(()), Some(cached)) = (&raised, &mut self.cached) {
+            // All that it stands for is visible on the primary, so that a stream that has come to now has told it.
+            cached.saw(Instant::now());
+        }
         raised.map_err(|why| refused(value, why))
     }
 

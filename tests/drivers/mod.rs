@@ -5,6 +5,7 @@
 mod asyncpg;
 pub mod environment;
 mod explained;
+mod kept;
 mod node_postgres;
 mod pgbench;
 mod psql;

@@ -27,6 +27,12 @@ pub(super) struct Ruled {
     folder: Folder,
 }
 
+/// See [`Ruled::another`].
+pub(super) struct Another {
+    pub(super) proxy: Proxy,
+    pub(super) http: SocketAddr,
+}
+
 impl Ruled {
     /// `OTHER` in the rules stands for the name of the second database.
     pub(super) fn new(rules: &str) -> Option<Ruled> {
@@ -38,12 +44,17 @@ impl Ruled {
         Ruled::start(rules, query, "")
     }
 
+    /// And with these settings beside them.
+    pub(super) fn with_settings(rules: &str, query: &str, settings: &str) -> Option<Ruled> {
+        Ruled::start(rules, query, settings)
+    }
+
     /// With two threads that have sessions.
     pub(super) fn with_two_workers(rules: &str, query: &str) -> Option<Ruled> {
         Ruled::start(rules, query, "workers = 2\n")
     }
 
-    fn start(rules: &str, query: &str, workers: &str) -> Option<Ruled> {
+    fn start(rules: &str, query: &str, settings: &str) -> Option<Ruled> {
         if direct_only() {
             return None;
         }
@@ -54,7 +65,7 @@ impl Ruled {
         }
         let folder = Folder::new();
         let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut config = format!("{workers}[admin]\nadmin_users = [\"{}\"]\n", APP.0);
+        let mut config = format!("{settings}[admin]\nadmin_users = [\"{}\"]\n", APP.0);
         for database in &databases {
             let url = cluster.url(APP, &database.name, query);
             config.push_str(&format!("[databases.{}]\nurl = \"{url}\"\n", database.name));
@@ -66,6 +77,18 @@ impl Ruled {
         let proxy = Proxy::start_with(&options);
         eventually("HTTP answers", || get(http, "/health").0 == 200);
         Some(Ruled { proxy, http, databases, folder })
+    }
+
+    /// A second proxy in front of the same databases, with the same rules.
+    pub(super) fn another(&self) -> Another {
+        let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let url = Cluster::shared().url(APP, &self.databases[0].name, "pool_size=3");
+        let mut options = ProxyOptions::url(&url);
+        let rules = self.folder.0.display().to_string();
+        options.args.extend(["--http".to_owned(), http.to_string(), "--rules".to_owned(), rules]);
+        let proxy = Proxy::start_with(&options);
+        eventually("HTTP answers", || get(http, "/health").0 == 200);
+        Another { proxy, http }
     }
 
     pub(super) fn client(&self) -> Client {

@@ -244,3 +244,129 @@ fn a_write_in_the_words_of_a_rule_is_seen() {
         assert_eq!(other.value(read), "reworded");
     }
 }
+
+/// By age, rows are kept of tables that nobody follows yet: those are for nobody who asks for more.
+#[test]
+fn what_is_kept_by_age_is_for_those_who_want_it() {
+    let rules = "[[rule]]\nname = \"old\"\nwhen = { class = \"select\", application = \"old\" }\nthen.cache = { level = \"ttl\", ttl_cap = \"10m\" }\n\
+        [[rule]]\nname = \"new\"\nwhen.class = \"select\"\nthen.cache = { level = \"session\" }\n";
+    let Some(ruled) = Ruled::with(rules, "pool_size=4") else { return };
+    ruled.databases[0].setup(SETUP);
+    let mut beside = Cluster::shared().superuser(&ruled.databases[0].name);
+    let (mut old, mut new) = (ruled.client(), ruled.client());
+    old.run("set application_name = 'old'");
+    let read = "select name from kept where id = 7";
+    until_hit(&mut old, &mut beside, "kept", &msg::query(read));
+    beside.run("update kept set name = 'changed' where id = 7");
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(old.value(read), "name 7");
+    for _ in 0..5 {
+        assert_eq!(new.value(read), "changed");
+    }
+    until_hit(&mut new, &mut beside, "kept", &msg::query(read));
+    assert_eq!((new.value(read), old.value(read)), ("changed".to_owned(), "name 7".to_owned()));
+}
+
+/// Cycles that begin with Describe, describe the statement behind Bind, or close the portal: by drivers, that of a prepared statement's first use, and tokio-postgres
+/// and sqlx.
+#[test]
+fn cycles_of_drivers_are_kept_too() {
+    let Some((ruled, mut beside)) = ruled() else { return };
+    let mut direct = Client::connect(&Cluster::shared().unix(), &ruled.databases[0].login());
+    let mut client = ruled.client();
+    for session in [&mut direct, &mut client] {
+        answer(session, &[msg::parse("s", "select * from kept where id = $1"), msg::sync()].concat());
+    }
+    let bind = || msg::bind_formats("", "s", &[0], &[Some(b"7")], &[1]);
+    let run = || [msg::execute("", 0), msg::sync()].concat();
+    let parsed = || msg::parse("", "select id, name from kept where id = 8");
+    for (name, cycle) in [
+        ("described first", [msg::describe_statement("s"), bind(), run()].concat()),
+        ("both described", [msg::describe_statement("s"), bind(), msg::describe_portal(""), run()].concat()),
+        ("described behind", [parsed(), msg::bind("", "", &[]), msg::describe_statement(""), run()].concat()),
+        ("described behind, by name", [bind(), msg::describe_statement("s"), run()].concat()),
+        ("closed", [bind(), msg::execute("", 0), msg::close_portal(""), msg::sync()].concat()),
+        (
+            "closed, unnamed",
+            [parsed(), msg::bind("", "", &[]), msg::execute("", 0), msg::close_portal(""), msg::sync()]
+                .concat(),
+        ),
+    ] {
+        let expected = answer(&mut direct, &cycle);
+        until_hit(&mut client, &mut beside, "kept", &cycle);
+        assert_eq!(answer(&mut client, &cycle), expected, "{name}");
+        assert_eq!(client.value("select 'alive'"), "alive");
+        assert_eq!(answer(&mut client, &cycle), expected, "{name}, behind another");
+        // The portal is gone, where it was closed, as is the one that was answered out of the cache.
+        assert_eq!(answer(&mut client, &run())[0].sqlstate(), "34000", "{name}");
+    }
+    // A description of another statement is another cycle.
+    answer(&mut client, &[msg::parse("t", "select 1 from kept"), msg::sync()].concat());
+    let other = [msg::describe_statement("t"), bind(), run()].concat();
+    let tags: Vec<u8> = answer(&mut client, &other).iter().map(|message| message.tag).collect();
+    assert_eq!(tags, b"tT2DCZ");
+    client.run("deallocate s");
+    let gone = answer(&mut client, &[msg::describe_statement("s"), bind(), run()].concat());
+    assert_eq!(gone[0].sqlstate(), "26000");
+}
+
+#[test]
+fn read_only_transactions_where_a_rule_says_so() {
+    let rules = RULES.replace("max_rows = 50", "in_transaction = \"read_only\"");
+    let Some(ruled) = Ruled::with(&rules, "pool_size=4") else { return };
+    ruled.databases[0].setup(SETUP);
+    let mut beside = Cluster::shared().superuser(&ruled.databases[0].name);
+    let mut direct = Client::connect(&Cluster::shared().unix(), &ruled.databases[0].login());
+    let mut client = ruled.client();
+    let unnamed = |sql: &str| [msg::unnamed(sql, &[]), msg::sync()].concat();
+    let (one, other) =
+        (msg::query("select * from kept where id = 7"), unnamed("select name from kept where id = 8"));
+    let mut hits_inside = |client: &mut Client, begin: &str, cycle: &[u8]| {
+        client.run(begin);
+        let hit = is_hit(client, &mut beside, "kept", cycle);
+        client.run("commit");
+        hit
+    };
+    // They are kept there, and are hits there: all of a transaction, without a server.
+    for cycle in [&one, &other] {
+        eventually("it is kept", || {
+            std::thread::sleep(Duration::from_millis(50));
+            hits_inside(&mut client, "begin read only", cycle)
+        });
+        let begin = "start transaction isolation level read committed, read only";
+        eventually("also where the level is said", || {
+            std::thread::sleep(Duration::from_millis(50));
+            hits_inside(&mut client, begin, cycle)
+        });
+        direct.run("begin read only");
+        client.run("begin read only");
+        for _ in 0..3 {
+            assert_eq!(
+                answer(&mut client, cycle),
+                answer(&mut direct, cycle),
+                "in a transaction, which is open"
+            );
+        }
+        direct.run("commit");
+        client.run("commit");
+    }
+    // Nor in others; and not behind what the server has answered.
+    for begin in ["begin", "begin isolation level repeatable read read only", "begin read only; select 1"] {
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!hits_inside(&mut client, begin, &one), "{begin}");
+    }
+    client.run("set default_transaction_isolation = 'repeatable read'");
+    assert!(!hits_inside(&mut client, "begin read only", &one));
+    client.run("reset default_transaction_isolation");
+    // What is seen there is what was committed, by whomever.
+    for n in 0..20 {
+        client.run(&format!("update kept set name = 'seen {n}' where id = 8"));
+        client.run("begin read only");
+        assert_eq!(client.value("select name from kept where id = 8"), format!("seen {n}"));
+        client.run("commit");
+    }
+    client.run("begin read only");
+    assert_eq!(client.error("update kept set name = 'never' where id = 8"), "25006");
+    assert_eq!(client.error("select name from kept where id = 8"), "25P02");
+    client.run("rollback");
+}

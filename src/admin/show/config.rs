@@ -87,6 +87,7 @@ fn limits(settings: &Settings) -> Vec<Value> {
         ("prepared_per_server", limits.prepared_per_server.to_string()),
         ("prepared_per_session", limits.prepared_per_session.to_string()),
         ("cache_size", size(limits.cache_size)),
+        ("cache_verify", format!("{}%", f64::from(limits.cache_verify) / 100.0)),
         ("client_idle_timeout", maybe(limits.client_idle_timeout)),
         ("idle_in_transaction_timeout", maybe(limits.idle_in_transaction_timeout)),
         ("drain_timeout", time(limits.drain_timeout)),

@@ -92,6 +92,7 @@ fn defaults_are_those_of_the_documentation() {
         prepared_per_server: 500,
         prepared_per_session: 2000,
         cache_size: 64 << 20,
+        cache_verify: 0,
         client_idle_timeout: None,
         idle_in_transaction_timeout: None,
         drain_timeout: s(30),

@@ -7,10 +7,13 @@ mod cached;
 mod nodes;
 mod ruled;
 mod statement;
+mod turn;
 
+pub use cached::{Known, Wish};
 pub use nodes::{NodeLines, asked, level_name, nodes, would_choose};
 pub use ruled::{asked_level, decision, rules};
 pub use statement::{Names, Reads, Statement, parameters, pins};
+pub use turn::{gates, turn, turn_line};
 
 /// One line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,4 +86,5 @@ reasons! {
     NOT_SHORT = "not known to be short";
     CALLS = "calls functions";
     SHARING_OFF = "sharing off";
+    CHANGED = "changed by a rule";
 }

@@ -96,6 +96,11 @@ fn values_that_are_not_possible() {
         "`cache` has `on_stream_loss`",
     );
     is("then.cache = { level = \"strict_all\" }", "which cannot be promised yet");
+    is(
+        "then.cache = { level = \"ttl\", ttl_cap = \"5s\", verify = 1 }",
+        "`cache` has `verify`, and level \"ttl\" may hand out old rows",
+    );
+    is("then.cache = { verify = 101 }", "`verify` is 101, but takes a number from 0.01 to 100, or 0");
     is("then.cache = { swr = \"1s\" }", "`cache` has `swr`, which is for level \"ttl\"");
     is("then.cache = { level = \"ttl\", ttl_cap = \"1d\", swr = \"1s\" }", "more than a day");
     is("then.cache = { on_stream_loss = \"wait\" }", "takes \"bypass\" or \"ttl\"");

@@ -156,7 +156,7 @@ fn shares_are_of_sessions_and_differ_between_rules() {
 }
 
 /// An action as written, how it is shown, and another of the same concern.
-const THEN: [(&str, &str, &str, &str); 18] = [
+const THEN: [(&str, &str, &str, &str); 19] = [
     ("route", "\"replica\"", "replica", "\"primary\""),
     ("route", "\"replica-2\"", "replica-2", "\"any\""),
     ("consistency", "\"bounded:500ms\"", "bounded:500ms", "\"session\""),
@@ -171,14 +171,20 @@ const THEN: [(&str, &str, &str, &str); 18] = [
     ),
     (
         "cache",
+        "{ in_transaction = \"read_only\" }",
+        "session, for 600s at most; bypass when the stream is lost or 2s behind; in read-only transactions too",
+        "{ in_transaction = \"never\" }",
+    ),
+    (
+        "cache",
         "{ level = \"ttl\", ttl_cap = \"5s\", swr = \"1s\", max_rows = 10 }",
         "ttl, for 5s at most and 1s while one fetches another, of 10 rows at most",
         "{ level = \"ttl\", ttl_cap = \"5s\" }",
     ),
     (
         "cache",
-        "{ level = \"bounded\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
-        "bounded, for 600s at most; ttl when the stream is lost or 500ms behind; depends on a, s.b",
+        "{ level = \"bounded\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"], verify = 0.1 }",
+        "bounded, for 600s at most; ttl when the stream is lost or 500ms behind; depends on a, s.b; 0.10 % of the hits compared with the primary",
         "{ level = \"strict\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
     ),
     (
@@ -227,7 +233,7 @@ fn actions_are_what_is_decided() {
 }
 
 /// A key of a table in an action or condition: where it stands, and the same without it.
-const INNER: [(&str, &str, &str, &str); 27] = [
+const INNER: [(&str, &str, &str, &str); 29] = [
     (
         "rewrite",
         "from",
@@ -287,6 +293,8 @@ const INNER: [(&str, &str, &str, &str); 27] = [
     ("cache", "max_rows", "cache = { max_rows = 1 }", "cache = {}"),
     ("cache", "on_stream_loss", "cache = { on_stream_loss = \"ttl\" }", "cache = {}"),
     ("cache", "depends_on", "cache = { depends_on = \"t\" }", "cache = { depends_on = \"s.t\" }"),
+    ("cache", "verify", "cache = { verify = 0.5 }", "cache = { verify = 0 }"),
+    ("cache", "in_transaction", "cache = { in_transaction = \"read_only\" }", "cache = {}"),
     ("time", "days", "{ days = \"sun\" }", "{ from = \"01:00\" }"),
     ("time", "from", "{ from = \"13:00\" }", "{ to = \"13:00\" }"),
     ("time", "to", "{ to = \"12:00\" }", "{ to = \"12:01\" }"),
