@@ -301,7 +301,8 @@ impl App {
         self.shared.servers.set_limit(limits.max_servers);
         self.shared.replication.set_limit(limits.max_replication);
         if let (Some(in_force), Some(rules)) = (&self.shared.rules, rules) {
-            in_force.replace(rules);
+            in_force.replace(rules.clone());
+            self.shared.caches.take_rules(rules);
         }
         let targets = directory.targets_like(&self.entrance.directory());
         self.entrance.set_directory(Arc::new(directory));

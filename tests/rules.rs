@@ -2,6 +2,7 @@
 
 mod applied;
 mod cached;
+mod cached_facts;
 mod chaos;
 mod mirrored;
 mod paced;

@@ -49,6 +49,7 @@ impl Shared {
     /// Limits, and nothing in use; and where databases are told whose changes the cache wants to know.
     pub fn new(limits: &Limits, rules: Option<InForce>) -> (Arc<Shared>, mpsc::UnboundedReceiver<Wanted>) {
         let (caches, wanted) = Caches::new(limits.cache_size);
+        rules.iter().for_each(|rules| caches.take_rules(rules.get()));
         let some_rule_caches = rules.as_ref().is_some_and(|rules| super::rules::caches(&rules.get()));
         let shared = Arc::new(Shared {
             servers: Budget::new(limits.max_servers),

@@ -86,7 +86,10 @@ impl Session {
             _ => return None,
         };
         let profile = self.profiles.of(text, self.dialect);
-        let writes = self.profiles.writes(&profile, (text, self.dialect), ANY_SCHEMA, (0, &[]));
+        let rules = &self.worker.rules;
+        let triggers = rules.triggers(&self.handle.database);
+        let said = (rules.stamp(), &*triggers);
+        let writes = self.profiles.writes(&profile, (text, self.dialect), ANY_SCHEMA, said);
         let tags = match &*writes {
             Writes::Nothing => return Some((None, false)),
             Writes::Rows(narrow) => match self.doubt_rows(cache, narrow, (text, types, bind)) {

@@ -156,7 +156,7 @@ fn shares_are_of_sessions_and_differ_between_rules() {
 }
 
 /// An action as written, how it is shown, and another of the same concern.
-const THEN: [(&str, &str, &str, &str); 18] = [
+const THEN: [(&str, &str, &str, &str); 19] = [
     ("route", "\"replica\"", "replica", "\"primary\""),
     ("route", "\"replica-2\"", "replica-2", "\"any\""),
     ("consistency", "\"bounded:500ms\"", "bounded:500ms", "\"session\""),
@@ -180,6 +180,13 @@ const THEN: [(&str, &str, &str, &str); 18] = [
         "{ level = \"bounded\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
         "bounded, for 600s at most; ttl when the stream is lost or 500ms behind; depends on a, s.b",
         "{ level = \"strict\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
+    ),
+    (
+        "cache",
+        "{ trigger_writes = { a = [], \"s.b\" = [\"c\", \"d\"] }, immutable_columns = { a = [\"x\", \"y\"] } }",
+        "session, for 600s at most; bypass when the stream is lost or 2s behind; triggers of a write nothing; \
+         triggers of s.b write c, d; x and y of a never changes",
+        "{ trigger_writes = { a = [] } }",
     ),
     (
         "rewrite",
@@ -227,7 +234,7 @@ fn actions_are_what_is_decided() {
 }
 
 /// A key of a table in an action or condition: where it stands, and the same without it.
-const INNER: [(&str, &str, &str, &str); 27] = [
+const INNER: [(&str, &str, &str, &str); 29] = [
     (
         "rewrite",
         "from",
@@ -287,6 +294,18 @@ const INNER: [(&str, &str, &str, &str); 27] = [
     ("cache", "max_rows", "cache = { max_rows = 1 }", "cache = {}"),
     ("cache", "on_stream_loss", "cache = { on_stream_loss = \"ttl\" }", "cache = {}"),
     ("cache", "depends_on", "cache = { depends_on = \"t\" }", "cache = { depends_on = \"s.t\" }"),
+    (
+        "cache",
+        "trigger_writes",
+        "cache = { trigger_writes = { t = \"u\" } }",
+        "cache = { trigger_writes = { t = [] } }",
+    ),
+    (
+        "cache",
+        "immutable_columns",
+        "cache = { immutable_columns = { t = \"a\" } }",
+        "cache = { immutable_columns = { t = [\"a\", \"b\"] } }",
+    ),
     ("time", "days", "{ days = \"sun\" }", "{ from = \"01:00\" }"),
     ("time", "from", "{ from = \"13:00\" }", "{ to = \"13:00\" }"),
     ("time", "to", "{ to = \"12:00\" }", "{ to = \"12:01\" }"),
