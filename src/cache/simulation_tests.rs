@@ -52,6 +52,12 @@ enum Fault {
     FloorStays,
     /// The lists of shapes are not kept with the doubts.
     ListsForgotten,
+    /// An answer that is known by its rows is not said to depend on them.
+    RowsForgotten,
+    /// A write has in doubt what depends on any row of a shape, but not what is known by its rows.
+    RowsNotDoubted,
+    /// What the stream tells of a row of which it has only the key is taken for the old row's values, not for a row that has come.
+    ComersForgotten,
     /// A stream that was lost is taken for one that has told all.
     LossIgnored,
 }
@@ -172,6 +178,8 @@ struct Summary {
     hits: u64,
     followed: u64,
     keyed: u64,
+    /// Hits on answers that are known by their rows.
+    by_rows: u64,
     losses: u64,
 }
 
@@ -195,6 +203,10 @@ struct World {
 
 fn relation(table: usize) -> Relation {
     Relation { database: 0, oid: table as u32 }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }
 
 fn row_tag(table: usize, column: i16, value: usize) -> Tag {
@@ -289,6 +301,12 @@ impl World {
             Doing::Query(least, filling, Some((snapshot, answer))) => {
                 if let Some(mut filling) = filling {
                     filling.push(&answer);
+                    let table = least.query.table();
+                    let forgotten = self.has(Fault::RowsForgotten);
+                    let shown = answer[8..].chunks_exact(16).filter(|_| !forgotten);
+                    filling.told_by_rows(
+                        shown.map(|row| row_tag(table, KEY, number(&row[..8]) as usize)).collect(),
+                    );
                     let kept = filling.finish(Duration::from_micros(100), self.instant(self.now));
                     drop(kept);
                 }
@@ -370,7 +388,10 @@ impl World {
         };
         let mut tags = vec![row_tag(write.table, KEY, write.row), Tag::any_row(relation)];
         let others = shapes.all().iter().filter(|shape| shape.columns() != [KEY]);
-        tags.extend(others.map(|shape| Tag::shape(relation, shape.columns())));
+        tags.extend(others.clone().map(|shape| Tag::shape(relation, shape.columns())));
+        if !self.has(Fault::RowsNotDoubted) {
+            tags.extend(others.map(|shape| Tag::shape_by_rows(relation, shape.columns())));
+        }
         let doubt = self.tags.doubt(&tags);
         if self.has(Fault::ListsForgotten) { doubt } else { doubt.found_by(shapes) }
     }
@@ -445,9 +466,7 @@ impl World {
         if self.stream.lost {
             // A slot is there when all that was running has ended.
             let begins = self.stream.begins;
-            if self.one_in(50)
-                && self.log[..begins].iter().rev().take(50).all(|commit| commit.visible.is_some())
-            {
+            if self.one_in(50) && self.log[..begins].iter().all(|commit| commit.visible.is_some()) {
                 self.stream = Stream { position: begins, ..Stream::default() };
                 if !self.has(Fault::LossIgnored) {
                     self.feed.began();
@@ -491,6 +510,12 @@ impl World {
                 // Of one table the stream has old rows, of the other only keys.
                 [column] if table == 0 => {
                     tags.extend(groups.map(|group| row_tag(table, *column, group)));
+                }
+                [column] => {
+                    tags.push(Tag::shape(relation, &[*column]));
+                    if !self.has(Fault::ComersForgotten) {
+                        tags.push(row_tag(table, *column, groups[1]));
+                    }
                 }
                 columns => tags.push(Tag::shape(relation, columns)),
             }
@@ -598,6 +623,8 @@ impl World {
         match self.store.lookup(&key, &gate, || is_known.then_some(&self.needs)) {
             Lookup::Hit(entry) => {
                 self.summary.hits += 1;
+                // G, C, T, a shape and its values; and of the key.
+                self.summary.by_rows += u64::from(entry.versions().len() > 5);
                 self.answered(session, &least, &entry, "a hit")?;
             }
             Lookup::Follow(following) => session.doing = Doing::Waiting(least, following),
@@ -622,6 +649,9 @@ impl World {
         if self.feed.registry().usable(relation, &[column], gate.fresh_as_of) {
             self.summary.keyed += 1;
             self.needs.rows(relation, &[column], [&value.to_le_bytes()[..]]);
+            if column != KEY && self.feed.registry().usable(relation, &[KEY], gate.fresh_as_of) {
+                self.needs.by_rows(relation, &[column], &[KEY]);
+            }
             return true;
         }
         self.feed.registry().register(relation, &Shape::new(&[column]), gate.now);
@@ -647,7 +677,6 @@ impl World {
 
     /// Whether an answer has of each row at least what it must have.
     fn check(&mut self, session: &Session, least: &Least, answer: &[u8], what: &str) -> Result<(), String> {
-        let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
         let mut shown = [None; ROWS];
         for row in answer[8..].chunks_exact(16) {
             shown[number(&row[..8]) as usize] = Some(number(&row[8..]));
@@ -694,7 +723,8 @@ fn no_level_breaks_its_promise() {
             let done = run(Options { seed, synchronous, linger, ..WHOLE });
             let done = done.unwrap_or_else(|broken| panic!("{broken}"));
             println!("seed {seed}, synchronous {synchronous}, linger {linger}: {done:?}");
-            let Summary { reads, hits, followed, keyed, losses } = done;
+            let Summary { reads, hits, followed, keyed, by_rows, losses } = done;
+            assert!(by_rows > reads / 200, "{by_rows} hits of {reads} reads on what is known by its rows");
             assert!(
                 hits > reads / 20 && followed > reads / 500,
                 "{hits} hits, {followed} followed of {reads}"
@@ -724,6 +754,15 @@ fn each_cure_of_the_cache_is_needed() {
 fn a_shape_must_be_known_to_all() {
     is_needed(None, Some(Cure::ShapeKnown), 100, &["Session", "Strict", "Bounded"]);
     is_needed(Some(Fault::ListsForgotten), None, 100, &["Session", "Strict", "Bounded"]);
+}
+
+#[test]
+fn what_is_known_by_its_rows_needs_all_of_it() {
+    let read = &["Session", "Strict", "Bounded"];
+    is_needed(None, Some(Cure::RowsGuard), 8, read);
+    is_needed(Some(Fault::RowsForgotten), None, 8, read);
+    is_needed(Some(Fault::ComersForgotten), None, 8, read);
+    is_needed(Some(Fault::RowsNotDoubted), None, 8, &["Strict"]);
 }
 
 #[test]

@@ -149,6 +149,10 @@ fn rows(tags: &mut Vec<Tag>, relation: Relation, columns: &[i16], change: &Chang
             told => told,
         })
     });
+    if matches!(after, Found::Unknown) {
+        // Also for results that know their rows by keys: this may be a new one.
+        tags.push(Tag::shape_by_rows(relation, columns));
+    }
     for found in [before, after] {
         match found {
             Found::None => {}
@@ -356,3 +360,7 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "caching_tests.rs"]
+mod tests;

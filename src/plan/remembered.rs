@@ -37,6 +37,30 @@ pub(super) struct Remembered<T> {
 pub(super) struct ForCache {
     dependencies: RefCell<Option<Remembered<Result<Dependencies, Refusal>>>>,
     writes: RefCell<Option<Remembered<Writes>>>,
+    places: RefCell<Option<(u64, Rc<Places>)>>,
+}
+
+/// In which columns of an answer the columns of its row key stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// How many columns the answer has.
+    pub of: usize,
+    /// The places, from 0 on, in the order of the key's columns; `None`: not all are there.
+    pub at: Option<Vec<usize>>,
+}
+
+impl Profile {
+    /// Where answers to statements of this shape have the columns of their row key, if one with a description was seen since definitions
+    /// are of that stamp.
+    pub fn places(&self, stamp: u64) -> Option<Rc<Places>> {
+        let known = self.for_cache.places.borrow();
+        known.as_ref().filter(|known| known.0 == stamp).map(|known| known.1.clone())
+    }
+
+    /// One was seen.
+    pub fn saw_places(&self, stamp: u64, places: Places) {
+        *self.for_cache.places.borrow_mut() = Some((stamp, Rc::new(places)));
+    }
 }
 
 impl Profiles {

@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::asked::Asked;
 use super::kept::Fill;
 use super::serve::Session;
+use super::shown::{self, Shown};
 use super::upstream::Flow;
 use crate::cache::{Doubt, Entry, Following, Gate, KeyBuffer, Lookup, Miss, Needs, Parts};
 use crate::catalog::RelationKind;
@@ -22,7 +23,7 @@ use crate::config::settings::PoolMode;
 use crate::level::Caching;
 use crate::plan::Names;
 use crate::plan::Profile;
-use crate::plan::cacheable::{Given, Touched};
+use crate::plan::cacheable::{Given, RowKey, Touched};
 use crate::pool::prepared::Description;
 use crate::pool::state::State;
 use crate::rules::Cache;
@@ -183,7 +184,7 @@ impl Session {
         cstr(tail)
     }
 
-    fn find(&self, cached: &mut Cached, asked: &Asked<'_>, rule: &Cache, profile: &Profile) -> Found {
+    fn find(&self, cached: &mut Cached, asked: &Asked<'_>, rule: &Cache, profile: &Rc<Profile>) -> Found {
         let Some((text, types)) = self.text_of(asked) else { return Found::Nothing };
         let cache = cached.cache.clone();
         cache.used();
@@ -209,6 +210,7 @@ impl Session {
             types,
             bind: asked.bind,
         };
+        let (mut shown, stamp) = (None, self.profiles.judge.stamp());
         let mut tools = self.worker.cache_tools.borrow_mut();
         let Tools { key, needs } = &mut *tools;
         let Some(key) = key.key(&parts) else { return Found::Nothing };
@@ -217,9 +219,16 @@ impl Session {
             cache.needed(now);
         }
         let found = cache.store.lookup(&key, &gate, || {
-            let mut touched = self.touched(profile, text, types, asked)?;
+            let (mut touched, row_key) = self.touched(profile, text, types, asked)?;
             self.add_declared(rule, &mut touched)?;
-            collect(needs, &cache, &touched, watched.then_some(as_of), now)
+            let needs = collect(needs, &cache, &touched, watched.then_some(as_of), now)?;
+            if let Some(key) = row_key.filter(|_| watched)
+                && shown::by_rows(needs, &cache, &touched, &key, (as_of, now))
+            {
+                let (relation, same_encoding) = (cache.relation(key.table), self.has_encoding_of_stream());
+                shown = Shown::new(key, relation, (profile, stamp), asked, same_encoding);
+            }
+            Some(&*needs)
         });
         match found {
             Lookup::Hit(entry) => {
@@ -238,21 +247,25 @@ impl Session {
             }
             Lookup::Fill(filling) => {
                 let rows_left = rule.max_rows.unwrap_or(u64::MAX);
-                Found::Fill(Fill { filling, sent: now, rows_left })
+                Found::Fill(Fill { filling, sent: now, rows_left, shown })
             }
             Lookup::Miss(Miss::Floor) if cached.waits_for_stream(now) => Found::Wait,
             Lookup::Miss(_) => Found::Nothing,
         }
     }
 
-    /// On which rows the answer depends.
+    fn has_encoding_of_stream(&self) -> bool {
+        *self.reading.encoding == *b"utf8"
+    }
+
+    /// On which rows the answer depends, and how it may be told which it shows.
     fn touched(
         &self,
         profile: &Profile,
         text: &[u8],
         types: &[u8],
         asked: &Asked<'_>,
-    ) -> Option<Vec<Touched>> {
+    ) -> Option<(Vec<Touched>, Option<RowKey>)> {
         let dependencies = self.profiles.dependencies(profile, (text, self.dialect), ANY_SCHEMA);
         let shape = shape(text, self.dialect);
         let parameters = asked.parameters(types)?;
@@ -261,10 +274,10 @@ impl Session {
             dialect: self.dialect,
             literals: &shape.literals,
             parameters: &parameters,
-            same_encoding: *self.reading.encoding == *b"utf8",
+            same_encoding: self.has_encoding_of_stream(),
         };
         let found = match &*dependencies {
-            Ok(dependencies) => dependencies.touched(&given),
+            Ok(one) => one.touched(&given).map(|touched| (touched, one.row_key.clone())),
             Err(refusal) => Err(*refusal),
         };
         found.inspect_err(|refusal| self.pool.stats().refused(*refusal as usize)).ok()
@@ -448,7 +461,7 @@ fn collect<'n>(
     touched: &[Touched],
     stream: Option<Option<Instant>>,
     now: Instant,
-) -> Option<&'n Needs> {
+) -> Option<&'n mut Needs> {
     needs.begin(cache.number);
     let mut ready = true;
     for one in touched {

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::serve::Session;
+use super::shown::Shown;
 use crate::cache::Filling;
 use crate::wire::frame::{HEADER, TxStatus, back};
 
@@ -15,6 +16,8 @@ pub(super) struct Fill {
     pub(super) sent: Instant,
     /// How many rows it may have yet.
     pub(super) rows_left: u64,
+    /// How its rows can be told, where that is of use.
+    pub(super) shown: Option<Shown>,
 }
 
 impl Session {
@@ -80,6 +83,8 @@ impl Session {
             }
             back::READY_FOR_QUERY => {
                 if whole.get(HEADER).is_some_and(|byte| TxStatus::from_byte(*byte) == TxStatus::Idle) {
+                    let rows = fill.shown.as_ref().and_then(|shown| shown.rows(fill.filling.answer()));
+                    rows.into_iter().for_each(|rows| fill.filling.told_by_rows(rows));
                     let now = Instant::now();
                     // Why it was not kept is counted there.
                     let _ = fill.filling.finish(now.duration_since(fill.sent), now);

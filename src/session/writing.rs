@@ -130,7 +130,7 @@ impl Session {
         for other in shapes.all() {
             let tag = Tag::shape(relation, other.columns());
             if other.columns() != key {
-                tags.push(tag);
+                tags.extend([tag, Tag::shape_by_rows(relation, other.columns())]);
                 continue;
             }
             tags.extend(rows.iter().map(|row| Tag::values(tag, row.iter().map(|value| &**value))));
