@@ -250,6 +250,17 @@ async fn reached(server: &mut Connected, mut reach: Reach) -> Result<Barriers, F
     Ok(reach.barriers())
 }
 
+/// What tables a database has, and what the cache knows of them.
+///
+/// # Errors
+/// As the server answers.
+pub(crate) async fn of_tables(target: &Arc<Target>) -> Result<Contents, Fault> {
+    let mut server = open(target).await?;
+    let relations = relations(&mut server).await?;
+    let grounds = grounds(&mut server).await?;
+    Ok(Contents { relations, grounds, ..Contents::default() })
+}
+
 /// The relations of a database; `None` if there are too many to tell.
 ///
 /// # Errors

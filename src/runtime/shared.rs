@@ -14,6 +14,7 @@ use crate::catalog::{Contents, Definitions};
 use crate::config::settings::{Host, Limits};
 use crate::pool::Target;
 use crate::pool::budget::Budget;
+use crate::rules::Ruleset;
 use crate::stats::{Counter, PoolStats};
 
 /// Limits that hold over all workers.
@@ -66,6 +67,14 @@ impl Shared {
             stats: Default::default(),
         });
         (shared, wanted)
+    }
+
+    /// These rules are in force from now on, if there are rules at all.
+    pub fn take_rules(&self, rules: Arc<Ruleset>) {
+        if let Some(in_force) = &self.rules {
+            in_force.replace(rules.clone());
+            self.caches.take_rules(rules);
+        }
     }
 
     /// The counters of all pools, one of each worker and pool.

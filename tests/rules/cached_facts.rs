@@ -1,10 +1,13 @@
 //! What a rule says of tables where the catalog cannot know: which tables triggers write, and which columns never change.
 
+use std::process::Command;
 use std::time::Duration;
 
 use super::applied::Ruled;
 use super::cached::{answer, is_hit, until_hit};
 use crate::harness::cluster::Cluster;
+use crate::harness::command::{Folder, run};
+use crate::harness::proxy::program;
 use crate::harness::raw::Client;
 use crate::harness::{eventually, frontend as msg};
 
@@ -83,6 +86,44 @@ fn a_name_that_is_not_there_counts_for_nothing_and_is_logged() {
     });
 }
 
+#[test]
+fn a_check_refuses_names_that_are_not_there() {
+    let facts = "trigger_writes = { lines = \"audits\" }, depends_on = \"other\", immutable_columns = { lines = [\"tenent\", \"tenant\"] }";
+    let Some((ruled, _)) = ruled(facts) else { return };
+    let config = Folder::new();
+    let path = config.0.join("pgweir.toml");
+    let check = |rules: &str| {
+        std::fs::write(&path, ruled.proxy.config()).expect("written");
+        ruled.write(rules);
+        let arguments = ["check", "--config", &path.display().to_string(), "--rules", &ruled.folder()];
+        run(Command::new(program()).args(arguments), Duration::from_secs(60))
+    };
+    // It is for one of the two databases.
+    let only = |text: &str| {
+        text.replace("when = { ", &format!("when = {{ database = \"{}\", ", ruled.databases[0].name))
+    };
+    let told = check(&only(&RULES.replace("FACTS", facts)));
+    assert!(!told.ok, "{told:?}");
+    let place = "a.toml:3:1: `kept`: ";
+    for missing in [
+        "`trigger_writes` names `audits`, which is no table",
+        "`immutable_columns` names `tenent`, which is no column of `lines`",
+    ] {
+        assert!(told.stderr.contains(&format!("{place}{missing}")), "{told:?}");
+    }
+    assert!(!told.stderr.contains("`other`") && !told.stderr.contains("`tenant`"), "{told:?}");
+    let right = RULES.replace(
+        "FACTS",
+        "trigger_writes = { lines = \"audit\" }, immutable_columns = { lines = \"tenant\" }",
+    );
+    let told = check(&only(&right));
+    assert!(told.ok, "{told:?}");
+    assert!(
+        check(&right).stderr.contains("which is no table in database"),
+        "the other database has none of them"
+    );
+}
+
 const BY_TENANT: &str = "select count(*), max(state) from lines where tenant = 2";
 
 /// Whether an answer for one tenant is there after a change around pgweir of a row of another one.
@@ -99,6 +140,9 @@ fn outlives_another(beside: &mut Client, reader: &mut Client, change: &str) -> b
 fn a_column_that_never_changes_spares_answers() {
     let Some((ruled, mut beside)) = ruled("immutable_columns = { lines = \"tenant\" }") else { return };
     let mut reader = ruled.client();
+    eventually("it is known by its tenant", || {
+        outlives_another(&mut beside, &mut reader, "update lines set state = 'first' where id = 6")
+    });
     for n in 0..5 {
         let change = format!("update lines set state = 'change {n}' where id = 6");
         assert!(outlives_another(&mut beside, &mut reader, &change), "a row of tenant 1");
