@@ -3,6 +3,7 @@
 mod applied;
 mod cached;
 mod cached_facts;
+mod cached_late;
 mod cached_rows;
 mod chaos;
 mod mirrored;

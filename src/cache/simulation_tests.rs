@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::cures::{Cure, without};
-use super::doubt::Doubt;
+use super::doubt::{Doubt, Later};
 use super::entry::Entry;
 use super::feed::Feed;
 use super::flight::{Filling, Following};
@@ -140,11 +140,15 @@ struct Write {
     row: usize,
     group: usize,
     doubt: Option<Doubt>,
+    /// What is in doubt before it is committed; what it has in doubt as long as it runs is less.
+    later: Option<Later>,
     stage: Stage,
     narrow: u64,
 }
 
 enum Stage {
+    /// In a transaction that is open.
+    Open,
     Sent,
     /// In the log, with this number; not yet acknowledged.
     Logged(usize),
@@ -369,22 +373,27 @@ impl World {
         let before = self.rows[table][row].states.last().map_or(0, |state| state.group);
         let group = if self.one_in(2) { self.below(GROUPS) } else { before };
         let narrow = self.random >> 7;
-        let mut write = Write { table, row, group, doubt: None, stage: Stage::Sent, narrow };
+        let mut write = Write { table, row, group, doubt: None, later: None, stage: Stage::Sent, narrow };
         if session.through_proxy && !self.has(Fault::DoubtAfterSending) {
-            write.doubt = Some(self.doubt(&write));
+            write.later = Some(self.doubt(&write));
+            if self.one_in(4) {
+                write.stage = Stage::Open;
+            } else {
+                self.begin_doubt(&mut write);
+            }
         }
         self.rows[table][row].locked = true;
         Doing::Write(write)
     }
 
     /// The doubt of a write: most are known to change one row, some a table, and a few nobody knows what.
-    fn doubt(&self, write: &Write) -> Doubt {
+    fn doubt(&self, write: &Write) -> Later {
         let relation = relation(write.table);
         let shapes = self.feed.registry().shapes(relation).filter(|_| write.narrow % 10 < 8);
         let Some(shapes) = shapes else {
             let everything = write.narrow.is_multiple_of(100);
             let tag = if everything { Tag::everything(0) } else { Tag::table(relation) };
-            return self.tags.doubt(&[tag]);
+            return Later::new(vec![tag], vec![]);
         };
         let mut tags = vec![row_tag(write.table, KEY, write.row), Tag::any_row(relation)];
         let others = shapes.all().iter().filter(|shape| shape.columns() != [KEY]);
@@ -392,14 +401,24 @@ impl World {
         if !self.has(Fault::RowsNotDoubted) {
             tags.extend(others.map(|shape| Tag::shape_by_rows(relation, shape.columns())));
         }
-        let doubt = self.tags.doubt(&tags);
-        if self.has(Fault::ListsForgotten) { doubt } else { doubt.found_by(shapes) }
+        Later::new(tags, if self.has(Fault::ListsForgotten) { vec![] } else { vec![shapes] })
+    }
+
+    fn begin_doubt(&self, write: &mut Write) {
+        write.doubt = write.later.take().map(|later| later.begin(&self.tags));
     }
 
     fn go_on(&mut self, session: &mut Session, mut write: Write) -> Doing {
         let Write { table, row, group, .. } = write;
         match write.stage {
-            Stage::Sent if self.one_in(10) => {
+            Stage::Open if self.one_in(3) => {
+                // It is about to be committed.
+                self.begin_doubt(&mut write);
+                write.stage = Stage::Sent;
+                Doing::Write(write)
+            }
+            Stage::Open if !self.one_in(10) => Doing::Write(write),
+            Stage::Open | Stage::Sent if matches!(write.stage, Stage::Open) || self.one_in(10) => {
                 // Rolled back.
                 self.rows[table][row].locked = false;
                 if let Some(doubt) = write.doubt {
@@ -407,7 +426,7 @@ impl World {
                 }
                 Doing::Nothing
             }
-            Stage::Sent => {
+            Stage::Open | Stage::Sent => {
                 let before = self.rows[table][row].states.last().map_or(0, |state| state.group);
                 let through_proxy = session.through_proxy;
                 self.log.push(Commit { table, row, groups: [before, group], visible: None, through_proxy });
@@ -436,7 +455,8 @@ impl World {
     fn acknowledge(&mut self, session: &mut Session, mut write: Write, number: usize) {
         let now = self.instant(self.now);
         if session.through_proxy && self.has(Fault::DoubtAfterSending) {
-            write.doubt = Some(self.doubt(&write));
+            write.later = Some(self.doubt(&write));
+            self.begin_doubt(&mut write);
         }
         if let Some(doubt) = write.doubt {
             match self.has(Fault::DoubtUntilAcknowledged) {

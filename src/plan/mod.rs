@@ -35,4 +35,4 @@ pub mod topology;
 pub mod writes;
 
 pub use profile::{Pace, Profile, Profiles};
-pub use remembered::{Names, Places};
+pub use remembered::{Bounds, Names, Places};

@@ -17,7 +17,7 @@ use super::kept::Fill;
 use super::serve::Session;
 use super::shown::{self, Shown};
 use super::upstream::Flow;
-use crate::cache::{Doubt, Entry, Following, Gate, KeyBuffer, Lookup, Miss, Needs, Parts};
+use crate::cache::{Doubt, Entry, Following, Gate, KeyBuffer, Later, Lookup, Miss, Needs, Parts};
 use crate::catalog::RelationKind;
 use crate::config::settings::PoolMode;
 use crate::level::Caching;
@@ -60,6 +60,10 @@ pub(super) struct Cached {
     waits: Option<Waits>,
     /// What its transaction may have changed.
     pub(super) doubts: Vec<Doubt>,
+    /// What is to be in doubt before its transaction ends.
+    pub(super) later: Vec<Later>,
+    /// Something was sent in it that may have ended it.
+    pub(super) may_have_ended: bool,
     /// Definitions are among that.
     pub(super) defines: bool,
     stuck: u32,
@@ -84,6 +88,8 @@ impl Cached {
             fill: None,
             waits: None,
             doubts: vec![],
+            later: vec![],
+            may_have_ended: false,
             defines: false,
             stuck: 0,
             patient: STUCK,
@@ -93,7 +99,7 @@ impl Cached {
 
 impl Drop for Cached {
     fn drop(&mut self) {
-        // Its server may commit yet what it has sent.
+        // Its server may commit yet what it has sent. A transaction whose end was not sent is rolled back.
         let now = Instant::now();
         self.doubts.drain(..).for_each(|doubt| self.cache.unknown(doubt, now));
         if self.defines {

@@ -17,7 +17,7 @@ pub(super) struct Fill {
     /// How many rows it may have yet.
     pub(super) rows_left: u64,
     /// How its rows can be told, where that is of use.
-    pub(super) shown: Option<Shown>,
+    pub(super) shown: Option<Box<Shown>>,
 }
 
 impl Session {

@@ -34,11 +34,11 @@ impl Shown {
         (profile, stamp): (&Rc<Profile>, u64),
         asked: &Asked<'_>,
         same_encoding: bool,
-    ) -> Option<Shown> {
+    ) -> Option<Box<Shown>> {
         let formats = if asked.query.is_some() { vec![] } else { formats(asked.bind)? };
         let columns: Vec<i16> = key.columns.iter().map(|(number, _)| *number).collect();
         let shape = Tag::shape(relation, &columns);
-        Some(Shown { key, shape, profile: profile.clone(), stamp, formats, same_encoding })
+        Some(Box::new(Shown { key, shape, profile: profile.clone(), stamp, formats, same_encoding }))
     }
 
     /// The tags of all rows of a whole answer; `None`: it does not show the keys, or there are too many. An answer without rows shows all it has.
