@@ -2,6 +2,7 @@
 
 mod applied;
 mod cached;
+mod cached_bulk;
 mod cached_facts;
 mod cached_late;
 mod cached_rows;

@@ -377,7 +377,7 @@ impl<'a> Reads<'a> {
         let variable = Variable { alias: "q".to_owned(), columns: relation.columns.clone() };
         let (column, of) = self.random.pick(&relation.columns).clone();
         let mut condition = format!("{column} = {}", constant(self.random, of));
-        if self.random.percent(50) {
+        if self.random.percent(30) {
             condition = format!("{condition} and {}", self.atom(&[variable], &[], 0));
         }
         let key = relation.key.join(", ");
@@ -389,8 +389,9 @@ impl<'a> Reads<'a> {
         };
         let tail = match self.random.below(10) {
             _ if own.starts_with("distinct") => format!(" order by {column}, {key}"),
-            0..3 => format!(" order by {column}, {key} limit {}", 1 + self.random.below(3)),
-            3 => format!(" order by {key} limit 3 offset 1"),
+            _ if own.contains("over") => format!(" order by {key} limit 1"),
+            0..2 => format!(" order by {column}, {key} limit {}", 1 + self.random.below(3)),
+            2..4 => format!(" order by {key} offset 1"),
             _ => "".to_owned(),
         };
         format!("select {own} from {} q where {condition}{tail}", relation.name)
