@@ -1,6 +1,7 @@
 //! Builds everything from the settings; starts, reloads, drains, stops.
 
 mod log;
+mod trial;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -21,7 +22,6 @@ use crate::admin::{self, Admin, Demand, Wait};
 use crate::auth::scram::MockSecret;
 use crate::catalog::Names;
 use crate::cli::RunArgs;
-use crate::cli::check::{Node, Trial};
 use crate::cli::explain::{Catalog, Known};
 use crate::cli::upstream::Open;
 use crate::config::settings::{Host, TargetSessionAttrs};
@@ -300,9 +300,7 @@ impl App {
         self.entrance.unauthenticated.set_limit(limits.max_unauthenticated);
         self.shared.servers.set_limit(limits.max_servers);
         self.shared.replication.set_limit(limits.max_replication);
-        if let (Some(in_force), Some(rules)) = (&self.shared.rules, rules) {
-            in_force.replace(rules);
-        }
+        rules.into_iter().for_each(|rules| self.shared.take_rules(rules));
         let targets = directory.targets_like(&self.entrance.directory());
         self.entrance.set_directory(Arc::new(directory));
         for worker in &self.entrance.workers {
@@ -481,19 +479,5 @@ impl Open for Servers {
         let directory = self.directory(name, vec![host.clone()])?;
         let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
         connect::connect(&target).await
-    }
-}
-
-impl Trial for Servers {
-    async fn node(&self, name: &str, host: &Host, user: &str) -> Result<Node, Fault> {
-        Node::ask(&mut self.open(name, host, user).await?).await
-    }
-
-    async fn lookup(&self, name: &str) -> Option<Result<(), Fault>> {
-        let hosts = self.settings.databases.get(name)?.hosts.clone();
-        match self.directory(name, hosts) {
-            Ok(directory) => directory.try_lookup(on_server(name)).await,
-            Err(fault) => Some(Err(fault)),
-        }
     }
 }

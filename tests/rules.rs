@@ -2,6 +2,10 @@
 
 mod applied;
 mod cached;
+mod cached_bulk;
+mod cached_facts;
+mod cached_late;
+mod cached_rows;
 mod chaos;
 mod mirrored;
 mod moved;

@@ -15,6 +15,8 @@ pub(super) enum Cure {
     Detachment,
     /// A shape is used when all who make tags know it.
     ShapeKnown,
+    /// Versions of rows that are known when the answer is there count only if no row of the table has changed since the query was sent.
+    RowsGuard,
 }
 
 #[cfg(not(test))]

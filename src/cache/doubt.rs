@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::registry::Shapes;
+use super::tag::Tag;
 use super::tags::Tags;
 
 /// Who holds tags in doubt.
@@ -66,6 +67,26 @@ impl Drop for Doubt {
 impl fmt::Debug for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Doubt {{ {:?}, tags: {} }}", self.held, self.slots.len())
+    }
+}
+
+/// What a write will have in doubt, from before its transaction is committed.
+#[derive(Debug, Default)]
+pub struct Later {
+    tags: Vec<Tag>,
+    by: Vec<Shapes>,
+}
+
+impl Later {
+    /// These tags, found by these lists of shapes: as at [`Doubt::found_by`]. The lists are kept from now on, so that no shape that they have not
+    /// is used before this has been in doubt.
+    pub fn new(tags: Vec<Tag>, by: Vec<Shapes>) -> Later {
+        Later { tags, by }
+    }
+
+    /// The tags are in doubt from now on.
+    pub fn begin(self, tags: &Arc<Tags>) -> Doubt {
+        self.by.into_iter().fold(tags.doubt(&self.tags), Doubt::found_by)
     }
 }
 
@@ -132,7 +153,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::cache::tag::{Relation, Tag};
+    use crate::cache::registry::Registry;
+    use crate::cache::tag::{Relation, Shape};
     use crate::cache::tags::Broken;
 
     fn scene(most: usize) -> (Arc<Tags>, Tag, Doubts, Instant) {
@@ -154,6 +176,22 @@ mod tests {
         doubts.fresh(at(5));
         assert_eq!(tags.holds(&versions), Ok(()));
         assert!(doubts.is_empty());
+    }
+
+    #[test]
+    fn a_later_doubt_keeps_its_lists_from_the_beginning() {
+        let (tags, tag, _, now) = scene(4);
+        let (registry, relation) = (Registry::default(), Relation { database: 0, oid: 1 });
+        registry.watch(relation, now);
+        let shapes = registry.shapes(relation).expect("it is watched");
+        let later = Later::new(vec![tag], vec![shapes]);
+        assert!(registry.register(relation, &Shape::new(&[1]), now));
+        assert!(tags.read(&[tag]).is_some(), "nothing is in doubt yet");
+        assert!(!registry.usable(relation, &[1], Some(now)), "its tags were made without it");
+        let doubt = later.begin(&tags);
+        assert!(tags.read(&[tag]).is_none() && !registry.usable(relation, &[1], Some(now)));
+        doubt.release();
+        assert!(registry.usable(relation, &[1], Some(now)));
     }
 
     #[test]

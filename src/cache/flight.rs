@@ -9,8 +9,9 @@ use super::counts::Unstored;
 use super::cures::{Cure, is_off};
 use super::entry::Entry;
 use super::key::Key;
+use super::needs::{ByRows, Needs};
 use super::store::Store;
-use super::tag::Relation;
+use super::tag::{Relation, Tag};
 use super::tags::Versions;
 
 /// A query on its way.
@@ -152,6 +153,9 @@ pub struct Filling {
     flushes: u64,
     /// The entry that is to be replaced before it is too old.
     instead_of: Option<Arc<Entry>>,
+    /// What it depends on if its rows are known by keys, with the versions of before the query was sent; and the tags of those rows.
+    by_rows: Option<(ByRows, Versions)>,
+    rows: Option<Vec<Tag>>,
     open: bool,
 }
 
@@ -159,17 +163,22 @@ impl Filling {
     pub(super) fn new(
         store: Arc<Store>,
         flight: Arc<Flight>,
-        relations: &[Relation],
+        needs: &Needs,
         flushes: u64,
         instead_of: Option<Arc<Entry>>,
     ) -> Filling {
+        // In doubt or not: a write that the query's snapshot does not show bumps later.
+        let by_rows =
+            needs.told_by_rows().map(|by_rows| (by_rows, store.tags().read_in_doubt(&by_rows.tags)));
         let mut filling = Filling {
             store,
             flight,
-            relations: relations.into(),
+            relations: needs.relations().into(),
             bytes: vec![],
             flushes,
             instead_of,
+            by_rows,
+            rows: None,
             open: true,
         };
         let key = filling.flight.clone();
@@ -197,6 +206,35 @@ impl Filling {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// The answer as far as it has come.
+    pub fn answer(&self) -> &[u8] {
+        self.bytes.get(self.flight.key.len()..).unwrap_or_default()
+    }
+
+    /// The whole answer is there, and these are the tags of all its rows by the key of [`Needs::by_rows`]: what it depends on instead of any row that may
+    /// have had its values.
+    pub fn told_by_rows(&mut self, rows: Vec<Tag>) {
+        self.rows = Some(rows);
+    }
+
+    /// With what it is kept.
+    ///
+    /// Which rows it has is known only now, and their versions must be those of before the query was sent. So they count if no row of the table has changed since then,
+    /// as A shows. A write that the query did not see bumps later; and if it has bumped a row's tag before that was read here, which has no doubt then,
+    /// its doubt is over, so that all its bumps came before, that of A too, which is looked at behind.
+    fn versions(&self) -> Versions {
+        let before = &self.flight.versions;
+        let (Some((by_rows, others)), Some(rows)) = (&self.by_rows, &self.rows) else {
+            return before.clone();
+        };
+        let tags = self.store.tags();
+        let Some(rows) = tags.read(rows) else { return before.clone() };
+        match tags.is_unchanged(others, 2) || is_off(Cure::RowsGuard) {
+            true => before.by_rows(by_rows.place, others, &rows),
+            false => before.clone(),
+        }
+    }
+
     /// Whether the answer may still be kept. If not, nothing more needs to be pushed.
     pub fn is_open(&self) -> bool {
         self.open
@@ -213,7 +251,7 @@ impl Filling {
         }
         let bytes = std::mem::take(&mut self.bytes);
         self.store.unfill(bytes.capacity());
-        let mut versions = self.flight.versions.clone();
+        let mut versions = self.versions();
         if is_off(Cure::VersionsBefore) {
             versions = self.store.tags().read_again(&versions);
         }

@@ -44,7 +44,7 @@ mod store_tests;
 mod stress_tests;
 
 pub use counts::{Counts, Eviction, Miss, Unstored};
-pub use doubt::{Doubt, Doubts};
+pub use doubt::{Doubt, Doubts, Later};
 pub use entry::Entry;
 pub use feed::Feed;
 pub use flight::{Alone, Filling, Following};

@@ -12,6 +12,16 @@ pub const MOST: usize = 256;
 pub struct Needs {
     tags: Vec<Tag>,
     relations: Vec<Relation>,
+    by_rows: Option<ByRows>,
+}
+
+/// What a result depends on if it turns out that each of its rows is known by a key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ByRows {
+    /// The place of S of its shape, which it does not depend on then.
+    pub place: usize,
+    /// N of its shape, S of the key, and A, which changes with every row of the table.
+    pub tags: [Tag; 3],
 }
 
 impl Needs {
@@ -19,6 +29,7 @@ impl Needs {
     pub fn begin(&mut self, database: u32) {
         self.tags.clear();
         self.relations.clear();
+        self.by_rows = None;
         self.tags.extend([Tag::everything(database), Tag::definitions(database)]);
     }
 
@@ -40,6 +51,23 @@ impl Needs {
         let shape = Tag::shape(relation, columns);
         self.add(shape);
         self.add(Tag::values(shape, values));
+    }
+
+    /// It reads no other table, and rows of these columns of it, as was said by [`Needs::rows`]. If the answer shows these columns of each of its rows, it is enough to
+    /// know of what comes to have the values, and of those rows ([`super::Filling::told_by_rows`]). Both shapes must be [usable](super::Registry::usable), and the answer must not
+    /// depend on a row that is not in it but by that row's coming to have the values.
+    /// False: it was said otherwise.
+    pub fn by_rows(&mut self, relation: Relation, columns: &[i16], key: &[i16]) -> bool {
+        let shape = Tag::shape(relation, columns);
+        let place = self.tags.iter().position(|tag| *tag == shape);
+        let tags = [Tag::shape_by_rows(relation, columns), Tag::shape(relation, key), Tag::any_row(relation)];
+        self.by_rows = place.map(|place| ByRows { place, tags });
+        place.is_some()
+    }
+
+    /// As [`Needs::by_rows`] has said.
+    pub(super) fn told_by_rows(&self) -> Option<ByRows> {
+        self.by_rows
     }
 
     fn table(&mut self, relation: Relation) {

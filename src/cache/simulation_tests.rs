@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::cures::{Cure, without};
-use super::doubt::Doubt;
+use super::doubt::{Doubt, Later};
 use super::entry::Entry;
 use super::feed::Feed;
 use super::flight::{Filling, Following};
@@ -52,6 +52,12 @@ enum Fault {
     FloorStays,
     /// The lists of shapes are not kept with the doubts.
     ListsForgotten,
+    /// An answer that is known by its rows is not said to depend on them.
+    RowsForgotten,
+    /// A write has in doubt what depends on any row of a shape, but not what is known by its rows.
+    RowsNotDoubted,
+    /// What the stream tells of a row of which it has only the key is taken for the old row's values, not for a row that has come.
+    ComersForgotten,
     /// A stream that was lost is taken for one that has told all.
     LossIgnored,
 }
@@ -134,11 +140,15 @@ struct Write {
     row: usize,
     group: usize,
     doubt: Option<Doubt>,
+    /// What is in doubt before it is committed; what it has in doubt as long as it runs is less.
+    later: Option<Later>,
     stage: Stage,
     narrow: u64,
 }
 
 enum Stage {
+    /// In a transaction that is open.
+    Open,
     Sent,
     /// In the log, with this number; not yet acknowledged.
     Logged(usize),
@@ -172,6 +182,8 @@ struct Summary {
     hits: u64,
     followed: u64,
     keyed: u64,
+    /// Hits on answers that are known by their rows.
+    by_rows: u64,
     losses: u64,
 }
 
@@ -195,6 +207,10 @@ struct World {
 
 fn relation(table: usize) -> Relation {
     Relation { database: 0, oid: table as u32 }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }
 
 fn row_tag(table: usize, column: i16, value: usize) -> Tag {
@@ -289,6 +305,12 @@ impl World {
             Doing::Query(least, filling, Some((snapshot, answer))) => {
                 if let Some(mut filling) = filling {
                     filling.push(&answer);
+                    let table = least.query.table();
+                    let forgotten = self.has(Fault::RowsForgotten);
+                    let shown = answer[8..].chunks_exact(16).filter(|_| !forgotten);
+                    filling.told_by_rows(
+                        shown.map(|row| row_tag(table, KEY, number(&row[..8]) as usize)).collect(),
+                    );
                     let kept = filling.finish(Duration::from_micros(100), self.instant(self.now));
                     drop(kept);
                 }
@@ -351,34 +373,52 @@ impl World {
         let before = self.rows[table][row].states.last().map_or(0, |state| state.group);
         let group = if self.one_in(2) { self.below(GROUPS) } else { before };
         let narrow = self.random >> 7;
-        let mut write = Write { table, row, group, doubt: None, stage: Stage::Sent, narrow };
+        let mut write = Write { table, row, group, doubt: None, later: None, stage: Stage::Sent, narrow };
         if session.through_proxy && !self.has(Fault::DoubtAfterSending) {
-            write.doubt = Some(self.doubt(&write));
+            write.later = Some(self.doubt(&write));
+            if self.one_in(4) {
+                write.stage = Stage::Open;
+            } else {
+                self.begin_doubt(&mut write);
+            }
         }
         self.rows[table][row].locked = true;
         Doing::Write(write)
     }
 
     /// The doubt of a write: most are known to change one row, some a table, and a few nobody knows what.
-    fn doubt(&self, write: &Write) -> Doubt {
+    fn doubt(&self, write: &Write) -> Later {
         let relation = relation(write.table);
         let shapes = self.feed.registry().shapes(relation).filter(|_| write.narrow % 10 < 8);
         let Some(shapes) = shapes else {
             let everything = write.narrow.is_multiple_of(100);
             let tag = if everything { Tag::everything(0) } else { Tag::table(relation) };
-            return self.tags.doubt(&[tag]);
+            return Later::new(vec![tag], vec![]);
         };
         let mut tags = vec![row_tag(write.table, KEY, write.row), Tag::any_row(relation)];
         let others = shapes.all().iter().filter(|shape| shape.columns() != [KEY]);
-        tags.extend(others.map(|shape| Tag::shape(relation, shape.columns())));
-        let doubt = self.tags.doubt(&tags);
-        if self.has(Fault::ListsForgotten) { doubt } else { doubt.found_by(shapes) }
+        tags.extend(others.clone().map(|shape| Tag::shape(relation, shape.columns())));
+        if !self.has(Fault::RowsNotDoubted) {
+            tags.extend(others.map(|shape| Tag::shape_by_rows(relation, shape.columns())));
+        }
+        Later::new(tags, if self.has(Fault::ListsForgotten) { vec![] } else { vec![shapes] })
+    }
+
+    fn begin_doubt(&self, write: &mut Write) {
+        write.doubt = write.later.take().map(|later| later.begin(&self.tags));
     }
 
     fn go_on(&mut self, session: &mut Session, mut write: Write) -> Doing {
         let Write { table, row, group, .. } = write;
         match write.stage {
-            Stage::Sent if self.one_in(10) => {
+            Stage::Open if self.one_in(3) => {
+                // It is about to be committed.
+                self.begin_doubt(&mut write);
+                write.stage = Stage::Sent;
+                Doing::Write(write)
+            }
+            Stage::Open if !self.one_in(10) => Doing::Write(write),
+            Stage::Open | Stage::Sent if matches!(write.stage, Stage::Open) || self.one_in(10) => {
                 // Rolled back.
                 self.rows[table][row].locked = false;
                 if let Some(doubt) = write.doubt {
@@ -386,7 +426,7 @@ impl World {
                 }
                 Doing::Nothing
             }
-            Stage::Sent => {
+            Stage::Open | Stage::Sent => {
                 let before = self.rows[table][row].states.last().map_or(0, |state| state.group);
                 let through_proxy = session.through_proxy;
                 self.log.push(Commit { table, row, groups: [before, group], visible: None, through_proxy });
@@ -415,7 +455,8 @@ impl World {
     fn acknowledge(&mut self, session: &mut Session, mut write: Write, number: usize) {
         let now = self.instant(self.now);
         if session.through_proxy && self.has(Fault::DoubtAfterSending) {
-            write.doubt = Some(self.doubt(&write));
+            write.later = Some(self.doubt(&write));
+            self.begin_doubt(&mut write);
         }
         if let Some(doubt) = write.doubt {
             match self.has(Fault::DoubtUntilAcknowledged) {
@@ -445,9 +486,7 @@ impl World {
         if self.stream.lost {
             // A slot is there when all that was running has ended.
             let begins = self.stream.begins;
-            if self.one_in(50)
-                && self.log[..begins].iter().rev().take(50).all(|commit| commit.visible.is_some())
-            {
+            if self.one_in(50) && self.log[..begins].iter().all(|commit| commit.visible.is_some()) {
                 self.stream = Stream { position: begins, ..Stream::default() };
                 if !self.has(Fault::LossIgnored) {
                     self.feed.began();
@@ -491,6 +530,12 @@ impl World {
                 // Of one table the stream has old rows, of the other only keys.
                 [column] if table == 0 => {
                     tags.extend(groups.map(|group| row_tag(table, *column, group)));
+                }
+                [column] => {
+                    tags.push(Tag::shape(relation, &[*column]));
+                    if !self.has(Fault::ComersForgotten) {
+                        tags.push(row_tag(table, *column, groups[1]));
+                    }
                 }
                 columns => tags.push(Tag::shape(relation, columns)),
             }
@@ -598,6 +643,8 @@ impl World {
         match self.store.lookup(&key, &gate, || is_known.then_some(&self.needs)) {
             Lookup::Hit(entry) => {
                 self.summary.hits += 1;
+                // G, C, T, a shape and its values; and of the key.
+                self.summary.by_rows += u64::from(entry.versions().len() > 5);
                 self.answered(session, &least, &entry, "a hit")?;
             }
             Lookup::Follow(following) => session.doing = Doing::Waiting(least, following),
@@ -622,6 +669,9 @@ impl World {
         if self.feed.registry().usable(relation, &[column], gate.fresh_as_of) {
             self.summary.keyed += 1;
             self.needs.rows(relation, &[column], [&value.to_le_bytes()[..]]);
+            if column != KEY && self.feed.registry().usable(relation, &[KEY], gate.fresh_as_of) {
+                self.needs.by_rows(relation, &[column], &[KEY]);
+            }
             return true;
         }
         self.feed.registry().register(relation, &Shape::new(&[column]), gate.now);
@@ -647,7 +697,6 @@ impl World {
 
     /// Whether an answer has of each row at least what it must have.
     fn check(&mut self, session: &Session, least: &Least, answer: &[u8], what: &str) -> Result<(), String> {
-        let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
         let mut shown = [None; ROWS];
         for row in answer[8..].chunks_exact(16) {
             shown[number(&row[..8]) as usize] = Some(number(&row[8..]));
@@ -694,7 +743,8 @@ fn no_level_breaks_its_promise() {
             let done = run(Options { seed, synchronous, linger, ..WHOLE });
             let done = done.unwrap_or_else(|broken| panic!("{broken}"));
             println!("seed {seed}, synchronous {synchronous}, linger {linger}: {done:?}");
-            let Summary { reads, hits, followed, keyed, losses } = done;
+            let Summary { reads, hits, followed, keyed, by_rows, losses } = done;
+            assert!(by_rows > reads / 200, "{by_rows} hits of {reads} reads on what is known by its rows");
             assert!(
                 hits > reads / 20 && followed > reads / 500,
                 "{hits} hits, {followed} followed of {reads}"
@@ -724,6 +774,15 @@ fn each_cure_of_the_cache_is_needed() {
 fn a_shape_must_be_known_to_all() {
     is_needed(None, Some(Cure::ShapeKnown), 100, &["Session", "Strict", "Bounded"]);
     is_needed(Some(Fault::ListsForgotten), None, 100, &["Session", "Strict", "Bounded"]);
+}
+
+#[test]
+fn what_is_known_by_its_rows_needs_all_of_it() {
+    let read = &["Session", "Strict", "Bounded"];
+    is_needed(None, Some(Cure::RowsGuard), 8, read);
+    is_needed(Some(Fault::RowsForgotten), None, 8, read);
+    is_needed(Some(Fault::ComersForgotten), None, 8, read);
+    is_needed(Some(Fault::RowsNotDoubted), None, 8, &["Strict"]);
 }
 
 #[test]

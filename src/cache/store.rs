@@ -331,7 +331,7 @@ impl Store {
 
     fn fill(self: &Arc<Self>, flight: Arc<Flight>, needs: &Needs, instead_of: Option<Arc<Entry>>) -> Lookup {
         let flushes = self.flushes.load(SeqCst);
-        Lookup::Fill(Filling::new(self.clone(), flight, needs.relations(), flushes, instead_of))
+        Lookup::Fill(Filling::new(self.clone(), flight, needs, flushes, instead_of))
     }
 
     /// How many bytes key and answer may have together.

@@ -155,6 +155,64 @@ fn what_changed_meanwhile_is_not_kept() {
 }
 
 #[test]
+fn an_answer_may_be_known_by_its_rows() {
+    let mut scene = Scene::new(LIMITS);
+    let (table, tags) = (relation(1), scene.store.tags().clone());
+    let row = |column: i16, value: &'static [u8]| Tag::values(Tag::shape(table, &[column]), [value]);
+    let mut needs = Needs::default();
+    needs.begin(0);
+    needs.rows(table, &[2], [&b"x"[..]]);
+    assert!(!needs.by_rows(table, &[3], &[1]), "nothing was said of such rows");
+    assert!(needs.by_rows(table, &[2], &[1]));
+    let look = |scene: &mut Scene| scene.lookup_as("a", || Some(&needs));
+    let fill = |scene: &mut Scene, between: &dyn Fn()| {
+        let Lookup::Fill(mut filling) = look(scene) else { panic!("it is to be filled") };
+        filling.push(b"answer");
+        assert_eq!(filling.answer(), b"answer");
+        between();
+        filling.told_by_rows(vec![row(1, b"7"), row(1, b"8")]);
+        filling.finish(MS, scene.gate.now).map(|entry| entry.versions().len())
+    };
+    let is_hit = |scene: &mut Scene| matches!(look(scene), Lookup::Hit(_));
+    assert_eq!(fill(&mut scene, &|| ()), Ok(8), "G, C, T, N, the values, S of the key, two rows");
+    let bump = |tag: Tag| tags.bump(&[tag]);
+    // A row that had some other values before, and one that is in the answer.
+    bump(Tag::shape(table, &[2]));
+    bump(row(1, b"9"));
+    bump(Tag::any_row(table));
+    assert!(is_hit(&mut scene));
+    for ends in [
+        row(1, b"7"),
+        row(1, b"8"),
+        row(2, b"x"),
+        Tag::shape(table, &[1]),
+        Tag::shape_by_rows(table, &[2]),
+        Tag::table(table),
+        Tag::everything(0),
+    ] {
+        bump(ends);
+        assert!(!is_hit(&mut scene), "{ends:?}");
+        assert_eq!(fill(&mut scene, &|| ()), Ok(8));
+        assert!(is_hit(&mut scene));
+    }
+    let in_doubt = tags.doubt(&[Tag::shape_by_rows(table, &[2])]);
+    assert!(!is_hit(&mut scene), "a row that may come");
+    in_doubt.release();
+    // Some row of the table has changed meanwhile, or may be changing: then any that may have had the values counts.
+    bump(Tag::everything(0));
+    assert_eq!(fill(&mut scene, &|| bump(Tag::any_row(table))), Ok(5));
+    bump(Tag::shape(table, &[2]));
+    assert!(!is_hit(&mut scene));
+    let doubt = tags.doubt(&[row(1, b"8")]);
+    assert_eq!(fill(&mut scene, &|| ()), Ok(5));
+    doubt.release();
+    // It does not show its rows.
+    bump(Tag::everything(0));
+    let Lookup::Fill(filling) = look(&mut scene) else { panic!("it is to be filled") };
+    assert_eq!(filling.finish(MS, scene.gate.now).map(|entry| entry.versions().len()), Ok(5));
+}
+
+#[test]
 fn the_second_use_is_kept() {
     let mut scene = Scene::new(Limits { second_use: true, ..LIMITS });
     assert_eq!(scene.miss("a"), Miss::FirstUse);

@@ -45,6 +45,7 @@ const EVERYTHING: u64 = 1;
 const DEFINITIONS: u64 = 2;
 const TABLE: u64 = 3;
 const ROWS: u64 = 4;
+const TOLD_ROWS: u64 = 5;
 
 impl Tag {
     /// G: everything of a database. Each result depends on it.
@@ -64,9 +65,19 @@ impl Tag {
 
     /// S: rows of a table with any values of these columns: what changes when it is not known with which.
     pub fn shape(relation: Relation, columns: &[i16]) -> Tag {
+        Tag::of_columns(ROWS, relation, columns)
+    }
+
+    /// N: the same for results whose rows are known by their keys, which are tags of such a result too: what changes when it is not known which values of
+    /// these columns a row has *now*. Which it had before does not matter there.
+    pub fn shape_by_rows(relation: Relation, columns: &[i16]) -> Tag {
+        Tag::of_columns(TOLD_ROWS, relation, columns)
+    }
+
+    fn of_columns(kind: u64, relation: Relation, columns: &[i16]) -> Tag {
         debug_assert!(columns.is_sorted(), "columns of a shape are sorted");
         let mut bytes = [0; 64];
-        let mut hash = of(ROWS, relation);
+        let mut hash = of(kind, relation);
         for columns in columns.chunks(bytes.len() / 2) {
             for (place, column) in bytes.chunks_exact_mut(2).zip(columns) {
                 place.copy_from_slice(&column.to_le_bytes());
@@ -142,6 +153,8 @@ mod tests {
             Tag::shape(relation(7), &[1]),
             Tag::shape(relation(7), &[1, 2]),
             Tag::shape(relation(7), &[2]),
+            Tag::shape_by_rows(relation(7), &[2]),
+            Tag::shape_by_rows(relation(7), &[]),
             row(&[1], &["a"]),
             row(&[2], &["a"]),
             row(&[1], &[""]),

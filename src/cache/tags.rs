@@ -54,6 +54,17 @@ impl Versions {
         self.0.len()
     }
 
+    /// Versions of the tags of a result whose rows are known by keys: in this place the first of `others`, behind them its second, and those of its rows.
+    pub(super) fn by_rows(&self, place: usize, others: &Versions, rows: &Versions) -> Versions {
+        let mut all = Vec::with_capacity(self.0.len() + 1 + rows.0.len());
+        all.extend_from_slice(&self.0);
+        if let (Some(instead), Some(first)) = (all.get_mut(place), others.0.first()) {
+            *instead = *first;
+        }
+        all.extend(others.0.get(1).into_iter().chain(&*rows.0));
+        Versions(all.into())
+    }
+
     /// Whether they are of none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

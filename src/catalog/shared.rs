@@ -146,18 +146,22 @@ pub struct Reading<T = Names> {
 impl<T> Reading<T> {
     /// These are the names; `None` if they are what they were.
     pub fn done(self, names: Option<T>, mark: Option<String>) {
-        self.definitions.change(|state| {
-            state.read = state.read.max(self.covers);
-            state.last = state.last.map(|(began, _)| (began, true));
-            state.told = None;
-            state.mark = mark;
-            if let Some(names) = names {
-                state.names = Arc::new(names);
-            }
-            if state.is_certain() {
-                state.settings.clear();
-            }
-        });
+        let mut state = self.definitions.lock();
+        let (was_certain, is_other) = (state.is_certain(), names.is_some());
+        state.read = state.read.max(self.covers);
+        state.last = state.last.map(|(began, _)| (began, true));
+        state.told = None;
+        state.mark = mark;
+        if let Some(names) = names {
+            state.names = Arc::new(names);
+        }
+        if state.is_certain() {
+            state.settings.clear();
+        }
+        // Where all is as it was, what was found out by it holds on: answers that are kept, too.
+        if is_other || was_certain != state.is_certain() {
+            self.definitions.stamp.fetch_add(1, Ordering::Release);
+        }
     }
 }
 
@@ -389,6 +393,27 @@ mod tests {
 
     fn read(known: &Known, names: Names) {
         known.reading_wanted().expect("a reading is wanted").done(Some(names), None);
+    }
+
+    #[test]
+    fn a_reading_that_finds_nothing_new_changes_nothing() {
+        let judge = Judge::new(Definitions::new());
+        let read = |judge: &Judge, contents: Option<Contents>| {
+            let now = Instant::now() + STALE * 2;
+            let stamp = judge.stamp();
+            let reading = judge.reading_due(now).expect("one is due");
+            reading.done(contents, Some("mark".to_owned()));
+            judge.stamp() != stamp
+        };
+        assert!(read(&judge, Some(Contents::default())) && judge.knows());
+        judge.definitions.lock().last = Some((Instant::now() - STALE, true));
+        assert!(!read(&judge, None) && judge.knows(), "it looks as it did");
+        judge.definitions.lock().last = Some((Instant::now() - STALE, true));
+        assert!(read(&judge, Some(Contents::default())), "it does not");
+        drop(judge.change());
+        assert!(!judge.knows());
+        judge.definitions.lock().last = None;
+        assert!(read(&judge, None) && judge.knows(), "what was uncertain is certain again");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::cluster::{are_of_one_cluster, has_one_primary};
 use super::hint::what_to_do;
+use crate::catalog::Contents;
 use crate::config::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PoolMode, SslMode, TargetSessionAttrs,
 };
@@ -46,6 +47,10 @@ pub trait Trial {
 
     /// Looks up a user of a database at its server, as for a login; `None` when nobody is ever looked up.
     fn lookup(&self, database: &str) -> impl Future<Output = Option<Result<(), Fault>>>;
+
+    /// Which tables the database of that name has, as the first of its `probe_users` finds them; `None` where nobody is known to log in as, or
+    /// it does not answer.
+    fn contents(&self, database: &str) -> impl Future<Output = Option<Contents>>;
 }
 
 /// Prints what will run and what is wrong with the files, then, unless the files for clients are wrong, tries each node, and
@@ -469,6 +474,10 @@ mod tests {
 
         async fn lookup(&self, _: &str) -> Option<Result<(), Fault>> {
             self.1.clone()
+        }
+
+        async fn contents(&self, _: &str) -> Option<Contents> {
+            None
         }
     }
 

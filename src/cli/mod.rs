@@ -242,7 +242,7 @@ fn check_all<T: check::Trial>(arguments: &RunArgs, trial: impl FnOnce(Settings) 
             Ok(loaded) => {
                 let folder = arguments.rules.as_deref().filter(|_| rules_are_well);
                 folder.into_iter().for_each(|folder| warn_of_rules(folder, &loaded.settings));
-                check(&loaded, &trial(loaded.settings.clone()))
+                check(&loaded, folder, &trial(loaded.settings.clone()))
             }
             Err(errors) => refuse(&errors),
         },
@@ -256,8 +256,16 @@ fn warn_of_rules(folder: &Path, settings: &Settings) {
     told.iter().for_each(|problem| println!("  {problem}"));
 }
 
-fn check(loaded: &Loaded, trial: &impl check::Trial) -> ExitCode {
-    until_said(check::run(loaded, trial, &mut std::io::stdout()))
+/// Checks the settings, and whether what rules say of tables is of tables that there are.
+fn check(loaded: &Loaded, rules: Option<&Path>, trial: &impl check::Trial) -> ExitCode {
+    until_said(async {
+        let well = check::run(loaded, trial, &mut std::io::stdout()).await?;
+        let known = match rules {
+            Some(folder) => rules::check_names(folder, &loaded.settings, trial).await,
+            None => true,
+        };
+        Ok(well && known)
+    })
 }
 
 /// Installs, shows or drops the optional objects.

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::check::Trial;
 use super::{ExplainArgs, facts};
+use crate::config::Settings;
 use crate::rules::calendar::Seconds;
 use crate::rules::{Context, Moment, Problem, Ruleset, Session, check as checks, folder};
 use crate::runtime::rules as in_force;
@@ -35,6 +37,20 @@ pub fn check(rules: &Path, out: &mut impl Write) -> io::Result<bool> {
         if well { "ok" } else { "not ok" }
     )?;
     Ok(well)
+}
+
+/// Looks whether the tables and columns that rules of a folder name are there, in each database that answers; those that are not go to standard error. False:
+/// one is not.
+pub async fn check_names(rules: &Path, settings: &Settings, trial: &impl Trial) -> bool {
+    let Some(ruleset) = compile(rules) else { return true };
+    let mut well = true;
+    for name in settings.databases.keys() {
+        let Some(contents) = trial.contents(name).await else { continue };
+        let missing = in_force::not_there(&ruleset, name, &contents);
+        well &= missing.is_empty();
+        tell(&missing);
+    }
+    well
 }
 
 /// The rules of a folder; what is wrong with them goes to standard error.

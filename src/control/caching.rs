@@ -9,9 +9,11 @@ use tokio::sync::mpsc;
 use super::stream::limbo::Xid;
 use super::stream::status::{Loss, State, Status};
 use super::stream::table::{Identity, Refusal, Table};
-use super::stream::{Change, Commit, Old, Options, Row, Sink, Stream, Value};
+use super::stream::{Change, Commit, Old, Options, Sink, Stream, Value};
+use super::unchanging::Unchanging;
 use crate::cache::{Doubt, Relation, Shapes, Tag};
 use crate::pool::Target;
+use crate::rules::TableFacts;
 use crate::runtime::caches::{Caches, DatabaseCache, Source, Standing, Wanted};
 use crate::session::directory::Directory;
 
@@ -33,6 +35,9 @@ struct Heard {
     now: Touched,
     /// Commits that snapshots may miss.
     limbo: HashMap<Xid, Doubt>,
+    /// By which rules that commit is told, and the columns of which they say that they never change.
+    facts: Arc<TableFacts>,
+    unchanging: Unchanging,
 }
 
 /// What one commit has touched.
@@ -73,7 +78,8 @@ impl Told {
 }
 
 impl Touched {
-    fn change(&mut self, cache: &DatabaseCache, change: &Change<'_>) {
+    /// A row was changed; `stays`: these columns have in it what they had before.
+    fn change(&mut self, cache: &DatabaseCache, change: &Change<'_>, stays: &[i16]) {
         let oid = change.table.oid;
         if self.whole.contains(&oid) {
             return;
@@ -85,7 +91,7 @@ impl Touched {
         };
         self.tags.push(Tag::any_row(relation));
         for shape in shapes.all() {
-            rows(&mut self.tags, relation, shape.columns(), change);
+            rows(&mut self.tags, relation, shape.columns(), change, stays);
         }
         // Results that were asked of a table above have tags of this one too, since that is where the rows are. What they have of the
         // table itself has nothing to do with rows.
@@ -120,24 +126,69 @@ impl Touched {
 }
 
 /// Tags of one shape that a change of a row touches: of the values before, and of those after.
-fn rows(tags: &mut Vec<Tag>, relation: Relation, columns: &[i16], change: &Change<'_>) {
+fn rows(tags: &mut Vec<Tag>, relation: Relation, columns: &[i16], change: &Change<'_>, stays: &[i16]) {
     let shape = Tag::shape(relation, columns);
-    let identity =
-        |column: &i16| matches!(&change.table.identity, Identity::Key(key) if key.contains(column));
+    let same = |column: &i16| {
+        let key = || matches!(&change.table.identity, Identity::Key(key) if key.contains(column));
+        change.new.is_some() && (stays.contains(column) || matches!(change.old, Old::KeyUnchanged) && key())
+    };
     let before = match change.old {
         Old::Absent => Found::None,
-        Old::Whole(row) | Old::Key(row) => found(row, columns),
         // They are those of the new row.
-        Old::KeyUnchanged if columns.iter().all(identity) => Found::None,
-        Old::KeyUnchanged | Old::Unknown => Found::Unknown,
+        _ if columns.iter().all(|column| same(column) && told_before(change, *column) == Value::Unknown) => {
+            Found::None
+        }
+        _ => found(columns, |column| match (told_before(change, column), change.new) {
+            (Value::Unknown, Some(new)) if same(&column) => new.get(column),
+            (told, _) => told,
+        }),
     };
-    let after = change.new.map_or(Found::None, |row| found(row, columns));
+    let after = change.new.map_or(Found::None, |row| {
+        found(columns, |column| match row.get(column) {
+            // It is that of the row before.
+            Value::Unchanged => told_before(change, column),
+            told => told,
+        })
+    });
+    if matches!(after, Found::Unknown) {
+        // Also for results that know their rows by keys: this may be a new one.
+        tags.push(Tag::shape_by_rows(relation, columns));
+    }
     for found in [before, after] {
         match found {
             Found::None => {}
             Found::Values(values) => tags.push(Tag::values(shape, values)),
             Found::Unknown => tags.push(shape),
         }
+    }
+}
+
+/// Says so, with true, where the stream shows that a column has changed of which a rule says that it never does; answers of before are right all the
+/// same there, because the row as it was is known.
+fn warn_if_changed(change: &Change<'_>, stays: &[i16]) -> bool {
+    let (Old::Whole(old), Some(new)) = (change.old, change.new) else { return false };
+    let is_other = |column: &&i16| match (old.get(**column), new.get(**column)) {
+        (Value::Text(old), Value::Text(new)) => old != new,
+        (Value::Text(_), Value::Null) | (Value::Null, Value::Text(_)) => true,
+        _ => false,
+    };
+    let Some(column) = stays.iter().find(is_other) else { return false };
+    let Table { schema, name, .. } = &**change.table;
+    let column = change.table.column(*column).map(|column| column.name.as_str());
+    tracing::warn!(
+        schema,
+        table = name,
+        column,
+        "a column has changed of which `immutable_columns` of a rule says that it never does"
+    );
+    true
+}
+
+/// What the stream has of the row as it was.
+fn told_before<'a>(change: &Change<'a>, column: i16) -> Value<'a> {
+    match change.old {
+        Old::Whole(row) | Old::Key(row) => row.get(column),
+        Old::Absent | Old::KeyUnchanged | Old::Unknown => Value::Unknown,
     }
 }
 
@@ -148,10 +199,10 @@ enum Found<'a> {
     Unknown,
 }
 
-fn found<'a>(row: &Row<'a>, columns: &[i16]) -> Found<'a> {
+fn found<'a>(columns: &[i16], value: impl Fn(i16) -> Value<'a>) -> Found<'a> {
     let (mut values, mut known) = (vec![], true);
     for column in columns {
-        match row.get(*column) {
+        match value(*column) {
             Value::Text(text) => values.push(text),
             Value::Null => return Found::None,
             Value::Unchanged | Value::Unknown => known = false,
@@ -163,11 +214,17 @@ fn found<'a>(row: &Row<'a>, columns: &[i16]) -> Found<'a> {
 impl Sink for Told {
     fn begin(&self, _: &Commit) {
         self.begins();
-        self.heard().now = Touched::default();
+        let mut heard = self.heard();
+        (heard.now, heard.facts) = (Touched::default(), self.cache.facts());
     }
 
     fn changed(&self, _: &Commit, change: &Change<'_>) {
-        self.heard().now.change(&self.cache, change);
+        let heard = &mut *self.heard();
+        let stays = heard.unchanging.of(change.table, &heard.facts);
+        if !heard.unchanging.is_told(change.table.oid) && warn_if_changed(change, &stays) {
+            heard.unchanging.told(change.table.oid);
+        }
+        heard.now.change(&self.cache, change, &stays);
     }
 
     fn bulk(&self, _: &Commit, relation: u32) {
@@ -209,6 +266,7 @@ impl Sink for Told {
 
     fn usable(&self, table: &Arc<Table>) {
         self.begins();
+        self.heard().unchanging.know(table);
         let now = Instant::now();
         for oid in table.descendants.iter().chain([&table.oid]) {
             self.cache.feed.registry().watch(self.cache.relation(*oid), now);
@@ -341,3 +399,7 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "caching_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@ pub mod probe;
 pub mod samples;
 pub mod sight;
 pub mod stream;
+pub mod unchanging;
 
 #[cfg(test)]
 mod sight_tests;

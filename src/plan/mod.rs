@@ -36,4 +36,4 @@ pub mod topology;
 pub mod writes;
 
 pub use profile::{Pace, Profile, Profiles};
-pub use remembered::Names;
+pub use remembered::{Bounds, Names, Places};

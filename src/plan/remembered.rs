@@ -3,7 +3,7 @@
 //! Both hold for one state of the definitions ([`crate::catalog::Judge::stamp`]) and for sessions that look for names in the same schemas. Of each
 //! shape one answer is kept, which is bounded by the number of tables that it may have.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -12,7 +12,7 @@ use super::cacheable::{Around, Dependencies, Refusal, judge};
 use super::writes::{self, TriggerWrites, Writes};
 use super::{Profile, Profiles};
 use crate::catalog::Contents;
-use crate::sql::{Dialect, facts, shape};
+use crate::sql::{Dialect, Verb, facts, shape, summarize};
 
 /// What matters of a session.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,50 @@ pub(super) struct Remembered<T> {
 pub(super) struct ForCache {
     dependencies: RefCell<Option<Remembered<Result<Dependencies, Refusal>>>>,
     writes: RefCell<Option<Remembered<Writes>>>,
+    places: RefCell<Option<(u64, Rc<Places>)>>,
+    bounds: Cell<Option<Bounds>>,
+}
+
+/// What a statement may do with the transaction in which it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bounds {
+    /// It leaves it open.
+    Stays,
+    /// It rolls it back, and is nothing else.
+    RollsBack,
+    /// It may end it, or it is not known what it does.
+    MayEnd,
+}
+
+/// In which columns of an answer the columns of its row key stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// How many columns the answer has.
+    pub of: usize,
+    /// The places, from 0 on, in the order of the key's columns; `None`: not all are there.
+    pub at: Option<Vec<usize>>,
+}
+
+impl Profile {
+    /// What a text of this shape may do with an open transaction.
+    pub fn bounds(&self, text: &[u8], dialect: Dialect) -> Bounds {
+        let known = self.for_cache.bounds.get();
+        let bounds = known.unwrap_or_else(|| bounds(text, dialect));
+        self.for_cache.bounds.set(Some(bounds));
+        bounds
+    }
+
+    /// Where answers to statements of this shape have the columns of their row key, if one with a description was seen since definitions
+    /// are of that stamp.
+    pub fn places(&self, stamp: u64) -> Option<Rc<Places>> {
+        let known = self.for_cache.places.borrow();
+        known.as_ref().filter(|known| known.0 == stamp).map(|known| known.1.clone())
+    }
+
+    /// One was seen.
+    pub fn saw_places(&self, stamp: u64, places: Places) {
+        *self.for_cache.places.borrow_mut() = Some((stamp, Rc::new(places)));
+    }
 }
 
 impl Profiles {
@@ -103,6 +147,27 @@ fn remembered<T>(
     answer
 }
 
+/// By the verbs, which are the shape's. Procedures and blocks of code cannot end a transaction that was begun outside of them, but are not trusted with it.
+fn bounds(text: &[u8], dialect: Dialect) -> Bounds {
+    use Verb::{
+        Alter, Begin, Close, Copy, Create, Deallocate, Declare, Delete, Drop, Explain, Fetch, Insert, Listen,
+        Lock, Merge, Move, Notify, Prepare, Release, Reset, RollbackTo, Savepoint, Select, Set, Show, Table,
+        Truncate, Unlisten, Update, Values, With,
+    };
+    let stays = |verb: Verb| {
+        matches!(verb, Select | Values | Table | With | Insert | Update | Delete | Merge | Copy | Truncate)
+            || matches!(verb, Savepoint | RollbackTo | Release | Set | Reset | Show | Lock | Explain)
+            || matches!(verb, Begin | Notify | Listen | Unlisten | Prepare | Deallocate)
+            || matches!(verb, Declare | Fetch | Move | Close | Create | Alter | Drop)
+    };
+    let statements = summarize(text, dialect).statements;
+    match statements.as_slice() {
+        [one] if one.verb == Verb::Rollback => Bounds::RollsBack,
+        several if several.iter().all(|one| stays(one.verb)) => Bounds::Stays,
+        _ => Bounds::MayEnd,
+    }
+}
+
 /// Another number for sessions that look for names elsewhere, or for other rules.
 fn digest(names: Names<'_>, rules: u64) -> u128 {
     let mut hash = Xxh3::new();
@@ -145,6 +210,56 @@ mod tests {
     fn dependencies(profiles: &Profiles, text: &str, names: Names<'_>) -> Rc<Result<Dependencies, Refusal>> {
         let profile = profiles.of(text.as_bytes(), true.into());
         profiles.dependencies(&profile, (text.as_bytes(), true.into()), names)
+    }
+
+    #[test]
+    fn what_ends_a_transaction() {
+        let profiles = profiles();
+        let check = |text: &str, expected: Bounds| {
+            let profile = profiles.of(text.as_bytes(), true.into());
+            for _ in 0..2 {
+                assert_eq!(profile.bounds(text.as_bytes(), true.into()), expected, "{text}");
+            }
+        };
+        for text in [
+            "update t set a = 1",
+            "insert into t values (1); delete from t",
+            "savepoint a",
+            "rollback to a",
+            "rollback to savepoint a; release a",
+            "copy t from stdin",
+            "select 'commit'",
+            "explain analyze update t set a = 1",
+            "create table c (i int)",
+            "lock table t",
+            "begin",
+            "start transaction; update t set a = 1",
+            "notify a, 'commit'",
+            "prepare s as update t set a = 1",
+            "",
+        ] {
+            check(text, Bounds::Stays);
+        }
+        for text in ["rollback", "ABORT", "rollback work;", "rollback and chain"] {
+            check(text, Bounds::RollsBack);
+        }
+        for text in [
+            "commit",
+            "END",
+            "update t set a = 1; commit",
+            "rollback; update t set a = 1",
+            "prepare transaction 'x'",
+            "commit prepared 'x'",
+            "commit; begin",
+            "call p()",
+            "do 'begin commit; end'",
+            "execute s",
+            "vacuum",
+            "discard all",
+            "nonsense",
+        ] {
+            check(text, Bounds::MayEnd);
+        }
     }
 
     #[test]

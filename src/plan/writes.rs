@@ -10,8 +10,11 @@
 mod closure;
 mod narrow;
 
+use std::collections::BTreeSet;
+
 use super::cacheable::Around;
 use crate::catalog::{Grounds, Relations, may_move_barriers};
+use crate::rules::{TableFacts, TableName};
 use crate::sql::facts::{Access, Class, Facts, Name};
 use crate::sql::{
     Dialect, Effects, NotRead, Statement, Verb, facts, shape, summarize, words_against_reading,
@@ -34,13 +37,26 @@ pub enum Writes {
     Definitions,
 }
 
-/// What triggers of a table write, as a rule says: the table, and all that its triggers change, directly or not.
+/// What triggers of a table write, as a rule says: the table, and all that its triggers, its rules, and functions in its defaults and checks change,
+/// directly or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggerWrites {
     /// Whose triggers. Without a schema, of any.
     pub table: Name,
     /// What they write.
     pub writes: Vec<Name>,
+}
+
+impl TriggerWrites {
+    /// What rules say of the tables of a database.
+    pub fn told(facts: &TableFacts) -> Vec<TriggerWrites> {
+        let name = |table: &TableName| Name { schema: table.schema.clone(), name: table.name.clone() };
+        let one = |(table, writes): (&TableName, &BTreeSet<TableName>)| TriggerWrites {
+            table: name(table),
+            writes: writes.iter().map(name).collect(),
+        };
+        facts.trigger_writes.iter().map(one).collect()
+    }
 }
 
 /// What the text may change when it runs.

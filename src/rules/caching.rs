@@ -31,10 +31,14 @@ pub struct Cache {
     pub verify: Option<Share>,
     /// In which transactions it holds.
     pub in_transaction: InTransaction,
+    /// Of a table, the others that its triggers change. See [`super::TableFacts`].
+    pub trigger_writes: Vec<(TableName, Vec<TableName>)>,
+    /// Of a table, the columns that never change. See [`super::TableFacts`].
+    pub immutable_columns: Vec<(TableName, Vec<Box<str>>)>,
 }
 
 /// A table by its name, as the catalog has it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableName {
     /// Its schema; without it, whichever the session's search_path finds.
     pub schema: Option<Box<str>>,
@@ -87,6 +91,14 @@ impl Cache {
         if let Some(share) = self.verify {
             add(format!("; {share} of the hits compared with the primary"));
         }
+        for (table, writes) in &self.trigger_writes {
+            let writes: Vec<_> = writes.iter().map(TableName::written).collect();
+            let writes = if writes.is_empty() { "nothing".to_owned() } else { writes.join(", ") };
+            add(format!("; triggers of {} write {writes}", table.written()));
+        }
+        for (table, columns) in &self.immutable_columns {
+            add(format!("; {} of {} never changes", columns.join(" and "), table.written()));
+        }
         said
     }
 }
@@ -114,6 +126,44 @@ impl TableName {
             Some(schema) => format!("{schema}.{}", self.name),
             None => self.name.to_string(),
         }
+    }
+}
+
+/// A table of tables, for each of which something is said.
+pub(super) fn by_table<V>(
+    value: &Value<'_>,
+    mut read: impl FnMut(&Value<'_>) -> Result<V, Wrong>,
+) -> Result<Vec<(TableName, V)>, Wrong> {
+    let said = value.get_ref().as_table().ok_or(Wrong::NotThat)?;
+    if said.is_empty() {
+        return because("is empty; remove it, or name a table");
+    }
+    let one = |(key, value): (&toml::Spanned<toml::de::DeString<'_>>, &Value<'_>)| {
+        let name = TableName::read(key.get_ref()).map_err(|wrong| at(key.span().start, wrong))?;
+        let said = read(value).map_err(|wrong| at(value.span().start, wrong))?;
+        Ok((name, said))
+    };
+    said.iter().map(one).collect()
+}
+
+/// What is wrong with a part of a value, and where.
+fn at(place: usize, wrong: Wrong) -> Wrong {
+    match wrong {
+        Wrong::Because(reason) => Wrong::At(place, reason),
+        Wrong::NotThat => Wrong::At(place, "holds something else than names in quotes".to_owned()),
+        other => other,
+    }
+}
+
+/// A column by its name, as the catalog has it.
+pub(super) fn column(text: &str) -> Result<Box<str>, Wrong> {
+    match text.is_empty()
+        || text.len() > 63
+        || text.contains(['.', '*'])
+        || text.chars().any(char::is_control)
+    {
+        true => because(format!("has {text:?}, which is no column; write its name alone")),
+        false => Ok(text.into()),
     }
 }
 

@@ -202,6 +202,15 @@ table! {
     verify: PERCENT_OR_ZERO e.g. "0.1", |cache| cache.verify;
     /// `read_only`: also in transactions that are begun with `BEGIN READ ONLY` and READ COMMITTED, until the first statement that the database answers. Without it, `never`.
     in_transaction: IN_TRANSACTION e.g. "\"read_only\"", |cache| cache.in_transaction;
+    /// Tables whose triggers, rules, and functions in defaults and checks change other tables, and which these are, all that follows from them included; an
+    /// empty list: none. Without it, a write to a table with such triggers may change everything, and all answers of the database wait until the stream has passed it. It is
+    /// said of the table, whatever statement the rule is for: of the conditions only `database` counts. What it leaves out may be
+    /// missing from answers at level `strict` until the stream has told it, some milliseconds; the other levels do not lean on it.
+    trigger_writes: TRIGGER_WRITES e.g. "{ orders = [\"audit\", \"stock\"], \"sales.lines\" = [] }", |cache| cache.trigger_writes;
+    /// Columns that keep the value with which their row was inserted, in all rows of the table and of its partitions. An UPDATE of such a table then ends
+    /// no answers that look for rows by these columns and the primary key, other than those with the row's own values, though the stream does not have the old row. It is said of the
+    /// table, as `trigger_writes` is. If one changes all the same, answers that had its row stay as they are until they are as old as `ttl_cap`, at any level.
+    immutable_columns: IMMUTABLE e.g. "{ orders = [\"tenant_id\", \"customer_id\"] }", |cache| cache.immutable_columns;
 }
 
 table! {

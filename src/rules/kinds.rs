@@ -122,6 +122,14 @@ kind! {
     /// Names of tables.
     TABLE_NAMES: Vec<TableName> = "names", "a table or a list of them, as in \"prices\" or \"sales.prices\"",
         |value, _| list(value, TableName::read);
+    /// Tables, and those that their triggers write.
+    TRIGGER_WRITES: Vec<(TableName, Vec<TableName>)> = "table",
+        "a table of tables, each with a table or a list of them, as in { orders = [\"audit\", \"stock\"] }; an empty list: none",
+        |value, _| caching::by_table(value, |tables| names(tables, TableName::read));
+    /// Tables, and columns of theirs.
+    IMMUTABLE: Vec<(TableName, Vec<Box<str>>)> = "table",
+        "a table of tables, each with a column or a list of them, as in { orders = [\"tenant_id\"] }",
+        |value, _| caching::by_table(value, |columns| list(columns, caching::column));
     /// A template.
     REWRITE: Rewrite = "table", "a table of the keys of `rewrite`", |value, reader| {
         let written = reader.inner(&keys::REWRITE, value)?;
@@ -164,10 +172,7 @@ kind! {
     /// Which rule decides what.
     DECIDED: Decided = "table", "a table of concerns (the keys of `then`) and the names of rules", |value, _| decided(value);
     /// Names of rules.
-    RULES: Vec<Box<str>> = "names", "a list of names of rules; it may be empty", |value, _| match value.get_ref() {
-        DeValue::Array(items) if items.is_empty() => Ok(vec![]),
-        _ => list(value, |text| Ok(text.into())),
-    };
+    RULES: Vec<Box<str>> = "names", "a list of names of rules; it may be empty", |value, _| names(value, |text| Ok(text.into()));
 }
 
 /// The longest text, in bytes.
@@ -239,6 +244,14 @@ fn list<V>(value: &Value<'_>, mut read: impl FnMut(&str) -> Reading<V>) -> Readi
             })
             .collect(),
         _ => Err(Wrong::NotThat),
+    }
+}
+
+/// The same, and the list may be empty.
+fn names<V>(value: &Value<'_>, read: impl FnMut(&str) -> Reading<V>) -> Reading<Vec<V>> {
+    match value.get_ref() {
+        DeValue::Array(items) if items.is_empty() => Ok(vec![]),
+        _ => list(value, read),
     }
 }
 

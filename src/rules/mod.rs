@@ -36,6 +36,7 @@ mod reader;
 pub mod reference;
 pub mod rewrite;
 mod ruleset;
+mod table_facts;
 #[cfg(test)]
 mod tests;
 pub mod throttle;
@@ -46,7 +47,7 @@ pub use action::{
     Block, Concern, Concerns, Concurrency, Consistency, Hint, Level, Mirror, Per, Rate, Route, Share, Then,
     Throttle,
 };
-pub use caching::Cache;
+pub use caching::{Cache, TableName};
 pub use candidates::{Candidates, Decided, Decision};
 pub use condition::{When, class_name};
 pub use context::{Context, Moment, Session, Subject};
@@ -57,3 +58,4 @@ pub use place::{Place, Problem, Severity, Source};
 pub use reader::{Meta, Section};
 pub use rewrite::Rewrite;
 pub use ruleset::{Rule, Ruleset};
+pub use table_facts::{TableFacts, unknown_names};

@@ -16,6 +16,7 @@ use super::verified::Verifications;
 use crate::cache::{Doubt, Feed, Limits, Relation, Shape, Store, Tag, Tags};
 use crate::config::settings::Host;
 use crate::pool::Target;
+use crate::rules::{Ruleset, TableFacts};
 
 /// Slots of the table of tags: 8 MiB once something is kept.
 const SLOTS: usize = 1 << 20;
@@ -80,6 +81,7 @@ pub struct Wanted {
 pub struct Caches {
     store: Arc<Store>,
     all: Mutex<All>,
+    rules: Mutex<Arc<Ruleset>>,
     wanted: mpsc::UnboundedSender<Wanted>,
 }
 
@@ -111,6 +113,7 @@ pub struct DatabaseCache {
     source: RwLock<Option<Arc<dyn Source>>>,
     /// Those of writes that were lost, and since when.
     lost: Mutex<Vec<(Instant, Doubt)>>,
+    facts: RwLock<Arc<TableFacts>>,
 }
 
 impl Caches {
@@ -126,7 +129,14 @@ impl Caches {
         };
         let (wanted, all_wanted) = mpsc::unbounded_channel();
         let store = Store::new(Arc::new(Tags::new(SLOTS)), limits);
-        (Caches { store, all: Mutex::default(), wanted }, all_wanted)
+        (Caches { store, all: Mutex::default(), rules: Mutex::default(), wanted }, all_wanted)
+    }
+
+    /// These rules are in force: what they say of tables counts for what is told from now on.
+    pub fn take_rules(&self, rules: Arc<Ruleset>) {
+        // Before the list of caches is looked at: one that is made meanwhile finds them.
+        *lock(&self.rules) = rules.clone();
+        self.all().iter().for_each(|cache| cache.take_facts(TableFacts::of(&rules, &cache.database)));
     }
 
     /// The results of all.
@@ -145,6 +155,7 @@ impl Caches {
         all.made = all.made.saturating_add(1);
         let names = (&*target.database, &*target.server_database);
         let made = Arc::new(DatabaseCache::new(names, &target.hosts, number, self.store.clone()));
+        made.take_facts(TableFacts::of(&lock(&self.rules).clone(), &made.database));
         all.known.insert(key, made.clone());
         // Without the control plane nothing is told, and nothing is kept that needs it.
         let _ = self.wanted.send(Wanted { cache: made.clone(), target: target.clone() });
@@ -181,6 +192,21 @@ impl DatabaseCache {
             bypass: Bypass::default(),
             source: RwLock::default(),
             lost: Mutex::default(),
+            facts: RwLock::default(),
+        }
+    }
+
+    /// What rules say of its tables.
+    pub fn facts(&self) -> Arc<TableFacts> {
+        self.facts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Rules say this of its tables from now on. What is kept was kept by what they said before, and goes.
+    fn take_facts(&self, facts: TableFacts) {
+        let mut current = self.facts.write().unwrap_or_else(PoisonError::into_inner);
+        if **current != facts {
+            *current = Arc::new(facts);
+            self.store.tags().bump(&[Tag::everything(self.number)]);
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Worker;
+use super::rules::not_there;
 use super::shared::Shared;
 use crate::catalog::{
     BODIES, Barriers, CALLS, CODE, Contents, DETAILS, DETAILS_MARK, Definitions, EDGES, Grounds, Judge,
@@ -16,6 +17,7 @@ use crate::plan::Profiles;
 use crate::pool::ask::{Row, open, rows};
 use crate::pool::connect::Connected;
 use crate::pool::{Pool, Target};
+use crate::rules::Problem;
 use crate::wire::Fault;
 
 /// How long the server may take for all answers.
@@ -145,9 +147,20 @@ async fn read_contents(shared: Arc<Shared>, reading: Reading<Contents>, target: 
         Ok::<_, Fault>((Some(Contents { barriers, relations, grounds }), mark))
     };
     match tokio::time::timeout(PATIENCE, asking).await {
-        Ok(Ok((contents, mark))) => reading.done(contents, mark),
+        Ok(Ok((contents, mark))) => {
+            contents.iter().for_each(|contents| tell_names(&shared, &target, contents));
+            reading.done(contents, mark);
+        }
         Ok(Err(error)) => tell_unread(reading, &target, &error, NO_READS),
         Err(_) => tell_unread(reading, &target, &too_slow(), NO_READS),
+    }
+}
+
+/// Says which names in rules are of nothing in the database: what a rule says of those counts for nothing.
+fn tell_names(shared: &Shared, target: &Target, contents: &Contents) {
+    let Some(rules) = &shared.rules else { return };
+    for Problem { place, message, .. } in not_there(&rules.get(), &target.database, contents) {
+        tracing::warn!("{place}: {message}");
     }
 }
 
@@ -245,6 +258,17 @@ async fn reached(server: &mut Connected, mut reach: Reach) -> Result<Barriers, F
             .map_err(|_| Fault::error("XX000", "the search for names failed"))?;
     }
     Ok(reach.barriers())
+}
+
+/// What tables a database has, and what the cache knows of them.
+///
+/// # Errors
+/// As the server answers.
+pub(crate) async fn of_tables(target: &Arc<Target>) -> Result<Contents, Fault> {
+    let mut server = open(target).await?;
+    let relations = relations(&mut server).await?;
+    let grounds = grounds(&mut server).await?;
+    Ok(Contents { relations, grounds, ..Contents::default() })
 }
 
 /// The relations of a database; `None` if there are too many to tell.

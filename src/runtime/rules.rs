@@ -1,16 +1,21 @@
 //! The rules in force: read at the start and at each reload, replaced as a whole.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use std::time::Instant;
 
 use super::Worker;
+use crate::catalog::Contents;
 use crate::config::{Settings, host};
-use crate::rules::{Mode, Problem, Route, Ruleset, folder};
+use crate::plan::writes::TriggerWrites;
+use crate::rules::{Mode, Problem, Route, Ruleset, TableFacts, TableName, folder, unknown_names};
 use crate::session::mirror::Mirrors;
+use crate::sql::facts::Name;
 
 /// Those of the process, if it was started with a folder of rule files.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub struct Rules {
     caches: Cell<bool>,
     /// Some say what answers depend on beside what the catalog knows of.
     declare: Cell<bool>,
+    /// What they say of triggers, by database.
+    triggers: RefCell<HashMap<String, Rc<[TriggerWrites]>>>,
     /// Where copies of statements go.
     pub mirrors: Mirrors,
 }
@@ -58,6 +65,7 @@ impl Rules {
             self.reword.set(rewords(&rules));
             self.caches.set(caches(&rules));
             *self.rules.borrow_mut() = rules;
+            self.triggers.borrow_mut().clear();
             self.stamp.set(self.stamp.get() + 1);
         }
         declared || self.declare.get()
@@ -79,6 +87,17 @@ impl Rules {
     #[inline]
     pub fn caches(&self) -> bool {
         self.caches.get()
+    }
+
+    /// What they say of triggers of tables, in a database that clients call so.
+    pub fn triggers(&self, database: &str) -> Rc<[TriggerWrites]> {
+        if let Some(known) = self.triggers.borrow().get(database) {
+            return known.clone();
+        }
+        let told: Rc<[TriggerWrites]> =
+            TriggerWrites::told(&TableFacts::of(&self.rules.borrow(), database)).into();
+        self.triggers.borrow_mut().insert(database.to_owned(), told.clone());
+        told
     }
 
     /// The rules.
@@ -156,6 +175,21 @@ pub fn nowhere(rules: &Ruleset) -> Vec<Problem> {
         mirror.into_iter().chain(route).collect::<Vec<_>>()
     };
     rules.rules().iter().flat_map(of).collect()
+}
+
+/// Names of tables and columns in rules that a database has not, by what was read of it.
+pub fn not_there(rules: &Ruleset, database: &str, contents: &Contents) -> Vec<Problem> {
+    let (Some(relations), Some(grounds)) = (&contents.relations, &contents.grounds) else { return vec![] };
+    let exists = |table: &TableName, column: Option<&str>| {
+        let name = Name { schema: table.schema.clone(), name: table.name.clone() };
+        let has = |oid: u32| {
+            grounds
+                .detail(oid)
+                .is_some_and(|detail| column.is_none_or(|column| detail.column(column).is_some()))
+        };
+        relations.named(&name, None).into_iter().any(|id| has(relations.oid(id)))
+    };
+    unknown_names(rules, database, &exists)
 }
 
 /// Reads the rule files of a folder, and logs which of their actions do nothing, at all or with these settings.

@@ -14,6 +14,7 @@ use crate::catalog::{Contents, Definitions};
 use crate::config::settings::{Host, Limits};
 use crate::pool::Target;
 use crate::pool::budget::Budget;
+use crate::rules::Ruleset;
 use crate::stats::{Counter, PoolStats};
 
 /// Limits that hold over all workers.
@@ -49,6 +50,7 @@ impl Shared {
     /// Limits, and nothing in use; and where databases are told whose changes the cache wants to know.
     pub fn new(limits: &Limits, rules: Option<InForce>) -> (Arc<Shared>, mpsc::UnboundedReceiver<Wanted>) {
         let (caches, wanted) = Caches::new(limits.cache_size);
+        rules.iter().for_each(|rules| caches.take_rules(rules.get()));
         let some_rule_caches = rules.as_ref().is_some_and(|rules| super::rules::caches(&rules.get()));
         let shared = Arc::new(Shared {
             servers: Budget::new(limits.max_servers),
@@ -65,6 +67,14 @@ impl Shared {
             stats: Default::default(),
         });
         (shared, wanted)
+    }
+
+    /// These rules are in force from now on, if there are rules at all.
+    pub fn take_rules(&self, rules: Arc<Ruleset>) {
+        if let Some(in_force) = &self.rules {
+            in_force.replace(rules.clone());
+            self.caches.take_rules(rules);
+        }
     }
 
     /// The counters of all pools, one of each worker and pool.

@@ -169,6 +169,17 @@ pub(super) fn parameters<'a>(bind: &'a [u8], types: &[u8]) -> Option<Vec<Paramet
     rest.is_empty().then_some(parameters)
 }
 
+/// The formats of the result that a Bind asks for, behind its names: none for text, one for all columns, or one for each.
+pub(super) fn formats(bind: &[u8]) -> Option<Vec<u16>> {
+    let (_, rest) = shorts(bind)?;
+    let (count, mut rest) = rest.split_first_chunk::<2>()?;
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (length, behind) = rest.split_first_chunk::<4>()?;
+        rest = behind.get(usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0)..)?;
+    }
+    Some(shorts(rest)?.0)
+}
+
 fn message(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..Frame::peek(bytes).ok()??.total)
 }
@@ -267,8 +278,11 @@ mod tests {
         let [one, two] = parameters.as_slice() else { panic!("{parameters:?}") };
         assert_eq!(*one, Parameter { oid: 23, binary: true, value: Some(b"x") });
         assert_eq!(*two, Parameter { oid: 0, binary: true, value: None });
+        assert_eq!(formats(asked.bind), Some(vec![]));
         let cut = Asked { bind: &asked.bind[..asked.bind.len() - 1], ..asked };
         assert_eq!(cut.parameters(b"\0\0"), None);
+        assert_eq!(formats(cut.bind), None);
+        assert_eq!(formats(b"\0\0\0\x01\0\0\0\x02ab\0\x02\0\x01\0\0"), Some(vec![1, 0]));
     }
 
     #[test]

@@ -15,14 +15,15 @@ use tokio::time::{Sleep, sleep_until};
 use super::asked::Asked;
 use super::kept::Fill;
 use super::serve::Session;
+use super::shown::{self, Shown};
 use super::upstream::Flow;
-use crate::cache::{Doubt, Entry, Following, Gate, KeyBuffer, Lookup, Miss, Needs, Parts};
+use crate::cache::{Doubt, Entry, Following, Gate, KeyBuffer, Later, Lookup, Miss, Needs, Parts};
 use crate::catalog::RelationKind;
 use crate::config::settings::PoolMode;
 use crate::level::Caching;
 use crate::plan::Names;
 use crate::plan::Profile;
-use crate::plan::cacheable::{Given, Touched};
+use crate::plan::cacheable::{Given, RowKey, Touched};
 use crate::pool::prepared::Description;
 use crate::pool::state::State;
 use crate::rules::Cache;
@@ -61,6 +62,10 @@ pub(super) struct Cached {
     pub(super) waits: Option<Waits>,
     /// What its transaction may have changed.
     pub(super) doubts: Vec<Doubt>,
+    /// What is to be in doubt before its transaction ends.
+    pub(super) later: Vec<Later>,
+    /// Something was sent in it that may have ended it.
+    pub(super) may_have_ended: bool,
     /// Definitions are among that.
     pub(super) defines: bool,
     stuck: u32,
@@ -86,6 +91,8 @@ impl Cached {
             fill: None,
             waits: None,
             doubts: vec![],
+            later: vec![],
+            may_have_ended: false,
             defines: false,
             stuck: 0,
             patient: STUCK,
@@ -95,7 +102,7 @@ impl Cached {
 
 impl Drop for Cached {
     fn drop(&mut self) {
-        // Its server may commit yet what it has sent.
+        // Its server may commit yet what it has sent. A transaction whose end was not sent is rolled back.
         let now = Instant::now();
         self.doubts.drain(..).for_each(|doubt| self.cache.unknown(doubt, now));
         if self.defines {
@@ -179,7 +186,7 @@ impl Session {
         cstr(tail)
     }
 
-    fn find(&self, cached: &mut Cached, asked: &Asked<'_>, rule: &Cache, profile: &Profile) -> Found {
+    fn find(&self, cached: &mut Cached, asked: &Asked<'_>, rule: &Cache, profile: &Rc<Profile>) -> Found {
         let Some((text, types)) = self.text_of(asked) else { return Found::Nothing };
         let cache = cached.cache.clone();
         cache.used();
@@ -207,6 +214,7 @@ impl Session {
             types,
             bind: asked.bind,
         };
+        let (mut shown, stamp) = (None, self.profiles.judge.stamp());
         let mut tools = self.worker.cache_tools.borrow_mut();
         let Tools { key, needs } = &mut *tools;
         let Some(key) = key.key(&parts) else { return Found::Nothing };
@@ -215,9 +223,16 @@ impl Session {
             cache.needed(now);
         }
         let found = cache.store.lookup(&key, &gate, || {
-            let mut touched = self.touched(profile, text, types, asked)?;
+            let (mut touched, row_key) = self.touched(profile, text, types, asked)?;
             self.add_declared(rule, &mut touched)?;
-            collect(needs, &cache, &touched, watched.then_some(as_of), now)
+            let needs = collect(needs, &cache, &touched, watched.then_some(as_of), now)?;
+            if let Some(key) = row_key.filter(|_| watched)
+                && shown::by_rows(needs, &cache, &touched, &key, (as_of, now))
+            {
+                let (relation, same_encoding) = (cache.relation(key.table), self.has_encoding_of_stream());
+                shown = Shown::new(key, relation, (profile, stamp), asked, same_encoding);
+            }
+            Some(&*needs)
         });
         match found {
             Lookup::Hit(entry) => {
@@ -236,21 +251,25 @@ impl Session {
             }
             Lookup::Fill(filling) => {
                 let rows_left = rule.max_rows.unwrap_or(u64::MAX);
-                Found::Fill(Fill { filling, sent: now, rows_left, behind: self.status_here() })
+                Found::Fill(Fill { filling, sent: now, rows_left, behind: self.status_here(), shown })
             }
             Lookup::Miss(Miss::Floor) if cached.waits_for_stream(now) => Found::Wait,
             Lookup::Miss(_) => Found::Nothing,
         }
     }
 
-    /// On which rows the answer depends.
+    fn has_encoding_of_stream(&self) -> bool {
+        *self.reading.encoding == *b"utf8"
+    }
+
+    /// On which rows the answer depends, and how it may be told which it shows.
     fn touched(
         &self,
         profile: &Profile,
         text: &[u8],
         types: &[u8],
         asked: &Asked<'_>,
-    ) -> Option<Vec<Touched>> {
+    ) -> Option<(Vec<Touched>, Option<RowKey>)> {
         let dependencies = self.profiles.dependencies(profile, (text, self.dialect), ANY_SCHEMA);
         let shape = shape(text, self.dialect);
         let parameters = asked.parameters(types)?;
@@ -259,10 +278,10 @@ impl Session {
             dialect: self.dialect,
             literals: &shape.literals,
             parameters: &parameters,
-            same_encoding: *self.reading.encoding == *b"utf8",
+            same_encoding: self.has_encoding_of_stream(),
         };
         let found = match &*dependencies {
-            Ok(dependencies) => dependencies.touched(&given),
+            Ok(one) => one.touched(&given).map(|touched| (touched, one.row_key.clone())),
             Err(refusal) => Err(*refusal),
         };
         found.inspect_err(|refusal| self.pool.stats().refused(*refusal as usize)).ok()
@@ -450,7 +469,7 @@ fn collect<'n>(
     touched: &[Touched],
     stream: Option<Option<Instant>>,
     now: Instant,
-) -> Option<&'n Needs> {
+) -> Option<&'n mut Needs> {
     needs.begin(cache.number);
     let mut ready = true;
     for one in touched {

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::serve::Session;
+use super::shown::Shown;
 use crate::cache::Filling;
 use crate::wire::frame::{HEADER, TxStatus, back};
 
@@ -17,6 +18,8 @@ pub(super) struct Fill {
     pub(super) rows_left: u64,
     /// The transaction status behind it: that of a session that has nothing but the beginning of a read-only transaction, or not even that.
     pub(super) behind: TxStatus,
+    /// How its rows can be told, where that is of use.
+    pub(super) shown: Option<Box<Shown>>,
 }
 
 impl Session {
@@ -82,6 +85,8 @@ impl Session {
             }
             back::READY_FOR_QUERY => {
                 if whole.get(HEADER).is_some_and(|byte| TxStatus::from_byte(*byte) == fill.behind) {
+                    let rows = fill.shown.as_ref().and_then(|shown| shown.rows(fill.filling.answer()));
+                    rows.into_iter().for_each(|rows| fill.filling.told_by_rows(rows));
                     let now = Instant::now();
                     // Why it was not kept is counted there.
                     let _ = fill.filling.finish(now.duration_since(fill.sent), now);

@@ -63,6 +63,7 @@ mod ruled;
 mod sequences;
 mod settle;
 mod share;
+mod shown;
 mod simple;
 mod timing;
 mod token;

@@ -92,6 +92,8 @@ impl Session {
         // Not so where data are copied: the server may have refused them, and run what stands behind.
         if self.server.as_ref().is_some_and(|server| server.skips) {
             self.verdict = None;
+            self.put_in_doubt(frame, bytes);
+            self.verdict = None;
             self.drain(false);
             return self.message(frame, bytes);
         }

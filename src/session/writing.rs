@@ -1,20 +1,22 @@
 //! What a session writes is in doubt for the result cache from before it is sent until nobody can miss it any more.
 //!
-//! Every statement of every session of a database that has a cache is looked at when its message is taken: one that is known to read only puts nothing in doubt. What others
-//! may change stays so until their transaction has ended, and from then until the stream has told all that was visible
+//! Every statement of every session of a database that has a cache is looked at when its message is taken: one that is known to read only puts nothing in doubt. In a transaction
+//! that is open for certain, what others may change is in doubt from before something is sent that may end it; else from before they are sent. It stays so until their transaction has ended, and from then until the stream has told all that was visible
 //! at that moment ([`DatabaseCache::acknowledged`](crate::runtime::caches::DatabaseCache)); the client is told only after that has begun.
 
 use std::time::Instant;
 
-use super::cached::ANY_SCHEMA;
+use super::cached::{ANY_SCHEMA, Cached};
 use super::serve::Session;
 use super::upstream::body;
-use crate::cache::{Doubt, Tag};
+use crate::cache::{Doubt, Later, Shapes, Tag};
+use crate::plan::Bounds;
 use crate::plan::cacheable::{Given, Parameter};
 use crate::plan::writes::{Narrow, Writes};
+use crate::pool::exchange::Expect;
 use crate::runtime::caches::DatabaseCache;
 use crate::sql::shape;
-use crate::wire::frame::{self, Frame, HEADER, front};
+use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
 
 /// A transaction with more doubts than this has everything in doubt instead.
 const MOST: usize = 256;
@@ -38,30 +40,48 @@ impl Session {
     fn doubt_what_is_written(&mut self, frame: Frame, bytes: &[u8]) {
         let Some(cached) = &self.cached else { return };
         let cache = cached.cache.clone();
-        let full = cached.doubts.len() >= MOST;
-        let (doubt, defines) = match self.what_is_written(&cache, frame, bytes) {
-            Some(found) if !full => found,
-            Some((Some(_), defines)) => (Some(everything(&cache)), defines),
-            Some((None, _)) => return,
-            // A text that is too long to be held, that is not known, or for which a rule has another.
-            None => (Some(everything(&cache)), true),
-        };
+        // A text that is too long to be held, that is not known, or for which a rule has another, may do anything.
+        let written = self.what_is_written(&cache, frame, bytes).unwrap_or_else(|| Written::anything(&cache));
+        let (open, has_server) = (self.is_surely_open(), self.server.is_some());
         let Some(cached) = &mut self.cached else { return };
-        cached.defines |= defines;
-        if full && doubt.is_some() {
-            // All that was in doubt before stays so by the new one.
-            cached.doubts.drain(..).for_each(Doubt::release);
+        cached.defines |= written.defines;
+        match written.bounds {
+            // A Query is run when it is sent; what is bound, perhaps never.
+            Bounds::RollsBack if open && frame.tag == front::QUERY => {
+                (cached.may_have_ended, cached.later) = (true, vec![]);
+            }
+            // Without a server there is no transaction that a Query may end, nor may it when it has run.
+            Bounds::RollsBack | Bounds::MayEnd if frame.tag == front::QUERY && !has_server => {}
+            Bounds::RollsBack | Bounds::MayEnd => cached.ends_now(),
+            Bounds::Stays => {}
         }
-        cached.doubts.extend(doubt);
+        if written.tags.is_empty() {
+            return;
+        }
+        let later = Later::new(written.tags, written.by);
+        if open && written.bounds == Bounds::Stays {
+            cached.add_later(later);
+        } else {
+            cached.add(later);
+        }
     }
 
-    /// What is to be in doubt, and whether it may change definitions; `None`: the statement is not known.
-    fn what_is_written(
-        &self,
-        cache: &DatabaseCache,
-        frame: Frame,
-        bytes: &[u8],
-    ) -> Option<(Option<Doubt>, bool)> {
+    /// Whether what is sent next runs in a transaction that only a later message can end: the server has said that one is open, or BEGIN goes
+    /// ahead, and nothing has been sent since that may end it.
+    fn is_surely_open(&self) -> bool {
+        let open = match (&self.server, &self.held_begin) {
+            (Some(server), _) => match server.tx {
+                TxStatus::Open => true,
+                TxStatus::Idle => server.expects.iter().any(Expect::begins),
+                _ => false,
+            },
+            (None, begin) => begin.is_some(),
+        };
+        open && self.cached.as_ref().is_some_and(|cached| !cached.may_have_ended)
+    }
+
+    /// What is to be in doubt; `None`: the statement is not known.
+    fn what_is_written(&self, cache: &DatabaseCache, frame: Frame, bytes: &[u8]) -> Option<Written> {
         let there = bytes.get(..frame.total)?;
         let asks = self.verdict.as_ref().and_then(|verdict| verdict.asks.as_ref());
         if asks.is_some_and(|asks| asks.reworded.is_some()) {
@@ -75,7 +95,7 @@ impl Session {
                 let (name, values) = frame::cstr(rest)?;
                 let Some(named) = self.known(name) else {
                     // There is no such statement: the server says so.
-                    return Some((None, false));
+                    return Some(Written::nothing(Bounds::Stays));
                 };
                 if named.worded.is_some() {
                     return None;
@@ -86,27 +106,34 @@ impl Session {
             _ => return None,
         };
         let profile = self.profiles.of(text, self.dialect);
-        let writes = self.profiles.writes(&profile, (text, self.dialect), ANY_SCHEMA, (0, &[]));
-        let tags = match &*writes {
-            Writes::Nothing => return Some((None, false)),
-            Writes::Rows(narrow) => match self.doubt_rows(cache, narrow, (text, types, bind)) {
-                Some(doubt) => return Some((Some(doubt), false)),
-                None => vec![Tag::table(cache.relation(narrow.table))],
+        let rules = &self.worker.rules;
+        let triggers = rules.triggers(&self.handle.database);
+        let said = (rules.stamp(), &*triggers);
+        let writes = self.profiles.writes(&profile, (text, self.dialect), ANY_SCHEMA, said);
+        let written = Written::nothing(profile.bounds(text, self.dialect));
+        let everything = || vec![Tag::everything(cache.number)];
+        Some(match &*writes {
+            Writes::Nothing => written,
+            Writes::Rows(narrow) => match self.rows_written(cache, narrow, (text, types, bind)) {
+                Some((tags, shapes)) => Written { tags, by: vec![shapes], ..written },
+                None => Written { tags: vec![Tag::table(cache.relation(narrow.table))], ..written },
             },
-            Writes::Tables(tables) => tables.iter().map(|oid| Tag::table(cache.relation(*oid))).collect(),
-            Writes::Everything => vec![Tag::everything(cache.number)],
-            Writes::Definitions => return Some((Some(everything(cache)), true)),
-        };
-        Some((Some(cache.store.tags().doubt(&tags)), false))
+            Writes::Tables(tables) => {
+                let tags = tables.iter().map(|oid| Tag::table(cache.relation(*oid))).collect();
+                Written { tags, ..written }
+            }
+            Writes::Everything => Written { tags: everything(), ..written },
+            Writes::Definitions => Written { tags: everything(), defines: true, ..written },
+        })
     }
 
     /// The rows with one key, and whatever was found by other columns of theirs.
-    fn doubt_rows(
+    fn rows_written(
         &self,
         cache: &DatabaseCache,
         narrow: &Narrow,
         (text, types, bind): (&[u8], &[u8], Option<&[u8]>),
-    ) -> Option<Doubt> {
+    ) -> Option<(Vec<Tag>, Shapes)> {
         let parameters = match bind {
             Some(bind) => super::asked::parameters(bind, types)?,
             None => Vec::<Parameter<'_>>::new(),
@@ -127,12 +154,12 @@ impl Session {
         for other in shapes.all() {
             let tag = Tag::shape(relation, other.columns());
             if other.columns() != key {
-                tags.push(tag);
+                tags.extend([tag, Tag::shape_by_rows(relation, other.columns())]);
                 continue;
             }
             tags.extend(rows.iter().map(|row| Tag::values(tag, row.iter().map(|value| &**value))));
         }
-        Some(cache.store.tags().doubt(&tags).found_by(shapes))
+        Some((tags, shapes))
     }
 
     /// A cycle was answered: a transaction that has ended with it leaves its doubts to the cache. To be called before the client is told.
@@ -148,9 +175,12 @@ impl Session {
         let Some(cached) = &mut self.cached else { return };
         let now = Instant::now();
         cached.saw(now);
-        if goes_on || cached.doubts.is_empty() {
+        if goes_on {
             return;
         }
+        // What would still be there was of a transaction that has ended otherwise than was thought.
+        cached.ends_now();
+        cached.may_have_ended = false;
         if std::mem::take(&mut cached.defines) {
             cached.cache.redefined();
         }
@@ -160,6 +190,52 @@ impl Session {
     }
 }
 
-fn everything(cache: &DatabaseCache) -> Doubt {
-    cache.store.tags().doubt(&[Tag::everything(cache.number)])
+impl Cached {
+    /// Something is sent that may end the transaction: what it has written is in doubt from now on.
+    fn ends_now(&mut self) {
+        self.may_have_ended = true;
+        for later in std::mem::take(&mut self.later) {
+            self.add(later);
+        }
+    }
+
+    /// This is in doubt from now on.
+    fn add(&mut self, later: Later) {
+        let tags = self.cache.store.tags();
+        if self.doubts.len() < MOST {
+            self.doubts.push(later.begin(tags));
+            return;
+        }
+        let all = tags.doubt(&[Tag::everything(self.cache.number)]);
+        // All that was in doubt before stays so by the new one.
+        self.doubts.drain(..).for_each(Doubt::release);
+        self.doubts.push(all);
+    }
+
+    /// This is in doubt when something is sent that may end the transaction.
+    fn add_later(&mut self, later: Later) {
+        if self.later.len() >= MOST {
+            self.later = vec![Later::new(vec![Tag::everything(self.cache.number)], vec![])];
+        }
+        self.later.push(later);
+    }
+}
+
+/// What a statement writes, and what it may do with its transaction.
+struct Written {
+    tags: Vec<Tag>,
+    by: Vec<Shapes>,
+    defines: bool,
+    bounds: Bounds,
+}
+
+impl Written {
+    fn nothing(bounds: Bounds) -> Written {
+        Written { tags: vec![], by: vec![], defines: false, bounds }
+    }
+
+    fn anything(cache: &DatabaseCache) -> Written {
+        let tags = vec![Tag::everything(cache.number)];
+        Written { tags, by: vec![], defines: true, bounds: Bounds::MayEnd }
+    }
 }

@@ -228,6 +228,9 @@ pub struct Facts {
     pub locks: bool,
     /// TABLESAMPLE stands somewhere.
     pub sampled: bool,
+    /// Each row of its result is made of one row of the one table that it reads, and a row of that table that is in no row of the result has
+    /// no influence on it: neither grouped nor joined, no window, and no OFFSET.
+    pub row_by_row: bool,
     /// Its levels, the inner ones first.
     pub levels: Vec<Level>,
     /// Casts to types whose values may depend on the time when a text is read as one.
@@ -253,6 +256,7 @@ impl Facts {
             cross_joined: false,
             locks: false,
             sampled: false,
+            row_by_row: false,
             levels: vec![],
             casts: vec![],
             changes: 0,

@@ -368,6 +368,35 @@ impl<'a> Reads<'a> {
         }
     }
 
+    /// One that shows the keys of rows that it finds by another column; sometimes rows that it does not show matter too.
+    pub fn rows(&mut self) -> String {
+        let relations = self.relations;
+        let keyed: Vec<&Relation> =
+            relations.iter().filter(|one| one.changeable && !one.key.is_empty()).collect();
+        let relation = (*self.random.pick(&keyed)).clone();
+        let variable = Variable { alias: "q".to_owned(), columns: relation.columns.clone() };
+        let (column, of) = self.random.pick(&relation.columns).clone();
+        let mut condition = format!("{column} = {}", constant(self.random, of));
+        if self.random.percent(30) {
+            condition = format!("{condition} and {}", self.atom(&[variable], &[], 0));
+        }
+        let key = relation.key.join(", ");
+        let own = match self.random.below(10) {
+            0..4 => "*".to_owned(),
+            4..8 => format!("{}, {key}", self.random.pick(&relation.columns).0),
+            8 => format!("{key}, count(*) over ()"),
+            _ => format!("distinct on ({column}) *"),
+        };
+        let tail = match self.random.below(10) {
+            _ if own.starts_with("distinct") => format!(" order by {column}, {key}"),
+            _ if own.contains("over") => format!(" order by {key} limit 1"),
+            0..2 => format!(" order by {column}, {key} limit {}", 1 + self.random.below(3)),
+            2..4 => format!(" order by {key} offset 1"),
+            _ => "".to_owned(),
+        };
+        format!("select {own} from {} q where {condition}{tail}", relation.name)
+    }
+
     fn alias(&mut self) -> String {
         self.aliases += 1;
         format!("x{}", self.aliases)

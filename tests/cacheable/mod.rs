@@ -11,7 +11,7 @@ use pgweir::catalog::{
     BODIES, Barriers, CALLS, Contents, DETAILS, EDGES, Grounds, OWN, RELATIONS, Reach, Relations, Row,
     UNSTABLE, WRITING,
 };
-use pgweir::plan::cacheable::{Around, Given, Parameter, Refusal, Touched, judge};
+use pgweir::plan::cacheable::{Around, Given, Parameter, Refusal, RowKey, Touched, judge};
 use pgweir::plan::writes::{self, TriggerWrites, Writes};
 use pgweir::sql::facts::Facts;
 use pgweir::sql::{Literal, facts, shape};
@@ -68,12 +68,23 @@ impl Known {
         parameters: &[Parameter<'_>],
         change: impl FnOnce(&mut Facts),
     ) -> Result<Vec<Touched>, Refusal> {
+        self.judged(text, parameters, change).map(|(touched, _)| touched)
+    }
+
+    /// The same, and by what rows of the result can be told.
+    fn judged(
+        &self,
+        text: &str,
+        parameters: &[Parameter<'_>],
+        change: impl FnOnce(&mut Facts),
+    ) -> Result<(Vec<Touched>, Option<RowKey>), Refusal> {
         let bytes = text.as_bytes();
         let shape = shape(bytes, true);
         let mut facts = facts(bytes, true, &shape);
         change(&mut facts);
         let given = given(text, &shape.literals, parameters);
-        judge(bytes, true.into(), &facts, &self.around(Some(&["public"])))?.touched(&given)
+        let dependencies = judge(bytes, true.into(), &facts, &self.around(Some(&["public"])))?;
+        Ok((dependencies.touched(&given)?, dependencies.row_key))
     }
 
     /// What a text may write.

@@ -2,13 +2,14 @@
 //! changes a row of which it was not said that it may.
 //!
 //! Databases, reads and changes are made up at random, and what has changed is seen by comparing all rows of all tables. Mutations of the
-//! analysis are run too: each has to be found out.
+//! analysis are run too: each has to be found out. Of a read that shows the keys of its rows it is checked too that it is enough to know of what has
+//! come by the values, and of what has gone by the keys.
 //!
 //! `PGWEIR_CACHEABLE_SEED` begins elsewhere, `PGWEIR_CACHEABLE_ROUNDS` is how many databases are made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pgweir::plan::cacheable::Touched;
+use pgweir::plan::cacheable::{RowKey, Touched};
 use pgweir::plan::writes::{Assigned, Writes};
 use pgweir::sql::facts::{ColumnName, Comparison, Conjunct, Constant, Facts, Form, Operand};
 use pgweir::sql::shape;
@@ -39,6 +40,8 @@ struct Seen {
     altered: usize,
     /// Pairs in which rows of the read's tables have changed, and it was said that they do not matter.
     spared: usize,
+    /// Pairs of reads that are known by their rows; in which the result has changed; in which rows of the table have gone, and it was said that they do not matter.
+    by_rows: [usize; 3],
     reads: usize,
     /// Reads that depend on keys of some table.
     keyed: usize,
@@ -75,6 +78,8 @@ enum Mutation {
     FirstValue,
     /// Only one variable of each table counts.
     OneVariable,
+    /// That a result depends on rows that it does not show is overlooked.
+    HiddenRows,
 }
 
 const MUTATIONS: &[Mutation] = &[
@@ -88,6 +93,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation::NoTriggers,
     Mutation::FirstValue,
     Mutation::OneVariable,
+    Mutation::HiddenRows,
 ];
 
 #[test]
@@ -104,6 +110,8 @@ fn what_alters_a_result_touches_what_it_depends_on() {
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(5)].join("\n"));
     // That nothing was missed says something only if there was something to miss.
     assert!(seen.pairs > 5_000 && seen.altered > 100 && seen.spared > 200, "{seen:?}");
+    let [pairs, altered, spared] = seen.by_rows;
+    assert!(pairs > 1_000 && altered > 20 && spared > 100, "{seen:?}");
     assert!(seen.keyed * 2 > seen.reads && seen.narrow * 30 > seen.changes, "{seen:?}");
 }
 
@@ -146,7 +154,7 @@ fn run(cluster: &Cluster, seed: u64, mutation: Mutation, seen: &mut Seen) {
     server.run("set search_path = public; set jit = off");
     let snapshot = snapshot_question(&mut server);
     let reads = reads(&mut random, &made, (&known, right.as_ref()), mutation, &mut server, seen);
-    let texts: Vec<&str> = reads.iter().map(|read| read.0.as_str()).collect();
+    let texts: Vec<&str> = reads.iter().map(|read| read.text.as_str()).collect();
     let mut rows = snapshot_of(&mut server, &snapshot);
     let mut results = results_of(&mut server, &texts);
     for _ in 0..CHANGES {
@@ -156,14 +164,16 @@ fn run(cluster: &Cluster, seed: u64, mutation: Mutation, seen: &mut Seen) {
         }
         seen.changes += 1;
         let after = snapshot_of(&mut server, &snapshot);
-        let changed = difference(&rows, &after);
+        let (gone, come) = difference(&rows, &after);
+        let changed: Vec<StoredRow> = gone.iter().chain(&come).cloned().collect();
         check_writes(&known, &text, &changed, seed, seen);
         if changed.is_empty() {
             continue;
         }
         let now = results_of(&mut server, &texts);
         seen.effective += 1;
-        for (number, (read, touched)) in reads.iter().enumerate() {
+        for (number, one) in reads.iter().enumerate() {
+            let Read { text: read, touched, .. } = one;
             let (Some(before), Some(now)) = (&results[number], &now[number]) else { continue };
             seen.pairs += 1;
             let hit = changed.iter().any(|row| is_touched(touched, row));
@@ -171,6 +181,14 @@ fn run(cluster: &Cluster, seed: u64, mutation: Mutation, seen: &mut Seen) {
             seen.altered += usize::from(altered);
             let near = changed.iter().any(|row| touched.iter().any(|one| one.table == row.0));
             seen.spared += usize::from(near && !hit);
+            if let Some(hit) = one.is_touched_by_rows(before, &gone, &come) {
+                seen.by_rows[0] += 1;
+                seen.by_rows[1] += usize::from(altered);
+                seen.by_rows[2] += usize::from(!hit && gone.iter().any(|row| touched[0].table == row.0));
+                if altered && !hit {
+                    seen.wrong.push(format!("seed {seed}\n  {read}\n  known by its rows\n  altered by {text}\n  which took {gone:?} and brought {come:?}"));
+                }
+            }
             if altered && !hit {
                 let said = super::shown(&known, touched);
                 seen.wrong.push(format!("seed {seed}\n  {read}\n  said to depend on {said}\n  altered by {text}\n  which changed {changed:?}"));
@@ -183,6 +201,50 @@ fn run(cluster: &Cluster, seed: u64, mutation: Mutation, seen: &mut Seen) {
     }
 }
 
+/// A read that may be kept.
+struct Read {
+    text: String,
+    /// On what it is said to depend.
+    touched: Vec<Touched>,
+    /// Where its result has the columns by which its rows are known, and their numbers.
+    shown: Option<Vec<(usize, i16)>>,
+}
+
+impl Read {
+    /// Whether a change matters by what has come, and by the rows that the result of before shows; `None`: it is not known by those.
+    fn is_touched_by_rows(&self, before: &[Vec<u8>], gone: &[StoredRow], come: &[StoredRow]) -> Option<bool> {
+        let shown = self.shown.as_ref()?;
+        let values = |body: &Vec<u8>| Message { tag: b'D', body: body.clone() }.values();
+        let keys: Vec<Vec<Option<Vec<u8>>>> = before
+            .iter()
+            .map(|body| shown.iter().map(|(at, _)| values(body).swap_remove(*at)).collect())
+            .collect();
+        let key_of = |row: &StoredRow| -> Vec<Option<Vec<u8>>> {
+            let column =
+                |number: i16| row.1.get(usize::try_from(number - 1).expect("a column")).cloned().flatten();
+            shown.iter().map(|(_, number)| column(*number).map(String::into_bytes)).collect()
+        };
+        let has_gone = |row: &StoredRow| self.touched[0].table == row.0 && keys.contains(&key_of(row));
+        Some(come.iter().any(|row| is_touched(&self.touched, row)) || gone.iter().any(has_gone))
+    }
+}
+
+/// Where the described columns are those of a key.
+fn shown(description: &Message, key: &RowKey) -> Option<Vec<(usize, i16)>> {
+    let mut rest = &description.body[2..];
+    let mut columns = vec![];
+    while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+        let field = &rest[end + 1..];
+        let table = u32::from_be_bytes(field[..4].try_into().expect("four bytes"));
+        columns.push((table, i16::from_be_bytes([field[4], field[5]])));
+        rest = &field[18..];
+    }
+    let place = |(number, _): &(i16, _)| {
+        columns.iter().position(|column| *column == (key.table, *number)).map(|at| (at, *number))
+    };
+    key.columns.iter().map(place).collect()
+}
+
 /// Reads that may be kept, with what they are said to depend on; of a mutation only those of which it says something else.
 fn reads(
     random: &mut Random,
@@ -191,31 +253,42 @@ fn reads(
     mutation: Mutation,
     server: &mut Client,
     seen: &mut Seen,
-) -> Vec<(String, Vec<Touched>)> {
+) -> Vec<Read> {
     let mut reads = vec![];
     for _ in 0..READS * 10 {
         if reads.len() == READS {
             break;
         }
-        let text = Reads::new(random, &made.relations).read();
-        let mut touched = match known.touched(&text, &[], |facts| mutate(mutation, facts)) {
-            Ok(touched) => touched,
+        let by_rows = random.percent(30);
+        let mut made_up = Reads::new(random, &made.relations);
+        let text = if by_rows { made_up.rows() } else { made_up.read() };
+        let (mut touched, key) = match known.judged(&text, &[], |facts| mutate(mutation, facts)) {
+            Ok(judged) => judged,
             Err(refusal) => {
                 *seen.refused.entry(refusal.name().to_owned()).or_default() += 1;
                 continue;
             }
         };
         mutate_touched(mutation, &mut touched);
-        let is_other = |right: &Known| right.touched(&text, &[], |_| {}).ok().as_ref() != Some(&touched);
+        let is_other = |right: &Known| match right.judged(&text, &[], |_| {}) {
+            Ok((right, right_key)) => right != touched || right_key != key,
+            Err(_) => true,
+        };
         let keyed = touched.iter().any(|one| !one.columns.is_empty());
         // Any row of all its tables: there is less to be wrong.
         let wanted = right.map_or_else(|| keyed || random.percent(20), is_other);
-        if !wanted || server.simple(&text).iter().any(|message| message.tag == b'E') {
+        if !wanted {
             continue;
         }
+        let answer = server.simple(&text);
+        if answer.iter().any(|message| message.tag == b'E') {
+            continue;
+        }
+        let description = answer.iter().find(|message| message.tag == b'T').expect("columns");
+        let shown = key.and_then(|key| shown(description, &key));
         seen.reads += 1;
         seen.keyed += usize::from(keyed);
-        reads.push((text, touched));
+        reads.push(Read { text, touched, shown });
     }
     reads
 }
@@ -233,6 +306,7 @@ fn mutate(mutation: Mutation, facts: &mut Facts) {
             variables.for_each(|variable| variable.renamed = false);
         }
         Mutation::OrAsAnd => or_as_and(facts),
+        Mutation::HiddenRows => facts.row_by_row = facts.levels.len() == 1,
         _ => {}
     }
 }
@@ -370,14 +444,18 @@ fn snapshot_of(server: &mut Client, question: &str) -> Vec<StoredRow> {
     rows
 }
 
-/// Rows that are in one of two snapshots and not in the other, as often as they are.
-fn difference(before: &[StoredRow], after: &[StoredRow]) -> Vec<StoredRow> {
+/// Rows that are in the first of two snapshots and not in the second, and the other way round, as often as they are.
+fn difference(before: &[StoredRow], after: &[StoredRow]) -> (Vec<StoredRow>, Vec<StoredRow>) {
     let mut counts: BTreeMap<&StoredRow, i64> = BTreeMap::new();
     before.iter().for_each(|row| *counts.entry(row).or_default() -= 1);
     after.iter().for_each(|row| *counts.entry(row).or_default() += 1);
-    let many =
-        |(row, count): (&StoredRow, i64)| vec![row.clone(); usize::try_from(count.abs()).expect("few")];
-    counts.into_iter().flat_map(many).collect()
+    let many = |sign: i64| {
+        let rows = counts.iter().flat_map(move |(row, count)| {
+            vec![(*row).clone(); usize::try_from((count * sign).max(0)).expect("few")]
+        });
+        rows.collect::<Vec<_>>()
+    };
+    (many(-1), many(1))
 }
 
 /// What reads give, each as a whole with its rows in order; `None` for one that fails.

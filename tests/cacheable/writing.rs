@@ -251,7 +251,11 @@ fn what_a_rule_says_of_triggers() {
         create table p (i int primary key) partition by range (i); create table p1 partition of p default;
         create trigger notes after insert on p for each row execute function note();
         create table gated (i int primary key); create trigger off before insert on gated for each row execute function note();
-        alter table gated disable trigger off",
+        alter table gated disable trigger off;
+        create function counted() returns int language plpgsql as 'begin insert into log values (1); return 1; end';
+        create table filled (i int primary key, n int default counted());
+        create table ruled (i int primary key, n int);
+        create rule noted as on update to ruled do also insert into log values (new.i)",
     );
     let known = Known::read(&mut server);
     let rule = |table: &str, writes: &[&str]| {
@@ -269,6 +273,13 @@ fn what_a_rule_says_of_triggers() {
     assert_eq!(said("update t set n = 1", &[rule("t", &["nowhere"])]), "everything");
     assert_eq!(said("update t set n = 1", &[rule("t", &["t", "p"])]), "everything");
     assert_eq!(said("insert into gated values (1)", &[]), "rows gated(1)=1 all");
+    // Two rules that say something of a table add to each other.
+    assert_eq!(said("update t set n = 1", &[rule("t", &[]), rule("t", &["log"])]), "tables log t");
+    assert_eq!(said("insert into filled values (1)", &[]), "everything");
+    assert_eq!(said("insert into filled values (1)", &[rule("filled", &["log"])]), "tables filled log");
+    assert_eq!(said("update ruled set n = 1 where i = 7", &[]), "everything");
+    assert_eq!(said("update ruled set n = 1 where i = 7", &[rule("ruled", &["log"])]), "tables log ruled");
+    assert_eq!(said("select counted()", &[rule("filled", &["log"])]), "everything");
 }
 
 #[test]

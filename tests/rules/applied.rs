@@ -99,6 +99,11 @@ impl Ruled {
         Client::connect(&self.proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"))
     }
 
+    /// Where its rules are.
+    pub(super) fn folder(&self) -> String {
+        self.folder.0.display().to_string()
+    }
+
     pub(super) fn write(&self, text: &str) {
         std::fs::write(self.folder.0.join("a.toml"), text).expect("a file can be written");
     }

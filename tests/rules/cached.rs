@@ -31,13 +31,13 @@ fn ruled() -> Option<(Ruled, Client)> {
     Some((ruled, beside))
 }
 
-fn answer(client: &mut Client, cycle: &[u8]) -> Vec<Message> {
+pub(super) fn answer(client: &mut Client, cycle: &[u8]) -> Vec<Message> {
     client.send(cycle);
     client.until_ready()
 }
 
 /// Whether the cycle is answered while `table` is locked.
-fn is_hit(client: &mut Client, beside: &mut Client, table: &str, cycle: &[u8]) -> bool {
+pub(super) fn is_hit(client: &mut Client, beside: &mut Client, table: &str, cycle: &[u8]) -> bool {
     beside.run(&format!("begin; lock table {table}"));
     client.send(cycle);
     let answered = client.within(Duration::from_millis(300)).is_ok_and(|answer| !answer.is_empty());
@@ -50,7 +50,7 @@ fn is_hit(client: &mut Client, beside: &mut Client, table: &str, cycle: &[u8]) -
 
 /// Asks until the answer is one that was kept.
 #[track_caller]
-fn until_hit(client: &mut Client, beside: &mut Client, table: &str, cycle: &[u8]) {
+pub(super) fn until_hit(client: &mut Client, beside: &mut Client, table: &str, cycle: &[u8]) {
     eventually(&format!("the answer is kept to {}", String::from_utf8_lossy(cycle)), || {
         // It is not kept at the first use; and the session must not have seen what the cache has not.
         (0..3).for_each(|_| drop(answer(client, cycle)));

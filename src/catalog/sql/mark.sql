@@ -11,4 +11,7 @@ SELECT pg_catalog.concat_ws(' ',
     (SELECT pg_catalog.concat(pg_catalog.count(*), '/', pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_operator),
     (SELECT pg_catalog.concat(pg_catalog.count(*), '/', pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_cast),
     (SELECT pg_catalog.concat(pg_catalog.count(*), '/', pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_type),
-    (SELECT pg_catalog.concat(pg_catalog.count(*), '/', pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_class))
+    -- Of relations not by who has written their rows last: TRUNCATE, CLUSTER and VACUUM do, and change no name.
+    (SELECT pg_catalog.concat(pg_catalog.count(*), '/', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws('/', oid, relname, relnamespace,
+            reltype, reloftype, relowner, relnatts, relchecks, relkind, relpersistence, relhasrules, relhastriggers, relhassubclass, relrowsecurity,
+            relforcerowsecurity, relispopulated, relreplident, relispartition, relacl, reloptions), 0))) FROM pg_catalog.pg_class))

@@ -160,7 +160,7 @@ pub enum Value<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(tuple: Tuple<'a>, columns: &'a [i16], only: Option<&'a [i16]>) -> Row<'a> {
+    pub(in crate::control) fn new(tuple: Tuple<'a>, columns: &'a [i16], only: Option<&'a [i16]>) -> Row<'a> {
         Row { tuple, columns, only }
     }
 

@@ -15,6 +15,18 @@ pub struct Dependencies {
     /// Ordered by table. A table with [`On::Any`] is there once; one that is read several times by keys may be there with several, and each
     /// of them counts.
     pub tables: Vec<Dependency>,
+    /// How the rows can be told that the result is made of, where that is of use.
+    pub row_key: Option<RowKey>,
+}
+
+/// The columns that the stream has of a row as it was, whatever is done with it: those of its replica identity. Where a result shows them of each of
+/// its rows, a row that leaves it is known by them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowKey {
+    /// `pg_class.oid`.
+    pub table: u32,
+    /// `pg_attribute.attnum` of each, in order, and its type.
+    pub columns: Vec<(i16, KeyType)>,
 }
 
 /// Rows of one table.
@@ -66,7 +78,9 @@ pub(super) fn of(facts: &Facts, around: &Around<'_>, grounds: &Grounds) -> Resul
         search.ids(&table.name)?.into_iter().try_for_each(|id| search.any(id, &mut found))?;
     }
     facts.casts.iter().try_for_each(|cast| search.cast(cast))?;
-    found.dependencies()
+    let mut dependencies = found.dependencies()?;
+    dependencies.row_key = search.row_key(&dependencies.tables).filter(|_| facts.row_by_row);
+    Ok(dependencies)
 }
 
 /// By table: nothing but keys, or any row.
@@ -94,7 +108,7 @@ impl Found {
         if tables.len() > MOST_TABLES {
             return Err(Refusal::TooManyTables);
         }
-        Ok(Dependencies { tables })
+        Ok(Dependencies { tables, row_key: None })
     }
 }
 
@@ -195,6 +209,25 @@ impl<'a> Search<'a> {
             open.extend(self.relations.ways(id).filter(|(how, _)| leads(*how)).map(|(_, to)| to));
         }
         Ok(())
+    }
+
+    /// How rows of the only table can be told: by what the stream has of old rows, if that is not all that is asked of it anyway.
+    fn row_key(&self, tables: &[Dependency]) -> Option<RowKey> {
+        let [Dependency { table, on: On::Keys(keys) }] = tables else { return None };
+        let detail = self.grounds.detail(*table)?;
+        let identity = match detail.replica_identity {
+            b'd' => &detail.key,
+            b'i' => &detail.identity_index,
+            _ => return None,
+        };
+        if identity.is_empty() || keys.iter().all(|key| identity.contains(&key.number)) {
+            return None;
+        }
+        let column = |number: &i16| match detail.numbered(*number)?.kind {
+            ColumnKind::Key(kind) => Some((*number, kind)),
+            _ => None,
+        };
+        Some(RowKey { table: *table, columns: identity.iter().map(column).collect::<Option<_>>()? })
     }
 
     /// The columns of a variable that are compared with constants, with their names; one constant for each.

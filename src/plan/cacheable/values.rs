@@ -148,6 +148,12 @@ impl Given<'_> {
     }
 }
 
+/// The canonical bytes of a value in an answer, in text or binary format; `None` where they are doubtful. `same_encoding`: as in [`Given`].
+pub fn shown_value(value: &[u8], binary: bool, kind: KeyType, same_encoding: bool) -> Option<Box<[u8]>> {
+    let given = Given { text: b"", dialect: true.into(), literals: &[], parameters: &[], same_encoding };
+    given.parameter(&Parameter { oid: 0, binary, value: Some(value) }, kind)
+}
+
 /// Whether a cast to this type, as written, leaves a constant what it is for a column of type `kind`.
 pub(super) fn is_cast_within(cast: &str, kind: KeyType) -> bool {
     let is = |names: &[&str]| names.contains(&cast);

@@ -25,7 +25,7 @@ struct Done {
     assigned: Option<Vec<Box<str>>>,
     /// Tables with foreign keys to it are emptied too.
     truncates_all: bool,
-    /// What the triggers for it write is known.
+    /// What its triggers write is known, and its rules, and the functions that are called with its rows.
     triggers_known: bool,
 }
 
@@ -104,14 +104,12 @@ impl Closure<'_> {
         }
         let oid = self.relations.oid(id);
         let detail = self.grounds.detail(oid)?;
-        if detail.rules || detail.calls_writers {
-            return None;
-        }
         if kind == RelationKind::Partitioned && done.events.meet(Events::UPDATE) {
             // Rows may move: they are deleted here and inserted there.
             done = Done { triggers_known: done.triggers_known, ..Done::any() };
         }
-        if detail.triggers.meet(done.events) && !done.triggers_known {
+        let hidden = detail.rules || detail.calls_writers || detail.triggers.meet(done.events);
+        if hidden && !done.triggers_known {
             self.by_triggers(id, open)?;
             done.triggers_known = true;
         }
@@ -127,14 +125,15 @@ impl Closure<'_> {
         Some(())
     }
 
-    /// What a rule says that the triggers of a table write; `None` if none does.
+    /// What rules say that the triggers of a table write, and whatever else is done with its rows; `None` if none does.
     fn by_triggers(&self, id: Id, open: &mut Vec<(Id, Done)>) -> Option<()> {
         let (schema, name) = self.relations.names(id);
         let is_it = |one: &&TriggerWrites| {
             &*one.table.name == name && one.table.schema.as_deref().is_none_or(|own| own == schema)
         };
-        let rule = self.triggers.iter().find(is_it)?;
-        for written in &rule.writes {
+        let mut said = self.triggers.iter().filter(is_it).peekable();
+        said.peek()?;
+        for written in said.flat_map(|one| &one.writes) {
             let ids = self.relations.named(written, None);
             if ids.is_empty() {
                 return None;

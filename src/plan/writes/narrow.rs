@@ -59,7 +59,7 @@ pub(super) fn of(facts: &Facts, closure: &Closure<'_>, tables: &[u32]) -> Option
         ChangeKind::Delete(_) if !detail.deletes_follow => (Events::DELETE, None),
         ChangeKind::Delete(_) | ChangeKind::InsertOther { .. } => return None,
     };
-    if detail.triggers.meet(events) {
+    if detail.triggers.meet(events) || detail.rules || detail.calls_writers {
         return None;
     }
     let key = match &change.kind {

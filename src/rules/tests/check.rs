@@ -106,6 +106,16 @@ fn values_that_are_not_possible() {
     is("then.cache = { on_stream_loss = \"wait\" }", "takes \"bypass\" or \"ttl\"");
     is("then.cache = { depends_on = \"s.*\" }", "names tables, not patterns");
     is("then.cache = { depends_on = [\"a\", \"a.b.c\"] }", "f.toml:4:35: `depends_on` has \"a.b.c\"");
+    is("then.cache = { trigger_writes = {} }", "f.toml:4:33: `trigger_writes` is empty");
+    is("then.cache = { trigger_writes = \"t\" }", "takes a table of tables");
+    is("then.cache = { trigger_writes = { \"a.b.c\" = [] } }", "f.toml:4:35: `trigger_writes` has \"a.b.c\"");
+    is("then.cache = { trigger_writes = { t = [\"a*\"] } }", "names tables, not patterns");
+    is("then.cache = { trigger_writes = { t = 7 } }", "f.toml:4:39: `trigger_writes` holds something else");
+    is(
+        "then.cache = { immutable_columns = { t = [] } }",
+        "f.toml:4:42: `immutable_columns` is an empty list",
+    );
+    is("then.cache = { immutable_columns = { t = \"t.c\" } }", "which is no column; write its name alone");
     is("then.cache = { max_rows = 0 }", "takes a whole number from 1");
     is("then.cache = \"session\"", "takes a table of the keys of `cache`");
     is("then.hint = \"x */ drop\"", "holds a comment sign");

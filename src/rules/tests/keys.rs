@@ -188,6 +188,13 @@ const THEN: [(&str, &str, &str, &str); 19] = [
         "{ level = \"strict\", bound = \"500ms\", on_stream_loss = \"ttl\", depends_on = [\"a\", \"s.b\"] }",
     ),
     (
+        "cache",
+        "{ trigger_writes = { a = [], \"s.b\" = [\"c\", \"d\"] }, immutable_columns = { a = [\"x\", \"y\"] } }",
+        "session, for 600s at most; bypass when the stream is lost or 2s behind; triggers of a write nothing; \
+         triggers of s.b write c, d; x and y of a never changes",
+        "{ trigger_writes = { a = [] } }",
+    ),
+    (
         "rewrite",
         "{ from = \"select 1\", to = \"select $1 + 0\" }",
         "select $1 + 0",
@@ -295,6 +302,18 @@ const INNER: [(&str, &str, &str, &str); 29] = [
     ("cache", "depends_on", "cache = { depends_on = \"t\" }", "cache = { depends_on = \"s.t\" }"),
     ("cache", "verify", "cache = { verify = 0.5 }", "cache = { verify = 0 }"),
     ("cache", "in_transaction", "cache = { in_transaction = \"read_only\" }", "cache = {}"),
+    (
+        "cache",
+        "trigger_writes",
+        "cache = { trigger_writes = { t = \"u\" } }",
+        "cache = { trigger_writes = { t = [] } }",
+    ),
+    (
+        "cache",
+        "immutable_columns",
+        "cache = { immutable_columns = { t = \"a\" } }",
+        "cache = { immutable_columns = { t = [\"a\", \"b\"] } }",
+    ),
     ("time", "days", "{ days = \"sun\" }", "{ from = \"01:00\" }"),
     ("time", "from", "{ from = \"13:00\" }", "{ to = \"13:00\" }"),
     ("time", "to", "{ to = \"12:00\" }", "{ to = \"12:01\" }"),

@@ -206,6 +206,7 @@ impl Walk<'_> {
         }
         self.order_by(&function.within_group)?;
         function.filter.iter().try_for_each(|filter| self.expression(filter))?;
+        self.windows |= function.over.is_some();
         match &function.over {
             Some(WindowType::WindowSpec(window)) => self.window(window),
             Some(WindowType::NamedWindow(_)) | None => Ok(()),

@@ -348,6 +348,29 @@ impl Walk<'_> {
     }
 }
 
+/// A SELECT of one table in which no row depends on another, as far as this can be seen without its inner levels and calls.
+pub(super) fn is_row_by_row(query: &Query) -> bool {
+    let SetExpr::Select(select) = &*query.body else { return false };
+    let [TableWithJoins { relation: TableFactor::Table { args: None, .. }, joins }] = select.from.as_slice()
+    else {
+        return false;
+    };
+    let GroupByExpr::Expressions(keys, modifiers) = &select.group_by else { return false };
+    let grouped = !keys.is_empty() || !modifiers.is_empty() || select.having.is_some();
+    let skips = match &query.limit_clause {
+        Some(LimitClause::LimitOffset { offset, .. }) => offset.is_some(),
+        Some(_) => true,
+        None => false,
+    };
+    let distinct_on = matches!(select.distinct, Some(Distinct::On(_)));
+    joins.is_empty()
+        && !grouped
+        && !skips
+        && !distinct_on
+        && query.with.is_none()
+        && select.named_window.is_empty()
+}
+
 /// No limit at all.
 fn is_null(limit: &Expr) -> bool {
     matches!(limit, Expr::Value(value) if value.value == Value::Null)

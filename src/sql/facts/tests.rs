@@ -602,3 +602,46 @@ fn casts_that_may_read_a_clock() {
     check("select ('a' || 'b')::text::date from t", "?");
     check("select x.n::date from t as x (n)", "?");
 }
+
+#[test]
+fn results_made_row_by_row() {
+    let check = |sql: &str, expected: bool| {
+        let facts = found(sql);
+        assert!(facts.understood, "{sql}");
+        assert_eq!(facts.row_by_row, expected, "{sql}");
+    };
+    for sql in [
+        "select * from t where a = 1",
+        "table t",
+        "select id, lower(b) from s.t as x where a = 1 and (b = 2 or c) order by b, id limit 10",
+        "select distinct id from t where a = 1 order by id fetch first 5 rows with ties",
+        "select id, unnest(tags) from t where a = 1",
+        "select id, case when b then 1 else (c + 1) end from only t where a in (1, 2) limit $1",
+    ] {
+        check(sql, true);
+    }
+    for sql in [
+        "select id from t, u where a = 1",
+        "select id from t join u using (id) where a = 1",
+        "select id from (select id from t where a = 1) as x",
+        "select id, (select max(x) from u) from t where a = 1",
+        "select id from t where a = 1 and exists (select from u)",
+        "select id from t where a = 1 offset 1",
+        "(select id from t where a = 1) offset 1",
+        "(select id from t where a = 1)",
+        "select id from t where a = 1 union all select id from t where a = 2",
+        "select id from t where a = 1 group by id",
+        "select id from t where a = 1 group by grouping sets ((id), ())",
+        "select max(id) from t where a = 1 having count(*) > 1",
+        "select distinct on (b) id from t where a = 1",
+        "select id, row_number() over () from t where a = 1",
+        "select id, sum(b) over w from t where a = 1 window w as (order by b)",
+        "select id from t where a = 1 order by count(*) over (partition by b)",
+        "with t as (select 1 as id) select id from t where id = 1",
+        "select id from generate_series(1, 3) as id where id = 1",
+        "values (1)",
+        "select 1",
+    ] {
+        check(sql, false);
+    }
+}

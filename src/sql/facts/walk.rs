@@ -14,6 +14,7 @@ use sqlparser::ast::{
 
 use super::conjunct::{assigned, listed};
 use super::level::{Change, ChangeKind};
+use super::query::is_row_by_row;
 use super::scope::{Scopes, name_of};
 use super::{Access, Class, Facts, Name, Predicate, Table};
 use crate::sql::shape::Literal;
@@ -31,6 +32,8 @@ pub(super) struct Walk<'a> {
     pub condition: Option<bool>,
     /// In GROUP BY.
     pub grouping: bool,
+    /// A window function is called somewhere.
+    pub windows: bool,
 }
 
 /// The tree was not understood.
@@ -50,19 +53,25 @@ impl<'a> Walk<'a> {
             expressions: vec![],
             condition: None,
             grouping: false,
+            windows: false,
         }
     }
 
     /// What was found.
     pub fn finish(self) -> Facts {
         let tables = self.tables.into_iter().map(|(name, access)| Table { name, access });
-        Facts { tables: tables.collect(), functions: self.functions.into_iter().collect(), ..self.facts }
+        let row_by_row = self.facts.row_by_row && !self.windows && self.facts.levels.len() == 1;
+        let (tables, functions) = (tables.collect(), self.functions.into_iter().collect());
+        Facts { tables, functions, row_by_row, ..self.facts }
     }
 
     /// The statement itself, or one in a common table expression, of which `own` is false.
     pub fn statement(&mut self, statement: &Statement, own: bool) -> Walked {
         match statement {
-            Statement::Query(query) => self.query(query, own),
+            Statement::Query(query) => {
+                self.facts.row_by_row = own && is_row_by_row(query);
+                self.query(query, own)
+            }
             Statement::Insert(insert) => self.insert(insert),
             Statement::Update(update) => self.update(update, own),
             Statement::Delete(delete) => self.delete(delete, own),
