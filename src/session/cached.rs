@@ -211,8 +211,9 @@ impl Session {
         };
         let mut tools = self.worker.cache_tools.borrow_mut();
         let Tools { key, needs } = &mut *tools;
-        let Some(key) = key.key(&parts) else { return Found::Nothing };
         let watched = rule.level != Caching::Ttl;
+        let key = if watched { key.key(&parts) } else { key.key_by_age(&parts) };
+        let Some(key) = key else { return Found::Nothing };
         if watched {
             cache.needed(now);
         }
