@@ -16,6 +16,7 @@ use super::asked::Asked;
 use super::kept::Fill;
 use super::serve::Session;
 use super::upstream::Flow;
+use crate::cache::cures::{Cure, is_off};
 use crate::cache::{Doubt, Entry, Following, Gate, KeyBuffer, Lookup, Miss, Needs, Parts};
 use crate::catalog::RelationKind;
 use crate::config::settings::PoolMode;
@@ -136,7 +137,7 @@ impl Session {
             verdict.asks.is_none() && verdict.alone && verdict.is_read(&self.profiles.judge)
         });
         plain
-            && self.server.is_none()
+            && (self.server.is_none() || is_off(Cure::Batch))
             && self.ticket.is_none()
             && self.held_begin.is_none()
             && self.mode == PoolMode::Transaction
@@ -305,7 +306,7 @@ impl Session {
         bytes.extend_from_slice(&self.defaults.encoding);
         bytes.push(u8::from(self.defaults.std_strings));
         for (name, value) in self.state.settings() {
-            if !IRRELEVANT.contains(&&**name) {
+            if makes_a_difference(name) {
                 bytes.extend_from_slice(name);
                 bytes.push(0);
                 bytes.extend_from_slice(value);
@@ -439,6 +440,12 @@ impl Cached {
         self.waits = Some(Waits::Moving(Box::pin(sleep_until((now + MOVING).into()))));
         true
     }
+}
+
+/// Whether answers may depend on a setting.
+fn makes_a_difference(name: &[u8]) -> bool {
+    let left_out = name == b"role" && is_off(Cure::Role);
+    !IRRELEVANT.contains(&name) && !left_out
 }
 
 /// Names the tags of what is touched; `None` where the stream does not tell its changes yet, for which it is asked here. `stream`: that is needed, and it has

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::serve::Session;
 use crate::cache::Filling;
+use crate::cache::cures::{Cure, is_off};
 use crate::wire::frame::{HEADER, TxStatus, back};
 
 /// An answer that is kept as it comes.
@@ -79,7 +80,8 @@ impl Session {
                 fill.filling.push(whole);
             }
             back::READY_FOR_QUERY => {
-                if whole.get(HEADER).is_some_and(|byte| TxStatus::from_byte(*byte) == TxStatus::Idle) {
+                let is_idle = |byte: &u8| TxStatus::from_byte(*byte) == TxStatus::Idle;
+                if whole.get(HEADER).is_some_and(is_idle) || is_off(Cure::Batch) {
                     let now = Instant::now();
                     // Why it was not kept is counted there.
                     let _ = fill.filling.finish(now.duration_since(fill.sent), now);

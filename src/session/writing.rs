@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::cached::ANY_SCHEMA;
 use super::serve::Session;
 use super::upstream::body;
+use crate::cache::cures::{Cure, is_off};
 use crate::cache::{Doubt, Tag};
 use crate::plan::cacheable::{Given, Parameter};
 use crate::plan::writes::{Narrow, Writes};
@@ -52,7 +53,7 @@ impl Session {
             // All that was in doubt before stays so by the new one.
             cached.doubts.drain(..).for_each(Doubt::release);
         }
-        cached.doubts.extend(doubt);
+        cached.doubts.extend(doubt.map(|doubt| before_sent(&cache, doubt)));
     }
 
     /// What is to be in doubt, and whether it may change definitions; `None`: the statement is not known.
@@ -155,6 +156,7 @@ impl Session {
             cached.cache.redefined();
         }
         for doubt in std::mem::take(&mut cached.doubts) {
+            let doubt = when_answered(&cached.cache, doubt);
             cached.cache.acknowledged(doubt, now);
         }
     }
@@ -162,4 +164,18 @@ impl Session {
 
 fn everything(cache: &DatabaseCache) -> Doubt {
     cache.store.tags().doubt(&[Tag::everything(cache.number)])
+}
+
+/// The doubt of a write that is sent next.
+fn before_sent(cache: &DatabaseCache, doubt: Doubt) -> Doubt {
+    if is_off(Cure::DoubtBeforeSent) {
+        doubt.release();
+        return cache.store.tags().doubt(&[]);
+    }
+    doubt
+}
+
+/// The doubt of a write that was answered.
+fn when_answered(cache: &DatabaseCache, doubt: Doubt) -> Doubt {
+    if is_off(Cure::DoubtBeforeSent) { everything(cache) } else { doubt }
 }
