@@ -141,6 +141,8 @@ impl Session {
             && self.ticket.is_none()
             && self.held_begin.is_none()
             && self.mode == PoolMode::Transaction
+            // What a standby answers may be older than what the stream has told.
+            && self.pool.is_of_primary()
             && !self.is_asked_again()
             && self.has_settings_only()
             && !AGAINST.iter().any(|name| self.state.settings().contains_key(*name))
