@@ -1,28 +1,78 @@
-//! Cures that tests switch off, to see that they are needed. Outside of tests there is no such switch.
+//! Cures that are left out to see that they are needed: by tests of this crate, and by the checker of `tests/cache/`, which starts a debug build with
+//! `PGWEIR_CACHE_WITHOUT=<name>` in its environment. A release build has nothing of it: there, all cures are on.
 
-/// What keeps a hit from being wrong, piece by piece.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cure {
-    /// A hit needs the versions that its tags had.
-    Versions,
-    /// A hit needs tags that nobody has in doubt.
-    Doubt,
-    /// Doubts are looked at before versions.
-    DoubtFirst,
-    /// Versions are those of before the query was sent.
-    VersionsBefore,
-    /// A flight takes nobody in who must see more than it does.
-    Detachment,
-    /// A shape is used when all who make tags know it.
-    ShapeKnown,
-    /// Versions of rows that are known when the answer is there count only if no row of the table has changed since the query was sent.
-    RowsGuard,
+/// Defines the cures with their names.
+macro_rules! cures {
+    ($($(#[$doc:meta])* $Variant:ident = $name:literal;)+) => {
+        /// What keeps an answer from being wrong, piece by piece.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Cure {
+            $($(#[$doc])* $Variant,)+
+        }
+
+        #[cfg(all(debug_assertions, not(test)))]
+        impl Cure {
+            fn named(name: &str) -> Option<Cure> {
+                match name {
+                    $($name => Some(Cure::$Variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
 }
 
-#[cfg(not(test))]
+cures! {
+    /// A hit needs the versions that its tags had.
+    Versions = "versions";
+    /// A hit needs tags that nobody has in doubt.
+    Doubt = "doubt";
+    /// Doubts are looked at before versions.
+    DoubtFirst = "doubt_first";
+    /// Versions are those of before the query was sent.
+    VersionsBefore = "versions_before";
+    /// A flight takes nobody in who must see more than it does.
+    Detachment = "detachment";
+    /// A shape is used when all who make tags know it.
+    ShapeKnown = "shape_known";
+    /// Versions of rows that are known when the answer is there count only if no row of the table has changed since the query was sent.
+    RowsGuard = "rows_guard";
+    /// What a write may change is in doubt before it is sent; without: from its answer on.
+    DoubtBeforeSent = "doubt_before_sent";
+    /// An answered write is handed to the cache, which keeps it in doubt until the stream has told it; without: its doubt ends with the answer.
+    BumpBeforeTold = "bump_before_told";
+    /// What is read in a transaction is neither kept nor answered from what is kept.
+    Batch = "batch";
+    /// The role is in the key.
+    Role = "role";
+    /// What the stream tells is in doubt until a snapshot shows it; without: it is bumped at once.
+    Limbo = "limbo";
+    /// The stream must have come to all that the session has seen.
+    Floor = "floor";
+    /// The stream must not be later than the rule lets it be.
+    Bound = "bound";
+    /// When the stream is lost, and when the next one has begun, everything is forgotten.
+    Loss = "loss";
+}
+
+/// Whether a cure is left out.
+#[cfg(not(any(debug_assertions, test)))]
 #[inline]
-pub(super) const fn is_off(_: Cure) -> bool {
+pub(crate) const fn is_off(_: Cure) -> bool {
     false
+}
+
+/// Whether the environment leaves a cure out.
+#[cfg(all(debug_assertions, not(test)))]
+pub(crate) fn is_off(cure: Cure) -> bool {
+    static OFF: std::sync::OnceLock<Option<Cure>> = std::sync::OnceLock::new();
+    let off = OFF.get_or_init(|| {
+        let name = std::env::var("PGWEIR_CACHE_WITHOUT").ok()?;
+        let cure = Cure::named(&name);
+        tracing::warn!(name, known = cure.is_some(), "a cure of the result cache is left out");
+        cure
+    });
+    *off == Some(cure)
 }
 
 #[cfg(test)]
@@ -30,9 +80,9 @@ thread_local! {
     static OFF: std::cell::Cell<Option<Cure>> = const { std::cell::Cell::new(None) };
 }
 
-/// Whether a test of this thread has switched it off.
+/// Whether a test of this thread has left it out.
 #[cfg(test)]
-pub(super) fn is_off(cure: Cure) -> bool {
+pub(crate) fn is_off(cure: Cure) -> bool {
     OFF.get() == Some(cure)
 }
 

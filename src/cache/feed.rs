@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cures::{Cure, is_off};
 use super::doubt::{Doubt, Doubts};
 use super::fresh::Fresh;
 use super::registry::Registry;
@@ -51,7 +52,7 @@ impl Feed {
     /// Everything is bumped once more: a reader that looked at its gate before the last stream was lost may have kept an answer since, and a write that
     /// was acknowledged meanwhile may end its doubt at this stream's first fresh point, though neither stream has told it.
     pub fn began(&self) {
-        self.tags.bump(&[Tag::everything(self.database)]);
+        self.forget_all();
     }
 
     /// Every commit that was visible before `as_of` has been told, and bumped when a snapshot showed it.
@@ -63,7 +64,7 @@ impl Feed {
     /// The stream is lost: nothing that needs it is served or kept, and all that was is forgotten.
     pub fn lost(&self) {
         self.fresh.lost();
-        self.tags.bump(&[Tag::everything(self.database)]);
+        self.forget_all();
         self.doubts.lost();
         self.registry.forget_all(self.database);
     }
@@ -72,8 +73,15 @@ impl Feed {
     /// without one they are bumped.
     pub fn acknowledged(&self, doubt: Doubt, at: Instant) {
         match self.fresh.as_of() {
+            Some(_) if is_off(Cure::BumpBeforeTold) => doubt.release(),
             Some(_) => self.doubts.add(doubt, at),
             None => doubt.bump_and_release(),
+        }
+    }
+
+    fn forget_all(&self) {
+        if !is_off(Cure::Loss) {
+            self.tags.bump(&[Tag::everything(self.database)]);
         }
     }
 }

@@ -56,10 +56,11 @@ impl Gate {
         }
         // Neither lost nor late: `needs_stream` has looked.
         let Some(as_of) = self.fresh_as_of else { return Err(Miss::NoStream) };
-        if self.now.saturating_duration_since(as_of) > self.bound {
+        if self.is_late(as_of) {
             return Err(Miss::Behind);
         }
-        match self.level == Caching::Session && self.floor.is_some_and(|floor| floor > as_of) {
+        let is_behind = self.floor.is_some_and(|floor| floor > as_of) && !is_off(Cure::Floor);
+        match self.level == Caching::Session && is_behind {
             true => Err(Miss::Floor),
             false => Ok(()),
         }
@@ -67,9 +68,12 @@ impl Gate {
 
     /// Whether this read is one of level `ttl` now: by its rule, or because the stream is lost or late and its rule says so.
     pub(super) fn is_by_age(&self) -> bool {
-        let late = |as_of: Instant| self.now.saturating_duration_since(as_of) > self.bound;
-        let lost = self.fresh_as_of.is_none_or(late);
+        let lost = self.fresh_as_of.is_none_or(|as_of| self.is_late(as_of));
         self.level == Caching::Ttl || self.on_stream_loss == OnStreamLoss::Ttl && lost
+    }
+
+    fn is_late(&self, as_of: Instant) -> bool {
+        self.now.saturating_duration_since(as_of) > self.bound && !is_off(Cure::Bound)
     }
 
     fn needs_stream(&self) -> bool {

@@ -10,6 +10,9 @@ use super::tag::SECRET;
 /// The longest key. What is longer is not looked for.
 pub const LONGEST: usize = 64 << 10;
 
+/// Beside the number of a [`Form`].
+const BY_AGE: u8 = 1 << 7;
+
 /// How a cycle asks, and so which messages its answer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -90,11 +93,23 @@ impl KeyBuffer {
     /// The key of these parts; `None`: it would be too long.
     #[inline]
     pub fn key(&mut self, parts: &Parts<'_>) -> Option<Key<'_>> {
+        self.build(parts, 0)
+    }
+
+    /// The key under which their answer is kept for level `ttl`: it may be of tables of which no stream tells anything, so no other level may
+    /// be given it.
+    #[inline]
+    pub fn key_by_age(&mut self, parts: &Parts<'_>) -> Option<Key<'_>> {
+        self.build(parts, BY_AGE)
+    }
+
+    #[inline]
+    fn build(&mut self, parts: &Parts<'_>, mark: u8) -> Option<Key<'_>> {
         let Parts { database, form, user, settings, sql, types, bind } = *parts;
         let fields = [user, settings, sql, types, bind];
         let mut head = [0; 5 + 4 * 5];
         head[..4].copy_from_slice(&database.to_le_bytes());
-        head[4] = form.number();
+        head[4] = form.number() | mark;
         let mut length = head.len();
         // All lengths come first: so no two lists of fields have the same bytes.
         for (place, field) in head[5..].chunks_exact_mut(4).zip(fields) {
@@ -169,6 +184,9 @@ mod tests {
         let hashes: HashSet<u128> = all.iter().map(|parts| buffer.key(parts).expect("short").hash).collect();
         assert_eq!(hashes.len(), all.len());
         assert_eq!(bytes(&PARTS), bytes(&PARTS));
+        let by_age = KeyBuffer::default().key_by_age(&PARTS).expect("short").bytes.to_vec();
+        assert!(!keys.contains(&by_age));
+        assert_eq!(user_and_text(&by_age), (PARTS.user, PARTS.sql));
     }
 
     #[test]

@@ -28,8 +28,9 @@ pub mod store;
 pub mod tag;
 pub mod tags;
 
+pub(crate) mod cures;
+
 mod counts;
-mod cures;
 mod doorkeeper;
 mod flight;
 mod shard;

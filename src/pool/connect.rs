@@ -481,6 +481,19 @@ mod tests {
         })
     }
 
+    #[test]
+    fn servers_are_at_a_primary_if_one_is_asked_for_or_there_is_no_choice() {
+        use TargetSessionAttrs::{Any, PreferStandby, Primary, ReadOnly, ReadWrite, Standby};
+        let check = |hosts: u16, attrs, expected: bool| {
+            let mut target = Arc::into_inner(target(attrs)).expect("nobody else has it");
+            target.hosts = (0..hosts).map(|n| Host::Tcp("db.example".into(), n)).collect();
+            assert_eq!(target.is_of_primary(), expected, "{attrs:?} of {hosts}");
+        };
+        [Any, Primary].into_iter().for_each(|attrs| check(1, attrs, true));
+        [Primary, ReadWrite].into_iter().for_each(|attrs| check(2, attrs, true));
+        [Any, Standby, PreferStandby, ReadOnly].into_iter().for_each(|attrs| check(2, attrs, false));
+    }
+
     #[tokio::test]
     async fn every_address_of_a_name_is_tried() {
         let dead = TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr()).expect("a port");

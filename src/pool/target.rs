@@ -163,6 +163,12 @@ impl Target {
         self.watched && self.hosts.len() > 1 && matches!(self.attrs, Primary | ReadWrite)
     }
 
+    /// Whether all servers are at a primary: there is one host, or the primary of several is asked for. Else any will do, and it may be a standby.
+    pub fn is_of_primary(&self) -> bool {
+        use TargetSessionAttrs::{Primary, ReadWrite};
+        self.hosts.len() == 1 || matches!(self.attrs, Primary | ReadWrite)
+    }
+
     /// Whether this error of a login may be that of a failover, and pass with it.
     pub fn may_outlast(&self, fault: &Fault) -> bool {
         self.may_move() && FAILOVER.iter().any(|class| fault.sqlstate.starts_with(class))

@@ -17,6 +17,7 @@ use super::kept::Fill;
 use super::serve::Session;
 use super::shown::{self, Shown};
 use super::upstream::Flow;
+use crate::cache::cures::{Cure, is_off};
 use crate::cache::{Doubt, Entry, Following, Gate, KeyBuffer, Later, Lookup, Miss, Needs, Parts};
 use crate::catalog::RelationKind;
 use crate::config::settings::PoolMode;
@@ -137,9 +138,11 @@ impl Session {
             verdict.asks.is_none() && verdict.alone && verdict.is_read(&self.profiles.judge)
         });
         plain
-            && self.server.is_none()
+            && (self.server.is_none() || is_off(Cure::Batch))
             && self.ticket.is_none()
             && self.mode == PoolMode::Transaction
+            // What a standby answers may be older than what the stream has told.
+            && self.pool.is_of_primary()
             && !self.is_asked_again()
             && self.has_settings_only()
             && !AGAINST.iter().any(|name| self.state.settings().contains_key(*name))
@@ -203,10 +206,8 @@ impl Session {
             swr: rule.swr(),
             on_stream_loss: rule.on_stream_loss(),
         };
-        // Where old rows will do, tables need not be followed: what is kept there is for nobody who asks for more.
-        let by_age = if rule.level == Caching::Ttl { 1 << 31 } else { 0 };
         let parts = Parts {
-            database: cache.number | by_age,
+            database: cache.number,
             form: asked.form(),
             user: self.handle.user.as_bytes(),
             settings: &cached.settings.2,
@@ -217,8 +218,9 @@ impl Session {
         let (mut shown, stamp) = (None, self.profiles.judge.stamp());
         let mut tools = self.worker.cache_tools.borrow_mut();
         let Tools { key, needs } = &mut *tools;
-        let Some(key) = key.key(&parts) else { return Found::Nothing };
         let watched = rule.level != Caching::Ttl;
+        let key = if watched { key.key(&parts) } else { key.key_by_age(&parts) };
+        let Some(key) = key else { return Found::Nothing };
         if watched {
             cache.needed(now);
         }
@@ -321,7 +323,7 @@ impl Session {
         bytes.extend_from_slice(&self.defaults.encoding);
         bytes.push(u8::from(self.defaults.std_strings));
         for (name, value) in self.state.settings() {
-            if !IRRELEVANT.contains(&&**name) {
+            if makes_a_difference(name) {
                 bytes.extend_from_slice(name);
                 bytes.push(0);
                 bytes.extend_from_slice(value);
@@ -459,6 +461,12 @@ impl Cached {
         self.waits = Some(Waits::Moving(Box::pin(sleep_until((now + MOVING).into()))));
         true
     }
+}
+
+/// Whether answers may depend on a setting.
+fn makes_a_difference(name: &[u8]) -> bool {
+    let left_out = name == b"role" && is_off(Cure::Role);
+    !IRRELEVANT.contains(&name) && !left_out
 }
 
 /// Names the tags of what is touched; `None` where the stream does not tell its changes yet, for which it is asked here. `stream`: that is needed, and it has

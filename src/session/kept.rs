@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::serve::Session;
 use super::shown::Shown;
 use crate::cache::Filling;
+use crate::cache::cures::{Cure, is_off};
 use crate::wire::frame::{HEADER, TxStatus, back};
 
 /// An answer that is kept as it comes.
@@ -84,7 +85,8 @@ impl Session {
                 fill.filling.push(whole);
             }
             back::READY_FOR_QUERY => {
-                if whole.get(HEADER).is_some_and(|byte| TxStatus::from_byte(*byte) == fill.behind) {
+                let is_as_before = |byte: &u8| TxStatus::from_byte(*byte) == fill.behind;
+                if whole.get(HEADER).is_some_and(is_as_before) || is_off(Cure::Batch) {
                     let rows = fill.shown.as_ref().and_then(|shown| shown.rows(fill.filling.answer()));
                     rows.into_iter().for_each(|rows| fill.filling.told_by_rows(rows));
                     let now = Instant::now();

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::cached::{ANY_SCHEMA, Cached};
 use super::serve::Session;
 use super::upstream::body;
+use crate::cache::cures::{Cure, is_off};
 use crate::cache::{Doubt, Later, Shapes, Tag};
 use crate::plan::Bounds;
 use crate::plan::cacheable::{Given, Parameter};
@@ -185,6 +186,7 @@ impl Session {
             cached.cache.redefined();
         }
         for doubt in std::mem::take(&mut cached.doubts) {
+            let doubt = when_answered(&cached.cache, doubt);
             cached.cache.acknowledged(doubt, now);
         }
     }
@@ -203,7 +205,7 @@ impl Cached {
     fn add(&mut self, later: Later) {
         let tags = self.cache.store.tags();
         if self.doubts.len() < MOST {
-            self.doubts.push(later.begin(tags));
+            self.doubts.push(before_sent(&self.cache, later.begin(tags)));
             return;
         }
         let all = tags.doubt(&[Tag::everything(self.cache.number)]);
@@ -238,4 +240,19 @@ impl Written {
         let tags = vec![Tag::everything(cache.number)];
         Written { tags, by: vec![], defines: true, bounds: Bounds::MayEnd }
     }
+}
+
+/// The doubt of a write that is sent next.
+fn before_sent(cache: &DatabaseCache, doubt: Doubt) -> Doubt {
+    if is_off(Cure::DoubtBeforeSent) {
+        doubt.release();
+        return cache.store.tags().doubt(&[]);
+    }
+    doubt
+}
+
+/// The doubt of a write that was answered.
+fn when_answered(cache: &DatabaseCache, doubt: Doubt) -> Doubt {
+    let everything = || cache.store.tags().doubt(&[Tag::everything(cache.number)]);
+    if is_off(Cure::DoubtBeforeSent) { everything() } else { doubt }
 }

@@ -369,4 +369,31 @@ fn read_only_transactions_where_a_rule_says_so() {
     assert_eq!(client.error("update kept set name = 'never' where id = 8"), "25006");
     assert_eq!(client.error("select name from kept where id = 8"), "25P02");
     client.run("rollback");
+#[test]
+fn what_is_kept_for_its_age_is_not_for_other_levels() {
+    // A table that is read for its age only is not followed by the stream.
+    let old = "[[rule]]\nname = \"old\"\nwhen = { tables = \"kept\", application = \"old\" }\n\
+               then.cache = { level = \"ttl\", ttl_cap = \"10m\" }\n";
+    for level in ["strict", "session", "bounded"] {
+        let Some(ruled) = Ruled::with(
+            &(old.to_owned() + &RULES.replace("\"session\"", &format!("\"{level}\", bound = \"200ms\""))),
+            "pool_size=4",
+        ) else {
+            return;
+        };
+        ruled.databases[0].setup(SETUP);
+        let mut beside = Cluster::shared().superuser(&ruled.databases[0].name);
+        let login = ruled.databases[0].login().param("application_name", "old");
+        let (mut old, mut client) = (Client::connect(&ruled.proxy.endpoint(), &login), ruled.client());
+        let (read, other) =
+            ("select name from kept where id = 7", msg::query("select total from orders where id = 7"));
+        // There is a stream, which has come to now.
+        until_hit(&mut client, &mut beside, "orders", &other);
+        until_hit(&mut old, &mut beside, "kept", &msg::query(read));
+        beside.run("update kept set name = 'from beside' where id = 7");
+        std::thread::sleep(Duration::from_millis(600));
+        assert!(is_hit(&mut client, &mut beside, "orders", &other));
+        assert_eq!(client.value(read), "from beside", "{level}");
+        assert_eq!(old.value(read), "name 7");
+    }
 }
