@@ -13,6 +13,8 @@ pub(super) enum Cure {
     VersionsBefore,
     /// A flight takes nobody in who must see more than it does.
     Detachment,
+    /// What a result shows for certain is what was visible when its query was sent, not when its answer had come.
+    ShownWhenSent,
     /// A shape is used when all who make tags know it.
     ShapeKnown,
 }

@@ -4,16 +4,21 @@
 //! may change stays so until their transaction has ended, and from then until the stream has told all that was visible
 //! at that moment ([`DatabaseCache::acknowledged`](crate::runtime::caches::DatabaseCache)); the client is told only after that has begun.
 
+use std::borrow::Cow;
+use std::rc::Rc;
 use std::time::Instant;
 
-use super::cached::ANY_SCHEMA;
+use super::cached::{ANY_SCHEMA, Cached};
+use super::kept::Passing;
+use super::ruled::Verdict;
 use super::serve::Session;
+use super::statement::Statement;
 use super::upstream::body;
 use crate::cache::{Doubt, Tag};
 use crate::plan::cacheable::{Given, Parameter};
 use crate::plan::writes::{Narrow, Writes};
 use crate::runtime::caches::DatabaseCache;
-use crate::sql::shape;
+use crate::sql::{Literal, shape};
 use crate::wire::frame::{self, Frame, HEADER, front};
 
 /// A transaction with more doubts than this has everything in doubt instead.
@@ -68,8 +73,8 @@ impl Session {
             // It is not the client's text that runs.
             return None;
         }
-        let (text, types, bind) = match frame.tag {
-            front::QUERY => (there[HEADER..].strip_suffix(b"\0")?, &b""[..], None),
+        let (text, types, bind, statement) = match frame.tag {
+            front::QUERY => (there[HEADER..].strip_suffix(b"\0")?, &b""[..], None, None),
             front::BIND => {
                 let (_, rest) = frame::cstr(body(there))?;
                 let (name, values) = frame::cstr(rest)?;
@@ -81,18 +86,27 @@ impl Session {
                     return None;
                 }
                 let (text, types) = frame::cstr(named.as_parsed()?)?;
-                (text, types, Some(values))
+                (text, types, Some(values), Some(&named.statement))
             }
             _ => return None,
         };
-        let profile = self.profiles.of(text, self.dialect);
+        let profile = match self.verdict.as_ref().filter(|_| bind.is_none()) {
+            Some(Verdict { profile: Some(known), literals: Some(_), .. }) => known.clone(),
+            _ => match statement.filter(|statement| statement.is_as_sent()) {
+                Some(statement) => statement.profile(&self.profiles, self.dialect),
+                None => self.profiles.of(text, self.dialect),
+            },
+        };
         let writes = self.profiles.writes(&profile, (text, self.dialect), ANY_SCHEMA, (0, &[]));
         let tags = match &*writes {
             Writes::Nothing => return Some((None, false)),
-            Writes::Rows(narrow) => match self.doubt_rows(cache, narrow, (text, types, bind)) {
-                Some(doubt) => return Some((Some(doubt), false)),
-                None => vec![Tag::table(cache.relation(narrow.table))],
-            },
+            Writes::Rows(narrow) => {
+                let literals = self.literals_of(text, statement);
+                match self.doubt_rows(cache, narrow, (text, &literals), (types, bind)) {
+                    Some(doubt) => return Some((Some(doubt), false)),
+                    None => vec![Tag::table(cache.relation(narrow.table))],
+                }
+            }
             Writes::Tables(tables) => tables.iter().map(|oid| Tag::table(cache.relation(*oid))).collect(),
             Writes::Everything => vec![Tag::everything(cache.number)],
             Writes::Definitions => return Some((Some(everything(cache)), true)),
@@ -100,33 +114,50 @@ impl Session {
         Some((Some(cache.store.tags().doubt(&tags)), false))
     }
 
+    /// What stands for values in the text at the front, which is that of this statement if it was prepared before.
+    pub(super) fn literals_of<'a>(
+        &'a self,
+        text: &[u8],
+        statement: Option<&'a Rc<Statement>>,
+    ) -> Cow<'a, [Literal]> {
+        if let Some(statement) = statement.filter(|statement| statement.is_as_sent()) {
+            return Cow::Borrowed(statement.literals(self.dialect));
+        }
+        let sent = self.verdict.as_ref().filter(|_| statement.is_none());
+        match sent.and_then(|verdict| verdict.literals.as_deref()) {
+            Some(literals) => Cow::Borrowed(literals),
+            None => Cow::Owned(shape(text, self.dialect).literals),
+        }
+    }
+
     /// The rows with one key, and whatever was found by other columns of theirs.
     fn doubt_rows(
         &self,
         cache: &DatabaseCache,
         narrow: &Narrow,
-        (text, types, bind): (&[u8], &[u8], Option<&[u8]>),
+        (text, literals): (&[u8], &[Literal]),
+        (types, bind): (&[u8], Option<&[u8]>),
     ) -> Option<Doubt> {
         let parameters = match bind {
             Some(bind) => super::asked::parameters(bind, types)?,
             None => Vec::<Parameter<'_>>::new(),
         };
-        let shape = shape(text, self.dialect);
         let given = Given {
             text,
             dialect: self.dialect,
-            literals: &shape.literals,
+            literals,
             parameters: &parameters,
             same_encoding: *self.reading.encoding == *b"utf8",
         };
         let rows = narrow.touched(&given)?;
-        let key: Vec<i16> = narrow.key.iter().map(|column| column.number).collect();
+        let is_key = |columns: &[i16]| columns.iter().eq(narrow.key.iter().map(|column| &column.number));
         let relation = cache.relation(narrow.table);
         let shapes = cache.feed.registry().shapes(relation)?;
-        let mut tags = vec![Tag::any_row(relation)];
+        let mut tags = Vec::with_capacity(1 + shapes.all().len() + rows.len());
+        tags.push(Tag::any_row(relation));
         for other in shapes.all() {
             let tag = Tag::shape(relation, other.columns());
-            if other.columns() != key {
+            if !is_key(other.columns()) {
                 tags.push(tag);
                 continue;
             }
@@ -147,16 +178,20 @@ impl Session {
         let goes_on = !ended || self.cycle_under_way() || self.batch_open;
         let Some(cached) = &mut self.cached else { return };
         let now = Instant::now();
-        cached.saw(now);
+        // A session that has written compares nothing: its cycle is one read.
+        let known = match &cached.fill {
+            Some(Passing::Compared(likeness)) if !goes_on => likeness.seen(),
+            _ => None,
+        };
+        cached.saw(known.unwrap_or(now));
         if goes_on || cached.doubts.is_empty() {
             return;
         }
-        if std::mem::take(&mut cached.defines) {
-            cached.cache.redefined();
+        let Cached { cache, doubts, defines, .. } = &mut **cached;
+        if std::mem::take(defines) {
+            cache.redefined();
         }
-        for doubt in std::mem::take(&mut cached.doubts) {
-            cached.cache.acknowledged(doubt, now);
-        }
+        doubts.drain(..).for_each(|doubt| cache.acknowledged(doubt, now));
     }
 }
 
