@@ -8,7 +8,7 @@
 //! | `miss` | each text once |
 //! | `fill` | each text twice, so that it is kept, and never again |
 //! | `write` | an UPDATE by primary key of a table of which rows are kept |
-//! | `zipf` | 10,000 operations a second on 100,000 keys, Zipf 0.99, of which 5 % write, half of them around the proxy |
+//! | `zipf` | 10,000 operations a second on 100,000 keys, Zipf 0.99, of which 5 % write, half of them around the proxy; and by sessions that do not pause |
 //!
 //! A server of its own, since it writes WAL for logical decoding and is written to, which the replicas of [`crate::routing`] would have to follow.
 //! That a hit was one is never taken for granted: whoever caches is asked how often it did, before and after, and where it was not

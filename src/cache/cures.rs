@@ -33,6 +33,8 @@ cures! {
     VersionsBefore = "versions_before";
     /// A flight takes nobody in who must see more than it does.
     Detachment = "detachment";
+    /// What a result shows for certain is what was visible when its query was sent, not when its answer had come.
+    ShownWhenSent = "shown_when_sent";
     /// A shape is used when all who make tags know it.
     ShapeKnown = "shape_known";
     /// Versions of rows that are known when the answer is there count only if no row of the table has changed since the query was sent.

@@ -70,6 +70,10 @@ impl Entry {
     /// When the answer was complete: it shows nothing that became visible later, and may show anything that did before. So a session that was given it
     /// has seen that, also of other tables than these, and its floor must rise to this instant: else its next hit could be older, and its reads
     /// would go back.
+    ///
+    /// Who is given the same bytes by the database has been shown nothing that this entry does not show, whatever else was written since: the writes
+    /// that matter to that answer are those that matter to this one ("relevant writes", Terry et al. 1994, of monotonic reads). So its floor
+    /// need not rise beyond this instant either.
     #[inline]
     pub fn seen(&self) -> Instant {
         self.seen

@@ -143,6 +143,9 @@ impl fmt::Debug for Following {
     }
 }
 
+/// Room for a small answer behind the key, so that its messages are put into one piece of memory.
+const FIRST: usize = 256;
+
 /// A query that is about to be sent, and whose answer is to be kept. Dropped, nothing is, and who waits for it goes on alone.
 pub struct Filling {
     store: Arc<Store>,
@@ -194,7 +197,8 @@ impl Filling {
         let (length, before) = (self.bytes.len() + bytes.len(), self.bytes.capacity());
         // As `Vec` would grow, but counted before it does, and not beyond what an entry may have.
         let most = self.store.largest();
-        let grown = if length > before { length.max(2 * before).min(most.max(length)) } else { before };
+        let roomy = if before == 0 { length + FIRST } else { length.max(2 * before) };
+        let grown = if length > before { roomy.min(most.max(length)) } else { before };
         if length > most {
             return self.close(Some(Unstored::TooLarge));
         }

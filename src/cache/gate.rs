@@ -49,8 +49,8 @@ pub(super) enum Judged {
 }
 
 impl Gate {
-    /// Whether, as to the stream, a result may be served at all.
-    pub(super) fn freshness(&self) -> Result<(), Miss> {
+    /// Whether, as to the stream, a result may be served whose query was sent then. What shows all that the session has seen needs no stream to say so.
+    pub(super) fn freshness(&self, sent: Instant) -> Result<(), Miss> {
         if !self.needs_stream() {
             return Ok(());
         }
@@ -59,7 +59,8 @@ impl Gate {
         if self.is_late(as_of) {
             return Err(Miss::Behind);
         }
-        let is_behind = self.floor.is_some_and(|floor| floor > as_of) && !is_off(Cure::Floor);
+        let shown = as_of.max(sent);
+        let is_behind = self.floor.is_some_and(|floor| floor > shown) && !is_off(Cure::Floor);
         match self.level == Caching::Session && is_behind {
             true => Err(Miss::Floor),
             false => Ok(()),
@@ -107,7 +108,8 @@ impl Gate {
             Err(Broken::Doubt) => return Judged::Closed(Miss::InDoubt),
             Err(Broken::Version) => return Judged::Useless(Miss::Invalidated),
         }
-        if let Err(why) = self.freshness() {
+        let shown = if is_off(Cure::ShownWhenSent) { entry.seen() } else { entry.sent() };
+        if let Err(why) = self.freshness(shown) {
             return Judged::Closed(why);
         }
         self.aged(entry.sent())
@@ -130,7 +132,7 @@ impl Gate {
     /// Whether a reader that begins now may have the answer of a query that was sent earlier.
     pub(super) fn may_follow(&self, tags: &Tags, versions: &Versions, sent: Instant) -> bool {
         (self.unchanged(tags, versions).is_ok() || is_off(Cure::Detachment))
-            && self.freshness().is_ok()
+            && self.freshness(sent).is_ok()
             && self.now.saturating_duration_since(sent) < self.ttl.min(LONGEST)
     }
 }
@@ -162,7 +164,7 @@ mod tests {
     fn check(level: Caching, change: impl Fn(&mut Gate), expected: Result<(), Miss>) {
         let mut gate = gate(level);
         change(&mut gate);
-        assert_eq!(gate.freshness(), expected, "{gate:?}");
+        assert_eq!(gate.freshness(gate.now - 500 * MS), expected, "{gate:?}");
     }
 
     #[test]
@@ -187,6 +189,11 @@ mod tests {
         check(Caching::Session, |gate| gate.floor = gate.fresh_as_of, Ok(()));
         check(Caching::Bounded, high, Ok(()));
         check(Caching::Strict, high, Ok(()));
+        let mut gate = gate(Caching::Session);
+        gate.floor = Some(gate.now - 10 * MS);
+        gate.fresh_as_of = Some(gate.now - 20 * MS);
+        assert_eq!(gate.freshness(gate.now - 11 * MS), Err(Miss::Floor));
+        assert_eq!(gate.freshness(gate.now - 10 * MS), Ok(()), "it was asked for behind all that was seen");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! 4. [`Lookup::Fill`]: the query is sent *after* the lookup, the answer's bytes are given to [`Filling::push`], and
 //!    [`Filling::finish`] keeps them.
 //! 5. [`Lookup::Miss`]: the query is sent, and nothing is kept; the [`Miss`] says why.
+//! 6. [`Lookup::Closed`]: the query is sent. Where its answer is that of the entry, the session's floor rises to [`Entry::seen`] only.
 //!
 //! # What makes it wrong again
 //! A [`Tag`] stands for what a result depends on. [`Tags`] has a version for each, and how many hold it in doubt. A write

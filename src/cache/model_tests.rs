@@ -172,7 +172,9 @@ fn the_store_is_a_map() {
                             let read = model.read(&tags);
                             open.push(Open { filling, text, read, sent: now, flushes });
                         }
-                        Lookup::Miss(_) => assert!(good.is_none(), "{told}: {text} is there"),
+                        Lookup::Miss(_) | Lookup::Closed(..) => {
+                            assert!(good.is_none(), "{told}: {text} is there")
+                        }
                         Lookup::Follow(_) => panic!("{told}: nobody may follow"),
                     }
                 }

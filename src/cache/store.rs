@@ -76,6 +76,8 @@ pub enum Lookup {
     Fill(Filling),
     /// Wait for the answer to another session's query.
     Follow(Following),
+    /// Send the query. This is there for others, or will be: see [`Entry::seen`] for what its being the same answer says.
+    Closed(Miss, Arc<Entry>),
     /// Send the query.
     Miss(Miss),
 }
@@ -139,7 +141,7 @@ impl Store {
             Some(Judged::Serve) => return hit(cell, found),
             Some(Judged::ServeAndRefresh) => return self.hit_or_refresh(cell, key, gate, found, needs),
             // An entry is there that is good for others, or will be: fetching another is not worth its while.
-            Some(Judged::Closed(why)) if why != Miss::Expired => return self.miss(why),
+            Some(Judged::Closed(why)) if why != Miss::Expired => return self.closed(why, found),
             Some(Judged::Closed(why)) => why,
             Some(Judged::Useless(why)) => {
                 self.discard(cell, key.hash, found);
@@ -220,6 +222,11 @@ impl Store {
     fn miss(&self, why: Miss) -> Lookup {
         self.counting.miss(why);
         Lookup::Miss(why)
+    }
+
+    fn closed(&self, why: Miss, found: Option<Arc<Entry>>) -> Lookup {
+        self.counting.miss(why);
+        found.map_or(Lookup::Miss(why), |entry| Lookup::Closed(why, entry))
     }
 
     /// An entry is served and getting old: one reader fetches another.

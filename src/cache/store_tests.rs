@@ -93,7 +93,7 @@ impl Scene {
 
     fn miss(&mut self, sql: &str) -> Miss {
         match self.lookup(sql, 1) {
-            Lookup::Miss(why) => why,
+            Lookup::Miss(why) | Lookup::Closed(why, _) => why,
             other => panic!("{sql} is no miss: {other:?}"),
         }
     }
@@ -415,7 +415,7 @@ fn levels_that_need_the_stream_keep_nothing_without_it() {
 fn what_is_not_known_is_not_kept() {
     let mut scene = Scene::new(LIMITS);
     let why = |lookup| match lookup {
-        Lookup::Miss(why) => why,
+        Lookup::Miss(why) | Lookup::Closed(why, _) => why,
         other => panic!("{other:?}"),
     };
     assert_eq!(why(scene.lookup_as("a", || None)), Miss::NotReady);

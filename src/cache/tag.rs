@@ -40,6 +40,10 @@ impl Shape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(pub(super) u64);
 
+/// In a tag on which many results depend. These have words of their own ([`super::Tags`]): were one of them to share its word with one of a
+/// hundred thousand rows, each change of that row would put out everything.
+pub(super) const WIDE: u64 = 1 << 63;
+
 /// The kinds, so that none is taken for another of the same numbers.
 const EVERYTHING: u64 = 1;
 const DEFINITIONS: u64 = 2;
@@ -50,17 +54,17 @@ const TOLD_ROWS: u64 = 5;
 impl Tag {
     /// G: everything of a database. Each result depends on it.
     pub fn everything(database: u32) -> Tag {
-        Tag(of(EVERYTHING, Relation { database, oid: 0 }))
+        Tag(of(EVERYTHING, Relation { database, oid: 0 }) | WIDE)
     }
 
     /// C: the definitions of a database. Each result depends on them.
     pub fn definitions(database: u32) -> Tag {
-        Tag(of(DEFINITIONS, Relation { database, oid: 0 }))
+        Tag(of(DEFINITIONS, Relation { database, oid: 0 }) | WIDE)
     }
 
     /// T: a table as a whole. A result depends on each table that it reads.
     pub fn table(relation: Relation) -> Tag {
-        Tag(of(TABLE, relation))
+        Tag(of(TABLE, relation) | WIDE)
     }
 
     /// S: rows of a table with any values of these columns: what changes when it is not known with which.
@@ -84,7 +88,8 @@ impl Tag {
             }
             hash = xxh3_64_with_seed(&bytes[..columns.len() * 2], hash);
         }
-        Tag(hash)
+        // Each change of the table gives A another version: it is not for the company of those that stay.
+        Tag(if columns.is_empty() { hash & !WIDE } else { hash | WIDE })
     }
 
     /// A: any row of a table; the shape of no column. For a result of which no more is known.
@@ -99,7 +104,7 @@ impl Tag {
             // The length of a value goes into its hash, so that no two lists of values are one text.
             xxh3_64_with_seed(value, hash.rotate_left(17))
         });
-        Tag(hash)
+        Tag(hash & !WIDE)
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::cures::{Cure, before_load, is_off};
 use super::doubt::{Doubt, Held};
-use super::tag::Tag;
+use super::tag::{Tag, WIDE};
 
 /// So many low bits of a word count doubts; the rest is the version. A version comes again after 2^44 bumps of one slot, and results
 /// are kept for a day at most ([`super::gate::LONGEST`]): that would take two hundred million bumps a second.
@@ -212,8 +212,16 @@ impl Tags {
         self.held[held as usize].fetch_sub(1, Relaxed);
     }
 
+    /// The first sixteenth is for the tags of which there are few, and on each of which many results depend.
     fn slot(&self, tag: Tag) -> u32 {
-        (tag.0 & self.mask) as u32
+        let (slot, wide) = (tag.0 & self.mask, self.mask >> 4);
+        let slot = match (tag.0 & WIDE != 0, slot > wide) {
+            (true, _) => slot & wide,
+            (false, true) => slot,
+            // Into one of the other fifteen.
+            (false, false) => slot + (1 + (tag.0 >> 32) % 15) * (wide + 1),
+        };
+        slot as u32
     }
 
     fn slots(&self) -> &[AtomicU64] {
@@ -245,6 +253,21 @@ mod tests {
     fn tags() -> (Arc<Tags>, [Tag; 2]) {
         let table = |oid| Tag::table(Relation { database: 0, oid });
         (Arc::new(Tags::new(1 << 20)), [table(1), table(2)])
+    }
+
+    #[test]
+    fn no_row_shares_its_word_with_a_table() {
+        let tags = Tags::new(1024);
+        let relation = |oid| Relation { database: 0, oid };
+        for oid in 0..2000 {
+            let shape = Tag::shape(relation(oid), &[1]);
+            for wide in [Tag::everything(oid), Tag::definitions(oid), Tag::table(relation(oid)), shape] {
+                assert!(tags.slot(wide) < 64, "{wide:?}");
+            }
+            for narrow in [Tag::any_row(relation(oid)), Tag::values(shape, [&b"7"[..]])] {
+                assert!((64..1024).contains(&tags.slot(narrow)), "{narrow:?}");
+            }
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ pub struct Reading<T = Names> {
 }
 
 impl<T> Reading<T> {
-    /// These are the names; `None` if they are what they were.
+    /// These are the names; `None` if they are what they were: then whatever was found out by them, and is kept under their stamp, stays.
     pub fn done(self, names: Option<T>, mark: Option<String>) {
         let mut state = self.definitions.lock();
         let (was_certain, is_other) = (state.is_certain(), names.is_some());
@@ -455,6 +455,30 @@ mod tests {
         assert!(known.reading_wanted().is_none());
         let later = Instant::now() + AGAIN;
         assert!(known.definitions.start(later, |state| !state.is_certain()).is_some());
+    }
+
+    #[test]
+    fn a_reading_that_finds_nothing_new_leaves_the_stamp() {
+        let judge = Judge::new(Definitions::<Contents>::new());
+        let read = |contents: Option<Contents>| {
+            judge.stamp();
+            let reading = judge.definitions.start(Instant::now() + STALE, |_| true).expect("it is due");
+            reading.done(contents, Some("mark".into()));
+        };
+        read(Some(Contents::default()));
+        assert!(judge.knows());
+        let stamp = judge.stamp();
+        read(None);
+        assert!(judge.knows());
+        assert_eq!(judge.stamp(), stamp, "what is kept by it stays");
+        read(Some(Contents::default()));
+        assert_ne!(judge.stamp(), stamp);
+        let stamp = judge.stamp();
+        let reading = judge.definitions.start(Instant::now() + STALE, |_| true).expect("it is due");
+        drop(judge.change());
+        reading.done(None, None);
+        assert!(!judge.knows(), "a change has ended meanwhile");
+        assert_ne!(judge.stamp(), stamp);
     }
 
     #[test]

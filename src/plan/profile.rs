@@ -13,7 +13,9 @@ use memchr::memmem;
 use super::remembered::ForCache;
 use crate::catalog::{Judge, Relations};
 use crate::rules::{Candidates, Ruleset, Subject};
-use crate::sql::{Dialect, Fingerprint, Kind, Lexer, Token, facts, not_a_read, shape, summarize};
+use crate::sql::{
+    Dialect, Fingerprint, Kind, Lexer, Literal, Shape, Token, facts, not_a_read, shape, summarize,
+};
 
 /// Shapes remembered per worker and database, about 150 bytes each, and where a rule caches, up to a few kilobytes.
 const SHAPES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
@@ -86,6 +88,12 @@ impl Profiles {
     pub fn of(&self, text: &[u8], dialect: Dialect) -> Rc<Profile> {
         let name = shape(text, dialect).fingerprint;
         self.shapes.borrow_mut().get_or_insert(name, Rc::default).clone()
+    }
+
+    /// The shape of a text, and what was folded away for it ([`crate::sql::Shape::literals`]).
+    pub fn with_literals(&self, text: &[u8], dialect: Dialect) -> (Rc<Profile>, Vec<Literal>) {
+        let Shape { fingerprint, literals, .. } = shape(text, dialect);
+        (self.shapes.borrow_mut().get_or_insert(fingerprint, Rc::default).clone(), literals)
     }
 
     /// The shape of a text, if it is remembered. It is not counted as used.

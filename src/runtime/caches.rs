@@ -262,13 +262,14 @@ impl DatabaseCache {
             return true;
         }
         self.feed.registry().register(relation, &Shape::new(columns), now);
+        self.used();
         false
     }
 
-    /// What a write had in doubt was acknowledged at this instant, and its client was not told yet.
+    /// What a write had in doubt was acknowledged at this instant, and its client was not told yet. Nobody is in a hurry for the end of the doubt but
+    /// who reads.
     pub fn acknowledged(&self, doubt: Doubt, at: Instant) {
         self.feed.acknowledged(doubt, at);
-        self.used();
     }
 
     /// It is not known what became of a write, and it may be committed later.

@@ -161,9 +161,9 @@ pub(super) fn parameters<'a>(bind: &'a [u8], types: &[u8]) -> Option<Vec<Paramet
             Err(_) => None,
         };
         rest = &behind[value.map_or(0, <[u8]>::len)..];
-        let format = formats.get(if formats.len() == 1 { 0 } else { at }).copied().unwrap_or(0);
+        let format = formats.get(if formats.len() == 1 { 0 } else { at }).copied().unwrap_or_default();
         let oid = declared.get(at).map_or(0, |oid| u32::from_be_bytes(*oid));
-        parameters.push(Parameter { oid, binary: format != 0, value });
+        parameters.push(Parameter { oid, binary: format != [0; 2], value });
     }
     let (_, rest) = shorts(rest)?;
     rest.is_empty().then_some(parameters)
@@ -177,18 +177,18 @@ pub(super) fn formats(bind: &[u8]) -> Option<Vec<u16>> {
         let (length, behind) = rest.split_first_chunk::<4>()?;
         rest = behind.get(usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0)..)?;
     }
-    Some(shorts(rest)?.0)
+    Some(shorts(rest)?.0.iter().map(|format| u16::from_be_bytes(*format)).collect())
 }
 
 fn message(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..Frame::peek(bytes).ok()??.total)
 }
 
-/// A list of numbers, behind how many they are.
-fn shorts(bytes: &[u8]) -> Option<(Vec<u16>, &[u8])> {
+/// A list of numbers of two bytes, behind how many they are.
+fn shorts(bytes: &[u8]) -> Option<(&[[u8; 2]], &[u8])> {
     let (count, rest) = bytes.split_first_chunk::<2>()?;
     let (list, rest) = rest.split_at_checked(2 * usize::from(u16::from_be_bytes(*count)))?;
-    Some((list.as_chunks::<2>().0.iter().map(|number| u16::from_be_bytes(*number)).collect(), rest))
+    Some((list.as_chunks::<2>().0, rest))
 }
 
 #[cfg(test)]

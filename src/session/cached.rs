@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep_until};
 
 use super::asked::Asked;
-use super::kept::Fill;
+use super::kept::{Fill, Likeness, Passing};
 use super::serve::Session;
 use super::shown::{self, Shown};
 use super::upstream::Flow;
@@ -30,7 +30,6 @@ use crate::pool::state::State;
 use crate::rules::Cache;
 use crate::runtime::caches::DatabaseCache;
 use crate::sql::facts::{Access, Name, Table};
-use crate::sql::shape;
 use crate::wire::emit;
 use crate::wire::frame::{Frame, back, cstr};
 
@@ -39,6 +38,10 @@ use crate::wire::frame::{Frame, back, cstr};
 const STUCK: u32 = 8;
 /// More than the stream takes in good health.
 const MOVING: Duration = Duration::from_millis(10);
+/// How often it is looked for: as often as a timer can run.
+const LOOK: Duration = Duration::from_millis(1);
+/// What has taken the database longer than the stream takes in good health is waited for rather than asked for again.
+const WORTH: Duration = Duration::from_millis(3);
 /// From that many on it is not more.
 const MOST_STUCK: u32 = 4096;
 /// Settings that make no difference to an answer.
@@ -58,8 +61,8 @@ pub(super) struct Cached {
     floor: Option<Instant>,
     /// Its settings as keys have them, by the state that has them, and the definitions by which statements are judged.
     settings: (Rc<State>, u64, Box<[u8]>),
-    /// The answer that is coming is kept.
-    pub(super) fill: Option<Fill>,
+    /// The answer that is coming is kept, or compared with what is.
+    pub(super) fill: Option<Passing>,
     pub(super) waits: Option<Waits>,
     /// What its transaction may have changed.
     pub(super) doubts: Vec<Doubt>,
@@ -77,8 +80,8 @@ pub(super) struct Cached {
 pub(super) enum Waits {
     /// Another session's answer to the same.
     For(Following, Pin<Box<Sleep>>),
-    /// The stream.
-    Moving(Pin<Box<Sleep>>),
+    /// The stream, until then; it is looked for each time that the timer has run.
+    Moving(Pin<Box<Sleep>>, Instant),
 }
 
 impl Cached {
@@ -120,14 +123,15 @@ impl Session {
             return None;
         }
         verdict.looked = true;
-        let rule = verdict.cache.clone()?;
-        if !self.may_be_cached() || !self.transaction_allows(&rule) {
+        if !self.may_be_cached() {
             return None;
         }
         let asked = Asked::read(frame, bytes)?;
-        let flow = self.look_up(&asked, &rule);
-        if let (Some(Flow::Later), Some(verdict)) = (&flow, &mut self.verdict) {
-            verdict.looked = false;
+        let rule = self.verdict.as_mut()?.cache.take()?;
+        let flow = if self.transaction_allows(&rule) { self.look_up(&asked, &rule) } else { None };
+        if let Some(verdict) = &mut self.verdict {
+            verdict.looked = !matches!(flow, Some(Flow::Later));
+            verdict.cache = Some(rule);
         }
         flow
     }
@@ -169,9 +173,9 @@ impl Session {
                 self.handle.waiting.set(true);
                 Some(Flow::Later)
             }
-            Found::Fill(fill) => {
+            Found::Watch(passing) => {
                 if let Some(verdict) = &mut self.verdict {
-                    verdict.filling = Some(fill);
+                    verdict.filling = Some(passing);
                 }
                 None
             }
@@ -192,7 +196,6 @@ impl Session {
     fn find(&self, cached: &mut Cached, asked: &Asked<'_>, rule: &Cache, profile: &Rc<Profile>) -> Found {
         let Some((text, types)) = self.text_of(asked) else { return Found::Nothing };
         let cache = cached.cache.clone();
-        cache.used();
         self.settings_for_key(cached);
         let now = Instant::now();
         let as_of = cache.feed.as_of();
@@ -238,6 +241,9 @@ impl Session {
         });
         match found {
             Lookup::Hit(entry) => {
+                if watched {
+                    cache.used();
+                }
                 cached.stuck = 0;
                 cached.saw(entry.seen());
                 Found::Answer(entry)
@@ -253,9 +259,20 @@ impl Session {
             }
             Lookup::Fill(filling) => {
                 let rows_left = rule.max_rows.unwrap_or(u64::MAX);
-                Found::Fill(Fill { filling, sent: now, rows_left, behind: self.status_here(), shown })
+                let behind = self.status_here();
+                Found::Watch(Passing::Kept(Fill { filling, sent: now, rows_left, behind, shown }))
             }
-            Lookup::Miss(Miss::Floor) if cached.waits_for_stream(now) => Found::Wait,
+            Lookup::Closed(why, entry) => {
+                cache.used();
+                let moved = self.verdict.as_ref().is_some_and(|verdict| verdict.moved);
+                if why == Miss::Floor && !moved && cached.waits_for_stream(now, entry.took()) {
+                    return Found::Wait;
+                }
+                match rule.level {
+                    Caching::Session => Found::Watch(Passing::Compared(Likeness::to(entry))),
+                    _ => Found::Nothing,
+                }
+            }
             Lookup::Miss(_) => Found::Nothing,
         }
     }
@@ -273,12 +290,16 @@ impl Session {
         asked: &Asked<'_>,
     ) -> Option<(Vec<Touched>, Option<RowKey>)> {
         let dependencies = self.profiles.dependencies(profile, (text, self.dialect), ANY_SCHEMA);
-        let shape = shape(text, self.dialect);
+        let named = match (asked.query, asked.parsed) {
+            (None, None) => Some(self.known(asked.name)?.in_clients_words()),
+            _ => None,
+        };
+        let literals = self.literals_of(text, named);
         let parameters = asked.parameters(types)?;
         let given = Given {
             text,
             dialect: self.dialect,
-            literals: &shape.literals,
+            literals: &literals,
             parameters: &parameters,
             same_encoding: self.has_encoding_of_stream(),
         };
@@ -388,7 +409,13 @@ impl Session {
         let Some(cached) = &mut self.cached else { return false };
         let come = match &mut cached.waits {
             None => return false,
-            Some(Waits::Moving(until)) => until.as_mut().poll(cx).is_ready() || cached.is_fresh(),
+            Some(Waits::Moving(..)) => {
+                let come = cached.poll_stream(cx);
+                if let Some(verdict) = self.verdict.as_mut().filter(|_| come) {
+                    verdict.moved = true;
+                }
+                come
+            }
             Some(Waits::For(following, until)) => {
                 let late = until.as_mut().poll(cx).is_ready();
                 let now = if late { following.until() } else { Instant::now() };
@@ -432,7 +459,7 @@ pub struct Tools {
 
 enum Found {
     Answer(Arc<Entry>),
-    Fill(Fill),
+    Watch(Passing),
     Wait,
     Nothing,
 }
@@ -447,8 +474,26 @@ impl Cached {
         self.cache.feed.as_of() >= self.floor
     }
 
-    /// The stream is not known to have come to what the session saw last: is it to wait for that?
-    fn waits_for_stream(&mut self, now: Instant) -> bool {
+    /// Whether the stream has come, or has been waited for long enough.
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> bool {
+        let fresh = self.is_fresh();
+        let Some(Waits::Moving(timer, until)) = &mut self.waits else { return true };
+        while !fresh && timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            if now >= *until {
+                return true;
+            }
+            timer.as_mut().reset((now + LOOK).into());
+        }
+        fresh
+    }
+
+    /// The stream is not known to have come to what the session saw last: is it to wait for that? What the entry has saved says what it is worth.
+    fn waits_for_stream(&mut self, now: Instant, took: Duration) -> bool {
+        if took >= WORTH {
+            self.waits = Some(moving(now, took.min(MOVING)));
+            return true;
+        }
         self.stuck = self.stuck.saturating_add(1);
         if self.stuck < self.patient {
             return false;
@@ -458,7 +503,7 @@ impl Cached {
             (self.stuck, self.patient) = (0, (self.patient * 2).min(MOST_STUCK));
             return false;
         }
-        self.waits = Some(Waits::Moving(Box::pin(sleep_until((now + MOVING).into()))));
+        self.waits = Some(moving(now, MOVING));
         true
     }
 }
@@ -467,6 +512,10 @@ impl Cached {
 fn makes_a_difference(name: &[u8]) -> bool {
     let left_out = name == b"role" && is_off(Cure::Role);
     !IRRELEVANT.contains(&name) && !left_out
+}
+
+fn moving(now: Instant, patience: Duration) -> Waits {
+    Waits::Moving(Box::pin(sleep_until((now + LOOK).into())), now + patience)
 }
 
 /// Names the tags of what is touched; `None` where the stream does not tell its changes yet, for which it is asked here. `stream`: that is needed, and it has
@@ -488,6 +537,7 @@ fn collect<'n>(
         };
         if !cache.feed.registry().is_watched(relation, as_of) {
             cache.want(relation);
+            cache.used();
             ready = false;
         } else if !one.columns.is_empty() && cache.usable(relation, &one.columns, as_of, now) {
             for values in &one.values {

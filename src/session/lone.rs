@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::serve::Session;
 use super::statement::{Statement, significant};
 use crate::plan::{Profile, Profiles};
-use crate::sql::Dialect;
+use crate::sql::{Dialect, Literal};
 use crate::wire::frame::{self, Frame, front};
 
 /// The one statement of a batch.
@@ -31,6 +31,21 @@ impl Lone<'_> {
         match self {
             Lone::Sent(text) => profiles.of(text, dialect),
             Lone::Prepared(statement) => statement.profile(profiles, dialect),
+        }
+    }
+
+    /// Its shape, and what stands for values in a text that is sent now; the statements know those of others.
+    pub fn with_literals(
+        &self,
+        profiles: &Rc<Profiles>,
+        dialect: Dialect,
+    ) -> (Rc<Profile>, Option<Box<[Literal]>>) {
+        match self {
+            Lone::Sent(text) => {
+                let (profile, literals) = profiles.with_literals(text, dialect);
+                (profile, Some(literals.into()))
+            }
+            Lone::Prepared(statement) => (statement.profile(profiles, dialect), None),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::asked::Asked;
 use super::carried::Asks;
-use super::kept::Fill;
+use super::kept::Passing;
 use super::lone::Lone;
 use super::pacing::Needs;
 use super::route::UNKNOWN;
@@ -26,7 +26,7 @@ use crate::pool::exchange::Expect;
 use crate::pool::state::State;
 use crate::rules::calendar::Seconds;
 use crate::rules::{self, Block, Cache, Candidates, Decided, Decision, Moment};
-use crate::sql::shape;
+use crate::sql::{Literal, shape};
 use crate::wire::Fault;
 use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
 
@@ -42,6 +42,8 @@ const LOGGED: usize = 1000;
 pub(super) struct Verdict {
     /// Its shape; `None` where nothing was to be decided.
     pub(super) profile: Option<Rc<Profile>>,
+    /// What stands for values in its text, where that was sent with it.
+    pub(super) literals: Option<Box<[Literal]>>,
     /// The length of the batch that runs nothing but it.
     batch: Option<usize>,
     /// It is refused.
@@ -62,8 +64,10 @@ pub(super) struct Verdict {
     pub(super) looked: bool,
     /// It has waited for another session's answer.
     pub(super) waited: bool,
-    /// Its answer is to be kept.
-    pub(super) filling: Option<Fill>,
+    /// It has waited for the stream.
+    pub(super) moved: bool,
+    /// Its answer is to be kept, or to be compared with what is.
+    pub(super) filling: Option<Passing>,
     /// What it may change is in doubt.
     pub(super) doubted: bool,
 }
@@ -193,12 +197,13 @@ impl Session {
 
     /// Has the rules decide on a statement, once.
     fn judge(&mut self, statement: &Lone<'_>, batch: Option<usize>) {
-        let (profile, text) = (statement.profile(&self.profiles, self.dialect), statement.text());
+        let (profile, literals) = statement.with_literals(&self.profiles, self.dialect);
+        let text = statement.text();
         let rules = &self.worker.rules;
         let given = (rules.stamp(), || rules.get());
         let candidates = self.profiles.candidates(&profile, (text, self.dialect), given);
-        let mut verdict =
-            Verdict { profile: Some(profile), batch, alone: batch.is_some(), ..Verdict::default() };
+        let alone = batch.is_some();
+        let mut verdict = Verdict { profile: Some(profile), literals, batch, alone, ..Verdict::default() };
         if candidates.is_settled() || candidates.len() <= MANY {
             self.decide(&candidates, text, &mut verdict);
         } else {
@@ -206,7 +211,7 @@ impl Session {
             self.decide(&candidates, text, &mut verdict);
         }
         if let Some(sent) = self.profile_of(verdict.asks.as_ref()) {
-            verdict.profile = Some(sent);
+            (verdict.profile, verdict.literals) = (Some(sent), None);
         }
         self.verdict = Some(verdict);
     }

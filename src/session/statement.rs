@@ -1,6 +1,6 @@
 //! Statements as sessions know them: one object for equal texts, with what the text may do to the session.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::plan::{Profile, Profiles};
 use crate::pool::exchange::{Commits, Renamed};
 use crate::pool::prepared::{Description, Form, Prepared};
 use crate::pool::reading::Reading;
-use crate::sql::{Detail, Dialect, DiscardTarget, Effects, Summary};
+use crate::sql::{Detail, Dialect, DiscardTarget, Effects, Literal, Summary, shape};
 use crate::wire::{Fault, frame};
 
 /// A statement and what is known of it.
@@ -49,6 +49,8 @@ pub struct Statement {
     pub explains: bool,
     /// Its shape, where that was looked up.
     pub shape: RefCell<Option<(Weak<Profiles>, Rc<Profile>)>>,
+    /// The literals of its text on servers, where they were looked up.
+    pub literals: OnceCell<Box<[Literal]>>,
 }
 
 impl Statement {
@@ -70,6 +72,7 @@ impl Statement {
             wrong_level: None,
             explains: false,
             shape: RefCell::default(),
+            literals: OnceCell::new(),
         }
     }
 
@@ -86,6 +89,11 @@ impl Statement {
         self.effects.is_empty() && self.text_on_server().is_some()
     }
 
+    /// Whether its text is on servers as its client sent it, and means the same however strings are read.
+    pub fn is_as_sent(&self) -> bool {
+        self.original.is_none() && self.reading.is_none() && self.text_on_server().is_some()
+    }
+
     /// The shape of its text on servers, looked up once for each database: texts that are read in different ways are different statements.
     pub fn profile(&self, profiles: &Rc<Profiles>, dialect: Dialect) -> Rc<Profile> {
         let mut known = self.shape.borrow_mut();
@@ -97,6 +105,12 @@ impl Statement {
         let profile = profiles.of(self.text_on_server().unwrap_or_default(), dialect);
         *known = Some((Rc::downgrade(profiles), profile.clone()));
         profile
+    }
+
+    /// What stands for values in its text on servers, looked up once.
+    pub fn literals(&self, dialect: Dialect) -> &[Literal] {
+        let find = || shape(self.text_on_server().unwrap_or_default(), dialect).literals.into();
+        self.literals.get_or_init(find)
     }
 
     /// A new one: `tail` is a Parse message behind its name.

@@ -4,10 +4,15 @@
 //! that is open for certain, what others may change is in doubt from before something is sent that may end it; else from before they are sent. It stays so until their transaction has ended, and from then until the stream has told all that was visible
 //! at that moment ([`DatabaseCache::acknowledged`](crate::runtime::caches::DatabaseCache)); the client is told only after that has begun.
 
+use std::borrow::Cow;
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::cached::{ANY_SCHEMA, Cached};
+use super::kept::Passing;
+use super::ruled::Verdict;
 use super::serve::Session;
+use super::statement::Statement;
 use super::upstream::body;
 use crate::cache::cures::{Cure, is_off};
 use crate::cache::{Doubt, Later, Shapes, Tag};
@@ -16,7 +21,7 @@ use crate::plan::cacheable::{Given, Parameter};
 use crate::plan::writes::{Narrow, Writes};
 use crate::pool::exchange::Expect;
 use crate::runtime::caches::DatabaseCache;
-use crate::sql::shape;
+use crate::sql::{Literal, shape};
 use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
 
 /// A transaction with more doubts than this has everything in doubt instead.
@@ -89,8 +94,8 @@ impl Session {
             // It is not the client's text that runs.
             return None;
         }
-        let (text, types, bind) = match frame.tag {
-            front::QUERY => (there[HEADER..].strip_suffix(b"\0")?, &b""[..], None),
+        let (text, types, bind, statement) = match frame.tag {
+            front::QUERY => (there[HEADER..].strip_suffix(b"\0")?, &b""[..], None, None),
             front::BIND => {
                 let (_, rest) = frame::cstr(body(there))?;
                 let (name, values) = frame::cstr(rest)?;
@@ -102,11 +107,17 @@ impl Session {
                     return None;
                 }
                 let (text, types) = frame::cstr(named.as_parsed()?)?;
-                (text, types, Some(values))
+                (text, types, Some(values), Some(&named.statement))
             }
             _ => return None,
         };
-        let profile = self.profiles.of(text, self.dialect);
+        let profile = match self.verdict.as_ref().filter(|_| bind.is_none()) {
+            Some(Verdict { profile: Some(known), literals: Some(_), .. }) => known.clone(),
+            _ => match statement.filter(|statement| statement.is_as_sent()) {
+                Some(statement) => statement.profile(&self.profiles, self.dialect),
+                None => self.profiles.of(text, self.dialect),
+            },
+        };
         let rules = &self.worker.rules;
         let triggers = rules.triggers(&self.handle.database);
         let said = (rules.stamp(), &*triggers);
@@ -115,10 +126,13 @@ impl Session {
         let everything = || vec![Tag::everything(cache.number)];
         Some(match &*writes {
             Writes::Nothing => written,
-            Writes::Rows(narrow) => match self.rows_written(cache, narrow, (text, types, bind)) {
-                Some((tags, shapes)) => Written { tags, by: vec![shapes], ..written },
-                None => Written { tags: vec![Tag::table(cache.relation(narrow.table))], ..written },
-            },
+            Writes::Rows(narrow) => {
+                let literals = self.literals_of(text, statement);
+                match self.rows_written(cache, narrow, (text, &literals), (types, bind)) {
+                    Some((tags, shapes)) => Written { tags, by: vec![shapes], ..written },
+                    None => Written { tags: vec![Tag::table(cache.relation(narrow.table))], ..written },
+                }
+            }
             Writes::Tables(tables) => {
                 let tags = tables.iter().map(|oid| Tag::table(cache.relation(*oid))).collect();
                 Written { tags, ..written }
@@ -128,33 +142,50 @@ impl Session {
         })
     }
 
+    /// What stands for values in the text at the front, which is that of this statement if it was prepared before.
+    pub(super) fn literals_of<'a>(
+        &'a self,
+        text: &[u8],
+        statement: Option<&'a Rc<Statement>>,
+    ) -> Cow<'a, [Literal]> {
+        if let Some(statement) = statement.filter(|statement| statement.is_as_sent()) {
+            return Cow::Borrowed(statement.literals(self.dialect));
+        }
+        let sent = self.verdict.as_ref().filter(|_| statement.is_none());
+        match sent.and_then(|verdict| verdict.literals.as_deref()) {
+            Some(literals) => Cow::Borrowed(literals),
+            None => Cow::Owned(shape(text, self.dialect).literals),
+        }
+    }
+
     /// The rows with one key, and whatever was found by other columns of theirs.
     fn rows_written(
         &self,
         cache: &DatabaseCache,
         narrow: &Narrow,
-        (text, types, bind): (&[u8], &[u8], Option<&[u8]>),
+        (text, literals): (&[u8], &[Literal]),
+        (types, bind): (&[u8], Option<&[u8]>),
     ) -> Option<(Vec<Tag>, Shapes)> {
         let parameters = match bind {
             Some(bind) => super::asked::parameters(bind, types)?,
             None => Vec::<Parameter<'_>>::new(),
         };
-        let shape = shape(text, self.dialect);
         let given = Given {
             text,
             dialect: self.dialect,
-            literals: &shape.literals,
+            literals,
             parameters: &parameters,
             same_encoding: *self.reading.encoding == *b"utf8",
         };
         let rows = narrow.touched(&given)?;
-        let key: Vec<i16> = narrow.key.iter().map(|column| column.number).collect();
+        let is_key = |columns: &[i16]| columns.iter().eq(narrow.key.iter().map(|column| &column.number));
         let relation = cache.relation(narrow.table);
         let shapes = cache.feed.registry().shapes(relation)?;
-        let mut tags = vec![Tag::any_row(relation)];
+        let mut tags = Vec::with_capacity(1 + shapes.all().len() + rows.len());
+        tags.push(Tag::any_row(relation));
         for other in shapes.all() {
             let tag = Tag::shape(relation, other.columns());
-            if other.columns() != key {
+            if !is_key(other.columns()) {
                 tags.extend([tag, Tag::shape_by_rows(relation, other.columns())]);
                 continue;
             }
@@ -175,20 +206,23 @@ impl Session {
         let goes_on = !ended || self.cycle_under_way() || self.batch_open;
         let Some(cached) = &mut self.cached else { return };
         let now = Instant::now();
-        cached.saw(now);
+        // A session that has written compares nothing: its cycle is one read.
+        let known = match &cached.fill {
+            Some(Passing::Compared(likeness)) if !goes_on => likeness.seen(),
+            _ => None,
+        };
+        cached.saw(known.unwrap_or(now));
         if goes_on {
             return;
         }
         // What would still be there was of a transaction that has ended otherwise than was thought.
         cached.ends_now();
         cached.may_have_ended = false;
-        if std::mem::take(&mut cached.defines) {
-            cached.cache.redefined();
+        let Cached { cache, doubts, defines, .. } = &mut **cached;
+        if std::mem::take(defines) {
+            cache.redefined();
         }
-        for doubt in std::mem::take(&mut cached.doubts) {
-            let doubt = when_answered(&cached.cache, doubt);
-            cached.cache.acknowledged(doubt, now);
-        }
+        doubts.drain(..).for_each(|doubt| cache.acknowledged(when_answered(cache, doubt), now));
     }
 }
 

@@ -12,17 +12,32 @@ use crate::peers::{DATABASE, client_command};
 /// pgweir's counter, over all its labels.
 const HITS: &str = "pgweir_cache_hits_total";
 
+/// Why its reads were not answered out of the cache.
+const MISSES: &str = "pgweir_cache_misses_total";
+
 /// Of the pgweir that tells its metrics there; 0 if it knows no such counter.
 pub fn of_pgweir(http: SocketAddr) -> anyhow::Result<f64> {
+    Ok(counted(http, HITS)?.iter().map(|(_, value)| value).sum())
+}
+
+/// Its misses so far, by reason.
+pub fn misses_of_pgweir(http: SocketAddr) -> anyhow::Result<Vec<(String, f64)>> {
+    counted(http, MISSES)
+}
+
+/// A counter of a pgweir, by the value of its first label.
+fn counted(http: SocketAddr, name: &str) -> anyhow::Result<Vec<(String, f64)>> {
     let text = ask(http, "GET /metrics HTTP/1.0\r\n\r\n")?;
-    let mut sum = 0.0;
+    let mut all = vec![];
     for line in text.lines() {
-        let counted = line.strip_prefix(HITS).filter(|rest| rest.starts_with(['{', ' ']));
-        if let Some(value) = counted.and_then(|rest| rest.rsplit(' ').next()) {
-            sum += value.parse::<f64>().with_context(|| line.to_owned())?;
-        }
+        let Some(rest) = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' '])) else {
+            continue;
+        };
+        let value = rest.rsplit(' ').next().unwrap_or_default();
+        let label = rest.split('"').nth(1).unwrap_or_default();
+        all.push((label.to_owned(), value.parse().with_context(|| line.to_owned())?));
     }
-    Ok(sum)
+    Ok(all)
 }
 
 /// Of a pgpool-II.

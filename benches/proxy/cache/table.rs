@@ -36,8 +36,11 @@ pub fn print(records: &Records) {
         line(&name, "hits %", Some(""));
     }
     let fault = hit_ratio(records).err().unwrap_or_default();
-    for metric in ["tps", "writes %", "hits %"] {
-        line(ratio::CASE, metric, Some(&fault));
+    for (case, fault) in [(ratio::CASE, fault.as_str()), (ratio::BUSY, "")] {
+        let misses = ratio::MISSES.iter().map(|(_, metric)| *metric);
+        for metric in ["tps", "latency ms", "writes %", "hits %"].into_iter().chain(misses) {
+            line(case, metric, Some(fault));
+        }
     }
 }
 

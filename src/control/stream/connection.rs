@@ -137,11 +137,11 @@ impl Replication {
         }
     }
 
-    /// Reads more. Nothing is lost when it is dropped.
+    /// Reads more, and gives how much. Nothing is lost when it is dropped.
     ///
     /// # Errors
     /// 08006 when the connection has ended.
-    pub async fn fill(&mut self) -> Result<(), Fault> {
+    pub async fn fill(&mut self) -> Result<usize, Fault> {
         let room = self.make_room();
         let (socket, room) = (&mut self.connected.socket, &mut self.buffer[room..]);
         let read = poll_fn(|cx| socket.poll_read(cx, room)).await.map_err(cut)?;
@@ -156,7 +156,7 @@ impl Replication {
         } else {
             self.known.end += read;
         }
-        Ok(())
+        Ok(read)
     }
 
     /// Says that all up to `passed` is received and applied; with `reply`, asks for a sign of life.

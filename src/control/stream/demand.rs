@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 
 /// While somebody uses what is told, a sample follows the last one, but at most once in this time.
 pub const FAST: Duration = Duration::from_millis(1);
-/// Else once in this time.
-pub const SLOW: Duration = Duration::from_millis(100);
+/// Else once in this time: who writes asks for none, and who reads behind a write is not to find the stream far behind.
+pub const SLOW: Duration = Duration::from_millis(20);
 /// After ten seconds without use, once in this time.
 pub const IDLE: Duration = Duration::from_secs(1);
 /// How long one use counts as going on.

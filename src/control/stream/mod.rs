@@ -25,6 +25,7 @@ mod apply;
 mod catalog;
 mod keeper;
 mod node;
+mod pace;
 mod sampler;
 mod shared;
 mod task;

@@ -12,6 +12,7 @@ use super::connection::{Heard, Replication};
 use super::copy::FromServer;
 use super::keeper::look_after;
 use super::node::{self, Node};
+use super::pace::Pace;
 use super::shared::Shared;
 use super::status::{Cause, Loss, State, Status};
 use super::table::Refusal;
@@ -257,6 +258,7 @@ async fn hear(shared: &Arc<Shared>, mut replication: Replication) -> Loss {
     let mut applier = Applier::default();
     let mut heard_at = Instant::now();
     let (mut acknowledged_at, mut asked_at, mut ask_after) = (Instant::now(), Instant::now(), ASK);
+    let mut pace = Pace::default();
     loop {
         let mut answer = false;
         loop {
@@ -273,6 +275,7 @@ async fn hear(shared: &Arc<Shared>, mut replication: Replication) -> Loss {
                 return loss;
             }
             (heard_at, ask_after) = (Instant::now(), ASK);
+            pace.heard();
         }
         let (through, waits) = {
             let inner = shared.inner();
@@ -299,7 +302,10 @@ async fn hear(shared: &Arc<Shared>, mut replication: Replication) -> Loss {
         let next = if ask { next.min(asked_at + ask_after) } else { next };
         tokio::select! {
             biased;
-            read = replication.fill() => if let Err(fault) = read { return fault.into() },
+            read = replication.fill() => match read {
+                Ok(read) => pace.rest(read, shared.demand().is_used()).await,
+                Err(fault) => return fault.into(),
+            },
             () = sleep_until(next.into()) => {}
             () = shared.has_sampled() => {}
         }

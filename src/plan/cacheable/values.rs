@@ -75,6 +75,12 @@ fn touched(table: u32, on: &On, given: &Given<'_>) -> Touched {
 impl Given<'_> {
     /// All combinations of the values of these columns; `None` if one is doubtful, or there are more than [`MOST_VALUES`].
     pub fn values_of(&self, keys: &[KeyColumn]) -> Option<Vec<Vec<Box<[u8]>>>> {
+        // By far the most common, and on the way of each write.
+        if let [key] = keys
+            && let Some(only) = self.only(&key.constant)
+        {
+            return Some(vec![vec![self.value(only, key.kind)?]]);
+        }
         let mut all: Vec<Vec<Box<[u8]>>> = vec![vec![]];
         for key in keys {
             let mut values = self.values(&key.constant, key.kind)?;
@@ -89,6 +95,12 @@ impl Given<'_> {
             all = all.iter().flat_map(with).collect();
         }
         Some(all)
+    }
+
+    /// The literal of a constant that is no list.
+    fn only(&self, constant: &Constant) -> Option<&Literal> {
+        let mut literals = self.literals.iter().filter(|literal| literal.place == constant.place);
+        literals.next().filter(|_| constant.form != Form::Array && literals.next().is_none())
     }
 
     /// The values that a constant stands for, in the column's type.
@@ -193,15 +205,17 @@ fn integer(text: &[u8], kind: KeyType) -> Option<Box<[u8]>> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
+    if !sign && digits[0] != b'0' && digits.len() < 10 {
+        // As it is put out.
+        return Some(digits.into());
+    }
     let number = std::str::from_utf8(digits).ok()?.parse::<i128>().ok()?;
     number_of(if sign { -number } else { number }, kind)
 }
 
 fn number_of(number: i128, kind: KeyType) -> Option<Box<[u8]>> {
-    let fits = match kind {
-        KeyType::Oid => u32::try_from(number).is_ok(),
-        _ => i64::try_from(number).is_ok(),
-    };
+    let number = i64::try_from(number).ok()?;
+    let fits = kind != KeyType::Oid || u32::try_from(number).is_ok();
     fits.then(|| number.to_string().into_bytes().into())
 }
 
