@@ -390,6 +390,8 @@ fn read_only_transactions_where_a_rule_says_so() {
     assert_eq!(client.error("update kept set name = 'never' where id = 8"), "25006");
     assert_eq!(client.error("select name from kept where id = 8"), "25P02");
     client.run("rollback");
+}
+
 #[test]
 fn what_is_kept_for_its_age_is_not_for_other_levels() {
     // A table that is read for its age only is not followed by the stream.
