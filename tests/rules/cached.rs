@@ -98,27 +98,6 @@ fn what_is_kept_is_what_the_server_says() {
 }
 
 #[test]
-fn what_is_dear_waits_for_the_stream() {
-    let Some((ruled, mut beside)) = ruled() else { return };
-    let mut client = ruled.client();
-    let dear = msg::query("select count(*) from kept a, kept b, kept c where a.id + b.id > c.id");
-    until_hit(&mut client, &mut beside, "kept", &dear);
-    let mut fresh = 0;
-    // What the database has just shown, the stream cannot have passed yet. To ask the database again would wait for the lock.
-    eventually("it is answered behind a read of the database", || {
-        fresh += 1;
-        let behind = [msg::query(&format!("select {fresh} from orders where id = 1")), dear.clone()].concat();
-        beside.run("begin; lock table kept");
-        client.send(&behind);
-        let seen = client.within(Duration::from_millis(300)).expect("it answers");
-        beside.run("commit");
-        let ready = seen.iter().filter(|message| message.tag == b'Z').count();
-        (ready..2).for_each(|_| drop(client.until_ready()));
-        ready == 2
-    });
-}
-
-#[test]
 fn a_change_is_seen_whoever_makes_it() {
     let Some((ruled, mut beside)) = ruled() else { return };
     let (mut one, mut other) = (ruled.client(), ruled.client());
