@@ -99,6 +99,16 @@ impl Ruled {
         Client::connect(&self.proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"))
     }
 
+    /// Returns when the cache knows all that was committed by now.
+    pub(super) fn barrier(&self) {
+        let told = (0..6).find(|_| {
+            // It waits for a while, and then says for what.
+            let answer = self.console().simple("cache barrier");
+            answer.iter().all(|message| message.tag != b'E')
+        });
+        assert!(told.is_some(), "the stream has not come so far");
+    }
+
     /// Where its rules are.
     pub(super) fn folder(&self) -> String {
         self.folder.0.display().to_string()

@@ -127,12 +127,11 @@ fn a_check_refuses_names_that_are_not_there() {
 const BY_TENANT: &str = "select count(*), max(state) from lines where tenant = 2";
 
 /// Whether an answer for one tenant is there after a change around pgweir of a row of another one.
-fn outlives_another(beside: &mut Client, reader: &mut Client, change: &str) -> bool {
+fn outlives_another(ruled: &Ruled, beside: &mut Client, reader: &mut Client, change: &str) -> bool {
     let cycle = msg::query(BY_TENANT);
     until_hit(reader, beside, "lines", &cycle);
     beside.run(change);
-    // The stream has told it.
-    std::thread::sleep(Duration::from_millis(300));
+    ruled.barrier();
     is_hit(reader, beside, "lines", &cycle)
 }
 
@@ -141,11 +140,11 @@ fn a_column_that_never_changes_spares_answers() {
     let Some((ruled, mut beside)) = ruled("immutable_columns = { lines = \"tenant\" }") else { return };
     let mut reader = ruled.client();
     eventually("it is known by its tenant", || {
-        outlives_another(&mut beside, &mut reader, "update lines set state = 'first' where id = 6")
+        outlives_another(&ruled, &mut beside, &mut reader, "update lines set state = 'first' where id = 6")
     });
     for n in 0..5 {
         let change = format!("update lines set state = 'change {n}' where id = 6");
-        assert!(outlives_another(&mut beside, &mut reader, &change), "a row of tenant 1");
+        assert!(outlives_another(&ruled, &mut beside, &mut reader, &change), "a row of tenant 1");
     }
     // A row of its own, whoever changes it.
     beside.run("update lines set state = 'z' where id = 7");
@@ -154,16 +153,26 @@ fn a_column_that_never_changes_spares_answers() {
         row.iter().any(|message| message.tag == b'D' && message.values()[1].as_deref() == Some(b"z"))
     });
     // Of a deleted row only the key is known.
-    assert!(!outlives_another(&mut beside, &mut reader, "delete from lines where id = 1"));
+    assert!(!outlives_another(&ruled, &mut beside, &mut reader, "delete from lines where id = 1"));
     // From now on it may change.
     ruled.write(&RULES.replace("FACTS", "ttl_cap = \"1h\""));
     ruled.console().run("reload");
-    assert!(!outlives_another(&mut beside, &mut reader, "update lines set state = 'new' where id = 6"));
+    assert!(!outlives_another(
+        &ruled,
+        &mut beside,
+        &mut reader,
+        "update lines set state = 'new' where id = 6"
+    ));
 }
 
 #[test]
 fn without_the_old_row_an_update_ends_all_answers_by_a_column() {
     let Some((ruled, mut beside)) = ruled("ttl_cap = \"1h\"") else { return };
     let mut reader = ruled.client();
-    assert!(!outlives_another(&mut beside, &mut reader, "update lines set state = 'new' where id = 6"));
+    assert!(!outlives_another(
+        &ruled,
+        &mut beside,
+        &mut reader,
+        "update lines set state = 'new' where id = 6"
+    ));
 }

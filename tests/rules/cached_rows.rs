@@ -1,7 +1,5 @@
 //! Answers that show the keys of their rows: a change of a row that is in none of them ends none, though the stream does not have the old row.
 
-use std::time::Duration;
-
 use super::applied::Ruled;
 use super::cached::{answer, is_hit, until_hit};
 use crate::harness::cluster::Cluster;
@@ -25,20 +23,20 @@ fn ruled() -> Option<(Ruled, Client)> {
     Some((ruled, beside))
 }
 
-/// Changes something around pgweir, and waits until the stream must have told it.
-fn change(beside: &mut Client, text: &str) {
+/// Changes something around pgweir, and waits until the stream has told it.
+fn change(ruled: &Ruled, beside: &mut Client, text: &str) {
     beside.run(text);
-    std::thread::sleep(Duration::from_millis(300));
+    ruled.barrier();
 }
 
 /// Asks until the answer is kept, and is one that outlives a change of a row of another kind.
 #[track_caller]
-fn until_known_by_rows(client: &mut Client, beside: &mut Client, cycle: &[u8]) {
+fn until_known_by_rows(ruled: &Ruled, client: &mut Client, beside: &mut Client, cycle: &[u8]) {
     let mut n = 0;
     eventually("an answer is kept that is known by its rows", || {
         n += 1;
         until_hit(client, beside, "goods", cycle);
-        change(beside, &format!("update goods set price = {n} where id = 2"));
+        change(ruled, beside, &format!("update goods set price = {n} where id = 2"));
         is_hit(client, beside, "goods", cycle)
     });
 }
@@ -50,14 +48,14 @@ fn only_what_is_in_an_answer_or_comes_into_it_ends_it() {
     // The stream has the key of a row as it was: that of `kind 3` may have been any.
     let read = "select id, price, part from goods where kind = 'kind 3' and id < 100 order by id";
     let cycle = msg::query(read);
-    until_known_by_rows(&mut client, &mut beside, &cycle);
+    until_known_by_rows(&ruled, &mut client, &mut beside, &cycle);
     for other in [
         "update goods set price = 0 where kind = 'kind 4'",
         "update goods set kind = 'kind 5' where id = 6",
         "delete from goods where id in (7, 8)",
         "insert into goods values (2000, 'p', 'kind 9', 1)",
     ] {
-        change(&mut beside, other);
+        change(&ruled, &mut beside, other);
         assert!(is_hit(&mut client, &mut beside, "goods", &cycle), "{other}");
     }
     for own in [
@@ -69,7 +67,7 @@ fn only_what_is_in_an_answer_or_comes_into_it_ends_it() {
         "update goods set id = 6000 where id = 33",
         "update goods set part = 'other' where id = 43",
     ] {
-        until_known_by_rows(&mut client, &mut beside, &cycle);
+        until_known_by_rows(&ruled, &mut client, &mut beside, &cycle);
         beside.run(own);
         let expected = beside.simple(read);
         let values = |all: &[crate::harness::message::Message]| {
@@ -86,7 +84,7 @@ fn what_comes_through_pgweir_is_seen_at_once() {
     let read = "select id, part from goods where kind = 'kind 3' and price < 50";
     let count =
         |answer: &[crate::harness::message::Message]| answer.iter().filter(|one| one.tag == b'D').count();
-    until_known_by_rows(&mut reader, &mut beside, &msg::query(read));
+    until_known_by_rows(&ruled, &mut reader, &mut beside, &msg::query(read));
     let mut expected = count(&reader.simple(read));
     for n in 0..30 {
         // One comes by a column of which the answer says nothing, one by the one that it looks for, one goes.
@@ -128,7 +126,7 @@ fn what_does_not_show_its_rows_is_ended_by_any() {
     {
         let cycle = msg::query(read);
         until_hit(&mut client, &mut beside, "goods", &cycle);
-        change(&mut beside, &format!("update goods set price = {n} where id = 4"));
+        change(&ruled, &mut beside, &format!("update goods set price = {n} where id = 4"));
         assert!(!is_hit(&mut client, &mut beside, "goods", &cycle), "{read}");
     }
 }
@@ -147,8 +145,8 @@ fn every_form_of_asking_shows_its_rows() {
     // Without a description it is known from those before.
     let bare = [bind(&[]), run()].concat();
     for cycle in [described, binary, mixed, bare] {
-        until_known_by_rows(&mut client, &mut beside, &cycle);
-        change(&mut beside, "update goods set price = price + 100 where id = 3");
+        until_known_by_rows(&ruled, &mut client, &mut beside, &cycle);
+        change(&ruled, &mut beside, "update goods set price = price + 100 where id = 3");
         assert!(!is_hit(&mut client, &mut beside, "goods", &cycle), "a row of its own");
         beside.run("update goods set price = 3 where id = 3");
     }
@@ -160,7 +158,7 @@ fn an_empty_answer_waits_for_what_comes() {
     let mut client = ruled.client();
     let read = "select price from goods where kind = 'nothing'";
     let cycle = msg::query(read);
-    until_known_by_rows(&mut client, &mut beside, &cycle);
+    until_known_by_rows(&ruled, &mut client, &mut beside, &cycle);
     beside.run("update goods set kind = 'nothing', price = 77 where id = 9");
     eventually("it is seen", || client.simple(read).iter().any(|one| one.tag == b'D' && one.value() == "77"));
 }
@@ -174,11 +172,11 @@ fn another_replica_identity_tells_by_its_own_columns() {
     );
     let mut client = ruled.client();
     let cycle = msg::query("select code, price from goods where kind = 'kind 3' and price < 40");
-    until_known_by_rows(&mut client, &mut beside, &cycle);
-    change(&mut beside, "update goods set kind = 'kind 4' where id = 3");
+    until_known_by_rows(&ruled, &mut client, &mut beside, &cycle);
+    change(&ruled, &mut beside, "update goods set kind = 'kind 4' where id = 3");
     assert!(!is_hit(&mut client, &mut beside, "goods", &cycle), "a row of its own has gone");
     let by_key = msg::query("select id, part, price from goods where kind = 'kind 3' and price < 40");
     until_hit(&mut client, &mut beside, "goods", &by_key);
-    change(&mut beside, "update goods set price = 5000 where id = 4");
+    change(&ruled, &mut beside, "update goods set price = 5000 where id = 4");
     assert!(!is_hit(&mut client, &mut beside, "goods", &by_key), "it does not show the columns");
 }
