@@ -8,8 +8,9 @@ help:
 	@echo 'make test          every test, on real PostgreSQL servers in temporary folders; then test-versions'
 	@echo 'make test-versions   the conformance cases on other versions of PostgreSQL; VERSIONS="13 16", TESTS=all'
 	@echo 'make fuzz          look for bytes that break something; SECONDS for each target (60), TARGETS'
-	@echo 'make check-cache   sessions against the promises of the result cache while things go wrong; SECONDS in all (60),'
-	@echo '                   PGWEIR_TEST_SEED, PGWEIR_TEST_LEVELS, RUN=checked_while_commits_hang, PROFILE=--release'
+	@echo 'make check-cache   sessions against the promises of the result cache while everything goes wrong; SECONDS (60),'
+	@echo '                   PGWEIR_TEST_SEED, PGWEIR_TEST_LEVELS, RUN=checked_while_commits_hang for one thing that goes wrong,'
+	@echo '                   RUN=checked_ for each by itself, one after the other, PROFILE=--release'
 	@echo 'make instructions  count the instructions of the hot pieces; ARGS=--write makes the baseline anew'
 	@echo 'make bench         cost and speed beside pgbouncer, haproxy, pgpool-II, Redis; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
 	@echo 'make check         format, lint and documentation, as the CI does'
@@ -45,8 +46,9 @@ fuzz-merge:
 
 check-cache:
 	@scripts/setup.sh test
-	PGWEIR_TEST_SECONDS=$(or $(SECONDS),60) $(if $(RUN),PGWEIR_TEST_ONE=1) cargo test --locked $(PROFILE) --test integration \
-		cache::$(or $(RUN),checked_) -- --nocapture --test-threads=1
+	PGWEIR_TEST_SECONDS=$(or $(SECONDS),60) $(if $(filter checked_,$(RUN)),,PGWEIR_TEST_ONE=1) \
+		cargo test --locked $(PROFILE) --test integration cache::$(or $(RUN),checked_while_everything_goes_wrong) \
+		-- --nocapture --test-threads=1
 
 instructions:
 	@scripts/setup.sh instructions

@@ -13,14 +13,14 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
+use super::register::{HORIZON, Register, Span, both, joined};
+
 /// An instant: nanoseconds since the run began.
 pub type At = u64;
 
 /// A group that is not known, which may be any.
 pub const ANY: i64 = -1;
 
-/// How long superseded values are told apart.
-const HORIZON: At = 15_000_000_000;
 /// Transactions whose keys are remembered, and writes in doubt.
 const REMEMBERED: usize = 100_000;
 /// The clocks of both processes are one; this is for what lies between a decision and its effect.
@@ -47,6 +47,8 @@ pub enum Key {
     View,
     /// The columns of a table.
     Columns,
+    /// The row of a table that is there for its columns.
+    Shaped(u32),
     /// Whether a role may read a table: it may not while this is odd.
     Right,
 }
@@ -181,117 +183,6 @@ pub struct Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {}", self.wrong, self.words)
-    }
-}
-
-/// Moments from the first to the last, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
-    from: At,
-    to: At,
-}
-
-impl Span {
-    const ALWAYS: Span = Span { from: 0, to: At::MAX };
-
-    fn and(self, other: Span) -> Option<Span> {
-        let both = Span { from: self.from.max(other.from), to: self.to.min(other.to) };
-        (both.from <= both.to).then_some(both)
-    }
-}
-
-/// A value of a register.
-#[derive(Debug)]
-struct Held {
-    value: i64,
-    group: i64,
-    /// The write began: it was not visible before.
-    begun: At,
-    /// It was acknowledged, or seen: it was visible since then at the latest. [`At::MAX`]: neither.
-    visible: At,
-    /// The earliest `visible` of all values above it: it cannot be the visible one after that. Never falls from one value to the next.
-    until: At,
-}
-
-impl Held {
-    fn span(&self) -> Span {
-        Span { from: self.begun, to: self.until }
-    }
-}
-
-/// The values of a register in their order.
-#[derive(Debug, Default)]
-struct Register {
-    held: VecDeque<Held>,
-    /// The highest value that is told apart no more, and until when those can have been visible.
-    forgotten: Option<(i64, At)>,
-}
-
-impl Register {
-    /// A write that may become visible. Told twice, the second time may know the group.
-    fn offer(&mut self, value: i64, group: i64, begun: At) {
-        let place = self.held.partition_point(|held| held.value < value);
-        match self.held.get_mut(place) {
-            Some(held) if held.value == value => {
-                if group != ANY {
-                    held.group = group;
-                }
-            }
-            next => {
-                let until = next.map_or(At::MAX, |next| next.until.min(next.visible));
-                self.held.insert(place, Held { value, group, begun, visible: At::MAX, until });
-            }
-        }
-    }
-
-    /// It was visible at that instant, so those below it are not visible later.
-    fn visible(&mut self, value: i64, at: At) {
-        let place = self.held.partition_point(|held| held.value < value);
-        let Some(held) = self.held.get_mut(place).filter(|held| held.value == value) else { return };
-        held.visible = held.visible.min(at);
-        for below in self.held.range_mut(..place).rev() {
-            if below.until <= at {
-                break;
-            }
-            below.until = at;
-        }
-        self.forget(at.saturating_sub(HORIZON));
-    }
-
-    /// It never happened; gives whether somebody has seen it all the same.
-    fn withdraw(&mut self, value: i64) -> bool {
-        let place = self.held.iter().position(|held| held.value == value);
-        place.and_then(|place| self.held.remove(place)).is_some_and(|held| held.visible != At::MAX)
-    }
-
-    fn forget(&mut self, before: At) {
-        while self.held.front().is_some_and(|held| held.until < before) {
-            let Some(gone) = self.held.pop_front() else { return };
-            let until = self.forgotten.map_or(gone.until, |(_, until)| until.max(gone.until));
-            self.forgotten = Some((gone.value, until));
-        }
-    }
-
-    fn get(&self, value: i64) -> Option<&Held> {
-        let place = self.held.partition_point(|held| held.value < value);
-        self.held.get(place).filter(|held| held.value == value)
-    }
-
-    /// When a value was the visible one, if it is known, and the group that it had then.
-    fn holding(&self, value: i64) -> Option<(Span, i64)> {
-        match (self.get(value), self.forgotten) {
-            (Some(held), _) => Some((held.span(), held.group)),
-            (None, Some((last, until))) if value <= last => Some((Span { from: 0, to: until }, ANY)),
-            _ => None,
-        }
-    }
-
-    /// When the visible value was one of those for which the question holds; only what reaches beyond `from`.
-    fn when(&self, from: At, holds: impl Fn(&Held) -> bool) -> Vec<Span> {
-        let recent = self.held.iter().rev().take_while(|held| held.until >= from);
-        let mut spans: Vec<Span> = recent.filter(|held| holds(held)).map(Held::span).collect();
-        spans.extend(self.forgotten.map(|(_, until)| Span { from: 0, to: until }));
-        spans
     }
 }
 
@@ -491,12 +382,20 @@ impl Model {
                 Ok(spans)
             }
             Fact::OneOf(rows, value) => {
-                let rows = rows.clone().filter_map(|row| self.registers.get(&Key::Row(row))?.holding(*value));
-                let spans: Vec<Span> = rows.map(|(span, _)| span).collect();
-                if !spans.is_empty() {
-                    return Ok(spans);
+                let registers = || rows.clone().filter_map(|row| self.registers.get(&Key::Row(row)));
+                let known: Vec<Span> = registers().filter_map(|one| Some(one.get(*value)?.span())).collect();
+                if !known.is_empty() {
+                    return Ok(known);
                 }
-                Ok(vec![Span { from: self.writer(*value)?, to: At::MAX }])
+                // It may be of a row that has had higher ones since, or of a write under way.
+                let mut spans: Vec<Span> =
+                    registers().filter_map(|one| Some(one.holding(*value)?.0)).collect();
+                match self.writer(*value) {
+                    Ok(from) => spans.push(Span { from, to: At::MAX }),
+                    Err(violation) if spans.is_empty() => return Err(violation),
+                    Err(_) => {}
+                }
+                Ok(spans)
             }
             Fact::Odd(key, odd) => Ok(self.register(*key).when(from, |held| (held.value & 1 == 1) == *odd)),
         }
@@ -569,24 +468,6 @@ fn remember<T>(order: &mut VecDeque<u32>, operation: u32, forget: impl FnOnce(u3
     {
         forget(oldest);
     }
-}
-
-/// The same moments in the fewest spans, in their order.
-fn joined(mut spans: Vec<Span>) -> Vec<Span> {
-    spans.sort_by_key(|span| span.from);
-    spans.dedup_by(|next, last| {
-        let touches = next.from <= last.to;
-        if touches {
-            last.to = last.to.max(next.to);
-        }
-        touches
-    });
-    spans
-}
-
-/// Moments that are in both.
-fn both(one: &[Span], other: &[Span]) -> Vec<Span> {
-    one.iter().flat_map(|a| other.iter().filter_map(|b| a.and(*b))).collect()
 }
 
 #[cfg(test)]

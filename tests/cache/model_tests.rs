@@ -314,3 +314,22 @@ fn a_direct_read_is_the_truth() {
     history.model.read(&mut Session::default(), &read);
     assert_eq!(history.model.counts[&Level::Direct].wrong, 1);
 }
+
+#[test]
+fn the_highest_value_may_be_of_a_write_of_which_nobody_was_told() {
+    let mut history = History::new();
+    for n in 0..6 {
+        history.write(&[1], 1 + 10 * n, 2 + 10 * n);
+    }
+    // What row 1 had is forgotten, and was higher.
+    history.write(&[1], 40_000, 40_001);
+    let operation = history.operation(41_000);
+    let fact = Fact::OneOf(0..4, value::after(0, operation));
+    let mut session = Session::default();
+    assert_eq!(
+        history.read(&mut session, Level::Direct, (41_001, 41_002), std::slice::from_ref(&fact)),
+        None
+    );
+    let never = Fact::OneOf(2..4, value::after(0, operation + 100));
+    assert_eq!(history.read(&mut session, Level::Direct, (41_001, 41_002), &[never]), Some(Wrong::Invented));
+}

@@ -39,6 +39,7 @@ create table secret (k int primary key, v bigint not null);
 insert into secret values (0, 0);
 grant select on secret to guest;
 
--- What `kv` means along another path.
+-- What `kv` means along another path. It has a key, so that the stream can follow it: what is asked of `kv` depends on both.
 create schema other;
 create table other.kv as select k, g, mate, (-7)::bigint as v from kv;
+alter table other.kv add primary key (k);

@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::model::{ANY, At, Fact, Key, Level, Model, Read, Session, Wrong, value};
-use super::questions::{
-    Answer, Arg, CUSTOMERS, FORMS, Form, PAIRS, Prepared, Question, ROWS, Sql, any_outside,
-};
+use super::aim::Aim;
+use super::model::{ANY, At, Key, Level, Model, Session};
+use super::questions::{CUSTOMERS, PAIRS, ROWS};
 use super::random::Random;
+use super::sql::{Answer, FORMS, Form, Prepared, Sql};
 use super::writes::Definitions;
 use crate::harness::frontend as msg;
 use crate::harness::message::Message;
@@ -23,8 +23,8 @@ const LOST: [&str; 6] = ["08000", "08003", "08006", "08007", "57P01", "57P02"];
 /// what was sent behind a statement that could not be prepared misses it.
 const AWAY: [&str; 7] = ["57P03", "25006", "0A000", "26000", "53300", "08001", "08004"];
 /// The values of a table `kv` in another schema, and in temporary tables: no operation writes them.
-const ELSEWHERE: i64 = -7;
-const TEMPORARY: i64 = -9;
+pub(super) const ELSEWHERE: i64 = -7;
+pub(super) const TEMPORARY: i64 = -9;
 /// A session ends and another begins after so many things; a connection of a test may not live for ever.
 const LIFE: u32 = 600;
 
@@ -37,6 +37,8 @@ pub struct Shared {
     pub model: Mutex<Model>,
     /// pgweir.
     pub through: Endpoint,
+    /// Another pgweir, where some read and write that know nothing of the first.
+    pub second: Option<Endpoint>,
     /// The primary.
     pub around: Mutex<Endpoint>,
     /// How to log in to either.
@@ -45,6 +47,12 @@ pub struct Shared {
     pub rough: bool,
     /// Readers are now and then told what they were told before: the checker must notice.
     pub spoilt: bool,
+    /// What they do most.
+    pub aim: Aim,
+    /// How often something went wrong that has to do with shapes.
+    pub strikes: AtomicU32,
+    /// Who writes where only one may at a time.
+    pub turn: Mutex<()>,
     /// What definitions there are; who changes one has it.
     pub definitions: Mutex<Definitions>,
     /// When pgweir was started again last.
@@ -75,14 +83,14 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn count(what: &AtomicU64) {
+    pub(super) fn count(what: &AtomicU64) {
         what.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Shared {
     /// A run whose model knows what `shop.sql` made.
-    pub fn new(through: Endpoint, around: Endpoint, login: Login, rough: bool, spoilt: bool) -> Shared {
+    pub fn new(through: Endpoint, around: Endpoint, login: Login, rough: bool, aim: Aim) -> Shared {
         let mut model = Model::default();
         for k in 0..ROWS {
             model.start(Key::Row(k), i64::from(k), i64::from(k / 8 * 2 + k % 2));
@@ -93,16 +101,21 @@ impl Shared {
                 .into_iter()
                 .for_each(|k| model.start(k, 0, ANY));
         }
-        [Key::Bulk, Key::View, Key::Columns, Key::Right].into_iter().for_each(|key| model.start(key, 0, ANY));
+        let others = [Key::Bulk, Key::View, Key::Columns, Key::Right].into_iter().chain(aim.keys());
+        others.for_each(|key| model.start(key, 0, ANY));
         Shared {
             clock: Instant::now(),
             over: AtomicBool::new(false),
             model: Mutex::new(model),
             through,
+            second: None,
             around: Mutex::new(around),
             login,
             rough,
-            spoilt,
+            spoilt: false,
+            aim,
+            strikes: AtomicU32::new(0),
+            turn: Mutex::default(),
             definitions: Mutex::default(),
             reborn: AtomicU64::new(0),
             next: AtomicU32::new(500),
@@ -121,9 +134,10 @@ impl Shared {
         self.over.load(Ordering::Acquire)
     }
 
-    /// Whether definitions may change now, which nothing that is cached survives: one second in four.
+    /// Whether definitions may change now, which nothing that is cached survives, and after which the catalog is read before anything is looked
+    /// up again: a fifth of a second in four.
     pub fn defining(&self) -> bool {
-        self.now() / 1_000_000_000 % 4 == 1
+        (1_000_000_000..1_200_000_000).contains(&(self.now() % 4_000_000_000))
     }
 
     /// Whether nothing is written through pgweir now, so that there is something to be told again: a quarter of each second.
@@ -137,7 +151,7 @@ impl Shared {
     }
 
     /// Whether a read that began then may meet such a commit.
-    fn meets_orphans(&self, from: At) -> bool {
+    pub(super) fn meets_orphans(&self, from: At) -> bool {
         let reborn = self.reborn.load(Ordering::Acquire);
         reborn > 0 && from < reborn + 1_000_000_000
     }
@@ -179,14 +193,16 @@ pub enum Fault {
 pub struct Talker<'a> {
     pub(super) shared: &'a Shared,
     pub(super) random: Random,
-    level: Level,
+    pub(super) level: Level,
     client: Option<Client>,
-    session: Session,
-    prepared: Prepared,
+    pub(super) session: Session,
+    pub(super) prepared: Prepared,
     /// The transaction status that the server told last.
     status: u8,
     done: u32,
-    told: HashMap<Vec<u8>, Vec<Message>>,
+    /// It goes to the second pgweir, and for the first one is somebody who goes around it.
+    second: bool,
+    pub(super) told: HashMap<Vec<u8>, Vec<Message>>,
 }
 
 impl<'a> Talker<'a> {
@@ -201,8 +217,14 @@ impl<'a> Talker<'a> {
             prepared: Prepared::default(),
             status: b'I',
             done: 0,
+            second: false,
             told: HashMap::new(),
         }
+    }
+
+    /// The same at the second pgweir.
+    pub fn at_second(self) -> Self {
+        Talker { second: true, ..self }
     }
 
     /// Reads and writes until the time is over.
@@ -233,15 +255,22 @@ impl<'a> Talker<'a> {
         self.level == Level::Direct
     }
 
+    /// Whether what it writes is, for those who read through the first pgweir, written around it.
+    pub fn is_outside(&self) -> bool {
+        self.around() || self.second
+    }
+
     fn act(&mut self) -> Result<(), Fault> {
+        let aim = self.shared.aim;
         match self.random.below(40) {
-            0..2 if !self.around() && !self.shared.calm() => self.write(),
+            0..2 if !self.around() && !self.shared.calm() && aim.writes_through() => self.write(),
+            2..6 if !self.around() && aim == Aim::Same => self.write(),
             0..8 if self.around() => {
-                std::thread::sleep(Duration::from_millis(u64::from(self.random.below(20))));
+                let most = if aim == Aim::Everything { 20 } else { 200 };
+                std::thread::sleep(Duration::from_millis(u64::from(self.random.below(most))));
                 self.write()
             }
-            8 => self.read_in_transaction(),
-            9 => {
+            8 => {
                 let read = match self.random.below(6) {
                     0 | 1 => self.read_as_guest(),
                     2 | 3 => self.read_as_outsider(),
@@ -255,6 +284,7 @@ impl<'a> Talker<'a> {
                 }
                 read
             }
+            n if n >= 40 - aim.transactions() => self.read_in_transaction(),
             _ => self.read_some(),
         }
     }
@@ -262,6 +292,7 @@ impl<'a> Talker<'a> {
     fn connect(&mut self) -> bool {
         let endpoint = match self.around() {
             true => self.shared.around.lock().expect("no session has panicked").clone(),
+            false if self.second => self.shared.second.clone().expect("there are two"),
             false => self.shared.through.clone(),
         };
         let Ok(mut client) = Client::dial(&endpoint) else { return self.cannot_connect("dial") };
@@ -359,7 +390,7 @@ impl<'a> Talker<'a> {
     }
 
     /// The messages of a statement, up to a Sync.
-    fn encode(&mut self, sql: &Sql, form: Form) -> Vec<u8> {
+    pub(super) fn encode(&mut self, sql: &Sql, form: Form) -> Vec<u8> {
         let mut bytes = sql.encode(form, &mut self.prepared);
         if form != Form::Simple {
             bytes.extend(msg::sync());
@@ -412,201 +443,5 @@ impl<'a> Talker<'a> {
     /// What an operation under way writes.
     pub fn offer(&mut self, operation: u32, key: Key, value: i64, group: i64) {
         self.shared.model().offer(operation, key, value, group);
-    }
-
-    /// Several questions in one go; half of the time only one.
-    fn read_some(&mut self) -> Result<(), Fault> {
-        let many = if self.random.once_in(2) { 1 } else { 1 + self.random.below(12) };
-        let asked: Vec<_> = (0..many).map(|_| self.draw()).collect();
-        self.read(&asked)
-    }
-
-    /// A question in a form that it can be asked in.
-    fn draw(&mut self) -> (Question, Form) {
-        let (question, form) = (Question::draw(&mut self.random), self.random.one_of(&FORMS));
-        let form = if question.fits(form) { form } else { Form::Unnamed };
-        (question, form)
-    }
-
-    /// Asks, and has every answer checked.
-    pub fn read(&mut self, asked: &[(Question, Form)]) -> Result<(), Fault> {
-        let mut bytes = vec![];
-        for (question, form) in asked {
-            bytes.push(self.encode(&question.sql(), *form));
-        }
-        let from = self.shared.now();
-        self.send(&bytes.concat())?;
-        let mut result = Ok(());
-        for ((question, form), bytes) in asked.iter().zip(&bytes) {
-            let messages = self.answer()?;
-            let to = self.shared.now();
-            let messages = self.spoil(bytes, messages);
-            let answer = Answer::new(&messages, *form);
-            match answer.error.as_deref() {
-                Some(code) => result = self.refused(code, &format!("{question:?}")),
-                None => self.check(question, &answer, from, to),
-            }
-        }
-        result
-    }
-
-    /// What was told before in place of what is told now, now and then, in runs that must be found out.
-    fn spoil(&mut self, asked: &[u8], told: Vec<Message>) -> Vec<Message> {
-        if !self.shared.spoilt {
-            return told;
-        }
-        if self.random.once_in(50)
-            && let Some(before) = self.told.get(asked)
-        {
-            return before.clone();
-        }
-        self.told.insert(asked.to_vec(), told.clone());
-        told
-    }
-
-    fn check(&mut self, question: &Question, answer: &Answer, from: At, to: At) {
-        match question.facts(answer) {
-            Ok(facts) => self.judge(&facts, from, to),
-            Err(words) => self.shared.model().wrong_answer(self.level, Wrong::Torn, words),
-        }
-    }
-
-    fn judge(&mut self, facts: &[Fact], from: At, to: At) {
-        let outside = any_outside(facts) || self.shared.meets_orphans(from);
-        let read = Read { level: self.level, from, to, facts, outside };
-        self.shared.model().read(&mut self.session, &read);
-    }
-
-    /// Reads in a transaction: of one moment each, or of one moment together.
-    fn read_in_transaction(&mut self) -> Result<(), Fault> {
-        let begins = [
-            "begin",
-            "begin read only",
-            "begin isolation level repeatable read",
-            "begin isolation level serializable",
-        ];
-        let n = self.random.below(4) as usize;
-        self.say(begins[n])?;
-        let asked: Vec<_> = (0..3).map(|_| self.draw()).collect();
-        if n < 2 {
-            self.read(&asked)?;
-        } else {
-            self.read_one_moment(asked)?;
-        }
-        self.say("commit")
-    }
-
-    fn read_one_moment(&mut self, mut asked: Vec<(Question, Form)>) -> Result<(), Fault> {
-        asked.retain(|(question, _)| question.fits_snapshot());
-        let (from, mut first, mut all) = (self.shared.now(), None, vec![]);
-        for (question, form) in asked {
-            let bytes = self.encode(&question.sql(), form);
-            self.send(&bytes)?;
-            let answer = Answer::new(&self.answer()?, form);
-            if let Some(code) = answer.error {
-                return self.refused(&code, &format!("{question:?} in a snapshot"));
-            }
-            first.get_or_insert(self.shared.now());
-            match question.facts(&answer) {
-                Ok(facts) => all.extend(facts),
-                Err(words) => self.shared.model().wrong_answer(self.level, Wrong::Torn, words),
-            }
-        }
-        if let Some(to) = first {
-            self.judge(&all, from, to);
-        }
-        Ok(())
-    }
-
-    /// Reads as a role that may and may not by turns.
-    fn read_as_guest(&mut self) -> Result<(), Fault> {
-        self.say("set role guest")?;
-        for _ in 0..3 {
-            let (sql, form) = (
-                Sql::new("select k, v from secret where k = $1", &[Arg::Int(0)]),
-                self.random.one_of(&FORMS),
-            );
-            let bytes = self.encode(&sql, form);
-            let from = self.shared.now();
-            self.send(&bytes)?;
-            let answer = Answer::new(&self.answer()?, form);
-            let to = self.shared.now();
-            let odd = match answer.error.as_deref() {
-                Some("42501") => true,
-                Some(code) => return self.refused(code, &sql.text),
-                None => false,
-            };
-            if odd {
-                Tally::count(&self.shared.tally.forbidden);
-            }
-            self.judge(&[Fact::Odd(Key::Right, odd)], from, to);
-        }
-        self.say("reset role")
-    }
-
-    /// Reads as a role that may not.
-    fn read_as_outsider(&mut self) -> Result<(), Fault> {
-        self.say("set role outsider")?;
-        // What everybody else asks all the time, and has asked in this session.
-        let question = Question::Row(self.random.low(ROWS));
-        let form = self.random.one_of(&FORMS);
-        let bytes = self.encode(&question.sql(), form);
-        self.send(&bytes)?;
-        let answer = Answer::new(&self.answer()?, form);
-        match answer.error.as_deref() {
-            Some("42501") => Tally::count(&self.shared.tally.forbidden),
-            Some(code) => return self.refused(code, &format!("{question:?} of an outsider")),
-            None => {
-                let words = format!("gave {:?} to a role without the right", answer.rows);
-                self.shared.model().wrong_answer(self.level, Wrong::Forbidden, words);
-            }
-        }
-        self.say("reset role")
-    }
-
-    /// The same words mean another table, which is never changed.
-    fn read_along_another_path(&mut self) -> Result<(), Fault> {
-        self.say("set search_path = other, public")?;
-        self.read_elsewhere(ELSEWHERE, &FORMS)?;
-        self.say("reset search_path")
-    }
-
-    /// The same words mean a table of this session; what is prepared goes on to mean the other one, in PostgreSQL too.
-    fn read_a_temporary_table(&mut self) -> Result<(), Fault> {
-        self.say(&format!(
-            "create temp table kv as select k, g, mate, {TEMPORARY}::bigint as v from other.kv"
-        ))?;
-        self.read_elsewhere(TEMPORARY, &[Form::Simple, Form::Unnamed])?;
-        self.say("drop table pg_temp.kv")
-    }
-
-    /// Reads rows whose value is always this. Whoever else is told such a row has an answer that is not his.
-    fn read_elsewhere(&mut self, value: i64, forms: &[Form]) -> Result<(), Fault> {
-        for _ in 0..2 {
-            let question = Question::Row(self.random.low(ROWS));
-            let form = self.random.one_of(forms);
-            let bytes = self.encode(&question.sql(), form);
-            self.send(&bytes)?;
-            let answer = Answer::new(&self.answer()?, form);
-            if let Some(code) = answer.error {
-                return self.refused(&code, &format!("{question:?} elsewhere"));
-            }
-            if answer.rows.iter().any(|row| row[2] != Some(value)) || answer.rows.len() != 1 {
-                let words = format!("gave {:?} for {question:?} of another table, of {value}", answer.rows);
-                self.shared.model().wrong_answer(self.level, Wrong::Forbidden, words);
-            }
-        }
-        Ok(())
-    }
-
-    /// An operation's own reads in its transaction show what it has written.
-    pub fn sees_its_own(&mut self, key: u32, expected: i64) -> Result<(), Fault> {
-        let rows = self.rows(&Question::Row(key).sql())?;
-        if rows.first().and_then(|row| row.get(2)) != Some(&expected) {
-            let operation = value::operation(expected);
-            let words = format!("showed {rows:?} in the transaction {operation} that wrote {expected}");
-            self.shared.model().wrong_answer(self.level, Wrong::Stale, words);
-        }
-        Ok(())
     }
 }

@@ -1,9 +1,12 @@
 //! What sessions write: every way in which rows, definitions and rights change.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
+use super::aim::Aim;
 use super::model::{ANY, At, Key, value};
-use super::questions::{Arg, BULK, CUSTOMERS, Form, PAIRS, Question, ROWS, Sql};
+use super::questions::{BULK, CUSTOMERS, PAIRS, Question};
+use super::sql::{Answer, Arg, Form, Sql};
 use super::workload::{Fault, Talker};
 use crate::harness::frontend as msg;
 
@@ -23,6 +26,21 @@ pub struct Definitions {
 impl Talker<'_> {
     /// Writes something, where this client may: through pgweir or around it.
     pub(super) fn write(&mut self) -> Result<(), Fault> {
+        match self.shared.aim {
+            Aim::Everything => self.write_anything(),
+            Aim::Shapes => self.write_shaped(),
+            Aim::Linger => self.write_and_linger(),
+            Aim::Around => self.write_and_rest(),
+            Aim::Same => self.write_and_read(),
+            Aim::Hot | Aim::Transactions => self.write_narrowly(),
+        }
+    }
+
+    fn write_anything(&mut self) -> Result<(), Fault> {
+        // It would be most of the time that a run has.
+        if self.random.once_in(64) {
+            return self.write_and_linger();
+        }
         match self.random.below(32) {
             0..8 => self.write_row(),
             8..10 => self.move_row(),
@@ -34,7 +52,7 @@ impl Talker<'_> {
             24 => self.begin_customer_anew(),
             25 => self.batch_in_vain(),
             26 => self.batch(),
-            _ if self.around() => self.write_row(),
+            _ if self.is_outside() => self.write_row(),
             27 => self.fill_anew(),
             _ if !self.shared.defining() => self.write_row(),
             28 => self.define_view(),
@@ -45,11 +63,12 @@ impl Talker<'_> {
 
     /// A number of those that this client may write.
     fn own(&mut self, all: u32, outside: u32) -> u32 {
-        if self.around() { outside + self.random.below(all - outside) } else { self.random.low(outside) }
+        if self.is_outside() { outside + self.random.below(all - outside) } else { self.random.low(outside) }
     }
 
     fn own_row(&mut self) -> u32 {
-        self.own(ROWS, 24)
+        let around = self.is_outside();
+        self.shared.aim.row(&mut self.random, around)
     }
 
     fn own_customer(&mut self) -> u32 {
@@ -112,6 +131,78 @@ impl Talker<'_> {
             let sql = format!("update kv set g = g # 1, v = {NEXT} where k = $2 returning v, g");
             Ok(talker.rows_written(operation, &Sql::new(sql, &args), &[row])?.1)
         })
+    }
+
+    /// In the way that puts no more than the row in doubt.
+    fn write_narrowly(&mut self) -> Result<(), Fault> {
+        let row = self.own_row();
+        self.write_one(row)
+    }
+
+    fn write_one(&mut self, row: u32) -> Result<(), Fault> {
+        self.attempt(|talker, operation| {
+            let args = [Arg::Long(operation.into()), Arg::Int(row)];
+            let sql = Sql::new(format!("update kv set v = {NEXT} where k = $2 returning v, g"), &args);
+            Ok(talker.rows_written(operation, &sql, &[row])?.1)
+        })
+    }
+
+    /// Others may be asking for the row already, and must not give the writer what they are told.
+    fn write_and_read(&mut self) -> Result<(), Fault> {
+        let row = self.own_row();
+        self.write_one(row)?;
+        self.read(&[(Question::Row(row), Form::Unnamed)])
+    }
+
+    /// After one that has hung, there is time to see who is told the old row.
+    fn write_and_rest(&mut self) -> Result<(), Fault> {
+        let begun = Instant::now();
+        let written = self.write_narrowly();
+        if begun.elapsed() > Duration::from_millis(60) {
+            std::thread::sleep(Duration::from_millis(800));
+        }
+        written
+    }
+
+    /// A row is visible to all others long before its writer is told: its transaction ends in the middle of a text.
+    fn write_and_linger(&mut self) -> Result<(), Fault> {
+        let row = self.own_row();
+        self.attempt(|talker, operation| {
+            let text = format!(
+                "begin; update kv set v = (((v >> 32) + 1) << 32) | {operation}::bigint where k = {row} returning v, g; \
+                 commit; select pg_sleep(0.03)"
+            );
+            talker.send(&msg::query(&text))?;
+            let answer = Answer::new(&talker.answer()?, Form::Simple);
+            let at = talker.shared.now();
+            if let Some(code) = answer.error {
+                return talker.refused(&code, &text);
+            }
+            match answer.rows.first().map(|row| &row[..]) {
+                Some([Some(v), Some(g)]) => talker.offer(operation, Key::Row(row), *v, *g),
+                _ => return talker.odd(&Sql::new(text, &[]), &[]),
+            }
+            Ok(at)
+        })
+    }
+
+    /// A row that is found by other columns than it was before.
+    fn write_shaped(&mut self) -> Result<(), Fault> {
+        let shared = self.shared;
+        // The next one would evict at once what this one should have.
+        let Ok(_turn) = shared.turn.try_lock() else { return Ok(()) };
+        let table = Aim::shaped(shared.strikes.load(Ordering::Relaxed));
+        let written = self.attempt(|talker, operation| {
+            let text = format!("update shaped_{table} set v = {NEXT} where k = $2 returning v");
+            let sql = Sql::new(text, &[Arg::Long(operation.into()), Arg::Int(0)]);
+            let rows = talker.rows(&sql)?;
+            let at = talker.shared.now();
+            let v = talker.single(&sql, &rows)?;
+            talker.offer(operation, Key::Shaped(table), v, ANY);
+            Ok(at)
+        });
+        std::thread::sleep(Duration::from_millis(30));
+        written
     }
 
     /// Several rows in a transaction, some of it undone to a savepoint, with reads within.
@@ -318,7 +409,7 @@ impl Talker<'_> {
             talker.send(&[msg::unnamed(&write, &[]), read, msg::sync()].concat())?;
             let messages = talker.answer()?;
             let at = talker.shared.now();
-            let answer = super::questions::Answer::new(&messages, Form::Unnamed);
+            let answer = Answer::new(&messages, Form::Unnamed);
             if let Some(code) = answer.error {
                 return talker.refused(&code, "a batch");
             }
@@ -378,7 +469,7 @@ impl Talker<'_> {
             }
         }
         self.send(&[msg::copy_data(lines.as_bytes()), msg::copy_done()].concat())?;
-        let answer = super::questions::Answer::new(&self.answer()?, Form::Simple);
+        let answer = Answer::new(&self.answer()?, Form::Simple);
         answer.error.map_or(Ok(()), |code| self.refused(&code, text))
     }
 

@@ -164,6 +164,17 @@ impl Cluster {
         superuser.run("select pg_reload_conf()");
     }
 
+    /// Starts what was a primary, and was stopped in order, as a standby of the one that has taken its place.
+    pub fn start_as_standby(&self, primary: &Cluster) {
+        let data = self.dir.join("data");
+        let conninfo = primary.conninfo().replace('\'', "''");
+        let auto = fs::read_to_string(data.join("postgresql.auto.conf")).expect("it was a server");
+        let auto = format!("{auto}primary_conninfo = '{conninfo}'\n");
+        fs::write(data.join("postgresql.auto.conf"), auto).expect("a file can be written");
+        fs::write(data.join("standby.signal"), "").expect("a file can be written");
+        self.start_again();
+    }
+
     fn conninfo(&self) -> String {
         format!(
             "host={} port={} user={} password={}",
