@@ -29,7 +29,9 @@ use crate::session::cached;
 use crate::session::handle::{Handle, Request};
 use crate::session::leave;
 use crate::session::statement::Statements;
+use crate::slow::Digests;
 use crate::stats::PoolStats;
+use crate::stats::tally::Taken;
 use crate::wire::Fault;
 
 /// Size of the buffer that all reads of a worker go through.
@@ -59,6 +61,13 @@ impl WorkerLink {
     /// Sessions at the moment.
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// What it has counted of statements since it was asked last; nothing when it has stopped.
+    pub async fn collect(&self) -> Vec<Taken> {
+        let (answer, taken) = oneshot::channel();
+        self.send(Order::Collect(answer));
+        taken.await.unwrap_or_default()
     }
 
     /// What the worker has; empty when it has stopped.
@@ -101,6 +110,8 @@ pub struct Worker {
     pub(crate) greetings: RefCell<admit::Greetings>,
     /// For look-ups in the cache.
     pub(crate) cache_tools: RefCell<cached::Tools>,
+    /// What is counted of statements.
+    pub digests: Digests,
 }
 
 fn held(server: &crate::pool::server::Shared) -> (i32, Host, Duration) {
@@ -157,6 +168,7 @@ impl Worker {
             paused: RefCell::default(),
             greetings: RefCell::default(),
             cache_tools: RefCell::default(),
+            digests: Digests::default(),
         })
     }
 
@@ -209,6 +221,12 @@ impl Worker {
                 self.ask(|session| session.database == name, Request::Kill)
             }
             Order::Reload(limits, targets) => self.reload(limits, targets),
+            Order::Capture(limit) => self.digests.set_limit(limit),
+            Order::Collect(answer) => {
+                if let Err(taken) = answer.send(self.digests.collect()) {
+                    self.digests.give_back(taken);
+                }
+            }
         }
     }
 

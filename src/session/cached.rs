@@ -174,7 +174,7 @@ impl Session {
     }
 
     /// The text and the types of parameters of what is asked.
-    fn text_of<'a>(&'a self, asked: &Asked<'a>) -> Option<(&'a [u8], &'a [u8])> {
+    pub(super) fn text_of<'a>(&'a self, asked: &Asked<'a>) -> Option<(&'a [u8], &'a [u8])> {
         let tail = match (asked.parsed, asked.query) {
             (_, Some(text)) => return Some((text, b"")),
             (Some(tail), None) => tail,
@@ -317,6 +317,7 @@ impl Session {
     /// The client is given what the server would answer.
     fn answer_by(&mut self, asked: &Asked<'_>, entry: &Entry) -> Flow {
         let answer = entry.answer();
+        self.capture_by_cache(asked, answer);
         match asked.query {
             Some(_) => {
                 self.unnamed = None;

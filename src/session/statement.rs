@@ -14,6 +14,7 @@ use crate::pool::exchange::{Commits, Renamed};
 use crate::pool::prepared::{Description, Form, Prepared};
 use crate::pool::reading::Reading;
 use crate::sql::{Detail, Dialect, DiscardTarget, Effects, Summary};
+use crate::stats::tally::Tally;
 use crate::wire::{Fault, frame};
 
 /// A statement and what is known of it.
@@ -49,6 +50,8 @@ pub struct Statement {
     pub explains: bool,
     /// Its shape, where that was looked up.
     pub shape: RefCell<Option<(Weak<Profiles>, Rc<Profile>)>>,
+    /// Where it was counted last.
+    pub tally: RefCell<Option<Rc<Tally>>>,
 }
 
 impl Statement {
@@ -70,6 +73,7 @@ impl Statement {
             wrong_level: None,
             explains: false,
             shape: RefCell::default(),
+            tally: RefCell::default(),
         }
     }
 
