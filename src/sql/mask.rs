@@ -6,11 +6,12 @@
 
 use super::bytes::{is_digit, is_ident};
 
-/// Stand for a string, a number, a parameter and a comment. No text has these bytes outside of what is masked, or it has no key.
+/// Stand for a string, a number, a parameter, and comments up to the end of the line or in brackets: a string goes on behind the former. No text has these bytes outside of what is masked, or it has no key.
 const STRING: u8 = 1;
 const NUMBER: u8 = 2;
 const PARAMETER: u8 = 3;
-const COMMENT: u8 = 4;
+const LINE_COMMENT: u8 = 4;
+const COMMENT: u8 = 5;
 
 /// What a byte is to the walk.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -148,7 +149,7 @@ fn comment(sql: &[u8], at: usize) -> Found {
     match (sql[at], byte(sql, at + 1)) {
         (b'-', b'-') => {
             let line = memchr::memchr2(b'\n', b'\r', &sql[at..]).map_or(sql.len(), |length| at + length);
-            Some((line, Some(COMMENT)))
+            Some((line, Some(LINE_COMMENT)))
         }
         (b'/', b'*') => {
             let end = at + 2 + memchr::memmem::find(&sql[at + 2..], b"*/")?;

@@ -205,7 +205,9 @@ fn store_tells_the_clocks_apart() {
     scene.proxy.stop();
     let micros = |statement: &str, column: &str| {
         let row = shown.iter().find(|row| row["statement"].starts_with(statement));
-        row.unwrap_or_else(|| panic!("no {statement} in {shown:?}"))[column].parse::<u64>().expect("a number")
+        row.unwrap_or_else(|| panic!("no {statement} in {shown:?}"))[&format!("{column}_us")]
+            .parse::<u64>()
+            .expect("a number")
     };
     let is_long = |n: u64| (250_000..2_000_000).contains(&n);
     assert!(is_long(micros("select pg_sleep(?)", "first_p95")), "{shown:?}");
