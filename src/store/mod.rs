@@ -13,6 +13,9 @@ pub mod read;
 mod status;
 pub mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::slow::Merged;

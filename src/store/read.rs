@@ -9,6 +9,9 @@ use super::put::{self, SUMS};
 use crate::slow::Merged;
 use crate::stats::tally::Who;
 
+/// More lines than this are not kept apart: those that took longest are.
+const MOST: usize = 10_000;
+
 /// What was counted in a time.
 #[derive(Debug, Default)]
 pub struct History {
@@ -63,6 +66,9 @@ pub fn since(path: &Path, since: i64) -> Result<History, Trouble> {
         let text: Option<String> = row.get(7)?;
         let text = texts.entry(fingerprint).or_insert_with(|| text.unwrap_or_default().into()).clone();
         history.counted.add(who, number, text, put::sums(row, 8)?);
+        if history.counted.len() > MOST * 2 {
+            history.counted.bound(MOST);
+        }
     }
     history.instances.sort();
     Ok(history)
