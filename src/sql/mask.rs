@@ -1,6 +1,6 @@
 //! A cheap key of a text: two texts with the same one have the same shape.
 //!
-//! Finding a shape takes forty instructions a byte; this takes a tenth of it, by leaving everything as it is but the literals that are
+//! Finding a shape takes forty instructions a byte; this takes a quarter of it, by leaving everything as it is but the literals that are
 //! plain to see. Texts of one shape may have several keys (other white space, letters of another case), so that it is good for finding what
 //! was found out before, and for nothing else.
 
