@@ -30,7 +30,7 @@ use pgweir::wire::{emit, startup};
 use crate::{ROUNDS, measured};
 
 /// All of them.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 23] = [
     "startup",
     "frames_simple",
     "frames_extended",
