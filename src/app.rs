@@ -1,7 +1,7 @@
 //! Builds everything from the settings; starts, reloads, drains, stops.
 
 mod log;
-mod trial;
+mod servers;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -14,32 +14,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use log::{SetLevel, log, tell_notes};
+pub use servers::Servers;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{self, Admin, Demand, Wait};
 use crate::auth::scram::MockSecret;
-use crate::catalog::Names;
 use crate::cli::RunArgs;
-use crate::cli::explain::{Catalog, Known};
-use crate::cli::upstream::Open;
-use crate::config::settings::{Host, TargetSessionAttrs};
-use crate::config::{self, ConfigError, Loaded, Settings, Sources};
+use crate::config::{self, ConfigError, Loaded, Sources};
 use crate::control::Control;
 use crate::control::caching::Streams;
-use crate::pool::ask;
+use crate::control::history::History;
 use crate::pool::budget::Budget;
-use crate::pool::connect::{self, Connected};
 use crate::rules::Problem;
 use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
 use crate::runtime::peers::{self, Peers};
 use crate::runtime::rules::{self, InForce};
 use crate::runtime::worker::{self, KillOrder, Order, PoolOrder};
-use crate::runtime::{Shared, definitions, files};
+use crate::runtime::{Shared, files};
 use crate::session::directory::Directory;
 use crate::stats::DoorStats;
-use crate::wire::Fault;
 
 /// Runs the proxy until it is told to stop; prints `greeting` when it listens.
 pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCode {
@@ -113,6 +108,7 @@ struct App {
     control: Mutex<Control>,
     /// They tell caches what was changed.
     streams: Streams,
+    history: Arc<History>,
 }
 
 impl App {
@@ -153,7 +149,8 @@ impl App {
         };
         let entrance = Arc::new(entrance);
         let (demand, demands) = mpsc::unbounded_channel();
-        let admin = Admin::new(entrance.clone(), shared.clone(), demand);
+        let history = History::start(&entrance.directory().settings, entrance.workers.clone());
+        let admin = Admin::new(entrance.clone(), shared.clone(), demand, history.clone());
         tokio::spawn(admin::console::serve(admin.clone(), clients));
         let app = App {
             set_level,
@@ -166,6 +163,7 @@ impl App {
             demands,
             control: Mutex::default(),
             streams: Streams::new(wanted),
+            history,
         };
         app.watch_nodes();
         Ok(app)
@@ -306,6 +304,7 @@ impl App {
         for worker in &self.entrance.workers {
             worker.send(Order::Reload(limits.clone(), targets.clone()));
         }
+        self.history.reload(&self.entrance.directory().settings);
         self.watch_nodes();
         self.streams.follow(&self.entrance.directory(), &self.shared.caches);
         tracing::info!("settings reloaded");
@@ -321,6 +320,7 @@ impl App {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         self.streams.stop().await;
+        self.history.stop().await;
         tracing::info!("stopped");
         Ok(())
     }
@@ -421,63 +421,5 @@ impl Hurry {
                 },
             }
         }
-    }
-}
-
-/// What `pgweir check` tries: the real servers.
-pub struct Servers {
-    settings: Settings,
-}
-
-impl Servers {
-    /// Those of the settings.
-    pub fn of(settings: Settings) -> Servers {
-        Servers { settings }
-    }
-
-    /// Logins to one host of a database, whatever `target_session_attrs` asks for.
-    fn directory(&self, name: &str, hosts: Vec<Host>) -> Result<Directory, Fault> {
-        let internal = |error: &dyn std::fmt::Display| Fault::error("XX000", error.to_string());
-        let mut settings = self.settings.clone();
-        let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
-        let mut single = settings.databases.get(name).ok_or_else(unknown)?.clone();
-        (single.hosts, single.target) = (hosts, TargetSessionAttrs::Any);
-        // A file of another database that cannot be used is no fault of this one.
-        settings.databases = [(on_server(name).to_owned(), single)].into();
-        let mock = MockSecret::random().map_err(|error| internal(&error))?;
-        Directory::new(settings, mock).map_err(|error| internal(&error))
-    }
-}
-
-impl Catalog for Servers {
-    async fn known(&self, name: &str, user: Option<&str>) -> Result<Known, Fault> {
-        let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
-        let database = self.settings.databases.get(name).ok_or_else(unknown)?;
-        let nobody = || {
-            Fault::error(
-                "28000",
-                "nobody is known to log in as; name somebody with --user, or write user:password@ before the host in the URL",
-            )
-        };
-        let user = user.or(database.probe_users.first().map(String::as_str)).ok_or_else(nobody)?;
-        let directory = self.directory(name, database.hosts.clone())?;
-        let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
-        let mut connected = ask::open(&target).await?;
-        let names = definitions::search(&mut connected).await?.unwrap_or_else(Names::everything);
-        Ok(Known { names, contents: definitions::contents(&mut connected).await? })
-    }
-}
-
-/// A database to try the fallback with.
-fn on_server(name: &str) -> &str {
-    if name == "*" { "postgres" } else { name }
-}
-
-impl Open for Servers {
-    async fn open(&self, name: &str, host: &Host, user: &str) -> Result<Connected, Fault> {
-        let unknown = || Fault::error("3D000", format!("there is no database `{name}`"));
-        let directory = self.directory(name, vec![host.clone()])?;
-        let target = directory.target(on_server(name), user).ok_or_else(unknown)?;
-        connect::connect(&target).await
     }
 }

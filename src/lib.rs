@@ -10,7 +10,8 @@
 //! 5. The server is brought to the session's settings and given the statements it lacks, in the same write.
 //! 6. [`session::relay`] brings the answers back, run by run, and gives the server back when the transaction ends.
 //!
-//! What happens on the way is counted in [`stats`]; [`admin`] shows it on the console and over HTTP, and gives orders.
+//! What happens on the way is counted in [`stats`], and what statements cost in [`slow`]; [`admin`] shows it on the console and over HTTP, and gives
+//! orders; [`store`] keeps it, and [`report`] says what it comes to.
 
 pub mod admin;
 pub mod app;
@@ -23,10 +24,13 @@ pub mod control;
 pub mod level;
 pub mod plan;
 pub mod pool;
+pub mod report;
 pub mod rules;
 pub mod runtime;
 pub mod session;
+pub mod slow;
 pub mod spelling;
 pub mod sql;
 pub mod stats;
+pub mod store;
 pub mod wire;

@@ -24,6 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("catalog", &["sql"]),
     ("rules", &["sql", "spelling", "level"]),
     ("plan", &["sql", "catalog", "rules", "level"]),
+    ("slow", &["sql", "stats"]),
     ("auth", &["wire", "stats", "config"]),
     ("pool", &["wire", "auth", "stats", "config"]),
     ("cache", &["wire", "stats", "level"]),

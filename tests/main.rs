@@ -17,4 +17,5 @@ mod import;
 mod load;
 mod reads;
 mod rules;
+mod store;
 mod stream;

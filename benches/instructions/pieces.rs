@@ -20,15 +20,17 @@ use pgweir::pool::state::{Settings, State, States, difference};
 use pgweir::rules::{Candidates, Context, Ruleset, Session, Source, Subject};
 use pgweir::session::lone::Lone;
 use pgweir::session::statement::{Statement, Statements};
+use pgweir::slow::Digests;
 use pgweir::sql::facts::{Access, Class, Facts, Name, Table};
 use pgweir::sql::{facts, plain_verb, shape, summarize};
+use pgweir::stats::tally::{Answer, Served, Who};
 use pgweir::wire::frame::{Frame, back, front};
 use pgweir::wire::{emit, startup};
 
 use crate::{ROUNDS, measured};
 
 /// All of them.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 23] = [
     "startup",
     "frames_simple",
     "frames_extended",
@@ -49,6 +51,9 @@ pub const NAMES: [&str; 20] = [
     "cache_hit",
     "cache_tags",
     "cache_write",
+    "capture_same",
+    "capture_literals",
+    "capture_answer",
 ];
 
 /// A common read, of 150 bytes.
@@ -89,6 +94,9 @@ pub fn run(name: &str) -> anyhow::Result<()> {
         "cache_hit" => cache_hit(),
         "cache_tags" => cache_tags(),
         "cache_write" => cache_write(),
+        "capture_same" => capture(&[COMPLETE.to_vec()]),
+        "capture_literals" => capture(&with_literals()),
+        "capture_answer" => answer(),
         _ => bail!("no piece is called {name}"),
     }
     Ok(())
@@ -161,6 +169,41 @@ fn frames(stream: &[u8]) {
 
 fn text(sql: &[u8]) {
     count(|| drop(black_box(summarize(black_box(sql), true))));
+}
+
+/// Where a statement is counted whose text was seen lately, or whose shape was.
+fn capture(texts: &[Vec<u8>]) {
+    let digests = Digests::default();
+    digests.set_limit(1000);
+    let identity = digests.identity(&Who::default());
+    let mut next = texts.iter().cycle();
+    count(|| {
+        let text = next.next().map_or(&b""[..], Vec::as_slice);
+        drop(black_box(digests.find(&identity, Some((black_box(text), true.into())))));
+    });
+    assert_eq!(digests.len(), 1);
+}
+
+/// A statement of 150 bytes, in so many values that its texts are never seen again before they are forgotten.
+fn with_literals() -> Vec<Vec<u8>> {
+    let values = (0..5000).map(|n| {
+        String::from_utf8_lossy(COMPLETE)
+            .replace("$1", &format!("{:02}", n % 100))
+            .replace("gone", &format!("{n:04}"))
+    });
+    values.map(String::into_bytes).collect()
+}
+
+/// An answer is counted.
+fn answer() {
+    let digests = Digests::default();
+    digests.set_limit(1000);
+    let identity = digests.identity(&Who::default());
+    let tally = digests.find(&identity, Some((COMPLETE, true.into())));
+    let times = Some([0, 300, 0, 0, 300]);
+    let answer = Answer { served: Served::Primary, rows: 1, bytes: 100, error: None, times };
+    count(|| digests.count(&tally, black_box(&answer)));
+    assert!(tally.sums.borrow().calls > 1000);
 }
 
 /// Profiles of a database whose names are known.

@@ -1,15 +1,17 @@
 //! Every metric, defined once: name, type, labels, meaning, and where its samples come from.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use super::snapshot::PoolView;
-use super::{Snapshot, rules};
+use super::{Snapshot, rules, statements};
 use crate::cache::{Eviction, Miss, Unstored};
 use crate::plan::topology::Node;
 use crate::runtime::verified::Verified;
 use crate::stats::prometheus::{self, Head, Kind, Samples};
 use crate::stats::{CLUSTER_EVENTS, ERROR_CLASSES, PIN_REASONS, PRIMARY_REASONS, REFUSALS, Totals};
+use crate::store::Status;
 
 /// A metric and how it is read.
 struct Metric {
@@ -93,6 +95,24 @@ metrics! {
         |all, out| each(all, out, |key, pool, out| {
             ERROR_CLASSES.iter().zip(pool.totals.errors).for_each(|(class, n)| out.count(&[&key.0, &key.1, class], n));
         });
+    "pgweir_statements_folded_total" Counter []
+        "Statements counted with all others of their user, database and application, because more shapes were in use than are counted by themselves (`history.statements`)."
+        |all, out| out.count(&[], all.history.folded);
+    "pgweir_store_state" Gauge ["state"]
+        "1 for the state of the store of history (`--store`), 0 for the others: `off`, `ok`, `locked`, `full`, `read-only`, `unusable`, `newer`, `foreign`."
+        |all, out| statements::states(&all.history).for_each(|(state, is)| out.count(&[state], is));
+    "pgweir_store_bytes" Gauge []
+        "Bytes of the store that are in use (`history.max_size` is the most)."
+        |all, out| store(all, out, |status| &status.bytes);
+    "pgweir_store_written_total" Counter []
+        "Statements whose counts were written to the store."
+        |all, out| store(all, out, |status| &status.written);
+    "pgweir_store_dropped_total" Counter []
+        "Statements whose counts were dropped, because the store could not be written for too long."
+        |all, out| store(all, out, |status| &status.dropped);
+    "pgweir_store_corrupt_files_total" Counter []
+        "Times that the store was found damaged, moved aside and begun anew."
+        |all, out| store(all, out, |status| &status.moved);
     "pgweir_pool_servers" Gauge ["database", "user", "state"]
         "Servers; `state` is `active` (a session has it), `idle`, `connecting` or `cancelling` (waits for a cancel to arrive)."
         |all, out| each(all, out, |key, pool, out| {
@@ -312,6 +332,11 @@ fn nodes(all: &Snapshot, out: &mut Samples<'_>, put: fn(&Node, &str, &mut Sample
     for view in &all.clusters {
         view.nodes().for_each(|(node, state)| put(node, state, out, &view.database));
     }
+}
+
+fn store(all: &Snapshot, out: &mut Samples<'_>, read: fn(&Status) -> &AtomicU64) {
+    let number = all.history.store.as_ref().map(|(_, status)| read(status).load(Ordering::Relaxed));
+    number.into_iter().for_each(|number| out.count(&[], number));
 }
 
 fn totals(all: &Snapshot, out: &mut Samples<'_>, read: fn(&Totals) -> u64) {

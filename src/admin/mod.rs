@@ -16,6 +16,7 @@ mod ready;
 mod rules;
 mod show;
 mod snapshot;
+mod statements;
 mod table;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,7 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::control::history::History;
 use crate::runtime::Shared;
 use crate::runtime::acceptor::Entrance;
 use crate::runtime::paused::Paused;
@@ -30,6 +32,7 @@ use crate::runtime::worker::PoolOrder;
 use averages::Averages;
 use ready::Ready;
 pub use snapshot::Snapshot;
+pub use table::timestamp;
 
 /// What only the process as a whole can do.
 #[derive(Debug)]
@@ -60,6 +63,7 @@ pub struct Admin {
     averages: Averages,
     paused: Mutex<Paused>,
     ready: Ready,
+    history: Arc<History>,
 }
 
 impl Admin {
@@ -68,12 +72,13 @@ impl Admin {
         entrance: Arc<Entrance>,
         shared: Arc<Shared>,
         demands: mpsc::UnboundedSender<Demand>,
+        history: Arc<History>,
     ) -> Arc<Admin> {
         let started = (SystemTime::now(), Instant::now());
         let averages = Averages::new();
         let paused = Mutex::default();
-        let admin =
-            Arc::new(Admin { entrance, shared, demands, started, averages, paused, ready: Ready::default() });
+        let ready = Ready::default();
+        let admin = Arc::new(Admin { entrance, shared, demands, started, averages, paused, ready, history });
         tokio::spawn(averages::keep(admin.clone()));
         admin
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::command::{EXPLAIN, syntax};
 use super::table::{Cell, Table, row};
-use super::{Admin, Snapshot, cache, nodes, rules};
+use super::{Admin, Snapshot, cache, nodes, rules, statements};
 use crate::config::settings::{Host, PoolMode};
 use crate::runtime::worker::ClientReport;
 use crate::session::login::mode_name;
@@ -34,6 +34,7 @@ const SHOWS: &[Show] = &[
     ("NODES", |_, all| nodes::table(&all.clusters)),
     ("RULES", |_, all| rules::table(&all.rules)),
     ("CACHE", |_, all| cache::table(&all.cache)),
+    ("STORE", |_, all| statements::store(&all.history)),
     ("STATS", stats::stats),
     ("STATS_TOTALS", |_, all| stats::totals_by_database(all)),
     ("STATS_AVERAGES", stats::averages_by_database),
@@ -45,8 +46,12 @@ const SHOWS: &[Show] = &[
     ("STATE", |admin, _| state(admin)),
 ];
 
-/// Commands other than SHOW, for the help.
-const COMMANDS: [&str; 15] = [
+/// What is shown of what was gathered for it.
+const STATEMENTS: &str = "STATEMENTS";
+
+/// Commands other than SHOW of what there is, for the help.
+const COMMANDS: [&str; 16] = [
+    "SHOW STATEMENTS",
     EXPLAIN,
     "SHOW CACHE ENTRIES [n [from]]",
     "CACHE FLUSH [[schema.]table]",
@@ -71,6 +76,10 @@ const COMMANDS: [&str; 15] = [
 pub async fn show(admin: &Admin, what: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
     if what == "HELP" {
         help(out);
+        return Ok(());
+    }
+    if what == STATEMENTS {
+        admin.history.look(statements::statements).await.emit(out);
         return Ok(());
     }
     let known = SHOWS.iter().find(|(name, _)| *name == what);

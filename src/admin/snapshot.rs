@@ -9,6 +9,7 @@ use super::Admin;
 use super::averages::ByDatabase;
 use super::cache::{self, CacheView};
 use super::nodes::{self, ClusterView};
+use crate::control::history::View;
 use crate::pool::{PoolReport, Target};
 use crate::rules::Ruleset;
 use crate::runtime::Shared;
@@ -76,6 +77,8 @@ pub struct Snapshot {
     pub directory: Arc<Directory>,
     /// Rules in force.
     pub rules: Arc<Ruleset>,
+    /// What statements cost.
+    pub history: View,
 }
 
 impl Snapshot {
@@ -120,6 +123,7 @@ pub async fn take(admin: &Admin) -> Snapshot {
         process: process(admin),
         directory: admin.entrance.directory(),
         rules: admin.shared.rules.as_ref().map(InForce::get).unwrap_or_default(),
+        history: admin.history.view(),
     };
     let mut reports = vec![];
     for worker in &admin.entrance.workers {

@@ -8,6 +8,7 @@ mod facts;
 mod generate;
 mod hint;
 pub mod import;
+mod report;
 mod rules;
 pub mod upstream;
 
@@ -39,6 +40,8 @@ enum Command {
     Demo(RunArgs),
     /// Say what a statement is to pgweir: its shape, whether it only reads, and what it does to its session
     Explain(ExplainArgs),
+    /// Say which statements took the time, and where, from the store of `run --store`
+    Report(report::ReportArgs),
     /// Write pgweir.toml from the configuration of another pooler, and say what changes in meaning
     Import(import::ImportArgs),
     /// The optional objects in a database, which tell a cache of changes that no row tells
@@ -64,7 +67,7 @@ pub struct RunArgs {
     /// Folder with rule files; `check` checks them and runs their tests, `run` applies them
     #[arg(long, value_name = "DIR")]
     pub rules: Option<PathBuf>,
-    /// File in which history is kept; not used yet
+    /// File in which the history of statements is kept, made when it is missing; wins over `history.store`
     #[arg(long, value_name = "FILE")]
     pub store: Option<PathBuf>,
     /// Address of the HTTP server, or `off` [default: 127.0.0.1:6433]
@@ -128,6 +131,7 @@ impl RunArgs {
             url: self.url.clone(),
             listen: self.listen.clone(),
             http: self.http.clone(),
+            store: self.store.clone(),
         }
     }
 }
@@ -159,6 +163,7 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
         Command::Check(arguments) => check_all(&arguments, trial),
         Command::Demo(arguments) => run_demo(arguments, start),
         Command::Explain(arguments) => explain(&arguments, trial),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Upstream(command) => tend_upstream(&command, trial),
         Command::Generate { document } => {

@@ -66,7 +66,8 @@ fn given(value: &DeValue<'_>) -> Given {
 }
 
 /// The sections of the file. `pool` comes before the databases that start from it.
-const SECTIONS: [&str; 8] = ["tls", "auth", "limits", "admin", "log", "pool", "databases", "users"];
+const SECTIONS: [&str; 9] =
+    ["tls", "auth", "limits", "admin", "log", "history", "pool", "databases", "users"];
 
 struct Reader<'a> {
     path: Arc<std::path::PathBuf>,
@@ -115,6 +116,7 @@ impl Reader<'_> {
             "limits" => self.plain(&keys::LIMITS, &mut settings.limits, name, table),
             "admin" => self.plain(&keys::ADMIN, &mut settings.admin, name, table),
             "log" => self.plain(&keys::LOG, &mut settings.log, name, table),
+            "history" => self.plain(&keys::HISTORY, &mut settings.history, name, table),
             "pool" => {
                 let mut pool = self.written.pool.clone();
                 self.plain(&keys::POOL, &mut pool, name, table);

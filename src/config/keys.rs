@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::file;
 use super::kinds::{self, Context, Given};
-use super::settings::{Admin, Auth, ClientTls, Limits, Log, Pool, Settings, User};
+use super::settings::{Admin, Auth, ClientTls, History, Limits, Log, Pool, Settings, User};
 use super::written::WrittenDatabase;
 
 /// When a changed value takes effect.
@@ -123,6 +123,7 @@ pub fn sections() -> Vec<Section> {
         LIMITS.section(),
         ADMIN.section(),
         LOG.section(),
+        HISTORY.section(),
         POOL.section(),
         DATABASE.section(),
         USER.section(),
@@ -272,6 +273,25 @@ table! {
     format: LOG_FORMAT = "text", Restart, |log| log.json;
     /// `error`, `warn`, `info`, `debug` or `trace`.
     level: LOG_LEVEL = "info", Reload, |log| log.level;
+}
+
+table! {
+    /// What statements cost, by shape: counted, shown on the console (`SHOW STATEMENTS`), and kept in a file of pgweir's own.
+    HISTORY: History = "history";
+    /// The file; `--store` wins over it. Empty: nothing is kept. Several pgweirs may have one file.
+    store: FILE = "" e.g. "/var/lib/pgweir/history.db", Restart, |history| history.store;
+    /// Whether statements are counted: `auto`: where there is a file to keep it in; `on`; `off`.
+    capture: CAPTURE = "auto", Reload, |history| history.capture;
+    /// How often what was counted is gathered and written. A crash loses no more than that.
+    interval: DURATION = "10s", Reload, |history| history.interval;
+    /// Shapes counted by themselves, for each user, database and application: those that take longest in all. The rest is counted together.
+    statements: POSITIVE = 1000, Reload, |history| history.statements;
+    /// How long it is kept: by the minute for six hours, by the hour for seven days, then by the day.
+    keep: DURATION = "30d", Reload, |history| history.keep;
+    /// How large the file may become. When it is larger, the oldest goes. At least 1MB.
+    max_size: SIZE = "256MB", Reload, |history| history.max_size;
+    /// The name of this pgweir in the file. Empty: the machine's, and the port of the first `listen` address.
+    instance: TEXT = "" e.g. "proxy-1", Restart, |history| history.instance;
 }
 
 table! {

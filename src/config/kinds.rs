@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::host;
 use super::settings::{
-    AuthMethod, Binding, ClientTlsMode, Host, PinPolicy, PoolMode, Secret, Sharing, SslMode,
+    AuthMethod, Binding, Capture, ClientTlsMode, Host, PinPolicy, PoolMode, Secret, Sharing, SslMode,
     TargetSessionAttrs,
 };
 use super::{startup_options, suggest};
@@ -229,6 +229,8 @@ choice! {
     PINS: PinPolicy = "pin" => PinPolicy::Pin, "refuse" => PinPolicy::Refuse;
     /// When short reads share a server.
     SHARING: Sharing = "auto" => Sharing::Auto, "always" => Sharing::Always, "off" => Sharing::Off;
+    /// Whether statements are counted.
+    CAPTURE: Capture = "auto" => Capture::Auto, "on" => Capture::On, "off" => Capture::Off;
     /// TLS towards servers.
     SSLMODE: SslMode = "disable" => SslMode::Disable, "allow" => SslMode::Allow, "prefer" => SslMode::Prefer,
         "require" => SslMode::Require, "verify-ca" => SslMode::VerifyCa, "verify-full" => SslMode::VerifyFull;

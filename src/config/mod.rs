@@ -35,6 +35,8 @@ pub struct Sources {
     pub listen: Vec<String>,
     /// `--http`.
     pub http: Option<String>,
+    /// `--store`, in place of the file's.
+    pub store: Option<PathBuf>,
 }
 
 /// Settings, and where each was written.
@@ -63,10 +65,14 @@ pub fn keep_until_restart(new: &mut Settings, old: &Settings) -> Vec<&'static st
     keep("workers", new.workers != old.workers);
     keep("limits.cache_size", new.limits.cache_size != old.limits.cache_size);
     keep("log.format", new.log.json != old.log.json);
+    keep("history.store", new.history.store != old.history.store);
+    keep("history.instance", new.history.instance != old.history.instance);
     new.listen.clone_from(&old.listen);
     new.unix_socket_dir.clone_from(&old.unix_socket_dir);
     (new.http_listen, new.workers, new.log.json) = (old.http_listen, old.workers, old.log.json);
     new.limits.cache_size = old.limits.cache_size;
+    new.history.store.clone_from(&old.history.store);
+    new.history.instance.clone_from(&old.history.instance);
     kept
 }
 
@@ -116,6 +122,10 @@ fn command_line(sources: &Sources, context: &Context<'_>, written: &mut Written)
     }
     if let Some(http) = &sources.http {
         flag(written, context, "http", "--http", &Given::Word(http.clone()));
+    }
+    if let Some(store) = &sources.store {
+        written.settings.history.store = Some(store.clone());
+        written.origins.set("history.store", Origin::Flag("--store"));
     }
     if let Some(text) = &sources.url {
         url_argument(text, context, written);

@@ -39,6 +39,8 @@ pub struct Settings {
     pub users: BTreeMap<String, User>,
     /// How log events are written.
     pub log: Log,
+    /// What is kept of what statements cost.
+    pub history: History,
 }
 
 /// TLS towards clients.
@@ -369,4 +371,46 @@ pub struct Log {
     pub json: bool,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub level: String,
+}
+
+/// What is kept of what statements cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The file; `None`: nothing is kept.
+    pub store: Option<PathBuf>,
+    /// Whether statements are counted.
+    pub capture: Capture,
+    /// How often what was counted is gathered.
+    pub interval: Duration,
+    /// Shapes counted by themselves.
+    pub statements: usize,
+    /// How long it is kept.
+    pub keep: Duration,
+    /// Bytes that the file may have.
+    pub max_size: usize,
+    /// The name of this pgweir in the file; `None`: one is made.
+    pub instance: Option<String>,
+}
+
+impl History {
+    /// Whether statements are counted.
+    pub fn counts(&self) -> bool {
+        match self.capture {
+            Capture::Auto => self.store.is_some(),
+            Capture::On => true,
+            Capture::Off => false,
+        }
+    }
+}
+
+/// Whether statements are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Capture {
+    /// Where there is a file to keep it in.
+    #[default]
+    Auto,
+    /// They are.
+    On,
+    /// They are not.
+    Off,
 }

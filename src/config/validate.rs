@@ -45,6 +45,7 @@ pub fn as_used(written: &mut Written) {
     client_tls(settings, &mut problems);
     auth(settings, &mut problems);
     secrets(settings, &mut problems);
+    history(settings, &mut problems);
     for (name, database) in &settings.databases {
         identities(settings, name, database, &mut problems);
         pool(settings, name, database, &mut problems);
@@ -110,6 +111,15 @@ fn addresses(settings: &Settings, problems: &mut Problems<'_>) {
             problems
                 .at(&["http", "listen"], format!("{address} is used by `listen` too; choose another port"));
         }
+    }
+}
+
+/// Less than this is not worth a file.
+const SMALLEST_STORE: usize = 1 << 20;
+
+fn history(settings: &Settings, problems: &mut Problems<'_>) {
+    if settings.history.max_size < SMALLEST_STORE {
+        problems.at(&["history.max_size"], "must be \"1MB\" or more");
     }
 }
 

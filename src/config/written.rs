@@ -7,8 +7,8 @@ use super::keys;
 use super::kinds::{Context, Given};
 use super::place::{ConfigError, Origin, Origins};
 use super::settings::{
-    Admin, Auth, AuthMethod, ClientTls, Database, Host, Limits, Log, Pool, Reads, Secret, ServerTls,
-    Settings, TargetSessionAttrs, User,
+    Admin, Auth, AuthMethod, Capture, ClientTls, Database, History, Host, Limits, Log, Pool, Reads, Secret,
+    ServerTls, Settings, TargetSessionAttrs, User,
 };
 use super::url::Url;
 use crate::auth::StoredSecret;
@@ -237,6 +237,7 @@ impl Default for Settings {
             databases: BTreeMap::new(),
             users: BTreeMap::new(),
             log: Log::default(),
+            history: History::default(),
         };
         keys::TOP.set_defaults(&mut settings);
         keys::TLS.set_defaults(&mut settings.client_tls);
@@ -309,6 +310,23 @@ impl Default for Log {
         let mut log = Self { json: false, level: String::new() };
         keys::LOG.set_defaults(&mut log);
         log
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        // The table has every one.
+        let mut history = Self {
+            store: None,
+            capture: Capture::Auto,
+            interval: Duration::ZERO,
+            statements: 0,
+            keep: Duration::ZERO,
+            max_size: 0,
+            instance: None,
+        };
+        keys::HISTORY.set_defaults(&mut history);
+        history
     }
 }
 

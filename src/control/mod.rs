@@ -6,6 +6,7 @@
 
 pub mod caching;
 pub mod events;
+pub mod history;
 pub mod monitor;
 pub mod pages;
 pub mod probe;

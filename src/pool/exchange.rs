@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::prepared::{Prepared, ServerCopy};
 use super::state::State;
 use super::terms::Terms;
+use crate::stats::tally::Tally;
 
 /// What kind of answer ends an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +181,8 @@ pub struct Expect {
     pub terms: Option<Rc<Terms>>,
     /// What it does to the client's unnamed statement.
     pub unnamed: Unnamed,
+    /// Where the statement is counted that it is a part of.
+    pub tally: Option<Rc<Tally>>,
 }
 
 /// What a message of the client's does to its unnamed statement. What was there is put aside until it is answered.
@@ -207,6 +210,7 @@ impl Expect {
             copy_data: false,
             terms: None,
             unnamed: Unnamed::Stays,
+            tally: None,
         }
     }
 

@@ -9,6 +9,7 @@ use super::report::WorkerReport;
 use crate::config::settings::Limits;
 use crate::pool::Target;
 use crate::session::admit::Admission;
+use crate::stats::tally::Taken;
 
 /// What a worker is asked to do.
 pub enum Order {
@@ -39,6 +40,10 @@ pub enum Order {
     Kill(KillOrder),
     /// Use these targets for pools that exist, these limits, and the rules that are in force now.
     Reload(Arc<Limits>, Vec<Arc<Target>>),
+    /// Count statements, so many shapes by themselves; 0: none.
+    Capture(usize),
+    /// Give what was counted of them.
+    Collect(oneshot::Sender<Vec<Taken>>),
 }
 
 /// Orders to pools.

@@ -31,7 +31,9 @@ use crate::session::handle::{Handle, Request};
 use crate::session::leave;
 use crate::session::statement::Statements;
 use crate::session::verify::Verifier;
+use crate::slow::Digests;
 use crate::stats::PoolStats;
+use crate::stats::tally::Taken;
 use crate::wire::Fault;
 
 /// Size of the buffer that all reads of a worker go through.
@@ -61,6 +63,13 @@ impl WorkerLink {
     /// Sessions at the moment.
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// What it has counted of statements since it was asked last; nothing when it has stopped.
+    pub async fn collect(&self) -> Vec<Taken> {
+        let (answer, taken) = oneshot::channel();
+        self.send(Order::Collect(answer));
+        taken.await.unwrap_or_default()
     }
 
     /// What the worker has; empty when it has stopped.
@@ -106,6 +115,8 @@ pub struct Worker {
     pub(crate) cache_tools: RefCell<cached::Tools>,
     /// Compares hits with the primary.
     pub(crate) verifier: Verifier,
+    /// What is counted of statements.
+    pub digests: Digests,
 }
 
 fn held(server: &crate::pool::server::Shared) -> (i32, Host, Duration) {
@@ -164,6 +175,7 @@ impl Worker {
             greetings: RefCell::default(),
             cache_tools: RefCell::default(),
             verifier: Verifier::default(),
+            digests: Digests::default(),
         })
     }
 
@@ -217,6 +229,12 @@ impl Worker {
                 self.ask(|session| session.database == name, Request::Kill)
             }
             Order::Reload(limits, targets) => self.reload(limits, targets),
+            Order::Capture(limit) => self.digests.set_limit(limit),
+            Order::Collect(answer) => {
+                if let Err(taken) = answer.send(self.digests.collect()) {
+                    self.digests.give_back(taken);
+                }
+            }
         }
     }
 

@@ -202,6 +202,7 @@ fn session(
         redefining: None,
         route: None,
         cached: None,
+        capture: None,
         verdict: None,
         pace: None,
         narrowed: None,

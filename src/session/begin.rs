@@ -152,6 +152,7 @@ impl Session {
         let stats = self.pool.stats();
         stats.client_parses.add(u64::from(batch.parsed.is_some()));
         stats.binds.add(1);
+        self.capture_here(&text);
         self.count_here(status);
         Some(Flow::Taken(batch.bytes.len()))
     }

@@ -357,6 +357,7 @@ impl Session {
     /// The client is given what the server would answer.
     fn answer_by(&mut self, asked: &Asked<'_>, entry: &Entry) -> Flow {
         let answer = entry.answer();
+        self.capture_by_cache(asked, answer);
         match asked.query {
             Some(_) => {
                 self.unnamed = None;

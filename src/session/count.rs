@@ -12,6 +12,7 @@ impl Session {
     pub(super) fn count_cycle(&mut self) {
         let now = Instant::now();
         self.note_seen(now);
+        self.capture_cycle(now);
         let Some(server) = &mut self.server else { return };
         let stats = self.pool.stats();
         let ended = server.tx == TxStatus::Idle;

@@ -154,6 +154,7 @@ impl Session {
         let Some(Cycle { left, sent: ahead, .. }) = self.cycle.take() else {
             (server.unnamed, self.unnamed) = (0, None);
             self.following = sent;
+            self.capture_followed(sent);
             return true;
         };
         // The one answer that was expected while it went from hand to hand.

@@ -57,10 +57,11 @@ impl Session {
             self.pool.stats().error(&fault.sqlstate);
             self.fail_parse(&fault);
         } else if name.is_empty() {
-            self.parse_unnamed(statement);
+            self.parse_unnamed(statement.clone());
         } else {
-            self.parse_named(name, statement);
+            self.parse_named(name, statement.clone());
         }
+        self.capture_parse(&statement);
         Flow::Taken(whole.len())
     }
 
@@ -177,6 +178,7 @@ impl Session {
         server.expect(Expect::noted(Kind::Bind, note));
         self.input_rest = frame.total - there.len();
         self.drop_rest = false;
+        self.capture_bind(portal, meant.as_ref());
         Flow::Taken(there.len())
     }
 
@@ -345,6 +347,7 @@ impl Session {
         // What is not committed by the statement itself is by the Sync behind it.
         let commits = if self.batch.commits == Commits::ABlock { Commits::ABlock } else { Commits::Nothing };
         server.expect(Expect::noted(Kind::Execute, note).committing(commits));
+        self.capture_execute(portal);
         Flow::Taken(whole.len())
     }
 

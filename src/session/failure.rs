@@ -15,8 +15,10 @@ impl Session {
     /// The server answers with an error.
     pub(super) fn error(&mut self, whole: &[u8]) -> Verdict {
         let terms = self.terms_in_error();
+        let failing = self.capture.is_some().then(|| self.failing()).flatten();
         let verdict = self.error_of_server(whole);
         if !self.is_to_be_asked_again() {
+            failing.into_iter().for_each(|failing| self.capture_error(failing, whole));
             return match terms {
                 Some(terms) => self.error_by_terms(&terms, whole, verdict),
                 None => verdict,

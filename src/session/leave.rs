@@ -38,6 +38,7 @@ impl Session {
     pub(super) fn leave(&mut self, end: End) {
         tracing::debug!(pid = self.handle.pid, ?end, "session ended");
         (self.ticket, self.verdict) = (None, None);
+        self.capture_end();
         self.route.iter_mut().for_each(|route| drop(route.give_up()));
         let pace = self.pace.take();
         let Some(mut server) = self.server.take() else { return };

@@ -114,6 +114,12 @@ impl Session {
         self.after.intersects(CHANGING) && under_way()
     }
 
+    /// The same for the message that was sent last.
+    pub(super) fn was_reading_uncertain(&self) -> bool {
+        let sent = self.server.iter().flat_map(|server| server.expects.iter().rev().skip(1));
+        self.after.intersects(CHANGING) && sent.into_iter().any(|one| !one.ours)
+    }
+
     /// The statement as its text is read now: another one if it was parsed when it was read in another way or under another search path, or when a name of a
     /// statement in it meant another one. Servers are never made to prepare one statement in two readings.
     pub(super) fn as_read_now(&mut self, statement: &Rc<Statement>) -> Rc<Statement> {

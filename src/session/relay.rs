@@ -67,8 +67,11 @@ impl Session {
             }
         }
         let tail = at.min(bytes.len()).max(run.from);
+        self.capture_read();
         self.close_exchange();
-        self.write_run(cx, &bytes[run.from..tail])
+        self.write_run(cx, &bytes[run.from..tail])?;
+        self.capture_taken(false);
+        Ok(())
     }
 
     /// Relays what stands at `at`; gives where the next thing stands, or `Break` when more must arrive.
@@ -106,6 +109,9 @@ impl Session {
         }
         let Some(server) = &mut self.server else { return ControlFlow::Break(()) };
         if matches!(frame.tag, back::DATA_ROW | back::COPY_DATA) && !ours {
+            if let Some(capture) = &mut self.capture {
+                capture.row(frame.total);
+            }
             if server.expects.front().is_some_and(|front| front.terms.is_some()) {
                 return self.relay_counted(run, frame, at);
             }
@@ -116,6 +122,9 @@ impl Session {
         let Some(whole) = bytes.get(..frame.total) else {
             return self.relay_part(run, frame, at, ours);
         };
+        if let (false, Some(capture)) = (ours, &mut self.capture) {
+            capture.message(frame.tag, whole);
+        }
         match self.answer(frame.tag, whole) {
             Verdict::Forward => self.fill(frame.tag, whole),
             Verdict::Swallow => run.cut(&mut self.out, at, at + frame.total),
@@ -302,6 +311,9 @@ impl Session {
             self.replaced.pop_front();
         }
         self.count_exchange(expect.kind, expect.ours);
+        if let Some(tally) = expect.tally.filter(|_| !expect.ours) {
+            self.capture_done(expect.kind, tally);
+        }
         if let Some(terms) = &expect.terms {
             self.count_copied(expect.kind, terms);
         }
@@ -435,6 +447,7 @@ impl Session {
         let told = server.broken || server.is_inside_message();
         server.broken = true;
         let fault = outcome::lost(&server);
+        let tally = server.expects.iter().find_map(|expect| expect.tally.clone());
         if self.end.is_none() && self.asks_again_elsewhere(&server) {
             return self.forget_batch(server);
         }
@@ -447,6 +460,7 @@ impl Session {
         } else {
             self.fatal(&fault);
         }
+        tally.into_iter().for_each(|tally| self.capture_lost(tally, &fault));
     }
 }
 

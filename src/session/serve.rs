@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use super::begin::HeldBegin;
 use super::cached::Cached;
+use super::capture::Capture;
 use super::carried::Carried;
 use super::cycle::Cycle;
 use super::explain::Explains;
@@ -113,6 +114,8 @@ pub struct Session {
     pub(super) narrowed: Option<Box<Narrowed>>,
     /// What it has of statements for which rules ask for something.
     pub(super) carried: Carried,
+    /// What is counted of its statements, where they are.
+    pub(super) capture: Option<Box<Capture>>,
     /// What is known of the database's statements.
     pub(super) profiles: Rc<Profiles>,
     /// The plain read that is under way on a server of its own.
@@ -255,6 +258,7 @@ impl Session {
         drain_front(&mut self.out, written);
         self.was_given(written);
         self.pool.stats().sent.add(written as u64);
+        self.capture_taken(true);
         Ok(written > 0)
     }
 
@@ -262,7 +266,10 @@ impl Session {
         let Some(ticket) = &self.ticket else { return Ok(false) };
         let Poll::Ready(turn) = ticket.poll(cx) else { return Ok(false) };
         match turn {
-            Turn::Server(server) => self.lease(server),
+            Turn::Server(server) => {
+                self.capture_wait();
+                self.lease(server);
+            }
             Turn::Next(server, sent) => self.follow_on(server, sent, cx)?,
             Turn::Refused(fault) => {
                 self.ticket = None;

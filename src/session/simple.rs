@@ -248,6 +248,7 @@ impl Session {
         self.unnamed = None;
         emit::command_complete(&mut self.out, tag);
         emit::ready(&mut self.out, status);
+        self.capture_here(text);
         self.count_here(status);
         Some(Flow::Taken(whole.len()))
     }

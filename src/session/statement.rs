@@ -14,6 +14,7 @@ use crate::pool::exchange::{Commits, Renamed};
 use crate::pool::prepared::{Description, Form, Prepared};
 use crate::pool::reading::Reading;
 use crate::sql::{Detail, Dialect, DiscardTarget, Effects, Literal, Summary, shape};
+use crate::stats::tally::Tally;
 use crate::wire::{Fault, frame};
 
 /// A statement and what is known of it.
@@ -51,6 +52,8 @@ pub struct Statement {
     pub shape: RefCell<Option<(Weak<Profiles>, Rc<Profile>)>>,
     /// The literals of its text on servers, where they were looked up.
     pub literals: OnceCell<Box<[Literal]>>,
+    /// Where it was counted last.
+    pub tally: RefCell<Option<Rc<Tally>>>,
 }
 
 impl Statement {
@@ -73,6 +76,7 @@ impl Statement {
             explains: false,
             shape: RefCell::default(),
             literals: OnceCell::new(),
+            tally: RefCell::default(),
         }
     }
 

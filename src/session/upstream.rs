@@ -145,6 +145,7 @@ impl Session {
                 if matches!(flow, Flow::Taken(_)) {
                     // It has ended the batch, if there was one.
                     (self.batch_open, self.batch) = (false, Default::default());
+                    self.capture_query(frame, bytes);
                 }
                 flow
             }
@@ -227,6 +228,7 @@ impl Session {
         let Some(server) = &mut self.server else { return Flow::Server };
         server.expect(Expect::client(Kind::Function).committing(Commits::AtItsEnd));
         self.note_function_call(bytes);
+        self.capture_call();
         self.forward(frame, bytes)
     }
 

@@ -3,7 +3,9 @@
 //! A [`Counter`] has one writer: the worker whose pool it belongs to, or that has the door. So adding
 //! is a load and a store, never a locked instruction. Anyone may read; a reader adds up what the workers have.
 
+pub mod histogram;
 pub mod prometheus;
+pub mod tally;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::table::{Table, row};
 use crate::config::keys::{self, Effect};
-use crate::config::settings::{AuthMethod, ClientTlsMode, PinPolicy, Pool, Settings};
+use crate::config::settings::{AuthMethod, ClientTlsMode, History, PinPolicy, Pool, Settings};
 
 /// Settings by their place in the file, with the default, and whether a reload changes them. `max_client_conn` and
 /// `default_pool_size` are PgBouncer's names for two of them, which exporters look for.
@@ -25,7 +25,8 @@ pub fn config(settings: &Settings) -> Table {
         row!["max_client_conn", settings.limits.max_clients.to_string(), None::<&str>, "yes"],
         row!["default_pool_size", settings.pool.size.to_string(), None::<&str>, "yes"],
     ];
-    let values = [top(settings), limits(settings), others(settings), pool(&settings.pool)].concat();
+    let history = history(&settings.history);
+    let values = [top(settings), limits(settings), others(settings), history, pool(&settings.pool)].concat();
     Table::new("key value default changeable").with(values.into_iter().map(row)).with(aliases)
 }
 
@@ -129,6 +130,20 @@ fn others(settings: &Settings) -> Vec<Value> {
         ("log", "format", if settings.log.json { "json" } else { "text" }.to_owned()),
         ("log", "level", settings.log.level.clone()),
     ]
+}
+
+fn history(history: &History) -> Vec<Value> {
+    [
+        ("store", path(&history.store)),
+        ("capture", format!("{:?}", history.capture).to_ascii_lowercase()),
+        ("interval", time(history.interval)),
+        ("statements", history.statements.to_string()),
+        ("keep", time(history.keep)),
+        ("max_size", size(history.max_size)),
+        ("instance", history.instance.clone().unwrap_or_default()),
+    ]
+    .map(|(name, value)| ("history", name, value))
+    .into()
 }
 
 /// What databases start from; SHOW DATABASES tells what each has.

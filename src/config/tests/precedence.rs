@@ -242,7 +242,7 @@ fn what_takes_a_restart() {
         .collect();
     let load = |text: &str| loaded(text, &with_url("postgres://db/shop"));
     let old = load("");
-    let other = "listen = [\"127.0.0.1:1\"]\nunix_socket_dir = \"/tmp\"\nhttp = \"off\"\nworkers = 3\n[limits]\ncache_size = \"1MB\"\n[log]\nformat = \"json\"\nlevel = \"debug\"\n";
+    let other = "listen = [\"127.0.0.1:1\"]\nunix_socket_dir = \"/tmp\"\nhttp = \"off\"\nworkers = 3\n[limits]\ncache_size = \"1MB\"\n[log]\nformat = \"json\"\nlevel = \"debug\"\n[history]\nstore = \"h.db\"\ninstance = \"a\"\n";
     let mut new = load(other);
     assert_eq!(super::super::keep_until_restart(&mut new, &old), documented);
     assert_eq!(new.log.level, "debug");

@@ -1,0 +1,4 @@
+DROP TABLE missing;
+DROP TABLE bucket;
+DROP TABLE origin;
+DROP TABLE shape;

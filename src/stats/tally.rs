@@ -1,0 +1,199 @@
+//! What is counted of one statement's shape, for one user, database and application.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::histogram::Histogram;
+
+/// The clocks of a statement, in this order everywhere: it waits for a server of the pool; the server works until its first row, or to the
+/// end where there is none; rows stream; the client takes the last of them; all of these together.
+pub const CLOCKS: [&str; 5] = ["wait", "first", "stream", "drain", "total"];
+/// Where the clock of all stands in [`CLOCKS`].
+pub const TOTAL: usize = 4;
+
+/// Where a statement was answered, in the order of [`SERVED`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// By the primary, or by whatever server the database leads to.
+    Primary,
+    /// By a replica.
+    Replica,
+    /// By the result cache. No clock runs.
+    Cache,
+    /// By pgweir itself, without a server. No clock runs.
+    Pgweir,
+}
+
+/// Names of [`Served`].
+pub const SERVED: [&str; 4] = ["primary", "replica", "cache", "pgweir"];
+
+/// Who sends statements.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Who {
+    /// The database, as clients name it.
+    pub database: String,
+    /// The user, as clients name it.
+    pub user: String,
+    /// `application_name`.
+    pub application: String,
+}
+
+/// One statement that was answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer {
+    /// Where.
+    pub served: Served,
+    /// Rows given or changed.
+    pub rows: u64,
+    /// Bytes of the answer.
+    pub bytes: u64,
+    /// The first two characters of the SQLSTATE with which it failed.
+    pub error: Option<[u8; 2]>,
+    /// What the [`CLOCKS`] said, in microseconds; `None` where none ran.
+    pub times: Option<[u64; 5]>,
+}
+
+/// What was counted, of statements of one shape.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Statements answered, in an error or not.
+    pub calls: u64,
+    /// Those of them for which the clocks ran.
+    pub timed: u64,
+    /// Rows given or changed.
+    pub rows: u64,
+    /// Bytes of the answers.
+    pub bytes: u64,
+    /// Where they were answered, by [`SERVED`].
+    pub served: [u64; SERVED.len()],
+    /// Microseconds, by [`CLOCKS`].
+    pub micros: [u64; CLOCKS.len()],
+    /// The longest in all, in microseconds.
+    pub longest: u64,
+    /// Times that are not zero, by [`CLOCKS`].
+    pub times: [Histogram; CLOCKS.len()],
+    /// Errors by class of SQLSTATE.
+    pub errors: Vec<([u8; 2], u64)>,
+}
+
+impl Sums {
+    /// Counts an answer.
+    #[inline]
+    pub fn add(&mut self, answer: &Answer) {
+        self.calls += 1;
+        self.rows += answer.rows;
+        self.bytes += answer.bytes;
+        self.served[answer.served as usize] += 1;
+        if let Some(times) = &answer.times {
+            self.timed += 1;
+            self.longest = self.longest.max(times[TOTAL]);
+            for (clock, micros) in times.iter().enumerate() {
+                self.micros[clock] += micros;
+                self.times[clock].add(*micros);
+            }
+        }
+        if let Some(class) = answer.error {
+            self.failed(class, 1);
+        }
+    }
+
+    /// Counts errors of a class.
+    pub fn failed(&mut self, class: [u8; 2], count: u64) {
+        match self.errors.iter_mut().find(|(known, _)| *known == class) {
+            Some((_, known)) => *known += count,
+            None => self.errors.push((class, count)),
+        }
+    }
+
+    /// Counts what others have counted.
+    pub fn merge(&mut self, other: &Sums) {
+        self.calls += other.calls;
+        self.timed += other.timed;
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+        self.served.iter_mut().zip(other.served).for_each(|(mine, other)| *mine += other);
+        self.micros.iter_mut().zip(other.micros).for_each(|(mine, other)| *mine += other);
+        self.longest = self.longest.max(other.longest);
+        self.times.iter_mut().zip(&other.times).for_each(|(mine, other)| mine.merge(other));
+        other.errors.iter().for_each(|(class, count)| self.failed(*class, *count));
+    }
+
+    /// Statements that failed.
+    pub fn failures(&self) -> u64 {
+        self.errors.iter().map(|(_, count)| count).sum()
+    }
+
+    /// What this share of its statements did not exceed by a clock, in microseconds. `None`: no clock ran.
+    pub fn quantile(&self, clock: usize, share: f64) -> Option<u64> {
+        // The middle of the last step may lie beyond what there was.
+        self.times[clock].quantile(share, self.timed).map(|micros| micros.min(self.longest))
+    }
+}
+
+/// One shape of one [`Who`], counted by one worker.
+#[derive(Debug)]
+pub struct Tally {
+    /// Who sends it.
+    pub who: Arc<Who>,
+    /// Another number for another [`Who`] of the worker.
+    pub number: u64,
+    /// The fingerprint; 0: all shapes that have no tally of their own.
+    pub fingerprint: u128,
+    /// The shape: no literal is in it.
+    pub text: Arc<str>,
+    /// It is in no table any more: what is counted now is seen by nobody before it is put back.
+    pub gone: Cell<bool>,
+    /// What was counted since it was last collected.
+    pub sums: RefCell<Sums>,
+}
+
+impl Tally {
+    /// Nothing is counted yet.
+    pub fn new(who: Arc<Who>, number: u64, fingerprint: u128, text: Arc<str>) -> Rc<Tally> {
+        Rc::new(Tally { who, number, fingerprint, text, gone: Cell::new(false), sums: RefCell::default() })
+    }
+}
+
+/// What was collected of a tally, on its way to another thread.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// Who sends it.
+    pub who: Arc<Who>,
+    /// As in the [`Tally`].
+    pub number: u64,
+    /// The fingerprint; 0: all shapes that have no tally of their own.
+    pub fingerprint: u128,
+    /// The shape.
+    pub text: Arc<str>,
+    /// What was counted.
+    pub sums: Sums,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_add_up_and_clocks_run_for_those_that_a_server_gave() {
+        let mut sums = Sums::default();
+        let server = Answer {
+            served: Served::Replica,
+            rows: 2,
+            bytes: 100,
+            error: None,
+            times: Some([0, 900, 100, 0, 1000]),
+        };
+        sums.add(&server);
+        sums.add(&Answer { error: Some(*b"23"), times: Some([5000, 1000, 0, 0, 6000]), ..server });
+        sums.add(&Answer { served: Served::Cache, times: None, ..server });
+        assert_eq!((sums.calls, sums.timed, sums.rows, sums.bytes), (3, 2, 6, 300));
+        assert_eq!((sums.served, sums.micros), ([0, 2, 1, 0], [5000, 1900, 100, 0, 7000]));
+        assert_eq!((sums.longest, sums.failures(), sums.errors[0]), (6000, 1, (*b"23", 1)));
+        assert_eq!((sums.quantile(3, 1.0), sums.quantile(TOTAL, 1.0)), (Some(0), Some(5632)));
+        let once = sums.clone();
+        sums.merge(&once);
+        assert_eq!((sums.calls, sums.errors[0].1, sums.times[TOTAL].len()), (6, 2, 4));
+        assert_eq!(sums.quantile(TOTAL, 0.5), once.quantile(TOTAL, 0.5));
+    }
+}

@@ -1,0 +1,50 @@
+//! History, kept in a file of pgweir's own (SQLite): what statements cost, by minutes, hours and days.
+//!
+//! One thread writes ([`writer`]); who hands it something never waits, and what does not fit is dropped and counted. Nothing that is wrong
+//! with the file stops the proxy: it is told once, shown ([`Status`]), and tried again. Several pgweirs may write to one file: every row says
+//! of which it is. See `docs/design/store.md`.
+
+mod encode;
+mod file;
+mod fold;
+mod migrate;
+mod put;
+pub mod read;
+mod status;
+pub mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::slow::Merged;
+
+pub use file::Trouble;
+pub use status::{STATES, State, Status};
+pub use writer::Writer;
+
+/// Seconds of a minute, an hour and a day: how long what is in one row may be.
+pub const SPANS: [i64; 3] = [60, 3600, 86400];
+
+/// What the settings say of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// How long something is kept.
+    pub keep: Duration,
+    /// How large the file may become, in bytes.
+    pub max_size: u64,
+    /// How many shapes have rows of their own in a minute, an hour or a day.
+    pub statements: usize,
+}
+
+/// What was counted since the last one.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// When it was counted, in seconds since 1970.
+    pub at: i64,
+    /// What.
+    pub counted: Merged,
+    /// So many statements were counted before and dropped.
+    pub missing: u64,
+}

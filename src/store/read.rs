@@ -1,0 +1,75 @@
+//! What the file tells, for reports.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::file::{self, Trouble};
+use super::put::{self, SUMS};
+use crate::slow::Merged;
+use crate::stats::tally::Who;
+
+/// More lines than this are not kept apart: those that took longest are.
+const MOST: usize = 10_000;
+
+/// What was counted in a time.
+#[derive(Debug, Default)]
+pub struct History {
+    /// By database, user and application, whichever pgweir counted it.
+    pub counted: Merged<Who>,
+    /// When the first and the last of it were counted, in seconds since 1970, as exactly as minutes, hours or days tell.
+    pub between: Option<(i64, i64)>,
+    /// When what is in the file begins.
+    pub begins: Option<i64>,
+    /// The pgweirs that counted.
+    pub instances: Vec<String>,
+    /// Statements that were counted and could not be written.
+    pub missing: u64,
+}
+
+/// Reads what was counted since a time, in seconds since 1970. What is older is kept by the hour or the day: all of one that reaches into the time counts.
+///
+/// # Errors
+/// When the file cannot be read, or is not one of pgweir's.
+pub fn since(path: &Path, since: i64) -> Result<History, Trouble> {
+    let mut connection = file::open_to_read(path)?;
+    // At one point in time.
+    let file = connection.transaction()?;
+    let mut history = History {
+        begins: file.query_row("SELECT min(start) FROM bucket", [], |row| row.get(0))?,
+        missing: file.query_row(
+            "SELECT coalesce(sum(statements), 0) FROM missing WHERE start + 3600 > ?1",
+            [since],
+            |row| row.get::<_, i64>(0),
+        )? as u64,
+        ..History::default()
+    };
+    let mut texts: HashMap<Vec<u8>, Arc<str>> = HashMap::new();
+    let statement = format!(
+        "SELECT start, start + span, instance, database, user, application, bucket.fingerprint, text, {SUMS}
+         FROM bucket JOIN origin ON origin.id = origin LEFT JOIN shape ON shape.fingerprint = bucket.fingerprint
+         WHERE start + span > ?1"
+    );
+    let mut read = file.prepare(&statement)?;
+    let mut rows = read.query([since])?;
+    while let Some(row) = rows.next()? {
+        let (from, to): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let (first, last) = history.between.unwrap_or((from, to));
+        history.between = Some((first.min(from), last.max(to)));
+        let instance: String = row.get(2)?;
+        if !history.instances.contains(&instance) {
+            history.instances.push(instance);
+        }
+        let who = Who { database: row.get(3)?, user: row.get(4)?, application: row.get(5)? };
+        let fingerprint: Vec<u8> = row.get(6)?;
+        let number = fingerprint.as_slice().try_into().map_or(0, u128::from_be_bytes);
+        let text: Option<String> = row.get(7)?;
+        let text = texts.entry(fingerprint).or_insert_with(|| text.unwrap_or_default().into()).clone();
+        history.counted.add(who, number, text, put::sums(row, 8)?);
+        if history.counted.len() > MOST * 2 {
+            history.counted.bound(MOST);
+        }
+    }
+    history.instances.sort();
+    Ok(history)
+}
