@@ -109,6 +109,12 @@ impl Server {
 }
 
 impl Pool {
+    /// Whether all of its servers are at a primary.
+    #[inline]
+    pub fn is_of_primary(&self) -> bool {
+        self.target.borrow().is_of_primary()
+    }
+
     /// Whether its node does not suit any more.
     #[inline]
     pub(super) fn is_misplaced(&self, server: &Server) -> bool {

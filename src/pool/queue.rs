@@ -106,12 +106,6 @@ impl Pool {
         self.target.borrow().clone()
     }
 
-    /// Whether all of its servers are at a primary.
-    #[inline]
-    pub fn is_of_primary(&self) -> bool {
-        self.target.borrow().is_of_primary()
-    }
-
     /// What happens here is counted in these.
     #[inline]
     pub fn stats(&self) -> &PoolStats {
