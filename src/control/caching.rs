@@ -281,7 +281,16 @@ impl Sink for Told {
         let relation = self.cache.relation(relation);
         self.cache.feed.registry().forget(relation);
         self.cache.store.tags().bump(&[Tag::table(relation)]);
-        tracing::debug!(relation = relation.oid, reason = why.name(), "a table is not followed");
+        if *why != Refusal::Changed {
+            let (database, hint) = (&self.cache.database, why.hint());
+            tracing::info!(
+                database,
+                oid = relation.oid,
+                reason = why.name(),
+                hint,
+                "a table is not followed: nothing that reads it is kept"
+            );
+        }
     }
 
     fn lost(&self, _: &Loss) {
@@ -310,10 +319,15 @@ impl Source for Stream {
 impl From<Status> for Standing {
     fn from(status: Status) -> Standing {
         let is_live = status.state == State::Streaming;
+        let not_followed = |(oid, refusal): (u32, Refusal)| {
+            let hint = refusal.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            format!("table {oid} (SELECT {oid}::regclass) is not followed: {}{hint}", refusal.name())
+        };
+        let lost = status.last.filter(|_| !is_live).map(|loss| loss.fault.to_string());
         Standing {
             state: status.state.name(),
             is_live,
-            reason: status.last.filter(|_| !is_live).map(|loss| loss.fault.to_string()),
+            reason: lost.or_else(|| status.refused.map(not_followed)),
             behind_since: status.waits,
             limbo: status.in_limbo,
             oldest_in_limbo: status.oldest_in_limbo,

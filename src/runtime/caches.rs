@@ -42,7 +42,7 @@ pub struct Standing {
     pub state: &'static str,
     /// It hears what is changed.
     pub is_live: bool,
-    /// Why it does not; in the server's words, where it said any.
+    /// Why it does not, in the server's words, where it said any; else a table that it does not tell of, and why.
     pub reason: Option<String>,
     /// Since when it has not come to where the database was then; `None`: it is not behind.
     pub behind_since: Option<Instant>,

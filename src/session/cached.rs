@@ -4,21 +4,20 @@
 //! before it takes a server. What is found is given to the client as the server would. Else the cycle goes its way, and its answer is
 //! kept as it passes by. Writes of all sessions put what they may change in doubt before they are sent: see `writing`.
 
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::sleep_until;
 
 use super::asked::Asked;
+use super::awaited::{STUCK, Waits};
 use super::kept::{Fill, Likeness, Passing};
 use super::serve::Session;
 use super::shown::{self, Shown};
 use super::upstream::Flow;
 use crate::cache::cures::{Cure, is_off};
-use crate::cache::{Doubt, Entry, Following, Gate, KeyBuffer, Later, Lookup, Miss, Needs, Parts};
+use crate::cache::{Doubt, Entry, Gate, KeyBuffer, Later, Lookup, Miss, Needs, Parts};
 use crate::catalog::RelationKind;
 use crate::config::settings::PoolMode;
 use crate::level::Caching;
@@ -33,17 +32,6 @@ use crate::sql::facts::{Access, Name, Table};
 use crate::wire::emit;
 use crate::wire::frame::{Frame, back, cstr};
 
-/// A session whose every read goes to the database moves its floor with each, and the stream never comes to it. So after so many it waits once, for
-/// as long as [`MOVING`]; twice as many each time that is in vain.
-const STUCK: u32 = 8;
-/// More than the stream takes in good health.
-const MOVING: Duration = Duration::from_millis(10);
-/// How often it is looked for: as often as a timer can run.
-const LOOK: Duration = Duration::from_millis(1);
-/// What has taken the database longer than the stream takes in good health is waited for rather than asked for again.
-const WORTH: Duration = Duration::from_millis(3);
-/// From that many on it is not more.
-const MOST_STUCK: u32 = 4096;
 /// Settings that make no difference to an answer.
 pub(super) const IRRELEVANT: [&[u8]; 1] = [b"application_name"];
 /// Settings under which nothing is kept: a read may be one of a serializable transaction.
@@ -58,7 +46,7 @@ pub(super) struct Cached {
     /// Of after so many reloads.
     pub(super) reloads: u32,
     /// The latest of what it must not see undone.
-    floor: Option<Instant>,
+    pub(super) floor: Option<Instant>,
     /// Its settings as keys have them, by the state that has them, and the definitions by which statements are judged.
     settings: (Rc<State>, u64, Box<[u8]>),
     /// The answer that is coming is kept, or compared with what is.
@@ -72,16 +60,8 @@ pub(super) struct Cached {
     pub(super) may_have_ended: bool,
     /// Definitions are among that.
     pub(super) defines: bool,
-    stuck: u32,
-    patient: u32,
-}
-
-/// What a read waits for before it takes a server.
-pub(super) enum Waits {
-    /// Another session's answer to the same.
-    For(Following, Pin<Box<Sleep>>),
-    /// The stream, until then; it is looked for each time that the timer has run.
-    Moving(Pin<Box<Sleep>>, Instant),
+    pub(super) stuck: u32,
+    pub(super) patient: u32,
 }
 
 impl Cached {
@@ -98,7 +78,8 @@ impl Cached {
             later: vec![],
             may_have_ended: false,
             defines: false,
-            stuck: 0,
+            // So its first read waits, for a moment, for the stream to come to where it began.
+            stuck: STUCK - 1,
             patient: STUCK,
         }
     }
@@ -404,51 +385,6 @@ impl Session {
             named.told = Some(named.statement.prepared.shared(description));
         }
     }
-
-    /// Looks whether what a read waits for has come; it is looked up again then, and has its turn in line no more.
-    pub(super) fn poll_cache(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(cached) = &mut self.cached else { return false };
-        let come = match &mut cached.waits {
-            None => return false,
-            Some(Waits::Moving(..)) => {
-                let come = cached.poll_stream(cx);
-                if let Some(verdict) = self.verdict.as_mut().filter(|_| come) {
-                    verdict.moved = true;
-                }
-                come
-            }
-            Some(Waits::For(following, until)) => {
-                let late = until.as_mut().poll(cx).is_ready();
-                let now = if late { following.until() } else { Instant::now() };
-                match following.poll(cx, now) {
-                    Poll::Pending => false,
-                    Poll::Ready(answer) => {
-                        if let Some(verdict) = &mut self.verdict {
-                            // Where there is no answer, it asks the database itself.
-                            (verdict.waited, verdict.looked) = (true, answer.is_err());
-                        }
-                        true
-                    }
-                }
-            }
-        };
-        if come {
-            cached.waits = None;
-            self.handle.waiting.set(false);
-        }
-        come
-    }
-
-    /// A read waits before it takes a server.
-    #[inline]
-    pub(super) fn waits_for_cache(&self) -> bool {
-        self.cached.as_ref().is_some_and(|cached| cached.waits.is_some())
-    }
-
-    /// It waits no more, because its client has cancelled it. False: it did not.
-    pub(super) fn waits_for_cache_no_more(&mut self) -> bool {
-        self.cached.as_mut().is_some_and(|cached| cached.waits.take().is_some())
-    }
 }
 
 /// What a worker needs for look-ups, to be used again.
@@ -470,53 +406,12 @@ impl Cached {
     pub(super) fn saw(&mut self, at: Instant) {
         self.floor = self.floor.max(Some(at));
     }
-
-    fn is_fresh(&self) -> bool {
-        self.cache.feed.as_of() >= self.floor
-    }
-
-    /// Whether the stream has come, or has been waited for long enough.
-    fn poll_stream(&mut self, cx: &mut Context<'_>) -> bool {
-        let fresh = self.is_fresh();
-        let Some(Waits::Moving(timer, until)) = &mut self.waits else { return true };
-        while !fresh && timer.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
-            if now >= *until {
-                return true;
-            }
-            timer.as_mut().reset((now + LOOK).into());
-        }
-        fresh
-    }
-
-    /// The stream is not known to have come to what the session saw last: is it to wait for that? What the entry has saved says what it is worth.
-    fn waits_for_stream(&mut self, now: Instant, took: Duration) -> bool {
-        if took >= WORTH {
-            self.waits = Some(moving(now, took.min(MOVING)));
-            return true;
-        }
-        self.stuck = self.stuck.saturating_add(1);
-        if self.stuck < self.patient {
-            return false;
-        }
-        if self.stuck > self.patient {
-            // It has waited in vain.
-            (self.stuck, self.patient) = (0, (self.patient * 2).min(MOST_STUCK));
-            return false;
-        }
-        self.waits = Some(moving(now, MOVING));
-        true
-    }
 }
 
 /// Whether answers may depend on a setting.
 fn makes_a_difference(name: &[u8]) -> bool {
     let left_out = name == b"role" && is_off(Cure::Role);
     !IRRELEVANT.contains(&name) && !left_out
-}
-
-fn moving(now: Instant, patience: Duration) -> Waits {
-    Waits::Moving(Box::pin(sleep_until((now + LOOK).into())), now + patience)
 }
 
 /// Names the tags of what is touched; `None` where the stream does not tell its changes yet, for which it is asked here. `stream`: that is needed, and it has

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::table::Refusal;
 use crate::plan::consistency::Lsn;
 use crate::wire::Fault;
 
@@ -77,6 +78,8 @@ pub struct Status {
     pub waits: Option<Instant>,
     /// Relations that are followed, and all that are wanted.
     pub usable: (usize, usize),
+    /// One that cannot be followed, and why.
+    pub refused: Option<(u32, Refusal)>,
 }
 
 impl State {

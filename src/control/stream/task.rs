@@ -122,6 +122,7 @@ impl Stream {
             oldest_in_limbo: inner.limbo.oldest(),
             waits: inner.fresh.waits().map(|sample| sample.at),
             usable: inner.wanted.counts(),
+            refused: inner.wanted.refused(),
         }
     }
 

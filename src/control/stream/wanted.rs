@@ -108,6 +108,15 @@ impl Wanted {
         (asked.clone().filter(|entry| entry.told == Some(Ok(()))).count(), asked.count())
     }
 
+    /// One of those that were asked for and cannot be followed, and why.
+    pub fn refused(&self) -> Option<(u32, Refusal)> {
+        let refused = |(oid, entry): (&u32, &Entry)| match &entry.told {
+            Some(Err(refusal)) if entry.asked => Some((*oid, refusal.clone())),
+            _ => None,
+        };
+        self.entries.iter().filter_map(refused).min_by_key(|(oid, _)| *oid)
+    }
+
     /// Whether some are on their way.
     pub fn is_settling(&self) -> bool {
         self.entries.values().any(|entry| matches!(entry.stage, Stage::Published(_) | Stage::Settled(_)))

@@ -156,7 +156,7 @@ fn shares_are_of_sessions_and_differ_between_rules() {
 }
 
 /// An action as written, how it is shown, and another of the same concern.
-const THEN: [(&str, &str, &str, &str); 19] = [
+const THEN: [(&str, &str, &str, &str); 20] = [
     ("route", "\"replica\"", "replica", "\"primary\""),
     ("route", "\"replica-2\"", "replica-2", "\"any\""),
     ("consistency", "\"bounded:500ms\"", "bounded:500ms", "\"session\""),
@@ -240,7 +240,7 @@ fn actions_are_what_is_decided() {
 }
 
 /// A key of a table in an action or condition: where it stands, and the same without it.
-const INNER: [(&str, &str, &str, &str); 29] = [
+const INNER: [(&str, &str, &str, &str); 31] = [
     (
         "rewrite",
         "from",

@@ -1,0 +1,121 @@
+//! What a read waits for before it takes a server: another session's answer to the same, or the stream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::time::{Sleep, sleep_until};
+
+use super::cached::Cached;
+use super::serve::Session;
+use crate::cache::Following;
+
+/// A session whose every read goes to the database moves its floor with each, and the stream never comes to it. So after so many it waits once, for
+/// as long as [`MOVING`]; twice as many each time that is in vain.
+pub(super) const STUCK: u32 = 8;
+/// More than the stream takes in good health.
+const MOVING: Duration = Duration::from_millis(10);
+/// How often it is looked for: as often as a timer can run.
+const LOOK: Duration = Duration::from_millis(1);
+/// What has taken the database longer than the stream takes in good health is waited for rather than asked for again.
+const WORTH: Duration = Duration::from_millis(3);
+/// From that many on it is not more.
+const MOST_STUCK: u32 = 4096;
+
+/// What a read waits for before it takes a server.
+pub(super) enum Waits {
+    /// Another session's answer to the same.
+    For(Following, Pin<Box<Sleep>>),
+    /// The stream, until then; it is looked for each time that the timer has run.
+    Moving(Pin<Box<Sleep>>, Instant),
+}
+
+impl Session {
+    /// Looks whether what a read waits for has come; it is looked up again then, and has its turn in line no more.
+    pub(super) fn poll_cache(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(cached) = &mut self.cached else { return false };
+        let come = match &mut cached.waits {
+            None => return false,
+            Some(Waits::Moving(..)) => {
+                let come = cached.poll_stream(cx);
+                if let Some(verdict) = self.verdict.as_mut().filter(|_| come) {
+                    verdict.moved = true;
+                }
+                come
+            }
+            Some(Waits::For(following, until)) => {
+                let late = until.as_mut().poll(cx).is_ready();
+                let now = if late { following.until() } else { Instant::now() };
+                match following.poll(cx, now) {
+                    Poll::Pending => false,
+                    Poll::Ready(answer) => {
+                        if let Some(verdict) = &mut self.verdict {
+                            // Where there is no answer, it asks the database itself.
+                            (verdict.waited, verdict.looked) = (true, answer.is_err());
+                        }
+                        true
+                    }
+                }
+            }
+        };
+        if come {
+            cached.waits = None;
+            self.handle.waiting.set(false);
+        }
+        come
+    }
+
+    /// A read waits before it takes a server.
+    #[inline]
+    pub(super) fn waits_for_cache(&self) -> bool {
+        self.cached.as_ref().is_some_and(|cached| cached.waits.is_some())
+    }
+
+    /// It waits no more, because its client has cancelled it. False: it did not.
+    pub(super) fn waits_for_cache_no_more(&mut self) -> bool {
+        self.cached.as_mut().is_some_and(|cached| cached.waits.take().is_some())
+    }
+}
+
+impl Cached {
+    fn is_fresh(&self) -> bool {
+        self.cache.feed.as_of() >= self.floor
+    }
+
+    /// Whether the stream has come, or has been waited for long enough.
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> bool {
+        let fresh = self.is_fresh();
+        let Some(Waits::Moving(timer, until)) = &mut self.waits else { return true };
+        while !fresh && timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            if now >= *until {
+                return true;
+            }
+            timer.as_mut().reset((now + LOOK).into());
+        }
+        fresh
+    }
+
+    /// The stream is not known to have come to what the session saw last: is it to wait for that? What the entry has saved says what it is worth.
+    pub(super) fn waits_for_stream(&mut self, now: Instant, took: Duration) -> bool {
+        if took >= WORTH {
+            self.waits = Some(moving(now, took.min(MOVING)));
+            return true;
+        }
+        self.stuck = self.stuck.saturating_add(1);
+        if self.stuck < self.patient {
+            return false;
+        }
+        if self.stuck > self.patient {
+            // It has waited in vain.
+            (self.stuck, self.patient) = (0, (self.patient * 2).min(MOST_STUCK));
+            return false;
+        }
+        self.waits = Some(moving(now, MOVING));
+        true
+    }
+}
+
+fn moving(now: Instant, patience: Duration) -> Waits {
+    Waits::Moving(Box::pin(sleep_until((now + LOOK).into())), now + patience)
+}
