@@ -34,6 +34,7 @@ pub(crate) mod cures;
 mod counts;
 mod doorkeeper;
 mod flight;
+mod listed;
 mod shard;
 
 #[cfg(test)]
@@ -53,8 +54,9 @@ pub use flight::{Alone, Filling, Following};
 pub use fresh::Fresh;
 pub use gate::Gate;
 pub use key::{Described, Form, Key, KeyBuffer, Parts};
+pub use listed::Listed;
 pub use needs::Needs;
 pub use registry::{Registry, Shapes};
-pub use store::{Limits, Listed, Lookup, Store};
+pub use store::{Limits, Lookup, Store};
 pub use tag::{Relation, Shape, Tag};
 pub use tags::{Broken, Tags, Versions};

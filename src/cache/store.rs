@@ -11,7 +11,8 @@ use super::counts::{Counting, Counts, Eviction, Miss, Unstored};
 use super::entry::Entry;
 use super::flight::{Filling, Flight, Following};
 use super::gate::{Gate, Judged};
-use super::key::{Key, user_and_text};
+use super::key::Key;
+use super::listed::Listed;
 use super::needs::Needs;
 use super::shard::Shard;
 use super::tag::Relation;
@@ -19,8 +20,6 @@ use super::tags::{Broken, Tags};
 
 /// At most so many shards, and as many bytes for each.
 const SHARDS: (usize, usize) = (64, 1 << 20);
-/// How much of a text is listed.
-const TEXT: usize = 200;
 
 /// How much there may be of everything.
 #[derive(Debug, Clone, Copy)]
@@ -80,29 +79,6 @@ pub enum Lookup {
     Closed(Miss, Arc<Entry>),
     /// Send the query.
     Miss(Miss),
-}
-
-/// A line of `SHOW CACHE ENTRIES`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Whose it is.
-    pub user: String,
-    /// The beginning of the text.
-    pub text: String,
-    /// The tables that it reads.
-    pub relations: Box<[Relation]>,
-    /// Its memory.
-    pub bytes: usize,
-    /// How many tags are looked at for a hit.
-    pub tags: usize,
-    /// How often it was looked up, or what it replaced was.
-    pub uses: u32,
-    /// Since when its query was sent.
-    pub age: Duration,
-    /// How long the database took.
-    pub took: Duration,
-    /// Whether what it depends on is unchanged, and nobody may be changing it.
-    pub holds: bool,
 }
 
 impl Store {
@@ -191,7 +167,7 @@ impl Store {
                 break;
             }
         }
-        page.iter().map(|(uses, entry)| self.listed(*uses, entry, now)).collect()
+        page.iter().map(|(uses, entry)| Listed::of(&self.tags, *uses, entry, now)).collect()
     }
 
     /// What was counted, and what there is now.
@@ -473,22 +449,6 @@ impl Store {
             Some(more) => self.bytes.fetch_add(more, Relaxed),
             None => self.bytes.fetch_sub(before - bytes, Relaxed),
         };
-    }
-
-    fn listed(&self, uses: u32, entry: &Entry, now: Instant) -> Listed {
-        let (user, text) = user_and_text(entry.key());
-        let text = String::from_utf8_lossy(&text[..text.len().min(TEXT)]).into_owned();
-        Listed {
-            user: String::from_utf8_lossy(user).into_owned(),
-            text,
-            relations: entry.relations().into(),
-            bytes: entry.size(),
-            tags: entry.versions().len(),
-            uses,
-            age: now.saturating_duration_since(entry.sent()),
-            took: entry.took(),
-            holds: self.tags.holds(entry.versions()).is_ok(),
-        }
     }
 }
 
