@@ -75,8 +75,9 @@ impl Session {
     }
 
     fn parse_named(&mut self, name: &[u8], statement: Rc<Statement>) {
-        if self.names.contains_key(significant(name)) {
-            return self.parse_taken(name, &statement);
+        if let Some(named) = self.names.get(significant(name)) {
+            let taken = named.statement.prepared.clone();
+            return self.parse_taken(name, &taken, &statement);
         }
         if self.names.len() >= self.worker.limits().prepared_per_session {
             let text = format!("more than {} prepared statements (prepared_per_session)", self.names.len());
@@ -93,8 +94,8 @@ impl Session {
     }
 
     /// The name is taken: the server says so, if nothing else is wrong with the text.
-    fn parse_taken(&mut self, name: &[u8], statement: &Statement) {
-        let id = self.name_that_is_taken();
+    fn parse_taken(&mut self, name: &[u8], taken: &Prepared, statement: &Statement) {
+        let id = self.name_that_is_taken(taken);
         let Some(server) = &mut self.server else { return };
         if let Form::Parse(tail) = &statement.prepared.form {
             emit::parse(&mut server.out, server_name(id).as_bytes(), tail);
@@ -104,9 +105,12 @@ impl Session {
         server.expect(Expect::noted(Kind::Parse, Note::Renamed(Box::new(renamed))));
     }
 
-    /// The number of a statement that is on the server, where a text fails that would prepare it: of one that does nothing, and is prepared right ahead.
-    /// No other will do: if one that is expected there is not, the text would be prepared under its number, and run by others.
-    pub(super) fn name_that_is_taken(&mut self) -> u64 {
+    /// The number of a statement that is on the server, where a text fails that would prepare it: this one, if no other session can have it, or one that does
+    /// nothing and is prepared right ahead. If one that others have is not there, against what is expected, they would run the text.
+    pub(super) fn name_that_is_taken(&mut self, taken: &Prepared) -> u64 {
+        if matches!(taken.form, Form::Sql(_)) && self.is_on_server(taken.id) {
+            return taken.id;
+        }
         self.server.iter().for_each(|server| drop(server.prepared.remove(DUMMY)));
         self.bring_dummy(DUMMY);
         DUMMY

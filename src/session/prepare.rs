@@ -199,9 +199,10 @@ impl Session {
         range: &Range<usize>,
     ) -> Translated {
         let place = Some((range.clone(), name.into()));
-        if self.names.contains_key(significant(name)) {
+        if let Some(named) = self.names.get(significant(name)) {
             // The server has one of that name, and says 42P05.
-            let id = self.name_that_is_taken();
+            let taken = named.statement.prepared.clone();
+            let id = self.name_that_is_taken(&taken);
             return Translated { place, name: server_name(id), action: None };
         }
         let id = fresh_id();
