@@ -110,12 +110,23 @@ pub(super) fn shrink(file: &mut Connection, policy: &Policy) -> rusqlite::Result
         // Days are older than hours, and these than minutes.
         let span: Option<i64> = part.query_row("SELECT max(span) FROM bucket", [], |row| row.get(0))?;
         let Some(span) = span else { break };
-        let oldest: i64 = part.query_row(
-            "SELECT max(start) FROM (SELECT start FROM bucket WHERE span = ?1 ORDER BY start LIMIT ?2)",
+        let (first, last): (i64, i64) = part.query_row(
+            "SELECT min(start), max(start) FROM (SELECT start FROM bucket WHERE span = ?1 ORDER BY start LIMIT ?2)",
             (span, CHUNK as i64),
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        part.execute("DELETE FROM bucket WHERE span = ?1 AND start <= ?2", (span, oldest))?;
+        let oldest = if first < last { last - 1 } else { first };
+        if first < last {
+            part.execute("DELETE FROM bucket WHERE span = ?1 AND start < ?2", (span, last))?;
+        } else {
+            // It may be all that there is: what took longest stays.
+            part.execute(
+                "DELETE FROM bucket WHERE span = ?1 AND start = ?2 AND (origin, fingerprint) IN ( \
+                 SELECT origin, fingerprint FROM bucket WHERE span = ?1 AND start = ?2 ORDER BY longest \
+                 LIMIT (SELECT (count(*) + 1) / 2 FROM bucket WHERE span = ?1 AND start = ?2))",
+                (span, first),
+            )?;
+        }
         forget(&part)?;
         part.commit()?;
         until = Some(oldest);
