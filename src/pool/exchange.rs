@@ -48,8 +48,8 @@ pub enum Note {
     Naming(Rc<Prepared>, Box<[u8]>, u64),
     /// The client uses the statement that it prepared at this tick.
     Using(u64),
-    /// A statement is being closed on the server: this copy of it is still there when that fails.
-    Closing(u64, ServerCopy),
+    /// A statement is being closed on the server: this copy of it, if there is one, is still there when that fails.
+    Closing(u64, Option<ServerCopy>),
     /// A statement is described.
     Describing(Box<Describing>),
     /// The session's unnamed statement is being prepared on the server: it is unknown which one that has when that fails.
@@ -89,6 +89,19 @@ pub enum Note {
     Isolation,
     /// A Sync among the data of a COPY: the server ignores it, unless it has refused the data before.
     InCopy,
+}
+
+impl Note {
+    /// Whether it says what the server has of the statement of that number.
+    pub fn is_about(&self, id: u64) -> bool {
+        match self {
+            Note::Preparing(prepared) | Note::Bringing(prepared) | Note::Naming(prepared, ..) => {
+                prepared.id == id
+            }
+            Note::Closing(closed, _) => *closed == id,
+            _ => false,
+        }
+    }
 }
 
 /// A prepared statement whose description is on its way.

@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use super::bypass::Bypass;
+use super::shared::{lock, place};
 use super::verified::Verifications;
 use crate::cache::{Doubt, Feed, Limits, Relation, Shape, Store, Tag, Tags};
 use crate::config::settings::Host;
@@ -328,15 +329,6 @@ impl DatabaseCache {
         }
         is_before(self.oldest_doubt()).then(|| Unsettled::Doubts(self.doubts()))
     }
-}
-
-/// What has the same contents.
-fn place(hosts: &[Host], database: &str) -> String {
-    format!("{hosts:?} {database}")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

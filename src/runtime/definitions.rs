@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::rules::not_there;
-use super::shared::Shared;
+use super::shared::{Shared, lock, place};
 use crate::catalog::{
     BODIES, Barriers, CALLS, CODE, Contents, DETAILS, DETAILS_MARK, Definitions, EDGES, Grounds, Judge,
     Known, MARK, Names, OWN, RELATIONS, Reach, Reading, Relations, Search, UNSTABLE, USERS, WRITING,
@@ -81,13 +81,13 @@ impl Worker {
 
 impl Shared {
     fn definitions(&self, target: &Target) -> Arc<Definitions> {
-        let mut all = self.definitions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.entry(place(target)).or_insert_with(Definitions::new).clone()
+        let mut all = lock(&self.definitions);
+        all.entry(place(&target.hosts, &target.server_database)).or_insert_with(Definitions::new).clone()
     }
 
     fn contents(&self, target: &Target) -> Arc<Definitions<Contents>> {
-        let mut all = self.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.entry(place(target)).or_insert_with(Definitions::new).clone()
+        let mut all = lock(&self.contents);
+        all.entry(place(&target.hosts, &target.server_database)).or_insert_with(Definitions::new).clone()
     }
 
     /// What is known of the names of a database, for who explains a statement of it; `None` where no session has been there.
@@ -96,30 +96,25 @@ impl Shared {
         hosts: &[Host],
         server_database: &str,
     ) -> Option<(Arc<Definitions>, Arc<Definitions<Contents>>)> {
-        let place = format!("{hosts:?} {server_database}");
-        let names = self.definitions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let contents = self.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let place = place(hosts, server_database);
+        let names = lock(&self.definitions);
+        let contents = lock(&self.contents);
         Some((names.get(&place)?.clone(), contents.get(&place)?.clone()))
     }
 
     /// PostgreSQL's own names, which stay what they are as long as the process lives.
     fn own_names(&self, target: &Target) -> Option<Own> {
-        let all = self.own.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.get(&place(target)).cloned()
+        let all = lock(&self.own);
+        all.get(&place(&target.hosts, &target.server_database)).cloned()
     }
 
     fn keep_own_names(&self, target: &Target, own: Own) {
-        self.own.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(place(target), own);
+        lock(&self.own).insert(place(&target.hosts, &target.server_database), own);
     }
 }
 
 /// The version of a server, and the answer to [`OWN`] there.
 pub(crate) type Own = (String, Arc<Vec<Row>>);
-
-/// What has the same catalogs.
-pub(super) fn place(target: &Target) -> String {
-    format!("{:?} {}", target.hosts, target.server_database)
-}
 
 /// Reads, and passes on what was found. When the server does not answer, what was uncertain stays so.
 async fn read_contents(shared: Arc<Shared>, reading: Reading<Contents>, target: Arc<Target>) {

@@ -5,11 +5,10 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::Worker;
-use super::definitions::place;
-use super::shared::{PoolKey, Shared};
+use super::shared::{PoolKey, Shared, lock, place};
 use crate::pool::{Pool, Target};
 use crate::wire::Fault;
 
@@ -57,7 +56,7 @@ impl Shared {
     fn forget(&self, target: &Target) {
         lock(&self.pools)
             .retain(|key, budget| key.0 != target.database || Arc::strong_count(budget) > UNUSED);
-        let place = place(target);
+        let place = place(&target.hosts, &target.server_database);
         forget_unused(&self.definitions, &place);
         forget_unused(&self.contents, &place);
     }
@@ -68,8 +67,4 @@ fn forget_unused<T>(all: &Mutex<HashMap<String, Arc<T>>>, place: &str) {
     if all.get(place).is_some_and(|known| Arc::strong_count(known) == 1) {
         all.remove(place);
     }
-}
-
-fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
 //! What all workers share.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
@@ -25,13 +25,13 @@ pub struct Shared {
     /// Replication connections.
     pub replication: Arc<Budget>,
     /// Servers of each pool, by (database, user).
-    pub pools: std::sync::Mutex<HashMap<PoolKey, Arc<Budget>>>,
+    pub pools: Mutex<HashMap<PoolKey, Arc<Budget>>>,
     /// Names that change sessions, by hosts and database.
-    pub definitions: std::sync::Mutex<HashMap<String, Arc<Definitions>>>,
+    pub definitions: Mutex<HashMap<String, Arc<Definitions>>>,
     /// Names that reads must not mention, by hosts and database.
-    pub contents: std::sync::Mutex<HashMap<String, Arc<Definitions<Contents>>>>,
+    pub contents: Mutex<HashMap<String, Arc<Definitions<Contents>>>>,
     /// PostgreSQL's own of these.
-    pub(super) own: std::sync::Mutex<HashMap<String, Own>>,
+    pub(super) own: Mutex<HashMap<String, Own>>,
     /// Some rule caches, so that what only the cache asks is read with them.
     pub some_rule_caches: AtomicBool,
     /// Results of reads, kept.
@@ -43,7 +43,7 @@ pub struct Shared {
     /// Reloads that went well, and those that were refused. Written by the control thread.
     pub reloads: [Counter; 2],
     /// Counters of every pool of every worker.
-    pub stats: std::sync::Mutex<Vec<Arc<PoolStats>>>,
+    pub stats: Mutex<Vec<Arc<PoolStats>>>,
 }
 
 impl Shared {
@@ -79,18 +79,18 @@ impl Shared {
 
     /// The counters of all pools, one of each worker and pool.
     pub fn stats(&self) -> Vec<Arc<PoolStats>> {
-        self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        lock(&self.stats).clone()
     }
 
     /// Counters for a pool of the calling worker, which alone writes them.
     pub(super) fn new_stats(&self, target: &Target) -> Arc<PoolStats> {
         let stats = Arc::new(PoolStats::new(&target.database, &target.user));
-        self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(stats.clone());
+        lock(&self.stats).push(stats.clone());
         stats
     }
 
     pub(super) fn budget(&self, target: &Target, node: Option<&Host>) -> Arc<Budget> {
-        let mut pools = self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut pools = lock(&self.pools);
         pools.entry(key(target, node)).or_insert_with(|| Budget::new(target.pool.size)).clone()
     }
 }
@@ -100,4 +100,14 @@ pub(super) type PoolKey = (String, String, Option<Host>);
 
 pub(super) fn key(target: &Target, node: Option<&Host>) -> PoolKey {
     (target.database.clone(), target.user.clone(), node.cloned())
+}
+
+/// What is behind a lock, also when a thread has panicked with it.
+pub(super) fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What has the same contents, and the same catalogs.
+pub(super) fn place(hosts: &[Host], server_database: &str) -> String {
+    format!("{hosts:?} {server_database}")
 }

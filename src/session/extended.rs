@@ -245,7 +245,7 @@ impl Session {
         let before = server.expects.len();
         while let Some((old, copy)) = server.prepared.surplus() {
             emit::target(&mut server.out, front::CLOSE, b'S', server_name(old).as_bytes());
-            server.expect(Expect::ours(Kind::Close, Note::Closing(old, copy)));
+            server.expect(Expect::ours(Kind::Close, Note::Closing(old, Some(copy))));
         }
         if server.expects.len() > before {
             emit::empty(&mut server.out, front::SYNC);
@@ -442,9 +442,9 @@ pub(super) fn put_bind(out: &mut Vec<u8>, (portal, name): (&[u8], &[u8]), rest: 
 /// Makes room for a statement on the server. Also where none is known there: one that is taken for gone, since a cycle has failed that others
 /// were sent behind, may be there.
 pub(super) fn replace(server: &mut Server, id: u64) {
-    let note = server.prepared.remove(id).map_or(Note::None, |copy| Note::Closing(id, copy));
+    let copy = server.prepared.remove(id);
     emit::target(&mut server.out, front::CLOSE, b'S', server_name(id).as_bytes());
-    server.expect(Expect::ours(Kind::Close, note));
+    server.expect(Expect::ours(Kind::Close, Note::Closing(id, copy)));
 }
 
 /// What it means that a message uses the client's statement of this name, if there is one.

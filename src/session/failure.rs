@@ -127,10 +127,13 @@ impl Session {
         self.dropped.iter().for_each(|dropped| drop(dropped.on_server.remove(id)));
         let Some(server) = &mut self.server else { return };
         server.prepared.remove(id);
-        let behind = server.expects.iter_mut().map(|expect| &mut expect.note);
-        behind
-            .filter(|note| matches!(note, Note::Closing(closed, _) if *closed == id))
-            .for_each(|note| *note = Note::None);
+        for expect in &mut server.expects {
+            if let Note::Closing(closed, copy) = &mut expect.note
+                && *closed == id
+            {
+                *copy = None;
+            }
+        }
     }
 
     /// What was expected to succeed did not.
@@ -143,7 +146,9 @@ impl Session {
                 self.forget_name(&name, when);
             }
             // What stands behind it, sent for the case that it would succeed, says otherwise what is there then.
-            Note::Closing(id, copy) if !server.expects.iter().any(|expect| concerns(&expect.note, id)) => {
+            Note::Closing(id, Some(copy))
+                if !server.expects.iter().any(|expect| expect.note.is_about(id)) =>
+            {
                 server.prepared.insert_copy(id, copy);
             }
             Note::Describing(described) if described.of == Of::Ours => self.asking = Asking::No,
@@ -154,17 +159,6 @@ impl Session {
             Note::DiscardAll(step) => self.undo_steps([step].into()),
             _ => {}
         }
-    }
-}
-
-/// Whether it says what the server has of the statement of that number.
-fn concerns(note: &Note, id: u64) -> bool {
-    match note {
-        Note::Preparing(prepared) | Note::Bringing(prepared) | Note::Naming(prepared, ..) => {
-            prepared.id == id
-        }
-        Note::Closing(closed, _) => *closed == id,
-        _ => false,
     }
 }
 

@@ -346,11 +346,9 @@ fn is_unconfirmed(server: &Server, name: &[u8], id: u64) -> bool {
     let ended = server.expects.iter().rposition(|expect| !expect.ours && expect.ends_with_ready());
     let mut sent = server.expects.iter().take(ended.map_or(0, |last| last + 1));
     sent.any(|expect| match &expect.note {
-        Note::Naming(prepared, named, _) => prepared.id == id || **named == *name,
-        Note::Preparing(prepared) | Note::Bringing(prepared) => prepared.id == id,
-        Note::Closing(closed, _) => *closed == id,
+        Note::Naming(_, named, _) if **named == *name => true,
         Note::Renamed(renamed) | Note::Part(_, renamed) => renamed.steps.iter().any(is_it),
-        _ => false,
+        note => note.is_about(id),
     })
 }
 
