@@ -11,9 +11,10 @@
 //! 6. [`session::relay`] brings the answers back, run by run, and gives the server back when the transaction ends.
 //!
 //! What happens on the way is counted in [`stats`], and what statements cost in [`slow`]; [`admin`] shows it on the console and over HTTP, and gives
-//! orders; [`store`] keeps it, and [`report`] says what it comes to.
+//! orders; [`store`] keeps it, [`advice`] finds what would help, and [`report`] says what it comes to.
 
 pub mod admin;
+pub mod advice;
 pub mod app;
 pub mod auth;
 pub mod cache;

@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rules", &["sql", "spelling", "level"]),
     ("plan", &["sql", "catalog", "rules", "level"]),
     ("slow", &["sql", "stats"]),
+    ("advice", &["sql", "stats", "spelling"]),
     ("auth", &["wire", "stats", "config"]),
     ("pool", &["wire", "auth", "stats", "config"]),
     ("cache", &["wire", "stats", "level"]),

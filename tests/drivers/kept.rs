@@ -1,6 +1,5 @@
 //! Reads of drivers, prepared and not, that are answered out of the result cache: equal to what the server answers directly, and hits by the counter.
 
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
@@ -187,29 +186,39 @@ fn sqlx() {
     });
 }
 
+/// Does something until it has brought so many hits in all: how many one time brings, other sessions' writes on the cluster decide.
+fn until_enough(hits: &Hits, enough: u64, mut ask: impl FnMut()) {
+    let before = hits.count();
+    for _ in 0..10 {
+        ask();
+        if hits.0.is_none() || hits.count() >= before + enough {
+            return;
+        }
+    }
+    panic!("{} hits of {enough}", hits.count() - before);
+}
+
 #[test]
 fn psql_and_pgbench() {
     directly_and_out_of_the_cache(|target, hits| {
         let folder = Folder::new();
         let script = folder.0.join("read.sql");
         std::fs::write(&script, "\\set i random(1, 3)\nselect * from kept where i = :i;\n").expect("written");
-        let told = Cell::new(0);
         for mode in ["simple", "extended", "prepared"] {
-            let before = hits.count();
-            let mut pgbench = target.program("pgbench");
-            let said =
-                run(pgbench.args(["-n", "-c", "2", "-t", "300", "-R", "300", "-M", mode, "-f"]).arg(&script));
-            assert!(said.contains("number of failed transactions: 0 "), "{said}");
-            if hits.0.is_some() {
-                assert!(hits.count() >= before + 100, "{mode}: {} hits of 600", hits.count() - before);
-            }
-            told.set(told.get() + 1);
+            until_enough(hits, 100, || {
+                let mut pgbench = target.program("pgbench");
+                let said = run(pgbench
+                    .args(["-n", "-c", "2", "-t", "300", "-R", "300", "-M", mode, "-f"])
+                    .arg(&script));
+                assert!(said.contains("number of failed transactions: 0 "), "{said}");
+            });
         }
         let reads = "select * from kept where i = 7;\n\\! sleep 0.03\n".repeat(20);
         std::fs::write(&script, reads).expect("written");
-        let before = hits.count();
-        let said = run(target.program("psql").args(["-X", "-A", "-t", "-f"]).arg(&script));
-        assert!(hits.0.is_none() || hits.count() >= before + 5, "{} hits", hits.count() - before);
-        format!("{} {said}", told.get())
+        let mut said = String::new();
+        until_enough(hits, 5, || {
+            said = run(target.program("psql").args(["-X", "-A", "-t", "-f"]).arg(&script))
+        });
+        said
     });
 }

@@ -1,0 +1,184 @@
+//! What a database is, as far as advice needs it: tables, columns, what the planner knows of them, and the indexes that are there.
+
+use super::index::Definition;
+
+/// A database.
+#[derive(Debug, Clone, Default)]
+pub struct Schema {
+    /// `server_version_num`, such as 150006.
+    pub version: u32,
+    /// Extensions that are there, and those that could be created, by name.
+    pub extensions: Vec<Extension>,
+    /// Tables, partitioned ones and partitions too, by OID. System catalogs are not among them.
+    pub tables: Vec<Table>,
+    /// The schemas in which names without one are looked up, in order.
+    pub search_path: Vec<String>,
+    /// Bytes of a page.
+    pub page: u64,
+    /// The database's own collation orders by bytes.
+    pub c_collation: bool,
+    /// Since when counters run, in seconds since 1970, where that is known.
+    pub counted_since: Option<i64>,
+}
+
+/// An extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// Its name.
+    pub name: String,
+    /// The schema that it was created in; `None` where it only could be.
+    pub schema: Option<String>,
+}
+
+/// A table.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    /// Its OID.
+    pub oid: u32,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// `r` an ordinary one, `p` a partitioned one, `m` a materialized view (`pg_class.relkind`).
+    pub kind: char,
+    /// The partitioned table that it is a partition of.
+    pub parent: Option<u32>,
+    /// Columns by which it is partitioned, where it is.
+    pub partition_key: Vec<String>,
+    /// Rows, as the planner reckons with the pages that there are now. Of a partitioned one, of all its partitions.
+    pub rows: f64,
+    /// Pages that there are now.
+    pub pages: u64,
+    /// Its columns, in their order, without dropped ones.
+    pub columns: Vec<Column>,
+    /// Its indexes.
+    pub indexes: Vec<Index>,
+    /// Foreign keys from it to others.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// What was counted of it.
+    pub activity: Activity,
+}
+
+/// A column.
+#[derive(Debug, Clone, Default)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type, as `format_type` prints it.
+    pub type_name: String,
+    /// The type's OID.
+    pub type_oid: u32,
+    /// It has no NULL.
+    pub not_null: bool,
+    /// Its collation orders by bytes.
+    pub c_collation: bool,
+    /// What ANALYZE found; `None` where it never ran or may not be seen.
+    pub statistics: Option<Statistics>,
+}
+
+/// What ANALYZE found of a column (`pg_stats`).
+#[derive(Debug, Clone, Default)]
+pub struct Statistics {
+    /// The part of rows with NULL.
+    pub nulls: f64,
+    /// Bytes of a value, on average.
+    pub width: u32,
+    /// Different values, in number.
+    pub distinct: f64,
+    /// The most common values in text form, and the part of rows that has each.
+    pub common: Vec<(String, f64)>,
+    /// Values that cut the others into equal parts, in text form.
+    pub bounds: Vec<String>,
+    /// How the order of rows on disk goes with the order of values, -1 to 1.
+    pub correlation: Option<f64>,
+}
+
+/// An index that is there.
+#[derive(Debug, Clone)]
+pub struct Index {
+    /// Its OID.
+    pub oid: u32,
+    /// Its name; its schema is the table's.
+    pub name: String,
+    /// What it is.
+    pub definition: Definition,
+    /// As `pg_get_indexdef` prints it.
+    pub sql: String,
+    /// It is the primary key's.
+    pub primary: bool,
+    /// A constraint stands on it, or a foreign key needs it, or it is the replica identity: it cannot be dropped.
+    pub needed: bool,
+    /// It may be used; a failed CREATE INDEX CONCURRENTLY leaves one that is not.
+    pub valid: bool,
+    /// The partitioned index that it is a part of.
+    pub parent: Option<u32>,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// How often it was used since counters run, on all nodes that were asked.
+    pub scans: u64,
+}
+
+/// A foreign key.
+#[derive(Debug, Clone)]
+pub struct ForeignKey {
+    /// Its name.
+    pub name: String,
+    /// Columns of the table that has it.
+    pub columns: Vec<String>,
+    /// The table that it leads to.
+    pub to: u32,
+    /// A DELETE or UPDATE there looks for rows here, whatever becomes of them (`CASCADE`, `SET NULL`, ...), or has to fail.
+    pub action: char,
+}
+
+/// What was counted of a table since counters run (`pg_stat_user_tables`).
+#[derive(Debug, Clone, Default)]
+pub struct Activity {
+    /// Rows inserted.
+    pub inserted: u64,
+    /// Rows updated.
+    pub updated: u64,
+    /// Of these, without touching an index.
+    pub hot: u64,
+    /// Rows deleted.
+    pub deleted: u64,
+    /// Rows that are dead and not vacuumed.
+    pub dead: u64,
+    /// Rows changed since ANALYZE ran.
+    pub stale: u64,
+    /// Sequential scans.
+    pub scans: u64,
+    /// When ANALYZE ran last, by hand or not, in seconds since 1970.
+    pub analyzed: Option<i64>,
+    /// When VACUUM ran last.
+    pub vacuumed: Option<i64>,
+}
+
+impl Schema {
+    /// A table by OID.
+    pub fn table(&self, oid: u32) -> Option<&Table> {
+        self.tables.iter().find(|table| table.oid == oid)
+    }
+
+    /// What a name means; one without a schema is looked up along the search path.
+    pub fn named(&self, schema: Option<&str>, name: &str) -> Option<&Table> {
+        let find =
+            |schema: &str| self.tables.iter().find(|table| table.schema == schema && table.name == name);
+        match schema {
+            Some(schema) => find(schema),
+            None => self.search_path.iter().find_map(|schema| find(schema)),
+        }
+    }
+
+    /// The schema of an extension that is there.
+    pub fn extension(&self, name: &str) -> Option<&str> {
+        self.extensions.iter().find(|known| known.name == name)?.schema.as_deref()
+    }
+}
+
+impl Table {
+    /// A column by name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
