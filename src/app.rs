@@ -32,7 +32,7 @@ use crate::runtime::acceptor::{self, Door, Entrance, UnixPath};
 use crate::runtime::peers::{self, Peers};
 use crate::runtime::rules::{self, InForce};
 use crate::runtime::worker::{self, KillOrder, Order, PoolOrder};
-use crate::runtime::{Shared, files};
+use crate::runtime::{Shared, beat, files};
 use crate::session::directory::Directory;
 use crate::stats::DoorStats;
 
@@ -121,8 +121,10 @@ impl App {
         tell_notes(&notes);
         let limits = Arc::new(settings.limits.clone());
         let (shared, wanted) = Shared::new(&limits, rules);
-        let started: Result<Vec<_>, _> = (0..settings.workers.max(1))
-            .map(|index| worker::start(index, shared.clone(), limits.clone()))
+        let beats = beat::start(settings.workers.max(1)).context("cannot start a thread")?;
+        let started: Result<Vec<_>, _> = (0..)
+            .zip(beats)
+            .map(|(index, beat)| worker::start(index, shared.clone(), limits.clone(), beat))
             .collect();
         // Their threads end with the process.
         let (workers, _threads): (Vec<_>, Vec<_>) =

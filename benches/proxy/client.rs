@@ -81,6 +81,19 @@ impl Client {
         }
     }
 
+    /// Runs one statement whose answer is short, and drops it.
+    pub fn ask(&mut self, sql: &str) -> anyhow::Result<()> {
+        send(&self.0, Some(b'Q'), format!("{sql}\0").as_bytes())?;
+        let mut answer = [0; 4096];
+        let mut filled = 0;
+        while !answer[..filled].ends_with(&[READY.as_slice(), b"I"].concat()) {
+            let read = self.0.read(&mut answer[filled..])?;
+            ensure!(read > 0, "closed, or the answer is not short");
+            filled += read;
+        }
+        Ok(())
+    }
+
     /// Takes leave as a client should.
     pub fn close(self) {
         // The other side may be gone: all the same.

@@ -9,7 +9,7 @@
 //! | `BENCH_SECONDS` | length of one pgbench run, at least 3 | 5 |
 //! | `BENCH_ROUNDS` | rounds | 3 |
 //! | `BENCH_CLIENTS` | numbers of clients | `1,16,64,500` |
-//! | `BENCH_ONLY` | of `simple`, `prepared`, `login`, `memory`, `relay`, `routing`, `cache` | all |
+//! | `BENCH_ONLY` | of `simple`, `prepared`, `latency`, `login`, `memory`, `relay`, `routing`, `cache` | all |
 //! | `BENCH_PROXIES`, `--proxies` | of `direct`, `pgbouncer`, `haproxy`, `pgweir` | all |
 //! | `BENCH_CACHE_RULES` | `off`: the part `cache` runs without its rules, which measures nothing of the cache | `on` |
 //!
@@ -111,6 +111,9 @@ fn measure_round(options: &Options, lab: &Lab, peers: &[&Peer], records: &mut Re
                 measure::load(lab, peer, (&case, mode), clients, options.seconds, records)?;
             }
         }
+    }
+    if options.wants("latency") {
+        measure::latency(peers, options.seconds, records)?;
     }
     for peer in peers {
         if options.wants("login") && peer.kind.logs_in() {

@@ -9,10 +9,12 @@ use anyhow::{Context, ensure};
 use crate::client::Client;
 use crate::lab::{Lab, Process, open_files_limit};
 use crate::peers::{DATABASE, Peer, client_command};
-use crate::report::Records;
+use crate::report::{Records, median};
 
 /// How fast pgbench's clients log in at the least, on two busy cores.
 const LOGINS_PER_SECOND: usize = 80;
+/// Rows of pgbench at scale 1.
+const ACCOUNTS: u32 = 100_000;
 /// SCRAM logins per round.
 const LOGINS: usize = 3000;
 /// Idle clients held; the second only if the limit of open files allows.
@@ -115,6 +117,47 @@ pub fn run(lab: &Lab, peer: &Peer, load: &Load, records: &mut Records) -> anyhow
         records.add(case, "cpu s/M", peer, (last - first) / window.transactions * 1e6);
     }
     Ok(Done { counted: window.transactions, report })
+}
+
+/// How long one client waits for one short answer, in microseconds: the median of blocks of statements that are sent to the peers by turns.
+///
+/// A block takes milliseconds, so that what else the machine does, which changes by the second, hits all peers alike: whole pgbench runs of one
+/// client differ by a tenth and more.
+pub fn latency(peers: &[&Peer], seconds: usize, records: &mut Records) -> anyhow::Result<()> {
+    let mut asked = 0_u32;
+    let mut block = |client: &mut Client, statements: u32| -> anyhow::Result<f64> {
+        let begin = Instant::now();
+        for _ in 0..statements {
+            asked = asked.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+            client.ask(&format!(
+                "SELECT abalance FROM pgbench_accounts WHERE aid = {};",
+                1 + (asked >> 8) % ACCOUNTS
+            ))?;
+        }
+        Ok(begin.elapsed().as_secs_f64() * 1e6 / f64::from(statements))
+    };
+    let mut clients: Vec<Client> =
+        peers.iter().map(|peer| Client::connect(peer.address)).collect::<Result<_, _>>()?;
+    for client in &mut clients {
+        block(client, 2000)?;
+    }
+    let mut took = vec![vec![]; peers.len()];
+    let until = Instant::now() + Duration::from_secs(seconds as u64) * peers.len() as u32;
+    let mut order: Vec<usize> = (0..peers.len()).collect();
+    while Instant::now() < until {
+        // Each begins in its turn, and has each other ahead of it as often as behind it.
+        order.rotate_left(1);
+        order.reverse();
+        for &at in &order {
+            block(&mut clients[at], 5)?;
+            took[at].push(block(&mut clients[at], 60)?);
+        }
+    }
+    for (peer, took) in peers.iter().zip(took) {
+        records.add("latency 1", "us", peer, median(took).context("nothing was measured")?);
+    }
+    clients.into_iter().for_each(Client::close);
+    Ok(())
 }
 
 /// CPU of the proxy per SCRAM login, from connect to a polite goodbye.

@@ -139,7 +139,8 @@ fn is_cache(record: &Record) -> bool {
     record.case.starts_with("cache ")
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The middle one, or what is between the two.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

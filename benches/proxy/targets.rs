@@ -80,7 +80,7 @@ fn all(records: &Records) -> Vec<Target> {
             AtMost(1.15),
         ));
     }
-    let measured = ratio("simple 1", "latency ms", Pgbouncer);
+    let measured = ratio("latency 1", "us", Pgbouncer);
     targets.push(target("latency, 1 client, to pgbouncer".to_owned(), measured, AtMost(1.0)));
     for clients in ["16", "64", "500"] {
         let measured = ratio(&format!("simple {clients}"), "tps", Pgbouncer);

@@ -146,8 +146,7 @@ impl Pool {
     /// Hands out `server` unless the kernel has already told that it closed or spoke while idle.
     fn still_there(&self, mut server: Box<Server>) -> Option<Box<Server>> {
         let now = Instant::now();
-        let mut cx = Context::from_waker(Waker::noop());
-        let quiet = server.socket.poll_read_ready(&mut cx).is_pending();
+        let quiet = server.socket.is_quiet();
         // What happened since the reactor last looked is seen only by asking: worth a system call after a pause.
         let asked = quiet && now.duration_since(server.idle_since) > UNASKED && server.socket.has_news();
         if asked {

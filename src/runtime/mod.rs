@@ -1,6 +1,7 @@
-//! The only place that spawns threads and tasks: workers, acceptor, ticks.
+//! The only place that spawns threads and tasks: workers, acceptor, beat.
 
 pub mod acceptor;
+pub mod beat;
 mod bypass;
 pub mod caches;
 pub mod cluster;

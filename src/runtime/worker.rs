@@ -12,6 +12,7 @@ use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use super::beat::Beat;
 use super::cluster::Nodes;
 pub use super::order::{KillOrder, Order, PoolOrder};
 use super::paused::Paused;
@@ -40,8 +41,6 @@ use crate::wire::Fault;
 const SCRATCH: usize = 64 * 1024;
 /// Texts of the extended protocol remembered per worker.
 const STATEMENTS: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
-/// How often pools are kept in order.
-const TICK: Duration = Duration::from_millis(100);
 /// A session whose client was silent for this long is not in the middle of something.
 const QUIET: Duration = Duration::from_secs(1);
 /// Bits of a process id that name the slot of the session; the bits above name the worker.
@@ -131,6 +130,7 @@ pub fn start(
     index: usize,
     shared: Arc<Shared>,
     limits: Arc<Limits>,
+    beat: Beat,
 ) -> std::io::Result<(WorkerLink, std::thread::JoinHandle<()>)> {
     let (orders, inbox) = mpsc::unbounded_channel();
     let count = Arc::new(AtomicUsize::new(0));
@@ -141,7 +141,7 @@ pub fn start(
             .max_blocking_threads(2)
             .build_local(tokio::runtime::LocalOptions::default());
         match runtime {
-            Ok(runtime) => runtime.block_on(Worker::new(index, shared, limits, count).run(inbox)),
+            Ok(runtime) => runtime.block_on(Worker::new(index, shared, limits, count).run(inbox, beat)),
             Err(error) => tracing::error!(%error, "worker cannot start"),
         }
     })?;
@@ -179,17 +179,16 @@ impl Worker {
         })
     }
 
-    async fn run(self: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Order>) {
+    async fn run(self: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Order>, beat: Beat) {
         let worker = self.clone();
         tokio::task::spawn_local(async move {
-            let mut ticks = tokio::time::interval(TICK);
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
-                let now = ticks.tick().await;
-                worker.pools.borrow().values().for_each(|pool| pool.tick(now.into_std()));
+                beat.notified().await;
+                let now = Instant::now();
+                worker.pools.borrow().values().for_each(|pool| pool.tick(now));
                 worker.follow_nodes();
-                worker.read_what_is_old(now.into_std());
-                worker.look_for_idle(now.into_std());
+                worker.read_what_is_old(now);
+                worker.look_for_idle(now);
                 worker.forget_what_is_not_there();
             }
         });

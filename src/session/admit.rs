@@ -241,6 +241,7 @@ fn session(
         number: fresh_id(),
         last_server: 0,
         leaving: false,
+        attends: false,
         eof: false,
         end: None,
     };

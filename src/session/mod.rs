@@ -59,6 +59,7 @@ mod pacing;
 mod portals;
 mod prepare;
 mod read_only;
+mod rest;
 pub(crate) mod rewritten;
 mod route;
 mod ruled;

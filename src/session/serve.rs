@@ -179,6 +179,8 @@ pub struct Session {
     /// The server that ran its last transaction.
     pub(super) last_server: u64,
     pub(super) leaving: bool,
+    /// The client's next word wakes the session.
+    pub(super) attends: bool,
     pub(super) eof: bool,
     pub(super) end: Option<End>,
 }
@@ -201,17 +203,6 @@ impl Session {
         }
     }
 
-    /// Nothing more can be done now: either that is the end, or wait for the next wake-up.
-    fn rest(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        if self.pace.is_some() {
-            self.give_permits_back();
-        }
-        match self.end {
-            Some(end) if self.out.is_empty() && self.client.poll_flush(cx).is_ready() => Poll::Ready(end),
-            _ => Poll::Pending,
-        }
-    }
-
     /// One round over all that may have become possible. `Ok(true)`: something happened, go round again.
     fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut progress = self.poll_out(cx)?;
@@ -231,20 +222,10 @@ impl Session {
             return Ok(true);
         }
         progress |= self.poll_client(cx)?;
-        // The common end of a transaction: nothing is left that another round could move.
+        if progress && self.waits_for_answer_only() {
+            return Ok(self.is_spoken_to(cx));
+        }
         Ok(progress || answered && !self.waits_for_client_only())
-    }
-
-    fn waits_for_client_only(&self) -> bool {
-        self.server.is_none()
-            && self.ticket.is_none()
-            && self.listens.is_none()
-            && !self.waits_for_node()
-            && self.out.is_empty()
-            && self.input.is_empty()
-            && self.end.is_none()
-            && self.handle.request.get().is_none()
-            && self.client.is_flushed()
     }
 
     fn poll_out(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
@@ -359,10 +340,14 @@ impl Session {
 
     /// The client's next message must wait.
     pub(super) fn is_held_up(&self) -> bool {
+        self.waits_for_node() || self.is_held_up_here()
+    }
+
+    /// As [`Session::is_held_up`], by something else than a replica.
+    pub(super) fn is_held_up_here(&self) -> bool {
         self.ticket.is_some()
             || self.following > 0
             || self.has_followers()
-            || self.waits_for_node()
             || self.waits_for_cache()
             || self.stands_in_line()
             || self.drains()
@@ -381,8 +366,12 @@ impl Session {
     }
 
     fn read_client(&mut self, cx: &mut Context<'_>, waits: bool) -> io::Result<bool> {
+        if self.attends && self.client.is_quiet() {
+            return Ok(false);
+        }
         let mut scratch = self.worker.take_scratch();
         let poll = self.client.poll_read(cx, &mut scratch);
+        self.attends = poll.is_pending();
         if let Poll::Ready(Ok(n)) = poll {
             self.handle.heard.set(true);
             self.handle.stirred.set(true);

@@ -67,6 +67,15 @@ pub(super) fn is_digit(byte: u8) -> bool {
     FLAGS[byte as usize] & DIGIT != 0
 }
 
+/// Where the run of bytes of one kind ends that begins at `at`.
+#[inline(always)]
+pub(super) fn run_end(sql: &[u8], mut at: usize, kind: impl Fn(u8) -> bool) -> usize {
+    while at < sql.len() && kind(sql[at]) {
+        at += 1;
+    }
+    at
+}
+
 const fn class_of(byte: u8) -> Class {
     match byte {
         b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => Class::Space,

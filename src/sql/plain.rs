@@ -1,6 +1,6 @@
 //! The common case, without tokens: one statement that reads or writes tables, and nothing else.
 
-use super::bytes::{CLASS, Class, is_digit, is_ident, is_ident_start, is_space};
+use super::bytes::{CLASS, Class, is_digit, is_ident, is_ident_start, is_space, run_end};
 use super::verb::Verb;
 use super::words::{Word, may_matter, mention};
 
@@ -94,30 +94,23 @@ impl<'a> Text<'a> {
         self.sql.get(self.at).copied().unwrap_or(0)
     }
 
-    /// How many bytes of a kind follow.
-    #[inline]
-    fn run(&self, kind: fn(u8) -> bool) -> usize {
-        let rest = self.sql.get(self.at..).unwrap_or_default();
-        rest.iter().position(|byte| !kind(*byte)).unwrap_or(rest.len())
-    }
-
     #[inline]
     fn skip_space(&mut self) {
-        self.at += self.run(is_space);
+        self.at = run_end(self.sql, self.at, is_space);
     }
 
     /// An identifier that opens no special string.
     #[inline]
     fn word(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
-        self.at += self.run(is_ident);
+        self.at = run_end(self.sql, self.at, is_ident);
         (!matches!(self.peek(), b'\'' | b'&')).then_some(&self.sql[start..self.at])
     }
 
     /// Digits, with nothing of a word behind them.
     #[inline]
     fn number(&mut self) -> Option<()> {
-        self.at += self.run(is_digit);
+        self.at = run_end(self.sql, self.at, is_digit);
         (!is_ident(self.peek())).then_some(())
     }
 

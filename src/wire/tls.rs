@@ -136,6 +136,11 @@ impl TlsSocket {
         }
     }
 
+    /// As [`Socket::is_quiet`].
+    pub(super) fn is_quiet(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| self.plaintext == 0 && !self.over && stream.is_quiet())
+    }
+
     /// As [`Socket::poll_news`].
     pub(super) fn poll_news(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.stream {
