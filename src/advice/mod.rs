@@ -6,6 +6,7 @@
 
 pub mod index;
 pub mod plan;
+pub mod rewrite;
 pub mod scan;
 pub mod schema;
 
