@@ -4,6 +4,7 @@
 //! asked, what it says of a plan counts for more than what a pattern says: every claim names its [`Proof`], and a statement that cannot be
 //! helped is told so, with the reason. Nothing is ever created.
 
+pub mod candidates;
 pub mod index;
 pub mod plan;
 pub mod rewrite;
