@@ -5,6 +5,7 @@
 //! helped is told so, with the reason. Nothing is ever created.
 
 pub mod candidates;
+pub mod findings;
 pub mod index;
 pub mod plan;
 pub mod rewrite;
@@ -204,3 +205,6 @@ pub struct Rejected {
     /// Why not.
     pub why: String,
 }
+
+#[cfg(test)]
+mod tests;

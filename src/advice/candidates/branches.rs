@@ -4,7 +4,7 @@ use super::gin::{gin, key_of, prefix_class};
 use super::served::{Want, serves, term_of};
 use super::{Candidate, Look};
 use crate::advice::index::Definition;
-use crate::advice::scan::{Condition, Other, Pattern, Scan, Test, pattern, rows_left};
+use crate::advice::scan::{Condition, Other, Pattern, Scan, Test, is_text, pattern, rows_left};
 use crate::advice::schema::Table;
 
 /// Branches that leave more of a table together are answered by reading it.
@@ -95,7 +95,9 @@ fn is_range(condition: &Condition) -> bool {
     };
     match condition.test {
         Test::Less | Test::Greater => true,
-        Test::Like => all.iter().all(|one| matches!(pattern(one), Pattern::Prefix(_) | Pattern::Exact(_))),
+        Test::Like if condition.what.type_name().is_some_and(is_text) => {
+            all.iter().all(|one| matches!(pattern(one), Pattern::Prefix(_) | Pattern::Exact(_)))
+        }
         _ => false,
     }
 }

@@ -4,23 +4,23 @@ use std::collections::BTreeSet;
 
 use super::gin::{key_of, prefix_class};
 use super::predicate::{Partial, not_null, partial};
-use super::served::{Want, has_rows, serves, term_of};
+use super::served::{Want, served_enough, serves};
 use super::{Candidate, Look};
 use crate::advice::Origin;
 use crate::advice::index::{Definition, Key};
 use crate::advice::rewrite::is_rewritable;
-use crate::advice::scan::{Condition, Other, Pattern, Scan, Sort, Term, Test, pattern, rows_left};
+use crate::advice::scan::{Condition, Other, Pattern, Scan, Sort, Term, Test, is_text, pattern, rows_left};
 use crate::advice::schema::Table;
 
 /// Conditions that leave more of a table than this are answered by reading it.
 pub(super) const MUCH: f64 = 0.25;
-/// An index that leaves so few rows is enough.
-pub(super) const ENOUGH: f64 = 20.0;
 /// Columns are carried along where they spare so many visits of the table.
 const VISITS: f64 = 50.0;
 /// So many columns are carried, and so many bytes of them.
 const CARRIED: usize = 6;
 const CARRIED_BYTES: u32 = 120;
+/// So many columns that are compared for equality; further ones make an index no better.
+const KEYS: usize = 6;
 /// So many relations are looked at from which a table may be entered by a join.
 const JOINS: usize = 3;
 /// A predicate of flags is worth an index of its own where it leaves no more than this.
@@ -39,39 +39,13 @@ pub(super) fn btrees(look: &mut Look<'_>, each: &[&Scan], table: &Table) {
     let often = each.len() > 1 || look.observed.sums.calls >= 10;
     let sampled = look.observed.samples.iter().any(|one| one.origin != Origin::Statistics);
     let part = partial(&conditions, often && sampled, table, look.schema.version);
-    if let Some(why) = served_well(look, each, table) {
+    if let Some(why) = served_enough(each, table, look.schema) {
         return look.reject(table, why);
     }
     for entry in entries(first, part.as_ref(), look, table) {
         let mut forms = Forms { look, each, table, part: part.as_ref(), entry: &entry };
         forms.all();
     }
-}
-
-/// An index that is there and leaves few rows already, for every sample.
-fn served_well(look: &Look<'_>, each: &[&Scan], table: &Table) -> Option<String> {
-    for index in table.indexes.iter().filter(|index| index.valid && index.definition.method == "btree") {
-        let mut most: f64 = 0.0;
-        for scan in each {
-            let mut used: Vec<&Condition> = vec![];
-            for key in &index.definition.keys {
-                let term = term_of(key, table, look.schema);
-                let is_it = |one: &&Condition| {
-                    let equal = matches!(one.test, Test::Equal | Test::In);
-                    equal && !matches!(one.other, Other::Join(_)) && Some(one.what.of(0)) == term
-                };
-                let Some(condition) = scan.conditions.iter().find(is_it) else { break };
-                used.push(condition);
-            }
-            let has = has_rows(&index.definition, &scan.conditions, table, look.schema);
-            let left = if used.is_empty() || !has { f64::INFINITY } else { rows_left(used, table) };
-            most = most.max(left);
-        }
-        if most <= ENOUGH {
-            return Some(format!("{} leaves {:.0} rows or fewer", index.name, most.max(1.0)));
-        }
-    }
-    None
 }
 
 /// What is compared for equality: constants alone, and with each relation that a join comes from.
@@ -119,6 +93,7 @@ fn order_keys(equal: &mut Vec<&Condition>, look: &Look<'_>, table: &Table) {
         seen.push(one.what.clone());
         new
     });
+    equal.truncate(KEYS);
 }
 
 /// Whether a b-tree can hold what a condition compares, and should.
@@ -181,7 +156,12 @@ impl Forms<'_, '_, '_> {
             }
             let pattern = match condition.test {
                 Test::Less | Test::Greater => "range",
-                Test::Like if self.each.iter().all(|scan| is_prefix(&scan.conditions[at])) => "prefix",
+                Test::Like
+                    if is_texts(condition)
+                        && self.each.iter().all(|scan| is_prefix(&scan.conditions[at])) =>
+                {
+                    "prefix"
+                }
                 _ => continue,
             };
             let Some(mut key) = self.key(&condition.what) else { continue };
@@ -400,6 +380,10 @@ impl Forms<'_, '_, '_> {
         let why = told(&definition, equal, tail, left * self.table.rows, schema.version);
         self.look.propose(Candidate { definition, why, pattern, provable: true });
     }
+}
+
+fn is_texts(condition: &Condition) -> bool {
+    condition.what.type_name().is_some_and(is_text)
 }
 
 fn is_prefix(condition: &Condition) -> bool {

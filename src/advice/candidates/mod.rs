@@ -14,12 +14,14 @@ mod shared;
 
 use std::collections::BTreeSet;
 
-use super::index::Definition;
-use super::scan::{Condition, Found, Scan, of_condition_text, of_expression_text, of_observed};
+use super::index::{Definition, Key};
+use super::scan::{Condition, Found, Scan, of_condition_text, of_observed};
 use super::schema::Table;
 use super::{Observed, Plan, Rejected, Schema};
 
 pub use shared::Shared;
+
+pub(super) use served::served_enough;
 
 /// A table of so few pages is read in no time: 128 kB.
 const TINY: u64 = 16;
@@ -64,25 +66,47 @@ pub fn looked_at(
     (look.candidates, look.rejected)
 }
 
-/// Whether an index can be of any use to statements of a shape: its first key, or for GIN any, is something that they compare or order by, and
-/// its predicate is one of their conditions.
+/// Whether an index can be of any use to statements of a shape: see [`Uses::has`], which is for many indexes.
 pub fn relevant(observed: &Observed, definition: &Definition, schema: &Schema) -> bool {
-    let Some(table) = schema.table(definition.table) else { return false };
-    let keys = match definition.method.as_str() {
-        "btree" | "hash" => &definition.keys[..definition.keys.len().min(1)],
-        _ => &definition.keys[..],
-    };
-    let keys: Vec<_> = keys.iter().filter_map(|key| served::term_of(key, table, schema)).collect();
-    let uses = |scan: &Scan| {
-        let by = scan.all_conditions().map(|one| &one.what);
-        let by = by.chain(scan.order.iter().map(|one| &one.what)).chain(&scan.group);
-        let mut by = by.map(|what| what.of(0));
-        let conditions: Vec<Condition> = scan.all_conditions().cloned().collect();
-        is_of(scan.table, table, schema)
-            && by.any(|what| keys.contains(&what))
-            && served::has_rows(definition, &conditions, table, schema)
-    };
-    of_observed(observed, schema).iter().any(|found| found.scans.iter().any(uses))
+    Uses::of(observed, schema).has(definition, schema)
+}
+
+/// What statements of a shape ask for, found once, to be held against many indexes.
+#[derive(Debug, Clone)]
+pub struct Uses(Vec<Scan>);
+
+impl Uses {
+    /// Of a shape.
+    pub fn of(observed: &Observed, schema: &Schema) -> Uses {
+        let mut scans: Vec<Scan> =
+            of_observed(observed, schema).into_iter().flat_map(|found| found.scans).collect();
+        scans.retain(matters);
+        Uses(scans)
+    }
+
+    /// Whether an index can be of any use: its first key, or for GIN any, is something that is compared or ordered by, or it is partial; and its
+    /// predicate is one of the conditions.
+    pub fn has(&self, definition: &Definition, schema: &Schema) -> bool {
+        let Some(table) = schema.table(definition.table) else { return false };
+        let keys = match definition.method.as_str() {
+            "btree" | "hash" => &definition.keys[..definition.keys.len().min(1)],
+            _ => &definition.keys[..],
+        };
+        let mut scans = self.0.iter().filter(|scan| is_of(scan.table, table, schema)).peekable();
+        if scans.peek().is_none() {
+            return false;
+        }
+        let keys: Vec<_> = keys.iter().filter_map(|key| served::term_of(key, table, schema)).collect();
+        let mut uses = scans.map(|scan| {
+            let by = scan.all_conditions().map(|one| &one.what);
+            let by = by.chain(scan.order.iter().map(|one| &one.what)).chain(&scan.group);
+            let compares =
+                definition.predicate.is_some() || by.map(|what| what.of(0)).any(|what| keys.contains(&what));
+            let conditions: Vec<Condition> = scan.all_conditions().cloned().collect();
+            compares && served::has_rows(definition, &conditions, table, schema)
+        });
+        uses.any(|useful| useful)
+    }
 }
 
 /// Whether a table is another one, or they are a partition and its parent.
@@ -207,19 +231,9 @@ fn matters(scan: &Scan) -> bool {
         || !scan.group.is_empty()
 }
 
-/// An expression of an index, of relation 0.
-pub(super) fn is_led_by(definition: &Definition, column: &str, table: &Table, schema: &Schema) -> bool {
-    let first = definition.keys.first();
-    first.is_some_and(|key| match key.name() {
-        Some(name) => name == column,
-        None => match &key.what {
-            super::index::Held::Expression(text) => {
-                let term = of_expression_text(text, table, schema);
-                term.and_then(|term| term.as_column().map(|one| one.name == column)).unwrap_or(false)
-            }
-            super::index::Held::Column(_) => false,
-        },
-    })
+/// Whether a column leads an index.
+pub(super) fn is_led_by(definition: &Definition, column: &str) -> bool {
+    definition.method == "btree" && definition.keys.first().and_then(Key::name) == Some(column)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Indexes of other kinds than b-trees, where they are worth it.
 
-use super::forms::{ENOUGH, MUCH};
+use super::forms::MUCH;
 use super::gin::{Served, brin, gin};
-use super::served::{has_rows, term_of};
+use super::served::{ENOUGH, has_rows, term_of};
 use super::{Candidate, Look};
 use crate::advice::index::Definition;
 use crate::advice::scan::{Condition, Other, Scan, Test, of_condition, rows_left};

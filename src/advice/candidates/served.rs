@@ -1,12 +1,14 @@
 //! What is there, seen exactly: whether an index serves what another one is wanted for.
 
+use crate::advice::Schema;
 use crate::advice::index::{Definition, Held, Key};
 use crate::advice::scan::{
-    Condition, Constant, Other, Scan, Term, Test, of_condition_text, of_expression_text,
+    Column, Condition, Constant, Other, Scan, Term, Test, of_condition_text, of_expression_text, rows_left,
 };
 use crate::advice::schema::{Index, Table};
-use crate::advice::{Schema, index::quoted};
 
+/// An index that leaves so few rows is enough.
+pub(super) const ENOUGH: f64 = 20.0;
 /// From here on a b-tree skips over the values of a leading column that is not compared.
 const SKIP_SCAN: u32 = 180_000;
 /// As long as there are not many of them.
@@ -27,11 +29,14 @@ pub(super) struct Want {
 
 /// The key as an expression, of relation 0.
 pub(super) fn term_of(key: &Key, table: &Table, schema: &Schema) -> Option<Term> {
-    let text = match &key.what {
-        Held::Column(name) => quoted(name),
-        Held::Expression(text) => text.clone(),
-    };
-    of_expression_text(&text, table, schema).map(|term| term.of(0))
+    match &key.what {
+        Held::Column(name) => {
+            let column = table.column(name)?;
+            let (name, type_name) = (column.name.clone(), column.type_name.clone());
+            Some(Term::Column(Column { relation: 0, name, type_name }))
+        }
+        Held::Expression(text) => of_expression_text(text, table, schema).map(|term| term.of(0)),
+    }
 }
 
 /// Whether a b-tree that is there does what is wanted, for rows that satisfy these conditions.
@@ -163,4 +168,30 @@ pub(super) fn single<'a>(scan: &Scan, table: &'a Table, schema: &Schema) -> Opti
                 .all(|key| term_of(key, table, schema).is_some_and(|term| equal.contains(&term)))
     };
     table.indexes.iter().find(is_it)
+}
+
+/// Why nothing more is wanted: an index that is there leaves few rows, for every sample.
+pub(in crate::advice) fn served_enough(each: &[&Scan], table: &Table, schema: &Schema) -> Option<String> {
+    for index in table.indexes.iter().filter(|index| index.valid && index.definition.method == "btree") {
+        let mut most: f64 = 0.0;
+        for scan in each {
+            let mut used: Vec<&Condition> = vec![];
+            for key in &index.definition.keys {
+                let term = term_of(key, table, schema);
+                let is_it = |one: &&Condition| {
+                    let equal = matches!(one.test, Test::Equal | Test::In);
+                    equal && !matches!(one.other, Other::Join(_)) && Some(one.what.of(0)) == term
+                };
+                let Some(condition) = scan.conditions.iter().find(is_it) else { break };
+                used.push(condition);
+            }
+            let has = has_rows(&index.definition, &scan.conditions, table, schema);
+            let left = if used.is_empty() || !has { f64::INFINITY } else { rows_left(used, table) };
+            most = most.max(left);
+        }
+        if most <= ENOUGH {
+            return Some(format!("{} leaves {:.0} rows or fewer", index.name, most.max(1.0)));
+        }
+    }
+    None
 }

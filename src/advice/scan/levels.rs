@@ -6,7 +6,7 @@ use sqlparser::ast::{
 };
 
 use super::condition::Allowed;
-use super::reader::{Outputs, Reader};
+use super::reader::{Outputs, Reader, WIDEST};
 use super::term::Term;
 use super::walk::opaque;
 use super::{Note, Sort};
@@ -76,6 +76,7 @@ impl Reader<'_> {
     fn projection(&mut self, items: &[SelectItem]) -> Outputs {
         let mut outputs = vec![];
         for item in items {
+            outputs.truncate(WIDEST);
             match item {
                 SelectItem::UnnamedExpr(one) => {
                     let term = self.read(one);
@@ -88,6 +89,7 @@ impl Reader<'_> {
                 SelectItem::Wildcard(_) => {
                     for relation in self.levels.last().cloned().unwrap_or_default() {
                         outputs.extend(self.star_of(relation));
+                        outputs.truncate(WIDEST);
                     }
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
@@ -99,6 +101,7 @@ impl Reader<'_> {
                 _ => {}
             }
         }
+        outputs.truncate(WIDEST);
         outputs
     }
 

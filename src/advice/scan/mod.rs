@@ -30,7 +30,7 @@ use self::reader::Reader;
 
 /// Samples that are looked at, of a shape.
 const SAMPLES: usize = 12;
-/// Scans of one statement that are looked at; further ones are left out.
+/// Tables of one statement that are looked at, where they stand; further ones are taken for what is not known.
 const SCANS: usize = 64;
 
 /// What one statement, with its values, asks for.
@@ -194,9 +194,7 @@ impl Found {
 /// What a text with these values asks for; `None` where it is not understood.
 pub fn scan(sample: &Sample, schema: &Schema) -> Option<Found> {
     let tree = crate::sql::tree(sample.text.as_bytes(), true)?;
-    let mut found = Reader::new(schema, sample).finish(&tree);
-    found.scans.truncate(SCANS);
-    Some(found)
+    Some(Reader::new(schema, sample).finish(&tree))
 }
 
 /// The same of each sample of a shape, of its text where there are none; those with another structure than the first are left out.

@@ -9,6 +9,9 @@ use super::reader::Reader;
 use super::term::{Column, Constant, Term, Value};
 use super::types::{self, BIGINT, BOOLEAN, TEXT};
 
+/// Columns that are kept of an expression of which no more is known.
+const COLUMNS: usize = 64;
+
 /// Reserved words that stand for values of the moment.
 const CLOCKS: &[(&str, &str)] = &[
     ("current_date", "date"),
@@ -337,10 +340,15 @@ fn negative(of: Term) -> Term {
     }
 }
 
-/// No more than the columns of these.
+/// No more than the columns of these, each once; of very many, one of each relation.
 pub(super) fn gathered(all: Vec<Term>) -> Term {
     let columns = all.iter().flat_map(|one| one.columns().into_iter().cloned());
-    let columns: Vec<Column> = columns.collect();
+    let mut columns: Vec<Column> = columns.collect();
+    columns.sort_unstable();
+    columns.dedup();
+    if columns.len() > COLUMNS {
+        columns.dedup_by_key(|column| column.relation);
+    }
     Term::Other(columns)
 }
 

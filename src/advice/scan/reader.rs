@@ -6,8 +6,13 @@ use sqlparser::ast::{Ident, Statement};
 
 use super::read::{gathered, reserved};
 use super::term::{Column, Term};
-use super::{Found, Sample, Scan, Schema};
+use super::{Found, SCANS, Sample, Scan, Schema};
 use crate::advice::schema::Table;
+
+/// An expression that a query gives to the one around it has so many parts; of a larger one only the columns are known.
+const LARGEST: usize = 40;
+/// Columns that a query gives: PostgreSQL's own limit.
+pub(super) const WIDEST: usize = 1664;
 
 /// What a query gives, by name.
 pub(super) type Outputs = Vec<(String, Term)>;
@@ -88,6 +93,11 @@ impl<'a> Reader<'a> {
     /// Adds a relation to the innermost level.
     pub fn add(&mut self, alias: &str, source: Source) -> usize {
         let relation = self.relations.len();
+        let source = match source {
+            // What stands behind so many tables is not looked at.
+            Source::Table(_) if self.found.scans.len() >= SCANS => Source::Unknown,
+            source => source,
+        };
         if let Source::Table(table) = source {
             self.found.scans.push(Scan {
                 table,
@@ -178,8 +188,13 @@ impl<'a> Reader<'a> {
                 Term::Column(Column { relation, name: name.to_owned(), type_name })
             }
             Source::Query(outputs) => {
-                let found = outputs.iter().find(|(known, _)| known == name);
-                found.map_or(Term::Other(vec![]), |(_, term)| term.clone())
+                let found = outputs.iter().find(|(known, _)| known == name).map(|(_, term)| term);
+                match found {
+                    // Queries in queries could make it as large as they are many.
+                    Some(term) if term.size() > LARGEST => gathered(vec![term.clone()]),
+                    Some(term) => term.clone(),
+                    None => Term::Other(vec![]),
+                }
             }
             Source::Unknown => Term::Other(vec![]),
         }

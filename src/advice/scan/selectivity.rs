@@ -213,7 +213,7 @@ impl<'a> Bound<'a> {
     fn is_above(&self, value: &str, type_name: &str) -> bool {
         match self {
             Bound::At(at) => place(value, type_name).is_some_and(|place| place < *at),
-            Bound::Text(text) => value < text,
+            Bound::Text(text) => value < *text,
         }
     }
 

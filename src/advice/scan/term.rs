@@ -202,6 +202,16 @@ impl Term {
         }
     }
 
+    /// How many parts it has.
+    pub(super) fn size(&self) -> usize {
+        1 + match self {
+            Term::Column(_) | Term::Constant(_) | Term::Other(_) => 0,
+            Term::Call { arguments, .. } => arguments.iter().map(Term::size).sum(),
+            Term::Binary { left, right, .. } => left.size() + right.size(),
+            Term::Cast { of, .. } => of.size(),
+        }
+    }
+
     /// The columns in it.
     pub fn columns(&self) -> Vec<&Column> {
         let mut all = vec![];
