@@ -50,8 +50,7 @@ fn expressions(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
             continue;
         }
         let share = scan
-            .conditions
-            .iter()
+            .all_conditions()
             .filter(|one| one.what.columns().iter().any(|column| column.name == name))
             .map(|one| of_condition(one, table))
             .fold(1.0, f64::min);
@@ -85,7 +84,7 @@ fn expressions(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
 fn scan_with<'a>(seen: &Seen<'a>, column: &str) -> Option<(&'a Scan, &'a Table)> {
     let mut scans = seen.first()?.scans.iter().filter_map(|scan| Some((scan, seen.table(scan)?)));
     scans.find(|(scan, table)| {
-        let compared = scan.conditions.iter().any(|one| {
+        let compared = scan.all_conditions().any(|one| {
             one.what.as_column().is_none_or(|_| one.test == Test::Member)
                 && one.what.columns().iter().any(|known| known.name == column)
         });

@@ -199,6 +199,12 @@ fn of_number(of: &Expr, type_name: &str, value: &Expr) -> Option<Expr> {
         "uuid" => DataType::Uuid,
         _ => return None,
     };
+    // A text that is no number, or has zeros before it, is none of the column's.
+    if let (Some(text), false) = (text_of(unnested(value)), to == DataType::Uuid)
+        && text.parse::<i64>().map(|number| number.to_string()).ok().as_deref() != Some(&text)
+    {
+        return None;
+    }
     Some(compare(of, BinaryOperator::Eq, as_type(value.clone(), to)))
 }
 

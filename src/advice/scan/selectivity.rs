@@ -3,7 +3,7 @@
 
 use super::term::{Constant, Term, Value};
 use super::types::{self, TIMESTAMP, TIMESTAMPTZ};
-use super::values::{Pattern, pattern, place};
+use super::values::{Pattern, pattern, place, seconds};
 use super::{Condition, Other, Scan, Schema, Test};
 use crate::advice::schema::{Column, Statistics, Table};
 
@@ -62,8 +62,8 @@ fn is_join(condition: &Condition) -> bool {
 
 fn between(low: &Condition, high: &Condition, table: &Table) -> f64 {
     let (Some(one), Some(other)) = (range(low, table), range(high, table)) else { return BETWEEN };
-    let nulls = statistics(&low.what, table).map_or(0.0, |known| known.nulls);
-    let both = one + other + nulls - 1.0;
+    let known = line(&low.what, table).and_then(|(column, _)| column.statistics.as_ref());
+    let both = one + other + known.map_or(0.0, |known| known.nulls) - 1.0;
     if both <= 0.0 { 1e-4 } else { both }
 }
 
@@ -176,15 +176,38 @@ fn parts(what: &Term, type_name: &str, known: &Statistics) -> f64 {
     days.filter(|_| is_day).map_or(known.distinct, |days| days.min(known.distinct))
 }
 
+/// A column on whose line an expression stands, and how far it is moved: a day of a time, and what is added.
+fn line<'a>(what: &Term, table: &'a Table) -> Option<(&'a Column, f64)> {
+    match what {
+        Term::Column(known) => Some((table.column(&known.name)?, 0.0)),
+        Term::Cast { of, to } if to == "date" || types::number_rank(to).is_some() => line(of, table),
+        Term::Call { name, arguments, .. } if matches!(name.as_str(), "date" | "date_trunc") => {
+            line(arguments.last()?, table)
+        }
+        Term::Binary { operator, left, right, .. } => {
+            let Term::Constant(by) = &**right else { return None };
+            let text = by.as_text()?;
+            let by = text.parse().ok().or_else(|| seconds(text))?;
+            let (column, moved) = line(left, table)?;
+            match operator.as_str() {
+                "+" => Some((column, moved + by)),
+                "-" => Some((column, moved - by)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 /// The part of rows on one side of a bound; `None` where that is not known.
 fn range(condition: &Condition, table: &Table) -> Option<f64> {
-    let known = statistics(&condition.what, table)?;
-    let type_name = condition.what.type_name()?;
+    let (column, moved) = line(&condition.what, table)?;
+    let (known, type_name) = (column.statistics.as_ref()?, column.type_name.as_str());
     let lower = condition.test == Test::Less;
     let bound = match &condition.other {
-        Other::Constants(all) => Bound::of(all.first()?.as_text()?, type_name),
+        Other::Constants(all) => Bound::of(all.first()?.as_text()?, type_name, moved)?,
         // What is written now is about the largest that there is.
-        Other::Clock(offset) => Bound::At(place(known.bounds.last()?, type_name)? + offset),
+        Other::Clock(offset) => Bound::At(place(known.bounds.last()?, type_name)? + offset - moved),
         _ => return None,
     };
     let common = known.common.iter().filter(|(value, _)| bound.has(value, type_name, lower));
@@ -206,8 +229,11 @@ enum Bound<'a> {
 }
 
 impl<'a> Bound<'a> {
-    fn of(text: &'a str, type_name: &str) -> Bound<'a> {
-        place(text, type_name).map_or(Bound::Text(text), Bound::At)
+    fn of(text: &'a str, type_name: &str, moved: f64) -> Option<Bound<'a>> {
+        match place(text, type_name) {
+            Some(at) => Some(Bound::At(at - moved)),
+            None => (moved == 0.0).then_some(Bound::Text(text)),
+        }
     }
 
     fn is_above(&self, value: &str, type_name: &str) -> bool {

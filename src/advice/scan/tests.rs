@@ -373,6 +373,10 @@ fn selectivity_follows_the_planner() {
         ("data ->> 'k' = 'x'", 0.005),
         ("data @> '{\"a\": 1}'", 0.001),
         ("placed::date = '2024-05-05'", 1.0 / 335.0),
+        ("placed::date >= '2024-06-01'", 6.0 / 11.0),
+        ("account_id + 1000 < 26000", 0.25),
+        ("created_at + interval '31 days' > '2024-07-02'", 6.0 / 11.0),
+        ("date(created_at) >= '2024-05-01' and date(created_at) < '2024-06-01'", 1.0 / 11.0),
         ("id = null", 1e-9),
     ];
     let schema = shop();
