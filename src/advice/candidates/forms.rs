@@ -19,6 +19,8 @@ const VISITS: f64 = 50.0;
 /// So many columns are carried, and so many bytes of them.
 const CARRIED: usize = 6;
 const CARRIED_BYTES: u32 = 120;
+/// Values of more bytes, on average, may be too long for a b-tree, which takes 2,704 at most.
+const WIDE: u32 = 600;
 /// So many columns that are compared for equality; further ones make an index no better.
 const KEYS: usize = 6;
 /// So many relations are looked at from which a table may be entered by a join.
@@ -51,7 +53,9 @@ pub(super) fn btrees(look: &mut Look<'_>, each: &[&Scan], table: &Table) {
 /// What is compared for equality: constants alone, and with each relation that a join comes from.
 fn entries<'a>(scan: &'a Scan, part: Option<&Partial>, look: &Look<'_>, table: &Table) -> Vec<Entry<'a>> {
     let in_part = |one: &Condition| {
-        part.is_some_and(|part| part.whats.contains(&one.what.of(0)) && one.test != Test::Equal)
+        part.is_some_and(|part| {
+            part.whats.contains(&one.what.of(0)) && !matches!(one.test, Test::Equal | Test::In)
+        })
     };
     let equal =
         |one: &&Condition| matches!(one.test, Test::Equal | Test::In) && !in_part(one) && is_key(one, table);
@@ -104,7 +108,11 @@ fn is_key(condition: &Condition, table: &Table) -> bool {
     let plain = what.as_column().is_some();
     let flag = type_name == "boolean";
     let usable = if plain { !flag } else { !is_rewritable(condition, table) };
-    what.is_indexable() && !unordered && !type_name.ends_with("[]") && usable
+    let wide = what
+        .as_column()
+        .and_then(|column| table.column(&column.name))
+        .is_some_and(|column| column.statistics.as_ref().is_some_and(|known| known.width > WIDE));
+    what.is_indexable() && !unordered && !type_name.ends_with("[]") && usable && !wide
 }
 
 /// What comes of one way into a table.

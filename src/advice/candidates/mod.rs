@@ -163,7 +163,7 @@ impl Look<'_> {
         else {
             return;
         };
-        if !matters(first) {
+        if !matters(first) || !matches!(table.kind, 'r' | 'p' | 'm') {
             return;
         }
         if let Some(why) = self.silent(first, table) {

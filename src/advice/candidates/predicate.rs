@@ -1,10 +1,14 @@
 //! What may be the predicate of a partial index: NULLs, flags, and constants that are rare and always the same.
 
-use crate::advice::scan::{Condition, Other, Term, Test, is_text, of_condition, operation, wanted_as};
+use crate::advice::scan::{
+    Condition, Constant, Other, Term, Test, is_text, of_condition, operation, wanted_as,
+};
 use crate::advice::schema::Table;
 
 /// A constant that is always the same is worth a predicate when it leaves no more of the rows than this.
 const RARE: f64 = 0.2;
+/// A predicate has a list of so many values at most.
+const LISTED: usize = 8;
 /// Of a column with more values than these, another one will be asked for sooner or later.
 const FEW: f64 = 100.0;
 /// From this part of NULLs on, an index that is only asked for values leaves them out.
@@ -36,7 +40,7 @@ pub(super) fn partial(
         let fixed = match condition.test {
             Test::Null | Test::True | Test::False => true,
             Test::NotNull => share <= RARE,
-            Test::Equal => {
+            Test::Equal | Test::In | Test::Different => {
                 let same = is_literal(&condition.other) && each.iter().all(|one| one.contains(condition));
                 seen_often && same && share <= RARE && is_one_of_few(&condition.what, table)
             }
@@ -87,16 +91,36 @@ fn print(condition: &Condition, version: u32) -> Option<String> {
         Test::NotNull => format!("({what} IS NOT NULL)"),
         Test::True => what,
         Test::False => format!("(NOT {what})"),
-        Test::Equal => {
-            let Other::Constants(all) = &condition.other else { return None };
-            let constant = Term::Constant(all.first()?.clone());
-            // There is no operator on `varchar`: PostgreSQL compares it as a text.
-            let left = match condition.what.type_name() {
-                Some(name) if is_text(name) => wanted_as(condition.what.clone(), "text"),
-                _ => condition.what.clone(),
-            };
-            operation("=", left, constant).print(version)?
-        }
+        Test::Equal => compared("=", condition, version)?,
+        Test::Different => compared("<>", condition, version)?,
+        Test::In => listed(condition, version)?,
         _ => return None,
     })
+}
+
+/// A comparison with one constant.
+fn compared(operator: &str, condition: &Condition, version: u32) -> Option<String> {
+    let Other::Constants(all) = &condition.other else { return None };
+    let [constant] = all.as_slice() else { return None };
+    // There is no operator on `varchar`: PostgreSQL compares it as a text.
+    let left = match condition.what.type_name() {
+        Some(name) if is_text(name) => wanted_as(condition.what.clone(), "text"),
+        _ => condition.what.clone(),
+    };
+    operation(operator, left, Term::Constant(constant.clone())).print(version)
+}
+
+/// A list, of types whose lists need no casts.
+fn listed(condition: &Condition, version: u32) -> Option<String> {
+    let Other::Constants(all) = &condition.other else { return None };
+    let type_name = condition.what.type_name()?;
+    if !matches!(type_name, "text" | "integer") || all.len() > LISTED {
+        return None;
+    }
+    let one = |constant: &Constant| match wanted_as(Term::Constant(constant.clone()), type_name) {
+        constant @ Term::Constant(_) => constant.print(version),
+        _ => None,
+    };
+    let all: Option<Vec<String>> = all.iter().map(one).collect();
+    Some(format!("({} = ANY (ARRAY[{}]))", condition.what.print(version)?, all?.join(", ")))
 }

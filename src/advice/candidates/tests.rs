@@ -114,6 +114,14 @@ fn partial_indexes_for_flags_nulls_and_rare_constants() {
         &format!("{orders} deleted_at is null and account_id = 3 and status = 'pending'"),
         &["partial USING btree (account_id) WHERE ((deleted_at IS NULL) AND (status = 'pending'::text))"],
     );
+    check(
+        &format!("{orders} status <> 'done' order by created_at limit 100"),
+        &["partial USING btree (created_at) WHERE (status <> 'done'::text)"],
+    );
+    check(
+        &format!("{orders} status in ('failed', 'pending') order by created_at limit 100"),
+        &["partial USING btree (created_at) WHERE (status = ANY (ARRAY['failed'::text, 'pending'::text]))"],
+    );
     // Another plan for each value is not to be leaned on.
     let text = "select note from orders where status = $1 order by created_at limit 100";
     let (candidates, _) = looked_at(

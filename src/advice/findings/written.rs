@@ -22,6 +22,7 @@ const MUCH: f64 = 0.25;
 pub(super) fn written(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
     let Some(first) = seen.first() else { return };
     expressions(seen, fixes);
+    fixes.extend(words(seen));
     casts(seen, fixes);
     for note in &first.notes {
         match note {
@@ -81,6 +82,30 @@ fn expressions(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
     }
 }
 
+/// Words of a text by the session's configuration, on which there can be no index.
+fn words(seen: &Seen<'_>) -> Option<Fix> {
+    let unnamed = |what: &Term| matches!(what, Term::Call { name, arguments, .. } if name == "to_tsvector" && arguments.len() == 1);
+    let scans = &seen.first()?.scans;
+    let (scan, condition) = scans.iter().find_map(|scan| {
+        let found = scan.conditions.iter().find(|one| one.test == Test::Search && unnamed(&one.what));
+        Some((scan, found?))
+    })?;
+    let table = seen.table(scan).filter(|table| !is_small(table) && seen.is_read_whole(table))?;
+    let column = condition.what.columns().first().map(|column| column.name.clone())?;
+    let evidence = vec![
+        format!(
+            "to_tsvector({column}) depends on default_text_search_config, so that no index on it can be made; all {:.0} rows of {} are read into words",
+            table.rows, table.name
+        ),
+        format!("{} calls of {:.1} ms on average", seen.observed.sums.calls, seen.mean()),
+    ];
+    let change = format!(
+        "name the configuration, as in to_tsvector('english', {column}) (SHOW default_text_search_config tells which), on both sides of @@; then a GIN index on the expression serves it"
+    );
+    let title = format!("name the text search configuration of {column}");
+    Some(seen.fix("rewrite_sargable", title, evidence, code(change, None), None))
+}
+
 fn scan_with<'a>(seen: &Seen<'a>, column: &str) -> Option<(&'a Scan, &'a Table)> {
     let mut scans = seen.first()?.scans.iter().filter_map(|scan| Some((scan, seen.table(scan)?)));
     scans.find(|(scan, table)| {
@@ -111,8 +136,11 @@ fn casts(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
     }
     for (name, type_name, to, table) in cast {
         let led = table.indexes.iter().find(|index| index.valid && is_led_by(&index.definition, &name));
-        // Without an index the cast costs little.
-        let Some(index) = led.filter(|_| !is_small(table) && seen.is_read_whole(table)) else { continue };
+        let known = table.column(&name).and_then(|column| column.statistics.as_ref());
+        let rare = known.is_some_and(|known| known.distinct * MUCH >= 1.0);
+        if is_small(table) || !seen.is_read_whole(table) || !(led.is_some() || rare) {
+            continue;
+        }
         let columns = [(name.clone(), type_name.clone())];
         let rewritten = printable(seen.text()).and_then(|mut tree| {
             casts_of_values(&mut tree, &columns)?;
@@ -120,8 +148,13 @@ fn casts(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
         });
         let evidence = vec![
             format!(
-                "{}.{name} is {type_name}, the value is {to}: the column is cast for each of {:.0} rows, and {} cannot be used",
-                table.name, table.rows, index.name
+                "{}.{name} is {type_name}, the value is {to}: the column is cast for each of {:.0} rows, and {}",
+                table.name,
+                table.rows,
+                match led {
+                    Some(index) => format!("{} cannot be used", index.name),
+                    None => format!("an index on {name}, which is yet to be created, could not be used"),
+                }
             ),
             format!("{} calls of {:.1} ms on average", seen.observed.sums.calls, seen.mean()),
             "saves: nine tenths of the server's time, as for a scan that becomes a look-up".to_owned(),
@@ -130,7 +163,7 @@ fn casts(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
         let change = format!(
             "bind the value as {type_name} in the driver, or cast it in the statement: $n::{type_name}"
         );
-        let saves = Some(seen.server_seconds() * 0.9);
+        let saves = led.map(|_| seen.server_seconds() * 0.9);
         fixes.push(seen.fix("implicit_cast", title, evidence, code(change, rewritten), saves));
     }
 }

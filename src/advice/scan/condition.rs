@@ -114,7 +114,6 @@ impl Reader<'_> {
     fn leaf(&mut self, condition: &Expr) -> Vec<Part> {
         match condition {
             Expr::BinaryOp { left, op, right } => self.pair(left, &operator_name(op), right),
-            Expr::IsNotDistinctFrom(left, right) => self.pair(left, "IS", right),
             Expr::Like { expr, pattern, negated, .. } => {
                 self.like(expr, unless(*negated, Test::Like), pattern)
             }
@@ -166,7 +165,7 @@ impl Reader<'_> {
             return all;
         }
         let (left, right) = (self.read(left), self.read(right));
-        comparison(if operator == "IS" { "=" } else { operator }, left, right)
+        comparison(operator, left, right)
     }
 
     fn like(&mut self, expression: &Expr, test: Test, pattern: &Expr) -> Vec<Part> {
@@ -227,7 +226,7 @@ impl Reader<'_> {
         if let Expr::Subquery(query) = bare(right) {
             return self.in_outputs(what, query, false);
         }
-        if let Expr::Array(Array { elem, .. }) = bare(right) {
+        if let Expr::Array(Array { elem, .. }) = uncast(right) {
             return self.list(left, elem, false);
         }
         let array = self.read(right);
@@ -426,6 +425,14 @@ fn clock(term: &Term) -> Option<f64> {
 
 fn unless(negated: bool, test: Test) -> Test {
     if negated { Test::Different } else { test }
+}
+
+/// Without parentheses and casts.
+fn uncast(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => uncast(inner),
+        _ => expression,
+    }
 }
 
 /// Without parentheses.

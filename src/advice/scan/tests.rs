@@ -230,6 +230,15 @@ fn a_statement_is_split_into_what_it_asks_of_each_table() {
             "update orders set status = 'x' where token = 'u' and kind = any('{1,2}')",
             &["1: token Equal u; kind In 1,2"],
         ),
+        ("select 1 from orders where kind is not distinct from 3", &["1:"]),
+        (
+            "select 1 from orders where (code)::text = any((array['a'::character varying, 'b'::character varying])::text[])",
+            &["1: code In a,b"],
+        ),
+        (
+            "select a.id from accounts a, lateral (select id from orders o where o.account_id = a.id order by created_at desc limit 3) x",
+            &["2: id Equal ~account_id", "1: account_id Equal ~id | by created_at desc | limit Some(3.0)"],
+        ),
         (
             "delete from orders using accounts a where a.id = orders.account_id and a.plan_id = 4",
             &["1: account_id Equal ~id", "2: id Equal ~account_id; plan_id Equal 4"],
