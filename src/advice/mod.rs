@@ -4,8 +4,12 @@
 //! asked, what it says of a plan counts for more than what a pattern says: every claim names its [`Proof`], and a statement that cannot be
 //! helped is told so, with the reason. Nothing is ever created.
 
+pub mod candidates;
+pub mod findings;
 pub mod index;
 pub mod plan;
+pub mod rewrite;
+pub mod scan;
 pub mod schema;
 
 use std::time::Duration;
@@ -201,3 +205,6 @@ pub struct Rejected {
     /// Why not.
     pub why: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use clap::ValueEnum;
 
 use super::import;
 use crate::admin::metrics;
+use crate::advice::findings;
 use crate::config::reference;
 use crate::rules;
 
@@ -20,6 +21,8 @@ pub enum Document {
     ImportingPage,
     /// The reference of rule files, `rules/README.md`.
     RulesPage,
+    /// What may be found besides indexes, `docs/guide/findings.md`.
+    FindingsPage,
 }
 
 impl Document {
@@ -31,6 +34,7 @@ impl Document {
             Self::MetricsPage => metrics::page(),
             Self::ImportingPage => import::page::text(),
             Self::RulesPage => rules::reference::page(),
+            Self::FindingsPage => findings::page(),
         }
     }
 }

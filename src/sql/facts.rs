@@ -27,6 +27,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 pub use self::level::{Cast, Change, ChangeKind, ColumnName, Conjunct, Constant, Form, Level, Variable};
+use self::tokens::Strings;
 use self::walk::Walk;
 use super::dialect::Dialect;
 use super::shape::{Shape, Value};
@@ -47,7 +48,9 @@ pub fn facts(text: &[u8], dialect: impl Into<Dialect>, shape: &Shape) -> Facts {
     let summary = summarize(text, dialect);
     let class = class::class_of(text, &summary, dialect);
     let parsed = match summary.statements.as_slice() {
-        [statement] if class != Class::Unknown => parse(text, statement.range.clone(), dialect),
+        [statement] if class != Class::Unknown => {
+            parse(text, statement.range.clone(), dialect, Strings::Empty)
+        }
         _ => None,
     };
     let walked = parsed.and_then(|tree| {
@@ -57,11 +60,25 @@ pub fn facts(text: &[u8], dialect: impl Into<Dialect>, shape: &Shape) -> Facts {
     walked.unwrap_or_else(|| Facts::of_class(class))
 }
 
-fn parse(text: &[u8], range: Range<usize>, dialect: Dialect) -> Option<Statement> {
+/// The tree of a text that is one statement, with what its strings say; `None` unless all of it is understood, as in [`facts`].
+///
+/// Words that make no difference to facts are not in it (`ONLY`, `NO KEY` before UPDATE, and their like). Bounded as [`facts`] is.
+pub fn tree(text: &[u8], dialect: impl Into<Dialect>) -> Option<Statement> {
+    let dialect = dialect.into();
+    let summary = summarize(text, dialect);
+    let class = class::class_of(text, &summary, dialect);
+    let [statement] = summary.statements.as_slice() else { return None };
+    let tree = parse(text, statement.range.clone(), dialect, Strings::Kept)?;
+    let mut walk = Walk::new(class, &[]);
+    walk.statement(&tree, true).ok()?;
+    Some(tree)
+}
+
+fn parse(text: &[u8], range: Range<usize>, dialect: Dialect, strings: Strings) -> Option<Statement> {
     if range.len() > LONGEST {
         return None;
     }
-    let tokens = tokens::tokens(text, range, dialect)?;
+    let tokens = tokens::tokens(text, range, dialect, strings)?;
     let mut parser =
         Parser::new(&PostgreSqlDialect {}).with_recursion_limit(RECURSION).with_tokens_with_locations(tokens);
     let statement = parser.parse_statement().ok()?;

@@ -3,7 +3,7 @@
 //! - [`Lexer`]: tokens, as PostgreSQL's scanner sees them.
 //! - [`summarize`]: statements, their verbs and operands, and what they may do to the session.
 //! - [`shape`]: the text without what makes it one of many, and its fingerprint.
-//! - [`facts()`]: tables, functions and conditions, once for a shape, by a syntax tree.
+//! - [`facts()`]: tables, functions and conditions, once for a shape, by a syntax tree; [`tree`] is that tree.
 //! - [`not_a_read`]: whether it may do more than read.
 //! - [`explain_route`]: the command that is not PostgreSQL's.
 //! - [`plain_verb`]: the common case, at a third of the cost.
@@ -44,7 +44,7 @@ pub use detail::{Detail, DiscardTarget, SetValue};
 pub use dialect::Dialect;
 pub use effects::Effects;
 pub use explained::{explain_route, may_explain_route};
-pub use facts::facts;
+pub use facts::{facts, tree};
 pub use lexer::{Kind, Lexer, Token};
 pub use mask::mask;
 pub use mentions::mentions_session_effects;

@@ -645,3 +645,14 @@ fn results_made_row_by_row() {
         check(sql, false);
     }
 }
+
+#[test]
+fn the_tree_has_what_strings_say_and_is_of_what_is_understood() {
+    let printed = |text: &str| crate::sql::tree(text.as_bytes(), true).map(|tree| tree.to_string());
+    let text = "select A from \"T\" where b = 'x' and c = e'\\x41' and d = $$y$$ and e = $1;";
+    let expected = "SELECT a FROM \"T\" WHERE b = 'x' AND c = 'A' AND d = 'y' AND e = $1";
+    assert_eq!(printed(text).as_deref(), Some(expected));
+    for none in ["", "select 1; select 2", "select from where", "select top 3 * from t", "select x'1f'"] {
+        assert_eq!(printed(none), None, "{none}");
+    }
+}

@@ -1,7 +1,7 @@
 //! A statement as tokens of sqlparser: where tokens end our [`Lexer`] says, as everywhere else, so that the two cannot disagree.
 //!
 //! A token's place in the text goes along as the column of its span, by which literals are found again. What a string says
-//! is left out, since a shape does not have it either. Names come folded, cut and without quotes.
+//! is left out for facts, since a shape does not have it either. Names come folded, cut and without quotes.
 
 use std::ops::Range;
 
@@ -10,16 +10,30 @@ use sqlparser::tokenizer::{Location, Span, Token as Parsed, TokenWithSpan};
 use super::depth::Depth;
 use crate::sql::dialect::Dialect;
 use crate::sql::lexer::{Kind, Lexer, Token};
-use crate::sql::text::unquoted;
+use crate::sql::text::{string_value, unquoted};
 use crate::sql::words::is_word;
 
 /// The longest name there is, in bytes (`NAMEDATALEN`); what is longer is cut.
 const LONGEST: usize = 63;
 
+/// What becomes of what a string says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strings {
+    /// It is left out.
+    Empty,
+    /// It is kept; there are no tokens where it takes more than the text to know it, and for strings of bits.
+    Kept,
+}
+
 /// The tokens of `sql[range]` and a semicolon behind them.
 ///
 /// `None` where they have no counterpart, where their tree would be too deep, and where a name is no UTF-8.
-pub(super) fn tokens(sql: &[u8], range: Range<usize>, dialect: Dialect) -> Option<Vec<TokenWithSpan>> {
+pub(super) fn tokens(
+    sql: &[u8],
+    range: Range<usize>,
+    dialect: Dialect,
+    strings: Strings,
+) -> Option<Vec<TokenWithSpan>> {
     // sqlparser knows no characters but UTF-8; where a byte may be a part of a longer character, none can be taken for itself.
     if dialect.is_wide() {
         return None;
@@ -44,7 +58,11 @@ pub(super) fn tokens(sql: &[u8], range: Range<usize>, dialect: Dialect) -> Optio
                 at += 1;
             }
             None => {
-                converted.push(placed(convert(token, sql)?, token.start));
+                let parsed = match strings {
+                    Strings::Kept if is_string(token.kind) => kept(token, sql, dialect)?,
+                    _ => convert(token, sql)?,
+                };
+                converted.push(placed(parsed, token.start));
                 at += 1;
             }
         }
@@ -127,6 +145,23 @@ fn convert(token: Token, sql: &[u8]) -> Option<Parsed> {
         Kind::RightBracket => Parsed::RBracket,
         Kind::UnicodeIdent | Kind::DotDot | Kind::Comment | Kind::Unterminated | Kind::Other => return None,
     })
+}
+
+fn is_string(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::String
+            | Kind::EscapeString
+            | Kind::NationalString
+            | Kind::UnicodeString
+            | Kind::BitString
+            | Kind::HexString
+            | Kind::DollarString
+    )
+}
+
+fn kept(token: Token, sql: &[u8], dialect: Dialect) -> Option<Parsed> {
+    Some(Parsed::SingleQuotedString(String::from_utf8(string_value(token, sql, dialect)?).ok()?))
 }
 
 fn string() -> Parsed {
