@@ -6,6 +6,8 @@ import math
 FULL, HALF = 0.9, 0.4
 # Less than this is no gain, and more than this is a regression.
 LITTLE = 0.1
+# What may be said beside any statement, of the schema or of pgweir; it is judged where a case is about it.
+OF_SCHEMA = {"index", "analyze", "vacuum", "foreign_key", "drop_index", "duplicate_index", "redundant_index", "unused_index", "invalid_index", "cache", "replica"}
 # So many blocks, and milliseconds, are noise.
 FEW_BLOCKS, FEW_MS = 5, 0.5
 
@@ -48,7 +50,7 @@ def grade(case, said, built, runs, nothing, person):
     """What one case says of a contestant."""
     result = {"case": case.name, "pattern": case.pattern, "kind": case.kind, "indexes": said.indexes, "findings": said.findings}
     result["gain"] = round(gain(nothing, runs), 4)
-    new = [index for index in built["new"] if not index.definition in built["also"]]
+    new = built["new"]
     if case.kind == "index":
         part = captured(nothing, person, runs)
         result["captured"] = round(part, 3)
@@ -59,6 +61,7 @@ def grade(case, said, built, runs, nothing, person):
     else:
         result["false"] = [index.body for index in new] + built["errors"]
         result["found"] = case.kind == "remedy" and any(code in case.codes for code in said.findings)
+    result["wrong_findings"] = [code for code in said.findings if code not in OF_SCHEMA and code not in case.codes]
     result["regressed"], result["slower"] = regressions(nothing, runs)
     ratio = said.predicted.get(case.statement.name)
     if ratio and new:
@@ -84,6 +87,7 @@ def of_cases(results):
         "false_remedy": sum(bool(result["false"]) for result in other),
         "missed": sum(result["missed"] for result in index),
         "remedies": sum(result["found"] for result in other),
+        "wrong_remedies": sum(bool(result["wrong_findings"]) for result in results),
         "regressed": sum(result["regressed"] for result in results),
         "slower": sum(result["slower"] for result in results),
         "error_median": errors[len(errors) // 2] if errors else None,

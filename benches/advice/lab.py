@@ -94,8 +94,8 @@ class Lab:
         self._wait()
 
     def url(self, database):
-        """A connection string for a database."""
-        return f"postgres://bench@127.0.0.1:{self.port}/{database}"
+        """A connection string for a database; the server does not look at the password."""
+        return f"postgres://bench:bench@127.0.0.1:{self.port}/{database}"
 
     def connect(self, database="postgres"):
         """A connection that commits each statement."""

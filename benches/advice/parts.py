@@ -35,11 +35,10 @@ def check_cases(lab, cases):
             new, errors = measure.build(connection, case.indexes)
             after = measure.measured(connection, case.statement, 1)
             rewritten = _rewritten(connection, case)
+            idle = _idle(connection, new)
             measure.drop(connection, new)
             gain = figures.gain(before, after)
-            idle = [index.name for index in new if not any(index.name in run.used or index.table in case.statement.sql and _is_part(index, run) for run in after)]
-            # What the trigger of a foreign key uses stands in no plan.
-            bad = errors or (case.kind == "index" and (gain < HALF or (idle and not case.statement.writes)))
+            bad = errors or (case.kind == "index" and (gain < HALF or idle))
             well = well and not bad
             mark = "!!" if bad else "  "
             shown = " ".join(f"{one.blocks:.0f}>{two.blocks:.0f}" for one, two in zip(before, after, strict=True))
@@ -48,9 +47,11 @@ def check_cases(lab, cases):
     return well
 
 
-def _is_part(index, run):
-    """Whether a part of a partitioned index was used: its name is its table's and not ours."""
-    return index.bytes > 0 and any(name.startswith(index.table + "_") for name in run.used)
+def _idle(connection, new):
+    """Names of those that were not scanned since they were built, by a trigger neither."""
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    after = measure.indexes(connection)
+    return [index.name for index in new if after[index.oid].scans == 0]
 
 
 def _rewritten(connection, case):
@@ -90,47 +91,43 @@ def _built_and_measured(connection, case, indexes, kept):
     if key not in kept:
         there = measure.indexes(connection)
         new, errors = measure.build(connection, indexes)
-        used = measure.indexes(connection)
         runs = measure.measured(connection, case.statement)
-        connection.execute("SELECT pg_stat_force_next_flush()")
-        after = measure.indexes(connection)
-        idle = [index.name for index in new if after[index.oid].scans == used[index.oid].scans]
+        idle = _idle(connection, new)
         twice = [index.body for index in new if measure.is_duplicate(index, [*there.values(), *new])]
         measure.drop(connection, new)
         allowed, _ = measure.build(connection, case.also)
         measure.drop(connection, allowed)
         also = [index.body for index in allowed]
         new = [index for index in new if index.body not in also]
-        kept[key] = {"new": new, "errors": errors, "idle": idle, "duplicates": twice, "also": []}, runs
+        kept[key] = {"new": new, "errors": errors, "idle": idle, "duplicates": twice}, runs
     return kept[key]
 
 
-def whole(lab, template, cases, wanted, budget_part, writes=None, budget=None, patience=None):
+def whole(lab, template, cases, wanted, budget_part, writes):
     """All statements as one workload: what is left of its blocks without a limit and within a budget, and what writes cost."""
     statements = [case.statement for case in cases]
     copy(lab, "whole", template)
     with lab.connect("whole") as connection:
         nothing = {"runs": {one.name: measure.measured(connection, one) for one in statements}}
-        nothing["writes"] = writes and measure.writes(connection, writes)
+        nothing["writes"] = measure.writes(connection, writes)
+    plain = nothing["runs"], _told(connection=None, writes=nothing["writes"])
     person = contestants.Person().suggest(lab, "whole", cases)
     person_runs, person_built = _whole_set(lab, template, statements, person.indexes, None)
     person = {"of": [case.statement for case in cases if case.kind == "index"], "runs": person_runs, "bytes": person_built["bytes"]}
-    if budget is None:
-        budget = int(person["bytes"] * budget_part)
+    budget = int(person["bytes"] * budget_part)
     results = {"budget": budget, "person_bytes": person["bytes"], "contestants": {}}
     for contestant in wanted:
         say(f"{template} as a whole: {contestant.name}")
         copy(lab, "whole", template)
         said = contestants.ask(contestant, lab, "whole", cases)
-        runs, built = _whole_set(lab, template, statements, said.indexes, writes)
+        runs, built = _whole_set(lab, template, statements, said.indexes, writes) if said.indexes else plain
         result = {"indexes": said.indexes, "findings": said.findings, "note": said.note, "seconds": said.seconds}
         result |= {"cpu": said.cpu, "explains": said.explains} | built
         result |= figures.of_whole(statements, nothing, person, runs)
-        result["idle"] = built["idle"]
         copy(lab, "whole", template)
         # The worth of each of the person's is known only by measuring: the best for their bytes come first.
         within = _by_worth(cases, person) if contestant.name == "person" else contestants.ask(contestant, lab, "whole", cases, budget).indexes
-        runs_within, built_within = _whole_set(lab, template, statements, within, None, budget)
+        runs_within, built_within = _whole_set(lab, template, statements, within, None, budget) if within else plain
         result["within"] = figures.of_whole(statements, nothing, person, runs_within) | {"bytes": built_within["bytes"], "indexes": built_within["kept"]}
         result["runs"] = {name: [[run.blocks, run.ms] for run in of] for name, of in runs.items()}
         results["contestants"][contestant.name] = result
@@ -154,13 +151,21 @@ def _whole_set(lab, template, statements, indexes, writes, budget=None):
             new += built
             kept.append(sql)
         runs = {one.name: measure.measured(connection, one) for one in statements}
+        told = _told(connection, new, errors, kept)
+        told["writes"] = writes and measure.writes(connection, writes)
+    return runs, told
+
+
+def _told(connection, new=(), errors=(), kept=(), writes=None):
+    """What became of a set of indexes, when all was measured."""
+    idle, twice = [], []
+    if new:
         connection.execute("SELECT pg_stat_force_next_flush()")
         after = measure.indexes(connection)
         idle = [index.body for index in new if after[index.oid].scans == 0]
         twice = [index.body for index in new if measure.is_duplicate(index, list(after.values()))]
-        told = {"bytes": sum(index.bytes for index in new), "built": len(new), "errors": errors, "idle": idle, "duplicates": twice, "kept": kept}
-        told["writes"] = writes and measure.writes(connection, writes)
-    return runs, told
+    size = sum(index.bytes for index in new)
+    return {"bytes": size, "built": len(new), "errors": list(errors), "idle": idle, "duplicates": twice, "kept": list(kept), "writes": writes}
 
 
 def _by_worth(cases, person):

@@ -14,8 +14,13 @@ import contestants
 import lab as labs
 import measure
 
-# So many statements are sent in all; where a day has more, all have fewer, but none fewer than one of each sample.
-STATEMENTS = 4000
+# So many statements are sent in all; where a day has more, all have fewer, but none fewer than one of each sample. A statement that is alone is sent
+# as often as it takes to be noticed.
+STATEMENTS, ALONE = 4000, 20
+# What findings are called (docs/guide/findings.md).
+CODES = """rewrite_sargable implicit_cast rewrite_union rewrite_not_exists deep_offset order_by_random over_fetch count_everything analyze
+extended_statistics vacuum missing_partition_key foreign_key n_plus_one chatty_transaction idle_in_transaction lock_wait pool_starved slow_client
+generic_plan plan_regression cache replica drop_index duplicate_index redundant_index unused_index invalid_index""".split()
 # The longest that a run of advise may take.
 PATIENCE = 300
 
@@ -29,12 +34,14 @@ def advise(lab, database, cases, budget):
     program = contestants.program()
     if not pathlib.Path(program).exists():
         return [], [], {}, f"{program} is not built"
-    if subprocess.run([program, "advise", "--help"], capture_output=True, check=False).returncode != 0:
+    known = subprocess.run([program, "advise", "--help"], capture_output=True, text=True, check=False)
+    if known.returncode != 0:
         return [], [], {}, "this pgweir has no `advise`"
     with tempfile.TemporaryDirectory(prefix="pgweir-advice-") as folder:
         store = pathlib.Path(folder) / "store"
         _replay(program, lab, database, cases, store)
-        return _asked(program, lab, database, store, pathlib.Path(folder) / "advice", budget)
+        form = ["--format", "json"] if "--format" in known.stdout else []
+        return _asked([program, "advise", *form], lab, database, store, pathlib.Path(folder) / "advice", budget)
 
 
 def _replay(program, lab, database, cases, store):
@@ -43,7 +50,7 @@ def _replay(program, lab, database, cases, store):
     log = open(store.with_suffix(".log"), "w+", encoding="utf-8")
     proxy = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
     try:
-        connection = _connected(f"postgres://bench@127.0.0.1:{port}/{database}", proxy, log)
+        connection = _connected(f"postgres://bench:bench@127.0.0.1:{port}/{database}", proxy, log)
         for statement, values in _in_turn(cases):
             _send(connection, statement, values)
         connection.close()
@@ -56,24 +63,27 @@ def _replay(program, lab, database, cases, store):
 
 
 def _connected(url, proxy, log):
+    said = None
     for _ in range(200):
         try:
             return psycopg.connect(url, autocommit=True)
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as error:
+            said = error
             if proxy.poll() is not None:
                 log.seek(0)
                 raise SystemExit(f"bench-advice: pgweir does not start: {log.read()}") from None
             time.sleep(0.05)
-    raise SystemExit("bench-advice: pgweir does not answer")
+    raise SystemExit(f"bench-advice: pgweir does not answer: {said}")
 
 
 def _in_turn(cases):
     """Statements with values, mixed as they would come, in the same order each time for the same cases."""
     statements = [statement for case in cases for statement in case.statements]
-    scale = min(1, STATEMENTS / sum(statement.calls for statement in statements))
+    many = STATEMENTS if len(statements) > 1 else ALONE
+    scale = min(1, many / sum(statement.calls for statement in statements))
     turns = []
     for place, statement in enumerate(statements):
-        times = max(1, round(statement.calls * scale / len(statement.samples)))
+        times = max(1, round(statement.calls * scale / len(statement.samples) / statement.loop))
         for turn in range(times):
             turns += [(turn / times, place, statement, values) for values in statement.samples]
     turns.sort(key=lambda turn: turn[:2])
@@ -92,7 +102,7 @@ def _send(connection, statement, values):
 
 
 def _asked(program, lab, database, store, folder, budget):
-    words = [program, "advise", "--store", str(store), "--write", str(folder)]
+    words = [*program, "--store", str(store), "--write", str(folder)]
     words += ["--budget", f"{budget // 2**20}MB"] if budget else []
     done = subprocess.run([*words, lab.url(database)], capture_output=True, text=True, timeout=PATIENCE, check=False)
     note = "" if done.returncode == 0 else (done.stderr or done.stdout).strip()[-300:]
@@ -110,8 +120,8 @@ def _creates(path):
 
 
 def _codes(text):
-    """Codes of findings that are named in what is printed, or in its JSON."""
+    """Codes of findings in the JSON, or, where there is none, at the edges of what is printed."""
     try:
         return sorted({fix["code"] for fix in json.loads(text)["fixes"]})
     except (ValueError, KeyError, TypeError):
-        return sorted(set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b|\banalyze\b|\bvacuum\b", text)))
+        return sorted(code for code in CODES if re.search(rf"(?m)(^|\s|\[|\(){code}($|\s|\]|\)|:)", text))

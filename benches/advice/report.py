@@ -37,6 +37,7 @@ def show_cases(each):
         ("false, where silence is right", "false_silence", "{}"),
         ("false, where a remedy is right", "false_remedy", "{}"),
         ("right remedies", "remedies", "{}"),
+        ("cases with a wrong remedy", "wrong_remedies", "{}"),
         ("samples that read more", "regressed", "{}"),
         ("samples that took longer", "slower", "{}"),
         ("prediction off by (median, log2)", "error_median", "{:.1f}"),

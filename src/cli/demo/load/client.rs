@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_statement_is_four_messages() {
         let bytes = batch("select $1", &[(NUMERIC, "17")]);
-        let expected: &[u8] = b"P\0\0\0\x16\0select $1\0\0\x01\0\0\x06\xa4\
+        let expected: &[u8] = b"P\0\0\0\x15\0select $1\0\0\x01\0\0\x06\xa4\
             B\0\0\0\x12\0\0\0\0\0\x01\0\0\0\x0217\0\0E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
         assert_eq!(bytes, expected);
     }
