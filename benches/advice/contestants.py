@@ -41,22 +41,37 @@ class Suggestion:
     note: str = ""
 
 
-class Nothing:
+class Contestant:
+    """Somebody who may be asked."""
+
+    def missing(self):
+        """Why it cannot be asked here, if it cannot."""
+        return ""
+
+    def prepare(self, lab, database, cases, folder):
+        """What is done before the clock runs."""
+
+    def suggest(self, lab, database, cases, folder, budget):
+        """What it would create, within so many bytes where they are limited."""
+        raise NotImplementedError
+
+
+class Nothing(Contestant):
     """Leaves all as it is."""
 
     name = "nothing"
 
-    def suggest(self, lab, database, cases, budget=None):
+    def suggest(self, lab, database, cases, folder=None, budget=None):
         """Nothing."""
         return Suggestion([])
 
 
-class Person:
+class Person(Contestant):
     """Creates what the cases say is right."""
 
     name = "person"
 
-    def suggest(self, lab, database, cases, budget=None):
+    def suggest(self, lab, database, cases, folder=None, budget=None):
         """The indexes of all cases, each once, and none whose keys another one begins with."""
         wanted = list(dict.fromkeys(sql for case in cases for sql in case.indexes))
         return Suggestion([sql for sql in wanted if not any(_begins(other, sql) for other in wanted)])
@@ -66,23 +81,23 @@ def _begins(other, sql):
     return other != sql and sql.endswith(")") and " USING " not in sql and other.startswith(sql[:-1] + ",") and ") " not in other
 
 
-class Greedy:
+class Greedy(Contestant):
     """One index after another: always the one that lowers the summed planner cost most, for its bytes where they are limited."""
 
     name = "greedy"
 
-    def suggest(self, lab, database, cases, budget=None):
+    def suggest(self, lab, database, cases, folder=None, budget=None):
         """Indexes on one and on two columns."""
         with lab.connect(database) as connection:
             return _Costs(connection, cases).greedy(budget)
 
 
-class AtOnce:
+class AtOnce(Contestant):
     """As dexter goes about it, written anew."""
 
     name = "at-once"
 
-    def suggest(self, lab, database, cases, budget=None):
+    def suggest(self, lab, database, cases, folder=None, budget=None):
         """Indexes on one and on two columns."""
         with lab.connect(database) as connection:
             return _Costs(connection, cases).at_once()
@@ -241,21 +256,21 @@ def _create(table, columns):
     return f'CREATE INDEX ON "{table}" ({quoted})'
 
 
-class Dexter:
+class Dexter(Contestant):
     """The gem pgdexter: given a file of statements with their values."""
 
     name = "dexter"
 
-    def suggest(self, lab, database, cases, budget=None):
+    def missing(self):
+        """The gem, on machines that do not reach where gems are."""
+        return "" if shutil.which("dexter") else "the gem pgdexter is not there and could not be fetched; `at-once` goes about it in the same way"
+
+    def suggest(self, lab, database, cases, folder=None, budget=None):
         """What it prints as found."""
-        program = shutil.which("dexter")
-        if program is None:
-            return Suggestion([], note="the gem pgdexter cannot be had here; see `at-once`")
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder) / "statements.sql"
-            path.write_text("".join(f"{literal};\n" for case in cases for one in case.statements for literal in literals(one)))
-            words = [program, lab.url(database), str(path), "--input-format", "sql"]
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
+        path = folder / "statements.sql"
+        path.write_text("".join(f"{literal};\n" for case in cases for one in case.statements for literal in literals(one)))
+        words = ["dexter", lab.url(database), str(path), "--input-format", "sql"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         found = re.findall(r"Index found: (?:public\.)?(\S+) \(([^)]*)\)", done.stdout)
         note = "" if done.returncode == 0 else done.stderr.strip()[-300:]
         return Suggestion([_create(table, columns.split(", ")) for table, columns in found], note=note)
@@ -268,31 +283,53 @@ def literals(statement):
         yield re.sub(r"\$(\d+)", lambda found: written[int(found[1]) - 1], " ".join(statement.sql.split()))
 
 
-class Pgweir:
+class Pgweir(Contestant):
     """`pgweir advise`, over what a pgweir in between saw of the workload."""
 
     name = "pgweir"
+    feed = "store"
 
-    def suggest(self, lab, database, cases, budget=None):
+    def missing(self):
+        """A build that has advice."""
+        return pgweir_side.missing()
+
+    def prepare(self, lab, database, cases, folder):
+        """What advise is to read."""
+        pgweir_side.prepare(lab, database, cases, folder, self.feed)
+
+    def suggest(self, lab, database, cases, folder=None, budget=None):
         """What it writes as migrations, and the codes of what else it finds."""
-        indexes, findings, predicted, note = pgweir_side.advise(lab, database, cases, budget)
-        return Suggestion(indexes, findings, predicted, note=note)
+        indexes, findings, note = pgweir_side.advise(lab, database, folder, budget, self.feed)
+        return Suggestion(indexes, findings, note=note)
 
 
-KNOWN = {kind.name: kind for kind in (Nothing, Person, Dexter, AtOnce, Greedy, Pgweir)}
+class PgweirFile(Pgweir):
+    """`pgweir advise` over a file that says what a day has, with exact numbers of calls: no statement goes through pgweir."""
+
+    name = "pgweir-file"
+    feed = "workload"
+
+
+KNOWN = {kind.name: kind for kind in (Nothing, Person, Dexter, AtOnce, Greedy, Pgweir, PgweirFile)}
 
 
 def ask(contestant, lab, database, cases, budget=None):
     """What it says, with what it took to say it."""
+    with tempfile.TemporaryDirectory(prefix="pgweir-advice-") as folder:
+        contestant.prepare(lab, database, cases, pathlib.Path(folder))
+        return _asked(contestant, lab, database, cases, pathlib.Path(folder), budget)
+
+
+def _asked(contestant, lab, database, cases, folder, budget):
     with lab.connect(database) as connection:
         connection.execute("SELECT pg_stat_statements_reset()")
         server, own, begin = lab.cpu(), _own_cpu(), time.monotonic()
-        said = contestant.suggest(lab, database, cases, budget)
+        said = contestant.suggest(lab, database, cases, folder, budget)
         said.seconds = time.monotonic() - begin
         # Sessions that have just ended are counted when the server has seen it.
         time.sleep(0.05)
         said.cpu = lab.cpu() - server + _own_cpu() - own
-        asked = "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query ILIKE 'EXPLAIN%' OR query ILIKE '%EXECUTE%'"
+        asked = "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query ILIKE 'EXPLAIN%'"
         said.explains = int(connection.execute(asked).fetchone()[0])
     return said
 

@@ -1,9 +1,10 @@
 """How good advice is: `make bench-advice`. What is measured, and what came of it: docs/design/advice-bench.md.
 
     --only PART,...          of `cases`, `whole`, `stability`, `tpch`, `joins` (all)
-    --contestants NAME,...   of `nothing`, `person`, `dexter`, `at-once`, `greedy`, `pgweir` (all)
+    --contestants NAME,...   of `nothing`, `person`, `dexter`, `at-once`, `greedy`, `pgweir`, `pgweir-file` (all)
     --cases PATTERN          only cases whose names or patterns have this in them
     --budget PART            of the person's bytes, for the figures within a budget (0.25)
+    --times N                each sample is measured so often, and the best time taken (3)
     --check-cases            only print what each case reads with nothing and with the person's indexes
 
 Raw numbers go to `bench-results/advice-<time>.json`.
@@ -20,6 +21,7 @@ import time
 
 import contestants
 import data
+import measure
 import parts
 import report
 import workload
@@ -32,6 +34,7 @@ PARTS = ["cases", "whole", "stability", "tpch", "joins"]
 def main():
     """Measures, prints and keeps."""
     options = read_options()
+    measure.TIMES = options.times
     lab = Lab(template())
     try:
         if lab.is_new:
@@ -52,7 +55,9 @@ def main():
 def measured(lab, cases, options):
     """Part by part."""
     wanted = [contestants.KNOWN[name]() for name in options.contestants]
-    results = {"cases": len(cases), "contestants": options.contestants}
+    absent = {one.name: one.missing() for one in wanted if one.missing()}
+    wanted = [one for one in wanted if one.name not in absent]
+    results = {"cases": len(cases), "contestants": [one.name for one in wanted], "absent": absent}
     if "cases" in options.only:
         results["each"] = parts.each_case(lab, cases, wanted)
     if "whole" in options.only:
@@ -80,6 +85,7 @@ def read_options():
     parser.add_argument("--contestants", type=one_of(list(contestants.KNOWN)), default=list(contestants.KNOWN))
     parser.add_argument("--cases", default="")
     parser.add_argument("--budget", type=float, default=0.25)
+    parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--check-cases", action="store_true")
     return parser.parse_args()
 

@@ -5,7 +5,6 @@ import pathlib
 import re
 import signal
 import subprocess
-import tempfile
 import time
 
 import psycopg
@@ -29,19 +28,50 @@ class Missing(Exception):
     """The program has no advice to give."""
 
 
-def advise(lab, database, cases, budget):
-    """Indexes as SQL, codes of other findings, predictions, and a note on what went wrong."""
+def missing():
+    """Why pgweir cannot be asked, if it cannot."""
     program = contestants.program()
     if not pathlib.Path(program).exists():
-        return [], [], {}, f"{program} is not built"
+        return f"{program} is not built"
+    has_advice = subprocess.run([program, "advise", "--help"], capture_output=True, check=False).returncode == 0
+    return "" if has_advice else "this pgweir has no `advise`"
+
+
+def prepare(lab, database, cases, folder, feed):
+    """What advise is to read, in a folder: a `store` that a pgweir filled, or a file with a `workload`."""
+    if feed == "store":
+        _replay(contestants.program(), lab, database, cases, folder / feed)
+    else:
+        (folder / feed).write_text(json.dumps(_workload(lab, database, cases)))
+
+
+def advise(lab, database, folder, budget, feed):
+    """Indexes as SQL, codes of other findings, and a note on what went wrong."""
+    program = contestants.program()
     known = subprocess.run([program, "advise", "--help"], capture_output=True, text=True, check=False)
-    if known.returncode != 0:
-        return [], [], {}, "this pgweir has no `advise`"
-    with tempfile.TemporaryDirectory(prefix="pgweir-advice-") as folder:
-        store = pathlib.Path(folder) / "store"
-        _replay(program, lab, database, cases, store)
-        form = ["--format", "json"] if "--format" in known.stdout else []
-        return _asked([program, "advise", *form], lab, database, store, pathlib.Path(folder) / "advice", budget)
+    form = ["--format", "json"] if "--format" in known.stdout else []
+    words = [program, "advise", *form, f"--{feed}", folder / feed, "--write", folder / "advice"]
+    words += ["--budget", f"{budget // 2**20}MB"] if budget else []
+    done = subprocess.run([*map(str, words), lab.url(database)], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    note = "" if done.returncode == 0 else (done.stderr or done.stdout).strip()[-300:]
+    indexes = [sql for path in sorted((folder / "advice").rglob("*.up.sql")) for sql in _creates(path)]
+    return indexes, _codes(done.stdout), note
+
+
+def _workload(lab, database, cases):
+    """A day in a file, with each statement's time as it is now."""
+    statements = [statement for case in cases for statement in case.statements]
+    with lab.connect(database) as connection:
+        return {"seconds": 86400, "statements": [_statement(connection, statement) for statement in statements]}
+
+
+def _statement(connection, statement):
+    runs = measure.measured(connection, statement, 1)
+    samples = [{"values": values, "types": statement.types} for values in statement.samples]
+    each = sum(run.ms for run in runs) / len(runs)
+    for sample, run in zip(samples, runs, strict=True):
+        sample["milliseconds"] = run.ms
+    return {"text": statement.sql, "calls": int(statement.calls), "milliseconds": each * statement.calls, "samples": samples}
 
 
 def _replay(program, lab, database, cases, store):
@@ -101,22 +131,12 @@ def _send(connection, statement, values):
     measure.run(connection, "ROLLBACK" if statement.writes else "COMMIT")
 
 
-def _asked(program, lab, database, store, folder, budget):
-    words = [*program, "--store", str(store), "--write", str(folder)]
-    words += ["--budget", f"{budget // 2**20}MB"] if budget else []
-    done = subprocess.run([*words, lab.url(database)], capture_output=True, text=True, timeout=PATIENCE, check=False)
-    note = "" if done.returncode == 0 else (done.stderr or done.stdout).strip()[-300:]
-    indexes = [sql for path in sorted(folder.rglob("*.sql")) for sql in _creates(path)]
-    return indexes, _codes(done.stdout), {}, note
-
-
 def _creates(path):
-    """The statements of a migration that make indexes; its undo is another file."""
-    if "undo" in path.name or "down" in path.name:
-        return []
+    """What a migration makes, as one text: the parts of an index on a partitioned table belong together."""
     text = re.sub(r"--[^\n]*", "", path.read_text())
-    found = [" ".join(sql.split()) for sql in text.split(";")]
-    return [sql for sql in found if re.match(r"(CREATE (UNIQUE )?INDEX|CREATE EXTENSION|ALTER INDEX \S+ ATTACH)", sql, re.IGNORECASE)]
+    made = [" ".join(sql.split()) for sql in text.split(";")]
+    made = [sql for sql in made if re.match(r"(CREATE (UNIQUE )?INDEX|CREATE EXTENSION|ALTER INDEX \S+ ATTACH)", sql, re.IGNORECASE)]
+    return ["; ".join(made)] if any("INDEX" in sql.upper() for sql in made) else []
 
 
 def _codes(text):

@@ -5,6 +5,8 @@ WIDTH = 12
 
 def show(results):
     """Each part that was run."""
+    for name, why in results["absent"].items():
+        print(f"not measured: {name}: {why}")
     if "each" in results:
         show_cases(results["each"])
     if "whole" in results:
