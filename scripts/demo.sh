@@ -20,6 +20,7 @@ fi
 
 folder=$(mktemp -d)
 demo=
+loaded=
 end() {
     trap - EXIT INT TERM
     [ -z "$demo" ] || { kill -TERM "$demo" 2>/dev/null && wait "$demo"; } || true
@@ -47,6 +48,9 @@ can() { "$pgweir" "$1" --help >/dev/null 2>&1; }
 # load [--repaired PROBLEM,...]: a report on this load only.
 load() {
     local begun
+    # History is by the minute: what was before shares none with this load.
+    [ -z "$loaded" ] || { printf '\nwaiting for the next minute, so that the report is on this load only ...\n' && sleep $((61 - $(date +%s) % 60)); }
+    loaded=1
     begun=$(date +%s)
     printf '\nload on the shop for %s seconds ...\n' "$seconds"
     "$pgweir" load --seconds "$seconds" "$@" "$through"
