@@ -67,8 +67,8 @@ advise() {
     "$pgweir" advise --store "$folder/history" --write "$folder/advice" "$directly" || true
 }
 
-# What undoes a migration stands in a file of its own.
-migrations() { [ ! -d "$folder/advice" ] || find "$folder/advice" -name '*.sql' ! -name '*undo*' ! -name '*down*' | sort; }
+# What undoes a migration stands in a file beside it.
+migrations() { [ ! -d "$folder/advice" ] || find "$folder/advice" -name '*.up.sql' | sort; }
 
 apply() {
     local file

@@ -299,8 +299,10 @@ class Pgweir(Contestant):
 
     def suggest(self, lab, database, cases, folder=None, budget=None):
         """What it writes as migrations, and the codes of what else it finds."""
-        indexes, findings, note = pgweir_side.advise(lab, database, folder, budget, self.feed)
-        return Suggestion(indexes, findings, note=note)
+        indexes, findings, left, note = pgweir_side.advise(lab, database, folder, budget, self.feed)
+        # Of one statement alone it is that one's.
+        predicted = {cases[0].statement.name: left} if left is not None and len(cases) == 1 and not cases[0].others else {}
+        return Suggestion(indexes, findings, predicted, note=note)
 
 
 class PgweirFile(Pgweir):

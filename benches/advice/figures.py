@@ -64,7 +64,7 @@ def grade(case, said, built, runs, nothing, person):
     result["wrong_findings"] = [code for code in said.findings if code not in OF_SCHEMA and code not in case.codes]
     result["regressed"], result["slower"] = regressions(nothing, runs)
     ratio = said.predicted.get(case.statement.name)
-    if ratio and new:
+    if ratio is not None and new:
         result["predicted"], result["real"] = ratio, sum(run.ms for run in runs) / max(sum(run.ms for run in nothing), 0.01)
         result["wrong"] = ratio < 1 and result["real"] > 2
     return result

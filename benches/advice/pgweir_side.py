@@ -46,7 +46,7 @@ def prepare(lab, database, cases, folder, feed):
 
 
 def advise(lab, database, folder, budget, feed):
-    """Indexes as SQL, codes of other findings, and a note on what went wrong."""
+    """Indexes as SQL, codes of other findings, what is left of the workload's time by its own claim, and a note on what went wrong."""
     program = contestants.program()
     known = subprocess.run([program, "advise", "--help"], capture_output=True, text=True, check=False)
     form = ["--format", "json"] if "--format" in known.stdout else []
@@ -55,7 +55,7 @@ def advise(lab, database, folder, budget, feed):
     done = subprocess.run([*map(str, words), lab.url(database)], capture_output=True, text=True, timeout=PATIENCE, check=False)
     note = "" if done.returncode == 0 else (done.stderr or done.stdout).strip()[-300:]
     indexes = [sql for path in sorted((folder / "advice").rglob("*.up.sql")) for sql in _creates(path)]
-    return indexes, _codes(done.stdout), note
+    return indexes, _codes(done.stdout), _claimed(done.stdout, folder / feed) if feed == "workload" else None, note
 
 
 def _workload(lab, database, cases):
@@ -137,6 +137,16 @@ def _creates(path):
     made = [" ".join(sql.split()) for sql in text.split(";")]
     made = [sql for sql in made if re.match(r"(CREATE (UNIQUE )?INDEX|CREATE EXTENSION|ALTER INDEX \S+ ATTACH)", sql, re.IGNORECASE)]
     return ["; ".join(made)] if any("INDEX" in sql.upper() for sql in made) else []
+
+
+def _claimed(text, workload):
+    """The part of a file's time that is left, as it says itself: fixes name the seconds a day that they save."""
+    total = sum(statement["milliseconds"] for statement in json.loads(workload.read_text())["statements"]) / 1000
+    try:
+        saved = sum(fix.get("saves") or 0 for fix in json.loads(text)["fixes"])
+    except (ValueError, KeyError, TypeError):
+        saved = sum(float(found) for found in re.findall(r"(?m)^FIX-\d+ .*\bsaves ([\d.]+) s a day", text))
+    return max(0.0, 1 - saved / total) if saved and total else None
 
 
 def _codes(text):
