@@ -70,6 +70,7 @@ bench:
 bench-advice:
 	@scripts/setup.sh bench-advice
 	cargo build --release --locked
+	target/advice/python/bin/python -m unittest discover -q -s benches/advice
 	target/advice/python/bin/python benches/advice/main.py $(ARGS)
 
 check: check-format lint doc

@@ -50,24 +50,30 @@ def grade(case, said, built, runs, nothing, person):
     """What one case says of a contestant."""
     result = {"case": case.name, "pattern": case.pattern, "kind": case.kind, "indexes": said.indexes, "findings": said.findings}
     result["gain"] = round(gain(nothing, runs), 4)
-    new = built["new"]
+    result["false"] = grade_of_false(case, built, result["gain"])
     if case.kind == "index":
         part = captured(nothing, person, runs)
         result["captured"] = round(part, 3)
         result["captured_ms"] = round(captured(nothing, person, runs, by_ms), 3)
         result["grade"] = "full" if part >= FULL else "half" if part >= HALF else "none"
-        result["false"] = [index.body for index in new if index.name in built["idle"] or result["gain"] < LITTLE] + built["duplicates"] + built["errors"]
-        result["missed"] = not new and not said.findings and blocks(nothing) > 2 * blocks(person)
+        result["missed"] = not said.indexes and not said.findings and blocks(nothing) > 2 * blocks(person)
     else:
-        result["false"] = [index.body for index in new] + built["errors"]
         result["found"] = case.kind == "remedy" and any(code in case.codes for code in said.findings)
     result["wrong_findings"] = [code for code in said.findings if code not in OF_SCHEMA and code not in case.codes]
     result["regressed"], result["slower"] = regressions(nothing, runs)
     ratio = said.predicted.get(case.statement.name)
-    if ratio is not None and new:
+    if ratio is not None and said.indexes:
         result["predicted"], result["real"] = ratio, sum(run.ms for run in runs) / max(sum(run.ms for run in nothing), 0.01)
         result["wrong"] = ratio < 1 and result["real"] > 2
     return result
+
+
+def grade_of_false(case, built, gain):
+    """Indexes that should not have been suggested, and what the server refused."""
+    if case.kind != "index":
+        return [index.body for index in built["new"]] + built["errors"]
+    useless = [index.body for index in built["new"] if index.name in built["idle"] or gain < LITTLE]
+    return useless + built["duplicates"] + built["errors"]
 
 
 def of_cases(results):
