@@ -1,10 +1,12 @@
 # The commands of this project. Each installs what it needs by itself; the first `make run` on a clean machine works.
 
-.PHONY: help run test test-versions fuzz fuzz-merge instructions bench check format check-format lint doc check-cache setup clean
+.PHONY: help run demo test test-versions fuzz fuzz-merge instructions bench bench-advice check format check-format lint doc check-cache setup clean
 
 help:
 	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database;'
 	@echo '                   ARGS="--listen 127.0.0.1:6442" for another port'
+	@echo 'make demo          the sample shop at work for a minute with problems planted in it, the report on it, and the pages;'
+	@echo '                   DEMO_SECONDS (60), ARGS=--follow repairs what is advised and reports again'
 	@echo 'make test          every test, on real PostgreSQL servers in temporary folders; then test-versions'
 	@echo 'make test-versions   the conformance cases on other versions of PostgreSQL; VERSIONS="13 16", TESTS=all'
 	@echo 'make fuzz          look for bytes that break something; SECONDS for each target (60), TARGETS'
@@ -13,6 +15,7 @@ help:
 	@echo '                   RUN=checked_ for each by itself, one after the other, PROFILE=--release'
 	@echo 'make instructions  count the instructions of the hot pieces; ARGS=--write makes the baseline anew'
 	@echo 'make bench         cost and speed beside pgbouncer, haproxy, pgpool-II, Redis; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
+	@echo 'make bench-advice  how good index advice is, beside a careful person, dexter, and baselines; ARGS="--only cases"'
 	@echo 'make check         format, lint and documentation, as the CI does'
 	@echo 'make format        rewrite the sources in the standard format'
 
@@ -21,6 +24,11 @@ run:
 	cargo build --release --locked
 	@pgweir="$${CARGO_TARGET_DIR:-target}/release/pgweir"; export PGWEIR_UNDER_MAKE=1; \
 	if [ -n "$$DATABASE_URL" ]; then exec "$$pgweir" run $(ARGS) "$$DATABASE_URL"; else exec "$$pgweir" demo $(ARGS); fi
+
+demo:
+	@scripts/setup.sh run
+	cargo build --release --locked
+	@scripts/demo.sh $(ARGS)
 
 test:
 	@scripts/setup.sh test
@@ -58,6 +66,12 @@ bench:
 	@scripts/setup.sh bench
 	cargo build --release --locked
 	ulimit -n $$(ulimit -Hn) 2>/dev/null; cargo bench --locked --bench proxy -- $(BENCH_ARGS)
+
+bench-advice:
+	@scripts/setup.sh bench-advice
+	cargo build --release --locked
+	target/advice/python/bin/python -m unittest discover -q -s benches/advice
+	target/advice/python/bin/python benches/advice/main.py $(ARGS)
 
 check: check-format lint doc
 

@@ -6,6 +6,7 @@
 #   scripts/setup.sh fuzz    and libFuzzer's own needs: a C++ compiler
 #   scripts/setup.sh instructions   a compiler and valgrind
 #   scripts/setup.sh bench   and what to compare with: pgbouncer, haproxy, pgpool2, Redis
+#   scripts/setup.sh bench-advice   HypoPG, Python with a driver and TPC-H's data, and the gem pgdexter where it can be had
 set -euo pipefail
 
 missing=()
@@ -61,6 +62,28 @@ check_bench() {
     have redis-benchmark || need redis-tools
 }
 
+check_bench-advice() {
+    check_run
+    local newest
+    newest=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1 | cut -d/ -f5)
+    newest=${newest:-15}
+    [ -e "/usr/share/postgresql/$newest/extension/hypopg.control" ] || need "postgresql-$newest-hypopg"
+    { [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import venv, ensurepip' 2>/dev/null; } || need python3 python3-venv
+    have gem || need ruby ruby-pg ruby-pg-query
+}
+
+# What no package of the system has: a folder for Python, and the gem.
+finish_bench-advice() {
+    local folder=target/advice/python
+    if ! "$folder/bin/python" -c 'import psycopg' 2>/dev/null || [ ! -x "$folder/bin/tpchgen-cli" ]; then
+        say "making $folder"
+        /usr/bin/python3 -m venv "$folder"
+        "$folder/bin/pip" install --quiet --disable-pip-version-check 'psycopg[binary]==3.3.*' 'tpchgen-cli==4.*'
+    fi
+    have dexter || as_root gem install --silent --no-document pgdexter >/dev/null 2>&1 ||
+        say 'the gem pgdexter cannot be had; the benchmark says so and goes on'
+}
+
 # as_root COMMAND...: directly, or by sudo.
 as_root() {
     if [ "$(id -u)" = 0 ]; then
@@ -102,8 +125,8 @@ stop_services() {
 
 for part in "${@:-run}"; do
     case $part in
-        run | test | fuzz | instructions | bench) "check_$part" ;;
-        *) say "unknown part '$part'; known: run, test, fuzz, instructions, bench" && exit 2 ;;
+        run | test | fuzz | instructions | bench | bench-advice) "check_$part" ;;
+        *) say "unknown part '$part'; known: run, test, fuzz, instructions, bench, bench-advice" && exit 2 ;;
     esac
 done
 
@@ -113,3 +136,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     install
     stop_services
 fi
+
+for part in "${@:-run}"; do
+    [ "$part" != bench-advice ] || finish_bench-advice
+done

@@ -4,6 +4,8 @@
 //! this process holds open, and stops the server and removes its folder when the pipe closes. So there is one way
 //! to clean up, and it works whether the demo is dropped, Ctrl-C is pressed or the process is killed.
 
+pub mod load;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -114,6 +116,14 @@ impl Demo {
             String::from_utf8_lossy(&output.stderr).trim_end()
         );
         Ok(())
+    }
+
+    /// The only value of a question, asked directly.
+    #[cfg(test)]
+    pub(in crate::cli) fn psql_value(&self, database: &str, sql: &str) -> String {
+        let url = self.url().replace("/shop", &format!("/{database}"));
+        let asked = Command::new(self.bin.join("psql")).args(["-X", "-A", "-t", "-c", sql]).arg(url).output();
+        String::from_utf8_lossy(&asked.expect("psql runs").stdout).trim().to_owned()
     }
 
     /// Closes the pipe and waits for the script to finish; does nothing the second time.

@@ -47,6 +47,9 @@ enum Command {
     /// The optional objects in a database, which tell a cache of changes that no row tells
     #[command(subcommand)]
     Upstream(upstream::UpstreamCommand),
+    /// Put load on the sample shop of `demo`, with problems planted in it for `report` to find
+    #[command(hide = true)]
+    Load(demo::load::LoadArgs),
     /// Write a generated document to standard output.
     #[command(hide = true)]
     Generate {
@@ -166,6 +169,7 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
         Command::Report(arguments) => report::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Upstream(command) => tend_upstream(&command, trial),
+        Command::Load(arguments) => put_load(&arguments, trial),
         Command::Generate { document } => {
             print!("{}", document.text());
             ExitCode::SUCCESS
@@ -283,6 +287,21 @@ fn tend_upstream<T: upstream::Open>(
         Ok(Loaded { settings, .. }) => {
             let servers = servers(settings.clone());
             until_said(upstream::run(command, &settings, &servers, &mut std::io::stdout()))
+        }
+        Err(errors) => refuse(&errors),
+    }
+}
+
+/// Works as an application that has problems.
+fn put_load<T: upstream::Open>(
+    arguments: &demo::load::LoadArgs,
+    servers: impl FnOnce(Settings) -> T,
+) -> ExitCode {
+    let url = Some(arguments.url.clone());
+    match config::load_with_origins(&Sources { url, ..Sources::default() }) {
+        Ok(Loaded { settings, .. }) => {
+            let servers = servers(settings.clone());
+            until_said(demo::load::run(arguments, &settings, &servers, &mut std::io::stdout()))
         }
         Err(errors) => refuse(&errors),
     }
