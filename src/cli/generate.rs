@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use super::import;
 use crate::admin::metrics;
 use crate::config::reference;
+use crate::report::json;
 use crate::rules;
 
 /// A generated document.
@@ -20,6 +21,10 @@ pub enum Document {
     ImportingPage,
     /// The reference of rule files, `rules/README.md`.
     RulesPage,
+    /// The form of reports for programs, `docs/guide/report-json.md`.
+    ReportJsonPage,
+    /// The same as a JSON schema.
+    ReportSchema,
 }
 
 impl Document {
@@ -31,6 +36,8 @@ impl Document {
             Self::MetricsPage => metrics::page(),
             Self::ImportingPage => import::page::text(),
             Self::RulesPage => rules::reference::page(),
+            Self::ReportJsonPage => json::page::text(),
+            Self::ReportSchema => json::SCHEMA.to_owned(),
         }
     }
 }

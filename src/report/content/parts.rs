@@ -1,0 +1,103 @@
+//! Parts that several sections and pages have.
+
+use super::super::numbers::{maybe_time, plain, time};
+use super::super::picture::{Bar, Clock, Drawn, Picture};
+use crate::stats::histogram;
+use crate::stats::tally::{SERVED, Sums, TOTAL};
+
+/// Clocks in words, in their order.
+pub const CLOCK_NAMES: [&str; 5] = ["pool wait", "first row", "rows", "client", "total"];
+/// More bars than these are put together two by two.
+const BARS: usize = 60;
+
+/// The name under which a statement or a fix is linked to.
+pub fn anchor(id: &str) -> String {
+    id.to_lowercase()
+}
+
+/// The start of a statement.
+pub fn start(text: &str, most: usize) -> String {
+    let text = plain(text);
+    match text.char_indices().nth(most) {
+        None => text,
+        Some((end, _)) => format!("{} ...", &text[..end]),
+    }
+}
+
+/// The clock that has most of the time, in words.
+pub fn dearest_clock(sums: &Sums) -> String {
+    let clock = (0..TOTAL).max_by_key(|clock| sums.micros[*clock]).unwrap_or(1);
+    let share = super::super::numbers::share(sums.micros[clock], sums.micros[TOTAL]);
+    match clock {
+        _ if sums.micros[TOTAL] == 0 => "no clock ran".to_owned(),
+        0 => format!("{share} of it waiting for a server of the pool"),
+        1 => format!("{share} of it until the first row"),
+        2 => format!("{share} of it while rows came"),
+        _ => format!("{share} of it while the client took the answer"),
+    }
+}
+
+/// The five clocks of a statement, as a picture.
+pub fn clocks(sums: &Sums) -> Picture {
+    let all = sums.micros[TOTAL].max(1) as f64;
+    let clock = |(clock, name): (usize, &&str)| {
+        let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|share| maybe_time(sums.quantile(clock, share)));
+        Clock {
+            name: (*name).to_owned(),
+            share: sums.micros[clock] as f64 / all,
+            aside: format!("{} in all; p50 {p50}, p95 {p95}, p99 {p99}", time(sums.micros[clock])),
+        }
+    };
+    let clocks: Vec<_> = CLOCK_NAMES.iter().enumerate().map(clock).collect();
+    let words = clocks.iter().map(|one| format!("{}: {}", one.name, one.aside));
+    let alternative = format!("Five clocks. {}.", words.collect::<Vec<_>>().join(". "));
+    Picture { title: "Where the time went".into(), alternative, drawn: Drawn::Clocks(clocks) }
+}
+
+/// How often each length of time was seen, coloured by who answered. What has no clock (the cache, pgweir itself) stands in front.
+pub fn histogram(sums: &Sums) -> Option<Picture> {
+    let [primary, replica, cache, pgweir] = sums.served;
+    let times: Vec<(usize, u32)> = sums.times[TOTAL].counts().collect();
+    // Times are not kept by who answered: where both did, they cannot be told apart.
+    let class = match (primary, replica) {
+        (_, 0) => 0,
+        (0, _) => 1,
+        _ => 2,
+    };
+    let mut bars = vec![];
+    for (class, count) in [(3, cache), (4, pgweir)] {
+        if count > 0 {
+            bars.push(bar("no clock", class, count));
+        }
+    }
+    if let (Some(first), Some(last)) = (times.first(), times.last()) {
+        let group = (last.0 - first.0 + 1).div_ceil(BARS).max(1);
+        for step in (first.0..=last.0).step_by(group) {
+            let within = times.iter().filter(|(at, _)| (step..step + group).contains(at));
+            let count = within.map(|(_, count)| u64::from(*count)).sum();
+            bars.push(bar(&time(histogram::begins(step)), class, count));
+        }
+    }
+    let quantile = |share: f64| maybe_time(sums.quantile(TOTAL, share));
+    let served = SERVED.iter().zip(sums.served).filter(|(_, n)| *n > 0);
+    let served: Vec<_> = served.map(|(name, n)| format!("{name} {n}")).collect();
+    let alternative = format!(
+        "How long calls took in all: half within {}, 95 % within {}, 99 % within {}, the longest {}. Answered by {}.",
+        quantile(0.5),
+        quantile(0.95),
+        quantile(0.99),
+        if sums.longest > 0 { time(sums.longest) } else { "-".to_owned() },
+        served.join(", ")
+    );
+    (!bars.is_empty()).then(|| Picture {
+        title: "How long it took, by who answered".into(),
+        alternative,
+        drawn: Drawn::Histogram(bars),
+    })
+}
+
+fn bar(name: &str, class: usize, count: u64) -> Bar {
+    let mut counts = [0; 5];
+    counts[class] = count;
+    Bar { name: name.to_owned(), counts }
+}
