@@ -1,6 +1,6 @@
 # The commands of this project. Each installs what it needs by itself; the first `make run` on a clean machine works.
 
-.PHONY: help run test test-versions fuzz fuzz-merge instructions bench check format check-format lint doc check-cache setup clean
+.PHONY: help run test test-versions fuzz fuzz-merge instructions bench pages check format check-format lint doc check-cache setup clean
 
 help:
 	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database;'
@@ -13,6 +13,7 @@ help:
 	@echo '                   RUN=checked_ for each by itself, one after the other, PROFILE=--release'
 	@echo 'make instructions  count the instructions of the hot pieces; ARGS=--write makes the baseline anew'
 	@echo 'make bench         cost and speed beside pgbouncer, haproxy, pgpool-II, Redis; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
+	@echo 'make pages         reports in a real browser, as pictures to look at; FOLDER (target/pages), URLS of pages of a running pgweir'
 	@echo 'make check         format, lint and documentation, as the CI does'
 	@echo 'make format        rewrite the sources in the standard format'
 
@@ -58,6 +59,10 @@ bench:
 	@scripts/setup.sh bench
 	cargo build --release --locked
 	ulimit -n $$(ulimit -Hn) 2>/dev/null; cargo bench --locked --bench proxy -- $(BENCH_ARGS)
+
+pages:
+	@scripts/setup.sh pages
+	scripts/pages.sh $(or $(FOLDER),target/pages) $(URLS)
 
 check: check-format lint doc
 

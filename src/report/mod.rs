@@ -204,6 +204,16 @@ impl Report {
         }
     }
 
+    /// Whether a clock is known: others than pgweir have only one, that of all.
+    pub fn knows(&self, clock: usize) -> bool {
+        clock == TOTAL || self.is_of_pgweir()
+    }
+
+    /// Whether pgweir counted, and not the server.
+    pub fn is_of_pgweir(&self) -> bool {
+        matches!(self.scope.origin, Origin::Store | Origin::Live)
+    }
+
     /// Microseconds in which servers worked, by what clients saw of it.
     pub fn database_time(&self) -> u64 {
         self.all.micros[1] + self.all.micros[2]

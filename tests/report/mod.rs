@@ -1,5 +1,7 @@
 //! `pgweir report` as people run it: on a real store, on logs and sums of a real PostgreSQL, and as a gate.
 
+mod pages;
+
 use std::process::{Command, Output};
 
 use serde_json::Value;

@@ -19,7 +19,7 @@ impl Report {
         for one in &self.statements {
             let tables = self.new_scans(one).unwrap_or_default();
             scans.extend(tables.into_iter().map(|table| {
-                let name = Text::link(one.id.clone(), parts::anchor(&one.id));
+                let name = Text::link(one.id.clone(), self.to_statement(one));
                 name.and(Piece::Bad(format!(" reads all of {table}"))).and(" by its plan, and did not before")
             }));
         }
@@ -72,7 +72,7 @@ impl Report {
             };
             let is = if change.is_worse() { Piece::Bad(is) } else { Piece::Good(is) };
             let statement = Piece::Code(parts::start(&one.text, 400));
-            texts![Text::link(one.id.clone(), parts::anchor(&one.id)), what, was, is, statement]
+            texts![Text::link(one.id.clone(), self.to_statement(one)), what, was, is, statement]
         };
         Table::new("|change|# before|# now|_ statement").with(changed.iter().map(row))
     }

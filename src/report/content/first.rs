@@ -36,12 +36,15 @@ impl Report {
             line += &format!("   counted by {}", self.instances.join(", "));
         }
         document.put(Block::say(line));
+        let waited = match self.is_of_pgweir() {
+            true => format!(", {} that clients waited", time(self.all.micros[TOTAL])),
+            false => String::new(),
+        };
         document.put(Block::say(format!(
-            "{} statements, {} shapes, {} of database time, {} that clients waited",
+            "{} statements, {} shapes, {} of database time{waited}",
             count(self.all.calls),
             count(self.shapes as u64),
             time(self.database_time()),
-            time(self.all.micros[TOTAL])
         )));
         document.put(Block::Numbers(self.four_numbers()));
     }
@@ -51,16 +54,23 @@ impl Report {
         let before = self.before.as_ref().map(|before| &before.all);
         let number = |name: &str, value: String, aside: String| Number { name: name.into(), value, aside };
         let was = before.and_then(|all| all.p95).map_or(String::new(), |p95| format!("before {}", time(p95)));
-        let failed = share(all.failures(), all.calls);
+        let failed = format!("{} of statements", share(all.failures(), all.calls));
+        let errors = match self.scope.origin {
+            Origin::PgStatStatements => number("errors", "-".into(), "not counted".into()),
+            _ => number("errors", count(all.failures()), failed),
+        };
+        let p95 = number("p95 of all statements", maybe_time(all.quantile(TOTAL, 0.95)), was);
+        if self.is_of_pgweir() {
+            let wait = number("p95 of pool wait", maybe_time(all.quantile(0, 0.95)), String::new());
+            let cached = format!("{} statements", count(all.served[2]));
+            return vec![p95, wait, number("cache hits", share(all.served[2], all.calls), cached), errors];
+        }
+        let mean = all.micros[TOTAL].checked_div(all.calls - all.failures().min(all.calls));
         vec![
-            number("p95 of all statements", maybe_time(all.quantile(TOTAL, 0.95)), was),
-            number("p95 of pool wait", maybe_time(all.quantile(0, 0.95)), String::new()),
-            number(
-                "cache hits",
-                share(all.served[2], all.calls),
-                format!("{} statements", count(all.served[2])),
-            ),
-            number("errors", count(all.failures()), format!("{failed} of statements")),
+            p95,
+            number("mean", maybe_time(mean), String::new()),
+            number("longest", time(all.longest), String::new()),
+            errors,
         ]
     }
 
@@ -72,13 +82,13 @@ impl Report {
             self.nothing_proposed(document);
             return;
         }
-        document.put(Block::Table(table(&first)));
+        document.put(Block::Table(self.fix_table(&first)));
         first.iter().for_each(|one| document.put(Block::Part(self.fix(one))));
         let more: Vec<&Listed> =
             self.group(Group::Index).into_iter().filter(|one| !self.is_first(one)).collect();
         if !more.is_empty() {
             document.put(Block::heading(2, "More indexes"));
-            document.put(Block::Table(table(&more)));
+            document.put(Block::Table(self.fix_table(&more)));
             more.iter().for_each(|one| document.put(Block::Part(self.fix(one))));
         }
     }
@@ -104,13 +114,13 @@ impl Report {
         let all = self.all.micros[TOTAL].max(1);
         let line = |one: &super::super::Statement| {
             let micros = one.sums.micros[TOTAL];
-            Text::link(one.id.clone(), parts::anchor(&one.id))
+            Text::link(one.id.clone(), self.to_statement(one))
                 .and(format!(
-                    " takes {} of all time ({} a day, {} calls, {}): ",
+                    " takes {} of all time ({} a day, {} calls{}): ",
                     share(micros, all),
                     seconds(a_day(micros, self.seconds())),
                     count(one.sums.calls),
-                    parts::dearest_clock(&one.sums)
+                    self.dearest_clock(&one.sums).map_or(String::new(), |words| format!("; {words}"))
                 ))
                 .and(Piece::Code(parts::start(&one.text, 160)))
         };
@@ -132,7 +142,7 @@ impl Report {
         let mut helps = Text::from("Helps ");
         for (at, statement) in helped.enumerate() {
             let comma = if at > 0 { ", " } else { "" };
-            helps = helps.and(comma).and(Text::link(statement.id.clone(), parts::anchor(&statement.id)));
+            helps = helps.and(comma).and(Text::link(statement.id.clone(), self.to_statement(statement)));
         }
         if helps.0.len() > 1 {
             blocks.push(Block::Say(helps.and(".")));
@@ -143,18 +153,18 @@ impl Report {
         blocks.extend(one.blocks().into_iter().map(|(label, text)| Block::Code(label, text)));
         blocks
     }
-}
 
-/// Fixes in a table.
-pub fn table(fixes: &[&Listed]) -> Table {
-    let row = |one: &&Listed| {
-        texts![
-            Text::link(one.id.clone(), parts::anchor(&one.id)),
-            Text::from(one.fix.title.clone()),
-            Piece::Good(one.saves()),
-            one.price(),
-            one.proof(),
-        ]
-    };
-    Table::new("|+ what|# saves a day|price|proof").with(fixes.iter().map(row))
+    /// Fixes in a table.
+    pub fn fix_table(&self, fixes: &[&Listed]) -> Table {
+        let row = |one: &&Listed| {
+            texts![
+                Text::link(one.id.clone(), self.to_fix(&one.id)),
+                Text::from(one.fix.title.clone()),
+                Piece::Good(one.saves()),
+                one.price(),
+                one.proof(),
+            ]
+        };
+        Table::new("|+ what|# saves a day|price|proof").with(fixes.iter().map(row))
+    }
 }

@@ -75,8 +75,18 @@ impl Report {
             ));
         }
         let untimed = self.all.calls - self.all.timed.min(self.all.calls);
-        if untimed > 0 && self.scope.origin != Origin::PgStatStatements {
-            notes.push(format!("{} statements have no times: no server answered them", count(untimed)));
+        match self.scope.origin {
+            Origin::PgStatStatements => {}
+            Origin::Log if untimed > 0 => {
+                notes.push(format!(
+                    "{} statements failed: how long they took is not in the log",
+                    count(untimed)
+                ));
+            }
+            _ if untimed > 0 => {
+                notes.push(format!("{} statements have no times: no server answered them", count(untimed)));
+            }
+            _ => {}
         }
         notes
     }

@@ -1,7 +1,8 @@
 //! Parts that several sections and pages have.
 
-use super::super::numbers::{maybe_time, plain, time};
+use super::super::numbers::{maybe_time, plain, share, time};
 use super::super::picture::{Bar, Clock, Drawn, Picture};
+use super::super::{Origin, Report, Statement};
 use crate::stats::histogram;
 use crate::stats::tally::{SERVED, Sums, TOTAL};
 
@@ -15,6 +16,59 @@ pub fn anchor(id: &str) -> String {
     id.to_lowercase()
 }
 
+impl Report {
+    /// The clock that has most of the time, in words. `None`: none ran, or only one is known.
+    pub fn dearest_clock(&self, sums: &Sums) -> Option<String> {
+        let clock = (0..TOTAL).max_by_key(|clock| sums.micros[*clock])?;
+        if sums.micros[TOTAL] == 0 || !self.knows(clock) {
+            return None;
+        }
+        let share = share(sums.micros[clock], sums.micros[TOTAL]);
+        let words = [
+            "waiting for a server of the pool",
+            "until the first row",
+            "while rows came",
+            "while the client took the answer",
+        ];
+        Some(format!("{share} of the time {}", words[clock]))
+    }
+
+    /// The five clocks of a statement, as a picture; those that are known.
+    pub fn clocks(&self, sums: &Sums) -> Picture {
+        let all = sums.micros[TOTAL].max(1) as f64;
+        let clock = |(clock, name): (usize, &&str)| {
+            let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|share| maybe_time(sums.quantile(clock, share)));
+            Clock {
+                name: (*name).to_owned(),
+                share: sums.micros[clock] as f64 / all,
+                aside: format!("{} in all; p50 {p50}, p95 {p95}, p99 {p99}", time(sums.micros[clock])),
+            }
+        };
+        let known = CLOCK_NAMES.iter().enumerate().filter(|(clock, _)| self.knows(*clock));
+        let clocks: Vec<_> = known.map(clock).collect();
+        let words = clocks.iter().map(|one| format!("{}: {}", one.name, one.aside));
+        let count = if clocks.len() == 5 { "Five clocks" } else { "One clock" };
+        let alternative = format!("{count}. {}.", words.collect::<Vec<_>>().join(". "));
+        Picture { title: "Where the time went".into(), alternative, drawn: Drawn::Clocks(clocks) }
+    }
+
+    /// Where a statement is told: on this page, or of a running pgweir on its own.
+    pub fn to_statement(&self, one: &Statement) -> String {
+        match self.scope.origin {
+            Origin::Live => format!("/statement/{:032x}", one.fingerprint),
+            _ => anchor(&one.id),
+        }
+    }
+
+    /// Where a fix is told.
+    pub fn to_fix(&self, id: &str) -> String {
+        match self.scope.origin {
+            Origin::Live => format!("/fixes#{}", anchor(id)),
+            _ => anchor(id),
+        }
+    }
+}
+
 /// The start of a statement.
 pub fn start(text: &str, most: usize) -> String {
     let text = plain(text);
@@ -22,36 +76,6 @@ pub fn start(text: &str, most: usize) -> String {
         None => text,
         Some((end, _)) => format!("{} ...", &text[..end]),
     }
-}
-
-/// The clock that has most of the time, in words.
-pub fn dearest_clock(sums: &Sums) -> String {
-    let clock = (0..TOTAL).max_by_key(|clock| sums.micros[*clock]).unwrap_or(1);
-    let share = super::super::numbers::share(sums.micros[clock], sums.micros[TOTAL]);
-    match clock {
-        _ if sums.micros[TOTAL] == 0 => "no clock ran".to_owned(),
-        0 => format!("{share} of it waiting for a server of the pool"),
-        1 => format!("{share} of it until the first row"),
-        2 => format!("{share} of it while rows came"),
-        _ => format!("{share} of it while the client took the answer"),
-    }
-}
-
-/// The five clocks of a statement, as a picture.
-pub fn clocks(sums: &Sums) -> Picture {
-    let all = sums.micros[TOTAL].max(1) as f64;
-    let clock = |(clock, name): (usize, &&str)| {
-        let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|share| maybe_time(sums.quantile(clock, share)));
-        Clock {
-            name: (*name).to_owned(),
-            share: sums.micros[clock] as f64 / all,
-            aside: format!("{} in all; p50 {p50}, p95 {p95}, p99 {p99}", time(sums.micros[clock])),
-        }
-    };
-    let clocks: Vec<_> = CLOCK_NAMES.iter().enumerate().map(clock).collect();
-    let words = clocks.iter().map(|one| format!("{}: {}", one.name, one.aside));
-    let alternative = format!("Five clocks. {}.", words.collect::<Vec<_>>().join(". "));
-    Picture { title: "Where the time went".into(), alternative, drawn: Drawn::Clocks(clocks) }
 }
 
 /// How often each length of time was seen, coloured by who answered. What has no clock (the cache, pgweir itself) stands in front.

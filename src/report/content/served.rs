@@ -4,7 +4,7 @@ use super::super::document::{Block, Document, Piece, Table, Text, texts};
 use super::super::fixes::{Group, Listed};
 use super::super::numbers::{count, share};
 use super::super::{Origin, Report, Statement};
-use super::{first, parts};
+use super::parts;
 use crate::stats::tally::SERVED;
 
 /// So many statements are listed that the cache answers.
@@ -18,7 +18,7 @@ impl Report {
 
     fn fixes_of(&self, group: Group, document: &mut Document) {
         let fixes = self.group(group);
-        document.put(Block::Table(first::table(&fixes)));
+        document.put(Block::Table(self.fix_table(&fixes)));
         // Those that stand first are told there.
         let others = fixes.into_iter().filter(|one| !self.is_first(one));
         others.for_each(|one| document.put(Block::Part(self.fix(one))));
@@ -64,7 +64,7 @@ impl Report {
         cached.sort_by_key(|one| std::cmp::Reverse(one.sums.served[2]));
         let row = |one: &&Statement| {
             texts![
-                Text::link(one.id.clone(), parts::anchor(&one.id)),
+                Text::link(one.id.clone(), self.to_statement(one)),
                 count(one.sums.served[2]),
                 share(one.sums.served[2], one.sums.calls),
                 Piece::Code(parts::start(&one.text, 160)),

@@ -50,7 +50,7 @@ impl Report {
             .fold((0, 0.0), |best, one| if one.1 > best.1 { one } else { best });
         let width = seconds(series.width as f64);
         let at = moment(series.from + peak as i64 * series.width);
-        let first = layers.first().map(|layer| layer.0.clone()).unwrap_or_default();
+        let first = self.statements.first().map(|one| one.id.clone()).unwrap_or_default();
         let ends = (moment(series.from), moment(series.from + series.parts as i64 * series.width));
         let alternative = format!(
             "Time that clients waited, in parts of {width}: most of it at {at}, {}; over all, most is that of {first}.",
@@ -64,22 +64,25 @@ impl Report {
     /// Those that took longest.
     pub(super) fn slow_statements(&self, document: &mut Document) {
         document.put(Block::heading(2, "Slow statements"));
-        document.put(Block::Table(self.statement_table(|id| parts::anchor(id))));
+        document.put(Block::Table(self.statement_table()));
         if self.shapes > self.statements.len() {
             let more = self.shapes - self.statements.len();
-            document.put(Block::say(format!("{more} more shapes took less; see --limit")));
+            document.put(Block::say(match self.scope.origin {
+                Origin::Live => format!("{more} more shapes took less."),
+                _ => format!("{more} more shapes took less; see --limit"),
+            }));
         }
     }
 
-    /// All statements; each leads to where `to` says.
-    pub fn statement_table(&self, to: impl Fn(&str) -> String) -> Table {
+    /// All statements.
+    fn statement_table(&self) -> Table {
         let columns = "|# a day|# share|# calls|# errors|# p50|# p95|# p99|# max|over time|do|_ statement";
         let row = |one: &Statement| {
             let sums = &one.sums;
             let at = |share: f64| maybe_time(sums.quantile(TOTAL, share));
             let longest = if sums.longest > 0 { time(sums.longest) } else { "-".to_owned() };
             texts![
-                Text::link(one.id.clone(), to(&one.id)),
+                Text::link(one.id.clone(), self.to_statement(one)),
                 seconds(a_day(sums.micros[TOTAL], self.seconds())),
                 share(sums.micros[TOTAL], self.all.micros[TOTAL]),
                 count(sums.calls),
@@ -89,7 +92,7 @@ impl Report {
                 at(0.99),
                 longest,
                 spark(one),
-                one.fixes.first().map_or(Text::default(), |id| Text::link(id.clone(), to(id))),
+                one.fixes.first().map_or(Text::default(), |id| Text::link(id.clone(), self.to_fix(id))),
                 Piece::Code(parts::start(&one.text, 400)),
             ]
         };
@@ -99,23 +102,28 @@ impl Report {
     /// A statement by itself.
     pub fn statement(&self, one: &Statement) -> Vec<Block> {
         let (sums, fingerprint) = (&one.sums, format!("{:032x}", one.fingerprint));
-        let mut blocks = vec![Block::Heading(3, one.id.clone().into(), parts::anchor(&one.id))];
+        let title = format!("{}  {}", one.id, parts::start(&one.text, 60));
+        let mut blocks = vec![Block::Heading(3, title.into(), parts::anchor(&one.id))];
         blocks.push(Block::Code("statement".into(), one.text.clone()));
         let verdict = match (&one.verdict, self.is_advised) {
             (Some(why), _) => Text::strong(why.clone()),
             (None, true) => "It was not looked at: it is not among the slow ones.".into(),
-            (None, false) => format!("{}.", upper(&parts::dearest_clock(sums))).into(),
+            (None, false) => {
+                self.dearest_clock(sums).map_or(Text::default(), |words| format!("{words}.").into())
+            }
         };
-        blocks.push(Block::Say(verdict));
+        if !verdict.is_empty() {
+            blocks.push(Block::Say(verdict));
+        }
         if !one.fixes.is_empty() {
             let mut helps = Text::from("Helped by ");
             for (at, id) in one.fixes.iter().enumerate() {
                 let comma = if at > 0 { ", " } else { "" };
-                helps = helps.and(comma).and(Text::link(id.clone(), parts::anchor(id)));
+                helps = helps.and(comma).and(Text::link(id.clone(), self.to_fix(id)));
             }
             blocks.push(Block::Say(helps.and(".")));
         }
-        blocks.push(Block::Picture(parts::clocks(sums)));
+        blocks.push(Block::Picture(self.clocks(sums)));
         blocks.extend(parts::histogram(sums).map(Block::Picture));
         let mut notes = vec![Text::from(self.answered(sums))];
         if !one.by.is_empty() {
@@ -164,11 +172,6 @@ fn by(by: &[(Who, u64)]) -> String {
     let more = by.len().saturating_sub(SENDERS);
     named.extend((more > 0).then(|| format!("and {more} more")));
     named.join(", ")
-}
-
-fn upper(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |first| first.to_uppercase().collect::<String>() + chars.as_str())
 }
 
 fn plan_label(plan: &Plan) -> String {

@@ -34,11 +34,11 @@ impl Report {
             "shapes": self.shapes,
             "complete": self.is_complete(),
             "database_us": self.database_time(),
-            "all": sums(&self.all),
+            "all": self.sums_json(&self.all),
             "advised": self.is_advised,
             "fixes": self.fixes.iter().map(fix).collect::<Vec<_>>(),
             "statements": self.statements.iter().map(|one| self.statement_json(one)).collect::<Vec<_>>(),
-            "others": sums(&self.others),
+            "others": self.sums_json(&self.others),
             "rejected": self.rejected.iter().map(|one| json!({
                 "what": one.what,
                 "shapes": one.shapes.iter().map(hex).collect::<Vec<_>>(),
@@ -56,7 +56,7 @@ impl Report {
         let by = statement.by.iter().map(|(who, calls)| {
             json!({ "database": who.database, "user": who.user, "application": who.application, "calls": calls })
         });
-        let mut value = sums(&statement.sums);
+        let mut value = self.sums_json(&statement.sums);
         let mut put = |name: &str, member: Value| drop(value.insert(name.to_owned(), member));
         put("id", statement.id.clone().into());
         put("fingerprint", hex(&statement.fingerprint).into());
@@ -121,37 +121,39 @@ fn fix(listed: &Listed) -> Value {
     })
 }
 
-fn sums(sums: &Sums) -> Map<String, Value> {
-    let served: Map<_, _> =
-        SERVED.iter().zip(sums.served).map(|(name, n)| ((*name).to_owned(), n.into())).collect();
-    let errors: Map<_, _> = sums
-        .errors
-        .iter()
-        .map(|(class, n)| (String::from_utf8_lossy(class).into_owned(), (*n).into()))
-        .collect();
-    let clocks: Map<_, _> = CLOCKS
-        .iter()
-        .enumerate()
-        .map(|(clock, name)| {
-            let at = |share| sums.quantile(clock, share);
-            let value = json!({
-                "sum_us": sums.micros[clock],
-                "p50_us": at(0.5),
-                "p95_us": at(0.95),
-                "p99_us": at(0.99),
-            });
-            ((*name).to_owned(), value)
-        })
-        .collect();
-    let fields = [
-        ("calls", sums.calls.into()),
-        ("timed", sums.timed.into()),
-        ("rows", sums.rows.into()),
-        ("bytes", sums.bytes.into()),
-        ("longest_us", sums.longest.into()),
-        ("served", served.into()),
-        ("clocks", clocks.into()),
-        ("errors", errors.into()),
-    ];
-    fields.into_iter().map(|(name, value): (_, Value)| (name.to_owned(), value)).collect()
+impl Report {
+    fn sums_json(&self, sums: &Sums) -> Map<String, Value> {
+        let served: Map<_, _> =
+            SERVED.iter().zip(sums.served).map(|(name, n)| ((*name).to_owned(), n.into())).collect();
+        let errors: Map<_, _> = sums
+            .errors
+            .iter()
+            .map(|(class, n)| (String::from_utf8_lossy(class).into_owned(), (*n).into()))
+            .collect();
+        let clocks: Map<_, _> = CLOCKS
+            .iter()
+            .enumerate()
+            .map(|(clock, name)| {
+                let at = |share| sums.quantile(clock, share).filter(|_| self.knows(clock));
+                let value = json!({
+                    "sum_us": if self.knows(clock) { sums.micros[clock] } else { 0 },
+                    "p50_us": at(0.5),
+                    "p95_us": at(0.95),
+                    "p99_us": at(0.99),
+                });
+                ((*name).to_owned(), value)
+            })
+            .collect();
+        let fields = [
+            ("calls", sums.calls.into()),
+            ("timed", sums.timed.into()),
+            ("rows", sums.rows.into()),
+            ("bytes", sums.bytes.into()),
+            ("longest_us", sums.longest.into()),
+            ("served", served.into()),
+            ("clocks", clocks.into()),
+            ("errors", errors.into()),
+        ];
+        fields.into_iter().map(|(name, value): (_, Value)| (name.to_owned(), value)).collect()
+    }
 }
