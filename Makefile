@@ -1,6 +1,7 @@
 # The commands of this project. Each installs what it needs by itself; the first `make run` on a clean machine works.
 
 .PHONY: help run demo test test-versions fuzz fuzz-merge instructions bench bench-advice check format check-format lint doc check-cache setup clean
+.PHONY: help run test test-versions fuzz fuzz-merge instructions bench pages check format check-format lint doc check-cache setup clean
 
 help:
 	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database;'
@@ -16,6 +17,7 @@ help:
 	@echo 'make instructions  count the instructions of the hot pieces; ARGS=--write makes the baseline anew'
 	@echo 'make bench         cost and speed beside pgbouncer, haproxy, pgpool-II, Redis; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
 	@echo 'make bench-advice  how good index advice is, beside a careful person, dexter, and baselines; ARGS="--only cases"'
+	@echo 'make pages         reports in a real browser, as pictures to look at; FOLDER (target/pages), URLS of pages of a running pgweir'
 	@echo 'make check         format, lint and documentation, as the CI does'
 	@echo 'make format        rewrite the sources in the standard format'
 
@@ -72,6 +74,9 @@ bench-advice:
 	cargo build --release --locked
 	target/advice/python/bin/python -m unittest discover -q -s benches/advice
 	target/advice/python/bin/python benches/advice/main.py $(ARGS)
+pages:
+	@scripts/setup.sh pages
+	scripts/pages.sh $(or $(FOLDER),target/pages) $(URLS)
 
 check: check-format lint doc
 

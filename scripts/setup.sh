@@ -5,6 +5,7 @@
 #   scripts/setup.sh test    and what the driver suites need: Python with venv, Node.js with npm
 #   scripts/setup.sh fuzz    and libFuzzer's own needs: a C++ compiler
 #   scripts/setup.sh instructions   a compiler and valgrind
+#   scripts/setup.sh pages   a browser that looks at reports
 #   scripts/setup.sh bench   and what to compare with: pgbouncer, haproxy, pgpool2, Redis
 #   scripts/setup.sh bench-advice   HypoPG, Python with a driver and TPC-H's data, and the gem pgdexter where it can be had
 set -euo pipefail
@@ -50,6 +51,15 @@ check_fuzz() {
 check_instructions() {
     check_run
     have valgrind || need valgrind
+}
+
+check_pages() {
+    have cargo || { say 'Rust is missing; install it from https://rustup.rs, then run this again'; exit 1; }
+    have cc || need build-essential
+    have chromium || need chromium
+    have curl || need curl
+    # Letters that it can draw with.
+    compgen -G '/usr/share/fonts/truetype/*/*.ttf' >/dev/null || need fonts-dejavu-core
 }
 
 check_bench() {
@@ -125,8 +135,8 @@ stop_services() {
 
 for part in "${@:-run}"; do
     case $part in
-        run | test | fuzz | instructions | bench | bench-advice) "check_$part" ;;
-        *) say "unknown part '$part'; known: run, test, fuzz, instructions, bench, bench-advice" && exit 2 ;;
+        run | test | fuzz | instructions | bench | bench-advice | pages) "check_$part" ;;
+        *) say "unknown part '$part'; known: run, test, fuzz, instructions, bench, bench-advice, pages" && exit 2 ;;
     esac
 done
 

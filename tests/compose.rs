@@ -1,6 +1,6 @@
 //! `docker-compose.yml` and what it mounts, as far as that can be tried without Docker.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -152,24 +152,68 @@ fn the_health_check_tells() {
     assert!(!healthy(), "it is stopped");
 }
 
+/// Metrics of the guide with their labels.
+fn metrics() -> BTreeMap<String, Vec<String>> {
+    let page = read("docs/guide/metrics.md");
+    let lines = page.lines().filter_map(|line| line.strip_prefix("| `pgweir_"));
+    let metric = |line: &str| {
+        let mut cells = line.split(" | ");
+        let name = format!("pgweir_{}", cells.next()?.trim_end_matches('`'));
+        let labels = cells.nth(1)?.split(',').map(|label| label.trim().trim_matches('`').to_owned());
+        Some((name, labels.collect()))
+    };
+    lines.filter_map(metric).collect()
+}
+
+/// Words of an expression.
+fn words(expression: &str) -> impl Iterator<Item = &str> {
+    expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
 #[test]
 fn the_dashboard_shows_metrics_that_there_are() {
-    let dashboard: serde_json::Value =
-        serde_json::from_str(&read("docker/grafana/pgweir.json")).expect("the dashboard is JSON");
-    let known = read("docs/guide/metrics.md");
-    let mut shown = 0;
+    let text = read("docker/grafana/pgweir.json");
+    let dashboard: serde_json::Value = serde_json::from_str(&text).expect("the dashboard is JSON");
+    let known = metrics();
+    assert!(known.len() > 60, "{known:?}");
+    let named: BTreeSet<&str> = words(&text).filter(|word| word.starts_with("pgweir_")).collect();
+    let unknown: Vec<_> = named.iter().filter(|name| !known.contains_key(**name)).collect();
+    assert!(unknown.is_empty(), "no metrics: {unknown:?}");
+    assert!(named.len() > 30, "{} metrics are shown", named.len());
+    let (mut ids, mut places) = (BTreeSet::new(), BTreeSet::new());
     for panel in dashboard["panels"].as_array().expect("panels") {
+        let title = panel["title"].as_str().expect("a title");
+        assert!(ids.insert(panel["id"].as_u64().expect("an id")), "{title}: its id is another's");
+        let at = |name: &str| panel["gridPos"][name].as_u64().expect("a place");
+        for place in
+            (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)))
+        {
+            assert!(place.0 < 24 && places.insert(place), "{title} lies on another");
+        }
+        if panel["type"] == "row" {
+            continue;
+        }
+        assert!(
+            panel["description"].is_string() && panel["fieldConfig"]["defaults"]["unit"].is_string(),
+            "{title}"
+        );
         for target in panel["targets"].as_array().expect("targets") {
             let query = target["expr"].as_str().expect("a query");
-            for name in query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-                if name.starts_with("pgweir_") {
-                    assert!(known.contains(&format!("| `{name}` |")), "{name} of {query} is no metric");
-                    shown += 1;
-                }
+            let metrics: Vec<_> = words(query).filter_map(|word| known.get(word)).collect();
+            assert!(!metrics.is_empty(), "{query}");
+            let by = query.split("by (").skip(1).filter_map(|rest| rest.split(')').next());
+            let within = query.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+            let within =
+                within.flat_map(|labels| labels.split(',')).filter_map(|label| label.split('=').next());
+            let shown = target["legendFormat"].as_str().unwrap_or_default().split("{{").skip(1);
+            let shown = shown.filter_map(|rest| rest.split("}}").next());
+            for label in by.flat_map(|labels| labels.split(',')).chain(within).chain(shown) {
+                let label = label.trim();
+                let has = |labels: &&Vec<String>| labels.iter().any(|known| known == label);
+                assert!(metrics.iter().all(has), "{query}: no label {label}");
             }
         }
     }
-    assert!(shown > 8, "{shown} metrics are shown");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod harness;
 mod import;
 mod load;
 mod reads;
+mod report;
 mod rules;
 mod store;
 mod stream;

@@ -12,6 +12,7 @@ pub mod http;
 pub mod metrics;
 mod nodes;
 mod orders;
+mod pages;
 mod ready;
 mod rules;
 mod show;
@@ -24,6 +25,7 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::advice::Advice;
 use crate::control::history::History;
 use crate::runtime::Shared;
 use crate::runtime::acceptor::Entrance;
@@ -64,6 +66,8 @@ pub struct Admin {
     paused: Mutex<Paused>,
     ready: Ready,
     history: Arc<History>,
+    /// What was advised last; pages show it.
+    advice: Mutex<Option<Arc<Advice>>>,
 }
 
 impl Admin {
@@ -78,7 +82,9 @@ impl Admin {
         let averages = Averages::new();
         let paused = Mutex::default();
         let ready = Ready::default();
-        let admin = Arc::new(Admin { entrance, shared, demands, started, averages, paused, ready, history });
+        let advice = Mutex::default();
+        let admin =
+            Arc::new(Admin { entrance, shared, demands, started, averages, paused, ready, history, advice });
         tokio::spawn(averages::keep(admin.clone()));
         admin
     }
@@ -86,6 +92,15 @@ impl Admin {
     /// Gives an order to all pools.
     pub fn order_all(&self, order: PoolOrder) {
         orders::give(self, order, None);
+    }
+
+    /// Pages show this advice from now on.
+    pub fn advise(&self, advice: Advice) {
+        *self.advice.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(advice));
+    }
+
+    fn advice(&self) -> Option<Arc<Advice>> {
+        self.advice.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn paused(&self) -> MutexGuard<'_, Paused> {

@@ -110,6 +110,11 @@ impl Table {
         self
     }
 
+    /// Names of its columns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(name, _)| name.as_str())
+    }
+
     /// Appends RowDescription, rows and CommandComplete.
     pub fn emit(&self, out: &mut Vec<u8>) {
         self.emit_as("SHOW", out);

@@ -6,6 +6,7 @@ use super::import;
 use crate::admin::metrics;
 use crate::advice::findings;
 use crate::config::reference;
+use crate::report::json;
 use crate::rules;
 
 /// A generated document.
@@ -23,6 +24,10 @@ pub enum Document {
     RulesPage,
     /// What may be found besides indexes, `docs/guide/findings.md`.
     FindingsPage,
+    /// The form of reports for programs, `docs/guide/report-json.md`.
+    ReportJsonPage,
+    /// The same as a JSON schema.
+    ReportSchema,
 }
 
 impl Document {
@@ -35,6 +40,8 @@ impl Document {
             Self::ImportingPage => import::page::text(),
             Self::RulesPage => rules::reference::page(),
             Self::FindingsPage => findings::page(),
+            Self::ReportJsonPage => json::page::text(),
+            Self::ReportSchema => json::SCHEMA.to_owned(),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod import;
 mod report;
 mod rules;
 pub mod upstream;
+mod when;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ enum Command {
     Demo(RunArgs),
     /// Say what a statement is to pgweir: its shape, whether it only reads, and what it does to its session
     Explain(ExplainArgs),
-    /// Say which statements took the time, and where, from the store of `run --store`
+    /// Say what to do about slow statements, and which they are: from the store of `run --store`, or from a server's log
     Report(report::ReportArgs),
     /// Write pgweir.toml from the configuration of another pooler, and say what changes in meaning
     Import(import::ImportArgs),
@@ -166,7 +167,7 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
         Command::Check(arguments) => check_all(&arguments, trial),
         Command::Demo(arguments) => run_demo(arguments, start),
         Command::Explain(arguments) => explain(&arguments, trial),
-        Command::Report(arguments) => report::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments, trial),
         Command::Import(arguments) => import::run(&arguments),
         Command::Upstream(command) => tend_upstream(&command, trial),
         Command::Load(arguments) => put_load(&arguments, trial),

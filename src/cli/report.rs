@@ -1,70 +1,285 @@
-//! `pgweir report`: what took the time, from the store of a pgweir that runs or does not.
+//! `pgweir report`: what to do first, what took the time, and where; from the store of a pgweir that runs or does not, a server's log, or its own sums.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufReader, IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use crate::config::kinds::{Context, DURATION, Given};
-use crate::report::Report;
-use crate::store::{Trouble, read};
+use super::upstream::{self, Open};
+use super::when::{When, duration, when};
+use crate::config::{self, Loaded, Settings, Sources};
+use crate::pool::ask;
+use crate::report::ids::Names;
+use crate::report::log::{self, Log};
+use crate::report::{Before, Origin, PARTS, Report, Scope, gate, json};
+use crate::store::read;
+use crate::store::{Trouble, numbers};
+
+/// The status with which `--fail-on` fails.
+const FOUND: u8 = 3;
+/// The largest report that is read to compare with.
+const MAX_REPORT: u64 = 64 << 20;
 
 /// What `report` takes.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct ReportArgs {
-    /// The store of `run --store`; it may be in use
-    #[arg(long, value_name = "FILE")]
-    store: PathBuf,
-    /// How far it goes back
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
-    since: Duration,
+    #[command(flatten)]
+    source: Source,
+    /// The server's log_line_prefix, when it is not one of the common ones
+    #[arg(long, value_name = "PREFIX", requires = "log")]
+    log_line_prefix: Option<String>,
+    /// From when on: so long ago (1h), or a moment in UTC (2026-11-29 21:44) [default: 1h; of a log, all of it]
+    #[arg(long, value_name = "TIME", value_parser = when)]
+    since: Option<When>,
+    /// Until when, written in the same way
+    #[arg(long, value_name = "TIME", value_parser = when)]
+    until: Option<When>,
+    /// Say what changed: beside the same time so long before (1d), or beside a report in JSON
+    #[arg(long, value_name = "TIME|FILE")]
+    diff: Option<String>,
     /// For whom it is
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// So many statements are listed
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
+    /// Fail (status 3) when the report has one of these, such as slower,new_statement; for CI
+    #[arg(long, value_name = "CODE,...", value_parser = |text: &str| gate::parse(text).map(Codes))]
+    fail_on: Option<Codes>,
+}
+
+/// What is to be read.
+#[derive(Args, Clone)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// The store of `run --store`; it may be in use
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// A log of PostgreSQL (its own format, csvlog or jsonlog); - for standard input
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// A database with pg_stat_statements: postgres://user:password@host/database
+    #[arg(long, value_name = "URL")]
+    pg_stat_statements: Option<String>,
+}
+
+/// Codes of `--fail-on`.
+#[derive(Debug, Clone)]
+struct Codes(Vec<String>);
+
+impl std::fmt::Debug for ReportArgs {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReportArgs")
+            .field("store", &self.source.store)
+            .field("log", &self.source.log)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Forms of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// For the terminal.
+    /// For the terminal, in a hundred columns; in colours on a terminal, unless NO_COLOR is set.
     Text,
+    /// Markdown, for an issue or a merge request.
+    Md,
+    /// One file for a browser.
+    Html,
     /// For programs.
     Json,
 }
 
-fn time(text: &str) -> Result<Duration, String> {
-    let context = Context { folder: PathBuf::new(), env: &|_| None };
-    DURATION.value(&Given::Word(text.to_owned()), &context)
-}
-
-/// Prints the report.
-pub fn run(arguments: &ReportArgs) -> ExitCode {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let since = now.saturating_sub(arguments.since).as_secs() as i64;
-    let file = arguments.store.display().to_string();
-    let history = match read::since(&arguments.store, since) {
-        Ok(history) => history,
-        Err(trouble) => {
-            let (Trouble::Corrupt(reason) | Trouble::Standing(_, reason)) = trouble;
-            eprintln!("{file}: {reason}");
-            return ExitCode::FAILURE;
+/// Prints the report. `servers` is how a database is reached.
+pub fn run<T: Open>(arguments: &ReportArgs, servers: impl FnOnce(Settings) -> T) -> ExitCode {
+    let said = made(arguments, servers).and_then(|report| {
+        let found = arguments.fail_on.as_ref().map(|codes| report.found(&codes.0)).transpose()?;
+        let text = match arguments.format {
+            Format::Text => report.text(coloured()),
+            Format::Md => report.markdown(),
+            Format::Html => report.html(),
+            Format::Json => report.json(),
+        };
+        std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))?;
+        Ok(found.unwrap_or_default())
+    });
+    match said {
+        Ok(found) if found.is_empty() => ExitCode::SUCCESS,
+        Ok(found) => {
+            for one in found {
+                one.what.iter().for_each(|what| eprintln!("--fail-on {}: {what}", one.code));
+            }
+            ExitCode::from(FOUND)
         }
-    };
-    let report = Report::of(file, since, &history, arguments.limit);
-    let said = match arguments.format {
-        Format::Text => report.text(),
-        Format::Json => report.json(),
-    };
-    match std::io::stdout().write_all(said.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("standard output: {error}");
+        Err(reason) => {
+            eprintln!("{reason}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether colours are for somebody who sees them (no-color.org).
+fn coloured() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stdout().is_terminal() && !refused
+}
+
+/// The report that is asked for.
+fn made<T: Open>(arguments: &ReportArgs, servers: impl FnOnce(Settings) -> T) -> Result<Report, String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+    let hour = When::Ago(Duration::from_secs(3600));
+    let source = &arguments.source;
+    let until = arguments.until.map_or(now, |until| until.at(now));
+    let first = if source.log.is_some() { 0 } else { hour.at(until) };
+    let since = arguments.since.map_or(first, |since| since.at(now));
+    if since >= until {
+        return Err("--since is not before --until".into());
+    }
+    if source.pg_stat_statements.is_some() && (arguments.since.is_some() || arguments.until.is_some()) {
+        return Err(
+            "pg_stat_statements has sums since its last reset only: leave out --since and --until".into()
+        );
+    }
+    let mut report = match (&source.store, &source.log, &source.pg_stat_statements) {
+        (Some(path), ..) => return of_store(arguments, path, (since, until), now),
+        (_, Some(path), _) => of_log(arguments, path, (since, until))?,
+        (_, _, Some(url)) => of_server(arguments, url, servers)?,
+        _ => return Err("name a --store, a --log or --pg-stat-statements".into()),
+    };
+    if let Some(diff) = &arguments.diff {
+        let before =
+            earlier(diff)?.ok_or("--diff takes a report in JSON here: only a store has the time before")?;
+        report.beside(
+            before,
+            &mut Names::of_statements(&Default::default()),
+            &mut Names::of_fixes(&Default::default()),
+        );
+    }
+    Ok(report)
+}
+
+fn of_store(arguments: &ReportArgs, path: &Path, window: (i64, i64), now: i64) -> Result<Report, String> {
+    let history = read::between(path, window, PARTS).map_err(|trouble| told(path, trouble))?;
+    let name = path.display().to_string();
+    let scope = Scope { origin: Origin::Store, name, window, most: arguments.limit };
+    let mut report = Report::of(scope, &history, None);
+    let mut statements = Names::of_statements(&history.numbers);
+    let mut fixes = fix_names(path, &mut report, now);
+    report.named(&mut statements, &mut fixes);
+    if let Some(diff) = &arguments.diff {
+        let before = match earlier(diff)? {
+            Some(before) => before,
+            None => before_in(path, diff, window)?,
+        };
+        report.beside(before, &mut statements, &mut fixes);
+    }
+    Ok(report)
+}
+
+/// What is the matter with a store.
+fn told(path: &Path, trouble: Trouble) -> String {
+    let (Trouble::Corrupt(reason) | Trouble::Standing(_, reason)) = trouble;
+    format!("{}: {reason}", path.display())
+}
+
+/// Names of fixes by the numbers that the store has, or gives. Where it cannot be written, they are made of what the fixes are, and that is told.
+fn fix_names(path: &Path, report: &mut Report, now: i64) -> Names {
+    let keys: Vec<u128> = report.fixes.iter().map(|one| one.key).collect();
+    if keys.is_empty() {
+        return Names::of_fixes(&Default::default());
+    }
+    match numbers::of_fixes(path, &keys, now) {
+        Ok(numbers) => Names::of_fixes(&keys.into_iter().zip(numbers).collect()),
+        Err(trouble) => {
+            let (Trouble::Corrupt(reason) | Trouble::Standing(_, reason)) = trouble;
+            report.notes.push(format!("fixes have no numbers, for the store cannot be written: {reason}"));
+            Names::of_fixes(&Default::default())
+        }
+    }
+}
+
+/// An earlier report, if that is what is named.
+fn earlier(diff: &str) -> Result<Option<Before>, String> {
+    if duration(diff).is_ok() && !Path::new(diff).exists() {
+        return Ok(None);
+    }
+    let told = |error: &dyn std::fmt::Display| format!("--diff {diff}: {error}");
+    let mut text = String::new();
+    let file = File::open(diff).map_err(|error| told(&error))?;
+    let read = file.take(MAX_REPORT + 1).read_to_string(&mut text).map_err(|error| told(&error))?;
+    if read as u64 > MAX_REPORT {
+        return Err(told(&"it is larger than 64 MB"));
+    }
+    json::before(&text, diff.to_owned()).map(Some).map_err(|error| told(&error))
+}
+
+/// The same time, so long before.
+fn before_in(path: &Path, diff: &str, (since, until): (i64, i64)) -> Result<Before, String> {
+    let by = duration(diff)?.as_secs() as i64;
+    if by < until - since {
+        return Err(format!(
+            "--diff {diff} is shorter than the time that the report has: they would overlap"
+        ));
+    }
+    let window = (since - by, until - by);
+    let history = read::between(path, window, 0).map_err(|trouble| told(path, trouble))?;
+    if history.counted.is_empty() {
+        return Err(format!("--diff {diff}: nothing was counted then"));
+    }
+    let scope = Scope { window, most: usize::MAX, ..Scope::default() };
+    Ok(Report::of(scope, &history, None).as_before(format!("the same time {diff} before")))
+}
+
+fn of_log(arguments: &ReportArgs, path: &Path, window: (i64, i64)) -> Result<Report, String> {
+    let name = path.display().to_string();
+    let prefix = arguments.log_line_prefix.as_deref();
+    let read = if name == "-" {
+        log::read(&mut BufReader::new(std::io::stdin()), prefix, window)
+    } else {
+        let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
+        log::read(&mut BufReader::with_capacity(1 << 16, file), prefix, window)
+    };
+    let log = read.map_err(|reason| format!("{name}: {reason}"))?;
+    Ok(of_foreign(arguments, log, Origin::Log, name))
+}
+
+fn of_server<T: Open>(
+    arguments: &ReportArgs,
+    url: &str,
+    servers: impl FnOnce(Settings) -> T,
+) -> Result<Report, String> {
+    let sources = Sources { url: Some(url.to_owned()), ..Sources::default() };
+    let Loaded { settings, .. } = config::load_with_origins(&sources)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let servers = servers(settings.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let rows = runtime.block_on(async {
+        let mut connected = upstream::any_host(&settings, &servers).await?;
+        ask::rows(&mut connected, "BEGIN READ ONLY; SET LOCAL statement_timeout = '30s'").await?;
+        ask::rows(&mut connected, log::STATEMENTS_QUERY).await
+    });
+    let rows = rows.map_err(|fault| {
+        let hint = match fault.sqlstate.as_str() {
+            "42P01" | "42883" => "CREATE EXTENSION pg_stat_statements, with it in shared_preload_libraries (PostgreSQL 14 or later)",
+            _ => fault.hint.as_deref().unwrap_or_default(),
+        };
+        format!("pg_stat_statements: {fault}\n  {hint}")
+    })?;
+    let log = log::statements(&rows)?;
+    let name = settings.databases.keys().find(|name| *name != "*").cloned().unwrap_or_default();
+    Ok(of_foreign(arguments, log, Origin::PgStatStatements, name))
+}
+
+/// A report of what was read elsewhere.
+fn of_foreign(arguments: &ReportArgs, log: Log, origin: Origin, name: String) -> Report {
+    let window = log.history.between.unwrap_or((0, 1));
+    let scope = Scope { origin, name, window, most: arguments.limit };
+    let mut report = Report::of(scope, &log.history, None);
+    report.take_plans(&log.plans);
+    report.notes.extend(log.notes);
+    report
 }

@@ -167,6 +167,18 @@ pub async fn run(
 
 /// The primary of the only database of a URL, as its user.
 async fn primary(settings: &Settings, servers: &impl Open) -> Result<Connected, Fault> {
+    suitable(settings, servers, true).await
+}
+
+/// Any host of the only database of a URL, as its user.
+///
+/// # Errors
+/// When the URL names no database, no user or no host, and as the last of its hosts answers.
+pub async fn any_host(settings: &Settings, servers: &impl Open) -> Result<Connected, Fault> {
+    suitable(settings, servers, false).await
+}
+
+async fn suitable(settings: &Settings, servers: &impl Open, primary: bool) -> Result<Connected, Fault> {
     let nobody = || {
         Fault::error("28000", "the URL names no database or no user")
             .hint("postgres://user:password@host/database")
@@ -183,7 +195,9 @@ async fn primary(settings: &Settings, servers: &impl Open) -> Result<Connected, 
                 continue;
             }
         };
-        if first(&mut connected, "SELECT pg_catalog.pg_is_in_recovery()").await?.as_deref() == Some("f") {
+        if !primary
+            || first(&mut connected, "SELECT pg_catalog.pg_is_in_recovery()").await?.as_deref() == Some("f")
+        {
             return Ok(connected);
         }
         last = Fault::error("25006", "the server is a standby").hint("name the primary in the URL");

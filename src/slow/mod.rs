@@ -5,6 +5,8 @@
 
 mod digests;
 mod merged;
+mod series;
 
 pub use digests::{Digests, Identity, UNREAD};
 pub use merged::Merged;
+pub use series::{Series, Slot};

@@ -3,7 +3,10 @@
 use rusqlite::Connection;
 
 /// The steps, in order. How many of them are applied is the file's `user_version`.
-const STEPS: &[&str] = &[include_str!("../../migrations/state/001_history.up.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../migrations/state/001_history.up.sql"),
+    include_str!("../../migrations/state/003_numbers.up.sql"),
+];
 /// Names the files of pgweir among all of SQLite's: "pgwr".
 const APPLICATION: i64 = 0x7067_7772;
 
@@ -33,6 +36,11 @@ pub(super) fn kind(file: &Connection) -> rusqlite::Result<Kind> {
     })
 }
 
+/// Whether a file has some of the steps.
+pub(super) fn is_begun(file: &Connection) -> rusqlite::Result<bool> {
+    Ok(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? > 0)
+}
+
 /// Applies the steps that are missing. Of two processes at once, one waits for the other.
 pub(super) fn migrate(file: &mut Connection) -> rusqlite::Result<()> {
     for (at, step) in STEPS.iter().enumerate() {
@@ -53,10 +61,14 @@ pub(super) fn migrate(file: &mut Connection) -> rusqlite::Result<()> {
 mod tests {
     use super::*;
 
-    const UNDO: &[&str] = &[include_str!("../../migrations/state/001_history.down.sql")];
+    const UNDO: &[&str] = &[
+        include_str!("../../migrations/state/001_history.down.sql"),
+        include_str!("../../migrations/state/003_numbers.down.sql"),
+    ];
 
     fn objects(file: &Connection) -> i64 {
-        file.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).expect("a count")
+        let own = "SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'sqlite%'";
+        file.query_row(own, [], |row| row.get(0)).expect("a count")
     }
 
     #[test]

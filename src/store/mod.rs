@@ -8,6 +8,7 @@ mod encode;
 mod file;
 mod fold;
 mod migrate;
+pub mod numbers;
 mod put;
 pub mod read;
 mod status;

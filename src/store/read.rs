@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::file::{self, Trouble};
+use super::numbers;
 use super::put::{self, SUMS};
-use crate::slow::Merged;
-use crate::stats::tally::Who;
+use crate::slow::{Merged, Series};
+use crate::stats::tally::{TOTAL, Who};
 
 /// More lines than this are not kept apart: those that took longest are.
 const MOST: usize = 10_000;
@@ -25,6 +26,10 @@ pub struct History {
     pub instances: Vec<String>,
     /// Statements that were counted and could not be written.
     pub missing: u64,
+    /// When what was counted, by shape; without parts, where nobody asked for them.
+    pub series: Series,
+    /// Numbers of shapes, by fingerprint: they stay as long as the file does.
+    pub numbers: HashMap<u128, u64>,
 }
 
 /// Reads what was counted since a time, in seconds since 1970. What is older is kept by the hour or the day: all of one that reaches into the time counts.
@@ -32,26 +37,36 @@ pub struct History {
 /// # Errors
 /// When the file cannot be read, or is not one of pgweir's.
 pub fn since(path: &Path, since: i64) -> Result<History, Trouble> {
+    between(path, (since, i64::MAX), 0)
+}
+
+/// Reads what was counted in a time, in seconds since 1970, and keeps it in so many parts besides.
+///
+/// # Errors
+/// As [`since`].
+pub fn between(path: &Path, (since, until): (i64, i64), parts: usize) -> Result<History, Trouble> {
     let mut connection = file::open_to_read(path)?;
     // At one point in time.
     let file = connection.transaction()?;
     let mut history = History {
         begins: file.query_row("SELECT min(start) FROM bucket", [], |row| row.get(0))?,
         missing: file.query_row(
-            "SELECT coalesce(sum(statements), 0) FROM missing WHERE start + 3600 > ?1",
-            [since],
+            "SELECT coalesce(sum(statements), 0) FROM missing WHERE start + 3600 > ?1 AND start < ?2",
+            [since, until],
             |row| row.get::<_, i64>(0),
         )? as u64,
+        numbers: numbers::of_shapes(&file)?,
+        series: if parts > 0 { Series::new(since, until, parts) } else { Series::default() },
         ..History::default()
     };
     let mut texts: HashMap<Vec<u8>, Arc<str>> = HashMap::new();
     let statement = format!(
         "SELECT start, start + span, instance, database, user, application, bucket.fingerprint, text, {SUMS}
          FROM bucket JOIN origin ON origin.id = origin LEFT JOIN shape ON shape.fingerprint = bucket.fingerprint
-         WHERE start + span > ?1"
+         WHERE start + span > ?1 AND start < ?2"
     );
     let mut read = file.prepare(&statement)?;
-    let mut rows = read.query([since])?;
+    let mut rows = read.query([since, until])?;
     while let Some(row) = rows.next()? {
         let (from, to): (i64, i64) = (row.get(0)?, row.get(1)?);
         let (first, last) = history.between.unwrap_or((from, to));
@@ -65,7 +80,9 @@ pub fn since(path: &Path, since: i64) -> Result<History, Trouble> {
         let number = fingerprint.as_slice().try_into().map_or(0, u128::from_be_bytes);
         let text: Option<String> = row.get(7)?;
         let text = texts.entry(fingerprint).or_insert_with(|| text.unwrap_or_default().into()).clone();
-        history.counted.add(who, number, text, put::sums(row, 8)?);
+        let sums = put::sums(row, 8)?;
+        history.series.add(number, (from, to - from), sums.calls, sums.micros[TOTAL]);
+        history.counted.add(who, number, text, sums);
         if history.counted.len() > MOST * 2 {
             history.counted.bound(MOST);
         }

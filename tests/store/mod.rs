@@ -343,7 +343,7 @@ fn store_is_what_the_report_is_made_from() {
         "select pg_sleep(?)",
         "select i from t where i < ?",
         "/app/web",
-        "1  22 data exception",
+        "1  22        data exception",
     ] {
         assert!(text.contains(part), "{part}\nis not in\n{text}");
     }

@@ -1,4 +1,6 @@
-//! HTTP for machines: `/metrics`, `/health`, `/ready`.
+//! HTTP: `/metrics`, `/health` and `/ready` for machines, pages for people.
+
+mod limited;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,8 +11,10 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use limited::Limited;
+pub use limited::Peer;
 
-use super::{Admin, metrics};
+use super::{Admin, metrics, pages};
 use crate::runtime::acceptor;
 use crate::stats::prometheus;
 
@@ -27,8 +31,10 @@ pub async fn serve(admin: Arc<Admin>, address: SocketAddr, reuse_port: bool) {
         .route("/metrics", get(metrics_page))
         .route("/health", get(|| async { "alive\n" }))
         .route("/ready", get(ready))
-        .with_state(admin);
-    if let Err(error) = axum::serve(listener, routes).await {
+        .with_state(admin.clone())
+        .merge(pages::routes(admin));
+    let service = routes.into_make_service_with_connect_info::<Peer>();
+    if let Err(error) = axum::serve(Limited::new(listener), service).await {
         tracing::warn!(%address, %error, "HTTP ended");
     }
 }

@@ -1,0 +1,72 @@
+//! What is known of statements now: what was counted since the start, and when, from the store where there is one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Mutex;
+
+use crate::admin::Admin;
+use crate::report::{Origin, PARTS, Report, Scope};
+use crate::slow::Merged;
+use crate::store::read::{self, History};
+
+/// So many statements are listed on the overview.
+pub(super) const LISTED: usize = 50;
+/// The picture goes back so far, in seconds.
+const BACK: i64 = 3600;
+/// How long what was read of the store is used: whoever asks often does not make pgweir read often.
+const KEEP: Duration = Duration::from_secs(10);
+
+/// What the store said last, and when that was.
+#[derive(Default)]
+pub(super) struct Live {
+    read: Mutex<Option<(Instant, Arc<History>)>>,
+}
+
+impl Live {
+    /// The report as it is now, with every shape that is counted by itself.
+    pub(super) async fn report(&self, admin: &Admin) -> Report {
+        let stored = self.stored(admin).await;
+        let mut history = admin.history.look(since_start).await;
+        let now = seconds(SystemTime::now());
+        let start = seconds(admin.started.0);
+        history.between = (!history.counted.is_empty()).then_some((start, now.max(start + 1)));
+        history.series = stored.series.clone();
+        history.numbers.clone_from(&stored.numbers);
+        let name = "since the start".to_owned();
+        let scope =
+            Scope { origin: Origin::Live, name, window: (start, now.max(start + 1)), most: usize::MAX };
+        Report::of(scope, &history, admin.advice().as_deref())
+    }
+
+    /// What the store has of the last hour. Where it cannot be read, nothing: the pages do without.
+    async fn stored(&self, admin: &Admin) -> Arc<History> {
+        let mut known = self.read.lock().await;
+        if let Some((at, history)) = &*known
+            && at.elapsed() < KEEP
+        {
+            return history.clone();
+        }
+        let Some((file, _)) = admin.history.view().store else { return Arc::default() };
+        let now = seconds(SystemTime::now());
+        let read = move || read::between(&PathBuf::from(file), (now - BACK, now), PARTS).unwrap_or_default();
+        let history = Arc::new(tokio::task::spawn_blocking(read).await.unwrap_or_default());
+        *known = Some((Instant::now(), history.clone()));
+        history
+    }
+}
+
+/// What was counted since the start, in the form that reports take.
+fn since_start(seen: &Merged) -> History {
+    let mut history = History::default();
+    for (who, fingerprint, text, sums) in seen.lines() {
+        history.counted.add((**who).clone(), fingerprint, text.clone(), sums.clone());
+    }
+    history
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
