@@ -17,5 +17,6 @@ mod import;
 mod load;
 mod reads;
 mod rules;
+mod slow_log;
 mod store;
 mod stream;
