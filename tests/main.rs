@@ -18,5 +18,6 @@ mod load;
 mod reads;
 mod report;
 mod rules;
+mod slow_log;
 mod store;
 mod stream;

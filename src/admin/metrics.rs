@@ -113,6 +113,12 @@ metrics! {
     "pgweir_store_corrupt_files_total" Counter []
         "Times that the store was found damaged, moved aside and begun anew."
         |all, out| store(all, out, |status| &status.moved);
+    "pgweir_slow_log_lines_total" Counter []
+        "Lines that were written to the slow-query log (`slow_log.file`)."
+        |all, out| all.history.slow_lines.iter().for_each(|(written, _)| out.count(&[], *written));
+    "pgweir_slow_log_dropped_total" Counter []
+        "Lines of the slow-query log that were left out: there were more than `slow_log.rate` in a second, or the file could not be written."
+        |all, out| all.history.slow_lines.iter().for_each(|(_, dropped)| out.count(&[], *dropped));
     "pgweir_pool_servers" Gauge ["database", "user", "state"]
         "Servers; `state` is `active` (a session has it), `idle`, `connecting` or `cancelling` (waits for a cancel to arrive)."
         |all, out| each(all, out, |key, pool, out| {

@@ -66,8 +66,8 @@ fn given(value: &DeValue<'_>) -> Given {
 }
 
 /// The sections of the file. `pool` comes before the databases that start from it.
-const SECTIONS: [&str; 9] =
-    ["tls", "auth", "limits", "admin", "log", "history", "pool", "databases", "users"];
+const SECTIONS: [&str; 10] =
+    ["tls", "auth", "limits", "admin", "log", "history", "slow_log", "pool", "databases", "users"];
 
 struct Reader<'a> {
     path: Arc<std::path::PathBuf>,
@@ -117,6 +117,7 @@ impl Reader<'_> {
             "admin" => self.plain(&keys::ADMIN, &mut settings.admin, name, table),
             "log" => self.plain(&keys::LOG, &mut settings.log, name, table),
             "history" => self.plain(&keys::HISTORY, &mut settings.history, name, table),
+            "slow_log" => self.plain(&keys::SLOW_LOG, &mut settings.slow_log, name, table),
             "pool" => {
                 let mut pool = self.written.pool.clone();
                 self.plain(&keys::POOL, &mut pool, name, table);

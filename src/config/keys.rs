@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::file;
 use super::kinds::{self, Context, Given};
-use super::settings::{Admin, Auth, ClientTls, History, Limits, Log, Pool, Settings, User};
+use super::settings::{Admin, Auth, ClientTls, History, Limits, Log, Pool, Settings, SlowLog, User};
 use super::written::WrittenDatabase;
 
 /// When a changed value takes effect.
@@ -124,6 +124,7 @@ pub fn sections() -> Vec<Section> {
         ADMIN.section(),
         LOG.section(),
         HISTORY.section(),
+        SLOW_LOG.section(),
         POOL.section(),
         DATABASE.section(),
         USER.section(),
@@ -280,7 +281,7 @@ table! {
     HISTORY: History = "history";
     /// The file; `--store` wins over it. Empty: nothing is kept. Several pgweirs may have one file.
     store: FILE = "" e.g. "/var/lib/pgweir/history.db", Restart, |history| history.store;
-    /// Whether statements are counted: `auto`: where there is a file to keep it in; `on`; `off`.
+    /// Whether statements are counted: `auto`: where there is a file to keep it in, or a slow-query log; `on`; `off`.
     capture: CAPTURE = "auto", Reload, |history| history.capture;
     /// How often what was counted is gathered and written. A crash loses no more than that.
     interval: DURATION = "10s", Reload, |history| history.interval;
@@ -292,6 +293,37 @@ table! {
     max_size: SIZE = "256MB", Reload, |history| history.max_size;
     /// The name of this pgweir in the file. Empty: the machine's, and the port of the first `listen` address.
     instance: TEXT = "" e.g. "proxy-1", Restart, |history| history.instance;
+    /// Statements of each shape that are held with their values, for advice: 12 at most. They never leave the memory in clear, but for `clear_values`. 0: none.
+    samples: COUNT = 12, Reload, |history| history.samples;
+    /// Memory for them, of each worker and of all together. Where there is more, the shapes that cost most have theirs.
+    sample_memory: SIZE = "8MB", Reload, |history| history.sample_memory;
+    /// Columns whose values may be in the file as they are: `table.column`, `column` in any table, or `*` for all values. Of values that stand beside others there is a hash only.
+    clear_values: NAMES = [] e.g. ["orders.status", "country"], Reload, |history| history.clear_values;
+    /// Names of the tags in comments (sqlcommenter) that say where a statement is sent from. What else stands in comments is never kept. Empty: none.
+    tags: NAMES = ["application", "controller", "action", "route", "job"], Reload, |history| history.tags;
+}
+
+table! {
+    /// The slow-query log: a line for each statement that takes long, without its values.
+    SLOW_LOG: SlowLog = "slow_log";
+    /// The file; one that is called `stdout` or `stderr` is that stream. SIGHUP opens it again. Empty: there is no such log.
+    file: FILE = "" e.g. "/var/log/pgweir/slow.log", Reload, |slow| slow.file;
+    /// `json`: an object a line; `text`: `name=value` with blanks between.
+    format: LOG_FORMAT = "json", Reload, |slow| slow.json;
+    /// Statements that take so long get a line. A rule may say otherwise of some (`slow`). 0s: none, but for rules and `relative`.
+    threshold: DURATION_OR_ZERO = "500ms", Reload, |slow| slow.threshold;
+    /// So do those that take so many times as long as 95 % of their shape lately have taken. 0: none.
+    relative: COUNT = 0 e.g. 3, Reload, |slow| slow.relative;
+    /// But not those that take less than this.
+    relative_from: DURATION = "20ms", Reload, |slow| slow.relative_from;
+    /// So many lines a second at most. The log and `pgweir_slow_log_dropped_total` say how many were left out.
+    rate: POSITIVE = 100, Reload, |slow| slow.rate;
+    /// When the file is larger, another is begun, and the old one is called `.1`, the one before `.2`, and so on.
+    max_size: SIZE = "64MB", Reload, |slow| slow.max_size;
+    /// When it is older, too.
+    max_age: DURATION_OR_NEVER = "1d", Reload, |slow| slow.max_age;
+    /// How many old ones are kept.
+    keep: COUNT = 7, Reload, |slow| slow.keep;
 }
 
 table! {

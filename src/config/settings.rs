@@ -41,6 +41,19 @@ pub struct Settings {
     pub log: Log,
     /// What is kept of what statements cost.
     pub history: History,
+    /// Which slow statements get a line, and where.
+    pub slow_log: SlowLog,
+}
+
+impl Settings {
+    /// Whether statements are counted.
+    pub fn counts(&self) -> bool {
+        match self.history.capture {
+            Capture::Auto => self.history.store.is_some() || self.slow_log.file.is_some(),
+            Capture::On => true,
+            Capture::Off => false,
+        }
+    }
 }
 
 /// TLS towards clients.
@@ -390,23 +403,43 @@ pub struct History {
     pub max_size: usize,
     /// The name of this pgweir in the file; `None`: one is made.
     pub instance: Option<String>,
+    /// Statements of each shape with their values; 0: none.
+    pub samples: usize,
+    /// Bytes for them.
+    pub sample_memory: usize,
+    /// Columns whose values may be in the file.
+    pub clear_values: Vec<String>,
+    /// Tags that say where a statement is sent from.
+    pub tags: Vec<String>,
 }
 
-impl History {
-    /// Whether statements are counted.
-    pub fn counts(&self) -> bool {
-        match self.capture {
-            Capture::Auto => self.store.is_some(),
-            Capture::On => true,
-            Capture::Off => false,
-        }
-    }
+/// The slow-query log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlowLog {
+    /// The file; `None`: there is no such log.
+    pub file: Option<PathBuf>,
+    /// Text or JSON.
+    pub json: bool,
+    /// From how long on; zero: never.
+    pub threshold: Duration,
+    /// From how many times on what is usual; 0: never.
+    pub relative: usize,
+    /// But not before this.
+    pub relative_from: Duration,
+    /// Lines a second.
+    pub rate: usize,
+    /// Bytes that a file may have.
+    pub max_size: usize,
+    /// How old one may be.
+    pub max_age: Option<Duration>,
+    /// Old ones that are kept.
+    pub keep: usize,
 }
 
 /// Whether statements are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Capture {
-    /// Where there is a file to keep it in.
+    /// Where there is a file to keep it in, or a slow-query log.
     #[default]
     Auto,
     /// They are.

@@ -8,7 +8,7 @@ use super::kinds::{Context, Given};
 use super::place::{ConfigError, Origin, Origins};
 use super::settings::{
     Admin, Auth, AuthMethod, Capture, ClientTls, Database, History, Host, Limits, Log, Pool, Reads, Secret,
-    ServerTls, Settings, TargetSessionAttrs, User,
+    ServerTls, Settings, SlowLog, TargetSessionAttrs, User,
 };
 use super::url::Url;
 use crate::auth::StoredSecret;
@@ -238,6 +238,7 @@ impl Default for Settings {
             users: BTreeMap::new(),
             log: Log::default(),
             history: History::default(),
+            slow_log: SlowLog::default(),
         };
         keys::TOP.set_defaults(&mut settings);
         keys::TLS.set_defaults(&mut settings.client_tls);
@@ -324,9 +325,32 @@ impl Default for History {
             keep: Duration::ZERO,
             max_size: 0,
             instance: None,
+            samples: 0,
+            sample_memory: 0,
+            clear_values: vec![],
+            tags: vec![],
         };
         keys::HISTORY.set_defaults(&mut history);
         history
+    }
+}
+
+impl Default for SlowLog {
+    fn default() -> Self {
+        // The table has every one.
+        let mut slow = Self {
+            file: None,
+            json: false,
+            threshold: Duration::ZERO,
+            relative: 0,
+            relative_from: Duration::ZERO,
+            rate: 0,
+            max_size: 0,
+            max_age: None,
+            keep: 0,
+        };
+        keys::SLOW_LOG.set_defaults(&mut slow);
+        slow
     }
 }
 

@@ -14,6 +14,7 @@ pub mod samples;
 pub mod sight;
 pub mod stream;
 pub mod unchanging;
+pub mod workload;
 
 #[cfg(test)]
 mod sight_tests;

@@ -86,6 +86,8 @@ concerns! {
     Log log: Level;
     /// A word for it in the log.
     Tag tag: Box<str>;
+    /// From how long on it gets a line in the slow-query log.
+    Slow slow: Duration;
 }
 
 /// How many concerns there are.

@@ -175,6 +175,9 @@ table! {
     log: LEVEL e.g. "\"warn\"", |then| then.log;
     /// A word that the event of `log` has; without `log`, an event of level debug.
     tag: TEXT e.g. "\"orm-chatter\"", |then| then.tag;
+    /// How long it takes when it gets a line in the slow-query log (`[slow_log]` of the settings, which must have a file), in place of `threshold`. What was decided last
+    /// holds for the shape, for its user, database and application.
+    slow: DURATION e.g. "\"100ms\"", |then| then.slow;
 }
 
 table! {

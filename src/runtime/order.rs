@@ -9,6 +9,7 @@ use super::report::WorkerReport;
 use crate::config::settings::Limits;
 use crate::pool::Target;
 use crate::session::admit::Admission;
+use crate::slow::Wants;
 use crate::stats::tally::Taken;
 
 /// What a worker is asked to do.
@@ -40,8 +41,8 @@ pub enum Order {
     Kill(KillOrder),
     /// Use these targets for pools that exist, these limits, and the rules that are in force now.
     Reload(Arc<Limits>, Vec<Arc<Target>>),
-    /// Count statements, so many shapes by themselves; 0: none.
-    Capture(usize),
+    /// Count statements, and look at some more closely.
+    Capture(Wants),
     /// Give what was counted of them.
     Collect(oneshot::Sender<Vec<Taken>>),
 }

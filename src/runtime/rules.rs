@@ -110,6 +110,7 @@ impl Worker {
     /// Other rules are in force.
     pub(super) fn take_rules(&self) {
         if self.rules.take(self.shared.rules.as_ref()) {
+            self.digests.forget_rules();
             // Nor is what is being fetched by the rules of before kept: each worker flushes when it has the new ones.
             self.shared.caches.store().flush();
         }

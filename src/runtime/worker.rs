@@ -228,7 +228,7 @@ impl Worker {
                 self.ask(|session| session.database == name, Request::Kill)
             }
             Order::Reload(limits, targets) => self.reload(limits, targets),
-            Order::Capture(limit) => self.digests.set_limit(limit),
+            Order::Capture(wants) => self.digests.set(&wants),
             Order::Collect(answer) => {
                 if let Err(taken) = answer.send(self.digests.collect()) {
                     self.digests.give_back(taken);

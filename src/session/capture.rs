@@ -13,14 +13,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::asked::Asked;
-use super::reading::{depends_on_reading, dialect};
+use super::held::{Block, Held};
+use super::reading::depends_on_reading;
 use super::serve::Session;
 use super::statement::{Named, Statement};
 use crate::pool::exchange::{Kind, Note};
-use crate::pool::prepared::Form;
 use crate::pool::state::State;
 use crate::slow::Identity;
-use crate::sql::Dialect;
 use crate::stats::tally::{Answer, Served, Tally, Who};
 use crate::wire::Fault;
 use crate::wire::frame::{self, Frame, HEADER, back};
@@ -42,15 +41,30 @@ pub(super) struct Capture {
     since_tag: u64,
     bytes: u64,
     first: Moment,
-    error: Option<[u8; 2]>,
+    /// The SQLSTATE with which it fails.
+    error: Option<[u8; 5]>,
     /// How long the session stood in line for it.
     wait: Duration,
     /// Statements whose answers have ended, and when is not known yet.
     ended: Vec<Ended>,
     /// When the one before them ended, in the same exchange.
     from: Option<Instant>,
-    /// The last one, of which the client may not have taken everything, and when the server had done with it.
-    last: Option<(Rc<Tally>, Answer, Instant)>,
+    /// The last one, of which the client may not have taken everything.
+    last: Option<Last>,
+    /// What is held of one that is under way.
+    pub(super) held: Option<Held>,
+    /// What was sent in the transaction block that is open.
+    pub(super) block: Block,
+}
+
+/// A statement that is over for the server.
+struct Last {
+    tally: Rc<Tally>,
+    answer: Answer,
+    end: Instant,
+    sqlstate: Option<[u8; 5]>,
+    /// The how many-th of its transaction block.
+    place: u32,
 }
 
 /// When something happened.
@@ -69,6 +83,7 @@ struct Ended {
     tally: Rc<Tally>,
     answer: Answer,
     first: Moment,
+    sqlstate: Option<[u8; 5]>,
 }
 
 impl Capture {
@@ -86,6 +101,8 @@ impl Capture {
             ended: vec![],
             from: None,
             last: None,
+            held: None,
+            block: Block::default(),
         }
     }
 
@@ -115,16 +132,12 @@ impl Capture {
 
     /// What came since the statement before is that of one that has ended.
     fn end(&mut self, tally: Rc<Tally>, served: Served) {
-        let answer = Answer {
-            served,
-            rows: std::mem::take(&mut self.rows),
-            bytes: std::mem::take(&mut self.bytes),
-            error: self.error.take(),
-            times: None,
-        };
+        let sqlstate = self.error.take();
+        let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
+        let answer = Answer { served, rows, bytes, error: sqlstate.map(class), times: None };
         self.since_tag = 0;
         let first = std::mem::take(&mut self.first);
-        self.ended.push(Ended { tally, answer, first });
+        self.ended.push(Ended { tally, answer, first, sqlstate });
     }
 }
 
@@ -167,7 +180,7 @@ impl Session {
     }
 
     /// Where a text of the session's is counted.
-    fn tally(&mut self, text: &[u8]) -> Option<Rc<Tally>> {
+    pub(super) fn tally(&mut self, text: &[u8]) -> Option<Rc<Tally>> {
         let identity = self.identity()?;
         let read = !(self.was_reading_uncertain() && depends_on_reading(text));
         Some(self.worker.digests.find(&identity, read.then_some((text, self.dialect))))
@@ -175,7 +188,7 @@ impl Session {
 
     /// Where a statement is counted.
     #[inline]
-    fn tally_of(&mut self, statement: &Statement) -> Option<Rc<Tally>> {
+    pub(super) fn tally_of(&mut self, statement: &Statement) -> Option<Rc<Tally>> {
         let identity = self.identity()?;
         let mut known = statement.tally.borrow_mut();
         if let Some(tally) = known.as_ref().filter(|tally| identity.has(tally)) {
@@ -205,6 +218,9 @@ impl Session {
             Some(text) => self.tally(text),
             None => self.identity().map(|identity| self.worker.digests.find(&identity, None)),
         };
+        if let (Some(tally), Some(text)) = (&tally, text) {
+            self.hold_query(tally, text);
+        }
         self.mark_last(Kind::Query, tally);
     }
 
@@ -231,13 +247,16 @@ impl Session {
         }
     }
 
-    /// A statement was sent to be bound; `None`: one of which nothing is known.
+    /// A statement was sent to be bound, with these values if they are all there; `None`: one of which nothing is known.
     #[inline]
-    pub(super) fn capture_bind(&mut self, portal: &[u8], named: Option<&Named>) {
+    pub(super) fn capture_bind(&mut self, portal: &[u8], named: Option<&Named>, values: &[u8]) {
         let tally = match named {
             Some(named) => self.tally_of(named.in_clients_words()),
             None => self.identity().map(|identity| self.worker.digests.find(&identity, None)),
         };
+        if let (Some(tally), Some(named)) = (&tally, named) {
+            self.hold_bind(tally, named, values);
+        }
         let Some(capture) = &mut self.capture else { return };
         match (portal, &tally) {
             (b"", tally) => capture.unnamed.clone_from(tally),
@@ -298,10 +317,10 @@ impl Session {
     }
 
     /// Whether what fails now is a part of a statement that is counted: of which, and what pgweir says of it, if that is in place of the server's word.
-    pub(super) fn failing(&self) -> Option<(Kind, Rc<Tally>, Option<[u8; 2]>)> {
+    pub(super) fn failing(&self) -> Option<(Kind, Rc<Tally>, Option<[u8; 5]>)> {
         let front = self.server.as_ref()?.expects.front().filter(|front| !front.ours)?;
         let blamed = match &front.note {
-            Note::Blame(fault) => class_of(fault),
+            Note::Blame(fault) => sqlstate_of(fault),
             _ => None,
         };
         Some((front.kind, front.tally.clone()?, blamed))
@@ -310,13 +329,13 @@ impl Session {
     /// A statement has failed. A Query ends with its ReadyForQuery, anything else has ended.
     pub(super) fn capture_error(
         &mut self,
-        (kind, tally, blamed): (Kind, Rc<Tally>, Option<[u8; 2]>),
+        (kind, tally, blamed): (Kind, Rc<Tally>, Option<[u8; 5]>),
         whole: &[u8],
     ) {
         let served = self.served();
         let goes_on = self.server.as_ref().is_some_and(|server| !server.broken);
         let Some(capture) = &mut self.capture else { return };
-        capture.error = blamed.or_else(|| class_of(whole)).or(Some(*b"??"));
+        capture.error = blamed.or_else(|| sqlstate_of(whole)).or(Some(*b"?????"));
         if goes_on && !matches!(kind, Kind::Query | Kind::Function) {
             capture.end(tally, served);
         }
@@ -329,6 +348,7 @@ impl Session {
             return;
         }
         self.settle_times(now);
+        self.note_cycle_in_block();
         let more =
             self.server.as_ref().and_then(|server| server.expects.back()).is_some_and(|last| !last.ours);
         if let Some(capture) = &mut self.capture {
@@ -366,7 +386,7 @@ impl Session {
         let wait = micros(std::mem::take(&mut capture.wait));
         capture.from = Some(now);
         let mut ended = std::mem::take(&mut capture.ended);
-        for (at, Ended { tally, mut answer, first }) in ended.drain(..).enumerate() {
+        for (at, Ended { tally, mut answer, first, sqlstate }) in ended.drain(..).enumerate() {
             let stream = match first {
                 Moment::At(first) if several == 1 => now.saturating_duration_since(first).min(part),
                 _ => Duration::ZERO,
@@ -375,7 +395,10 @@ impl Session {
             let (first, stream) = (micros(part - stream), micros(stream));
             answer.times = Some([wait, first, stream, 0, wait + first + stream]);
             self.count_last(None);
-            self.capture.iter_mut().for_each(|capture| capture.last = Some((tally.clone(), answer, now)));
+            let place = self.note_in_block(&tally);
+            if let Some(capture) = &mut self.capture {
+                capture.last = Some(Last { tally, answer, end: now, sqlstate, place });
+            }
         }
         // Its memory is used again.
         self.capture.iter_mut().for_each(|capture| capture.ended = std::mem::take(&mut ended));
@@ -392,11 +415,12 @@ impl Session {
     /// Counts the last statement.
     fn count_last(&mut self, until: Option<Instant>) {
         let Some(capture) = &mut self.capture else { return };
-        let Some((tally, mut answer, end)) = capture.last.take() else { return };
+        let Some(Last { tally, mut answer, end, sqlstate, place }) = capture.last.take() else { return };
         if let (Some(until), Some(times)) = (until, &mut answer.times) {
             let drain = micros(until.saturating_duration_since(end));
             (times[3], times[4]) = (drain, times[4] + drain);
         }
+        self.look_at(&tally, &answer, (sqlstate, place));
         self.worker.digests.count(&tally, &answer);
     }
 
@@ -432,7 +456,7 @@ impl Session {
     /// The server is gone with the answer of this statement, and the client was told so.
     pub(super) fn capture_lost(&mut self, tally: Rc<Tally>, fault: &Fault) {
         let said = self.capture.as_mut().and_then(|capture| capture.error.take());
-        let error = said.or_else(|| fault.sqlstate.as_bytes().first_chunk().copied());
+        let error = said.map(class).or_else(|| fault.sqlstate.as_bytes().first_chunk().copied());
         let answer = Answer { served: Served::Primary, rows: 0, bytes: 0, error, times: None };
         self.worker.digests.count(&tally, &answer);
     }
@@ -442,30 +466,19 @@ impl Session {
         if self.capture.as_ref().is_some_and(|capture| capture.last.is_some()) {
             self.count_last(Some(Instant::now()));
         }
+        self.end_block();
     }
 }
 
-/// The class of an ErrorResponse.
-fn class_of(whole: &[u8]) -> Option<[u8; 2]> {
+/// The SQLSTATE of an ErrorResponse.
+fn sqlstate_of(whole: &[u8]) -> Option<[u8; 5]> {
     let code = frame::fields(whole.get(HEADER..)?).find(|(code, _)| *code == b'C')?.1;
     code.first_chunk().copied()
 }
 
-impl Statement {
-    /// Its text as the client has sent it, and how that is read. `None`: that is not known.
-    fn as_read(&self) -> Option<(&[u8], Dialect)> {
-        let tail = match (&self.original, &self.prepared.form) {
-            (Some((tail, _)), _) | (None, Form::Parse(tail)) => tail,
-            (None, Form::Sql(_)) => return None,
-        };
-        let text = frame::cstr(tail)?.0;
-        match &self.reading {
-            None => Some((text, true.into())),
-            // So it is where nobody knows how the server reads it.
-            Some(reading) if *reading.encoding == *b"?" => None,
-            Some(reading) => Some((text, dialect(reading))),
-        }
-    }
+/// The class of a SQLSTATE.
+fn class(sqlstate: [u8; 5]) -> [u8; 2] {
+    [sqlstate[0], sqlstate[1]]
 }
 
 #[cfg(test)]
@@ -490,7 +503,7 @@ mod tests {
 
     #[test]
     fn an_error_has_its_class() {
-        assert_eq!(class_of(&Fault::error("23505", "twice").frame()), Some(*b"23"));
-        assert_eq!(class_of(b"E\0\0\0\x04"), None);
+        assert_eq!(sqlstate_of(&Fault::error("23505", "twice").frame()), Some(*b"23505"));
+        assert_eq!(sqlstate_of(b"E\0\0\0\x04"), None);
     }
 }

@@ -182,7 +182,7 @@ impl Session {
         server.expect(Expect::noted(Kind::Bind, note));
         self.input_rest = frame.total - there.len();
         self.drop_rest = false;
-        self.capture_bind(portal, meant.as_ref());
+        self.capture_bind(portal, meant.as_ref(), values);
         Flow::Taken(there.len())
     }
 

@@ -70,6 +70,8 @@ pub(super) struct Verdict {
     pub(super) filling: Option<Passing>,
     /// What it may change is in doubt.
     pub(super) doubted: bool,
+    /// From so many microseconds on it is slow; 0: as the settings say.
+    pub(super) slow: u64,
 }
 
 /// What is left of the rules for shapes where the session's own conditions are looked at: for so many of the shapes that it used last.
@@ -121,7 +123,10 @@ impl Session {
             return flow;
         }
         let flow = match refusal {
-            Some(fault) => self.refuse_statement(frame, bytes, *fault),
+            Some(fault) => {
+                self.capture_refused(bytes, &fault.sqlstate);
+                self.refuse_statement(frame, bytes, *fault)
+            }
             None => {
                 self.put_in_doubt(frame, bytes);
                 self.carry_out(frame, bytes)
@@ -244,6 +249,7 @@ impl Session {
             let decision = candidates.would_decide(&self.context(text));
             verdict.asks = self.asks(&decision, text, profile, true);
             verdict.needs = self.needs_again();
+            verdict.slow = slow_from(&decision);
             return;
         }
         let decision = match candidates.settled() {
@@ -261,6 +267,7 @@ impl Session {
         let timeout = decision.timeout();
         let timeout = timeout.map_or(0, |of| timing::milliseconds(*of.action, text, self.dialect));
         verdict.cache = decision.cache().map(|cache| cache.action.clone());
+        verdict.slow = slow_from(&decision);
         verdict.needs = Needs::of(&decision, timeout, &self.for_rules());
     }
 
@@ -402,6 +409,11 @@ pub(super) fn asked_node(decision: &Decision<'_>) -> Option<Host> {
         rules::Route::Node(name) => host::parse(name).ok(),
         _ => None,
     }
+}
+
+/// From how many microseconds on rules call it slow; 0: they do not say.
+fn slow_from(decision: &Decision<'_>) -> u64 {
+    decision.slow().map_or(0, |slow| slow.action.as_micros() as u64)
 }
 
 fn refusal(block: &Decided<'_, Block>) -> Fault {

@@ -255,6 +255,9 @@ impl Session {
             Turn::Refused(fault) => {
                 self.ticket = None;
                 if !self.node_refuses() {
+                    let input = std::mem::take(&mut self.input);
+                    self.capture_refused(&input, &fault.sqlstate);
+                    self.input = input;
                     self.refused(fault);
                 }
             }

@@ -41,6 +41,9 @@ impl Session {
             let flow = self.take_one(&bytes[at..]);
             if matches!(flow, Flow::Server) {
                 self.want_server(None);
+                if self.skipping {
+                    self.capture_refused(&bytes[at..], "53300");
+                }
             }
             if !leased {
                 self.unsent.iter_mut().for_each(|unsent| unsent.from = at);

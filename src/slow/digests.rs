@@ -12,6 +12,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::closer::{Closely, Wants};
 use crate::sql::{Dialect, mask, shape};
 use crate::stats::tally::{Answer, TOTAL, Taken, Tally, Who};
 
@@ -57,6 +58,8 @@ pub struct Digests {
     /// How many shapes are counted by themselves; 0: nothing is counted.
     limit: Cell<usize>,
     inner: RefCell<Inner>,
+    /// What is looked at more closely.
+    pub closely: Closely,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +75,8 @@ struct Inner {
     recent: Vec<Option<(u128, Rc<Tally>)>>,
     keys: HashMap<u128, Rc<Tally>, RandomState>,
     masked: Vec<u8>,
+    /// Bytes for samples, which those of a shape that goes give back.
+    room: Rc<Cell<usize>>,
 }
 
 /// The number of an identity, and a fingerprint.
@@ -86,6 +91,13 @@ struct Kept {
 }
 
 impl Digests {
+    /// Counts, and looks at, what is wanted from now on.
+    pub fn set(&self, wants: &Wants) {
+        self.set_limit(wants.statements);
+        self.closely.set(wants);
+        self.inner.borrow_mut().room = self.closely.room();
+    }
+
     /// Counts so many shapes by themselves from now on; 0: nothing.
     pub fn set_limit(&self, limit: usize) {
         self.limit.set(limit);
@@ -160,25 +172,37 @@ impl Digests {
         }
     }
 
+    /// Counts a transaction block that had so many.
+    pub fn count_block(&self, tally: &Tally, statements: u64) {
+        tally.sums.borrow_mut().habits.block(statements);
+    }
+
     /// Takes what was counted since the last time.
     pub fn collect(&self) -> Vec<Taken> {
         let inner = &mut *self.inner.borrow_mut();
         let mut taken = vec![];
         for kept in inner.tallies.values_mut() {
             let sums = kept.tally.sums.take();
-            kept.quiet = if sums.calls > 0 { 0 } else { kept.quiet.saturating_add(1) };
-            if sums.calls > 0 {
+            kept.quiet = if sums.is_nothing() { kept.quiet.saturating_add(1) } else { 0 };
+            if !sums.is_nothing() {
+                self.closely.learn(&kept.tally, &sums);
                 taken.push(take(&kept.tally, sums));
             }
         }
         for tally in inner.others.values() {
             let sums = tally.sums.take();
-            if sums.calls > 0 {
+            if !sums.is_nothing() {
                 taken.push(take(tally, sums));
             }
         }
         inner.tidy();
+        self.closely.begin();
         taken
+    }
+
+    /// What rules say of statements holds no more.
+    pub fn forget_rules(&self) {
+        self.inner.borrow().tallies.values().for_each(|kept| kept.tally.slow_from.set(0));
     }
 
     /// What was taken did not arrive: it is counted again.
@@ -205,7 +229,8 @@ impl Digests {
 
 fn take(tally: &Tally, sums: crate::stats::tally::Sums) -> Taken {
     let (who, text) = (tally.who.clone(), tally.text.clone());
-    Taken { who, number: tally.number, fingerprint: tally.fingerprint, text, sums }
+    let closer = tally.closer.take();
+    Taken { who, number: tally.number, fingerprint: tally.fingerprint, text, sums, closer }
 }
 
 impl Inner {
@@ -232,14 +257,16 @@ impl Inner {
     fn tally(&mut self, identity: &Identity, text: Option<(&[u8], Dialect)>, limit: usize) -> Rc<Tally> {
         let (fingerprint, shape) = match text.map(|(text, dialect)| shape(text, dialect)) {
             // Where the reader has come upon what PostgreSQL does not take, anything may stand, also a literal.
-            Some(shape) if !shape.text.contains(&0) => (shape.fingerprint.0, shape.text),
-            _ => (xxh3_128(UNREAD.as_bytes()), UNREAD.into()),
+            Some(shape) if !shape.text.contains(&0) => (shape.fingerprint.0, Some(shape)),
+            _ => (xxh3_128(UNREAD.as_bytes()), None),
         };
         let place = (identity.number, fingerprint);
         if let Some(kept) = self.tallies.get(&place) {
             return kept.tally.clone();
         }
-        let tally = Tally::new(identity.who.clone(), identity.number, fingerprint, readable(&shape).into());
+        let dialect = text.map_or(true.into(), |(_, dialect)| dialect);
+        let kept = shape.map_or(UNREAD.to_owned(), |shape| readable(&shape.kept(dialect)));
+        let tally = Tally::new(identity.who.clone(), identity.number, fingerprint, kept.into());
         while self.tallies.len() >= limit {
             match self.cheapest() {
                 Some((place, _)) => self.evict(place),
@@ -298,12 +325,15 @@ impl Inner {
             kept.at = at;
         }
         tally.gone.set(true);
+        if let Some(closer) = tally.closer.take() {
+            self.room.set(self.room.get() + closer.samples.size());
+        }
         self.add_to_others(&tally);
     }
 
     fn add_to_others(&mut self, tally: &Tally) {
         let sums = tally.sums.take();
-        if sums.calls > 0
+        if !sums.is_nothing()
             && let Some(others) = self.others.get(&tally.number)
         {
             others.sums.borrow_mut().merge(&sums);
@@ -390,14 +420,14 @@ mod tests {
             taken.iter().map(|one| (&*one.who.application, &*one.text, one.sums.calls)).collect();
         found.sort_unstable();
         let expected = [
-            ("jobs", "select * from t where i = ?", 1),
-            ("web", "select * from t where i = ?", 10),
-            ("web", "select ?, ?", 1),
+            ("jobs", "select * from t where i = $1", 1),
+            ("web", "select $1, $2", 1),
+            ("web", "select * from t where i = $1", 10),
         ];
         assert_eq!(found, expected);
         assert!(digests.collect().is_empty(), "it was taken");
         run(&digests, &web, "select * from t where i = 1", 10);
-        assert_eq!(collected(&digests), [("select * from t where i = ?".to_owned(), 1)]);
+        assert_eq!(collected(&digests), [("select * from t where i = $1".to_owned(), 1)]);
     }
 
     #[test]
@@ -458,7 +488,7 @@ mod tests {
         assert!(tally.gone.get() && digests.is_empty());
         digests.count(&tally, &answer(1));
         run(&digests, &web, "select 2", 1);
-        assert_eq!(collected(&digests), [("select ?".to_owned(), 2)]);
+        assert_eq!(collected(&digests), [("select $1".to_owned(), 2)]);
     }
 
     #[test]
@@ -466,7 +496,7 @@ mod tests {
         let (digests, web) = digests(10);
         run(&digests, &web, "select 1", 1);
         digests.give_back(digests.collect());
-        assert_eq!(collected(&digests), [("select ?".to_owned(), 1)]);
+        assert_eq!(collected(&digests), [("select $1".to_owned(), 1)]);
         digests.set_limit(0);
         assert!(!digests.is_on() && digests.is_empty());
     }

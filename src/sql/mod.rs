@@ -50,7 +50,7 @@ pub use mask::mask;
 pub use mentions::mentions_session_effects;
 pub use plain::plain_verb;
 pub use reads::{NotRead, not_a_read, words_against_reading};
-pub use shape::{BadFingerprint, Fingerprint, Literal, Shape, Value, shape};
+pub use shape::{BadFingerprint, Fingerprint, Literal, Shape, Value, numbered, shape, without_values};
 pub use summary::{Statement, Summary, summarize};
 pub use text::{literal_string, unquoted};
 pub use transaction::{Isolation, Modes};

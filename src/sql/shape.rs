@@ -5,6 +5,7 @@
 //! and equal rows behind VALUES.
 
 mod fast;
+mod kept;
 mod lists;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::str::FromStr;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+pub use self::kept::{numbered, without_values};
 use self::lists::Lists;
 use super::dialect::Dialect;
 use super::keywords::is_reserved;

@@ -5,6 +5,7 @@
 
 pub mod histogram;
 pub mod prometheus;
+pub mod samples;
 pub mod tally;
 
 use std::sync::atomic::{AtomicU64, Ordering};

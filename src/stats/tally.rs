@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::histogram::Histogram;
+use super::samples::Reservoir;
 
 /// The clocks of a statement, in this order everywhere: it waits for a server of the pool; the server works until its first row, or to the
 /// end where there is none; rows stream; the client takes the last of them; all of these together.
@@ -75,9 +76,52 @@ pub struct Sums {
     pub times: [Histogram; CLOCKS.len()],
     /// Errors by class of SQLSTATE.
     pub errors: Vec<([u8; 2], u64)>,
+    /// How they come in transactions.
+    pub habits: Habits,
+}
+
+/// From so many of one shape in a transaction on, that looks like a loop.
+pub const LOOP: u64 = 10;
+
+/// How statements of a shape come in transaction blocks. Several of them in one batch count once: they take one round trip.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Habits {
+    /// Transaction blocks that had any.
+    pub blocks: u64,
+    /// Statements in them.
+    pub inside: u64,
+    /// The most that one had.
+    pub most: u64,
+    /// Blocks that had [`LOOP`] or more.
+    pub loops: u64,
+    /// Statements in those.
+    pub looped: u64,
+}
+
+impl Habits {
+    /// Counts a block that had so many.
+    pub fn block(&mut self, statements: u64) {
+        let looped = if statements >= LOOP { statements } else { 0 };
+        let loops = u64::from(looped > 0);
+        self.merge(&Habits { blocks: 1, inside: statements, most: statements, loops, looped });
+    }
+
+    /// Counts what others have counted.
+    pub fn merge(&mut self, other: &Habits) {
+        self.blocks += other.blocks;
+        self.inside += other.inside;
+        self.most = self.most.max(other.most);
+        self.loops += other.loops;
+        self.looped += other.looped;
+    }
 }
 
 impl Sums {
+    /// Whether nothing was counted.
+    pub fn is_nothing(&self) -> bool {
+        self.calls == 0 && self.habits.blocks == 0
+    }
+
     /// Counts an answer.
     #[inline]
     pub fn add(&mut self, answer: &Answer) {
@@ -117,6 +161,7 @@ impl Sums {
         self.longest = self.longest.max(other.longest);
         self.times.iter_mut().zip(&other.times).for_each(|(mine, other)| mine.merge(other));
         other.errors.iter().for_each(|(class, count)| self.failed(*class, *count));
+        self.habits.merge(&other.habits);
     }
 
     /// Statements that failed.
@@ -146,12 +191,65 @@ pub struct Tally {
     pub gone: Cell<bool>,
     /// What was counted since it was last collected.
     pub sums: RefCell<Sums>,
+    /// What else is found out of some of its statements; `None`: nothing is.
+    pub closer: RefCell<Option<Box<Closer>>>,
+    /// What 95 % of its statements did not exceed lately, in microseconds; 0: that is not known.
+    pub usual: Cell<u64>,
+    /// From how many microseconds on a rule calls it slow; 0: none does.
+    pub slow_from: Cell<u64>,
+}
+
+/// What is found out of some statements of a shape.
+#[derive(Debug, Clone, Default)]
+pub struct Closer {
+    /// Some of them, with their values.
+    pub samples: Reservoir,
+    /// Where callers say that they send them from, and how often.
+    pub callers: Callers,
+}
+
+/// So many callers are counted by name.
+const CALLERS: usize = 8;
+
+/// Where callers say that they send statements from, and how often, about.
+///
+/// Of a name that is new where there are as many as can be, the one seen least often makes room, and its count goes on as that of the new one: what
+/// comes often is there, and counted at least as often as it came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Callers(pub Vec<(Box<str>, u64)>);
+
+impl Callers {
+    /// Counts so many statements of a caller.
+    pub fn add(&mut self, caller: &str, calls: u64) {
+        if let Some((_, count)) = self.0.iter_mut().find(|(known, _)| **known == *caller) {
+            *count += calls;
+        } else if self.0.len() < CALLERS {
+            self.0.push((caller.into(), calls));
+        } else if let Some(least) = self.0.iter_mut().min_by_key(|(_, count)| *count) {
+            *least = (caller.into(), least.1 + calls);
+        }
+    }
+
+    /// Counts what others have counted.
+    pub fn merge(&mut self, other: &Callers) {
+        other.0.iter().for_each(|(caller, calls)| self.add(caller, *calls));
+    }
 }
 
 impl Tally {
     /// Nothing is counted yet.
     pub fn new(who: Arc<Who>, number: u64, fingerprint: u128, text: Arc<str>) -> Rc<Tally> {
-        Rc::new(Tally { who, number, fingerprint, text, gone: Cell::new(false), sums: RefCell::default() })
+        Rc::new(Tally {
+            who,
+            number,
+            fingerprint,
+            text,
+            gone: Cell::new(false),
+            sums: RefCell::default(),
+            closer: RefCell::default(),
+            usual: Cell::new(0),
+            slow_from: Cell::new(0),
+        })
     }
 }
 
@@ -168,6 +266,8 @@ pub struct Taken {
     pub text: Arc<str>,
     /// What was counted.
     pub sums: Sums,
+    /// What was found out of some of them.
+    pub closer: Option<Box<Closer>>,
 }
 
 #[cfg(test)]
@@ -195,5 +295,24 @@ mod tests {
         sums.merge(&once);
         assert_eq!((sums.calls, sums.errors[0].1, sums.times[TOTAL].len()), (6, 2, 4));
         assert_eq!(sums.quantile(TOTAL, 0.5), once.quantile(TOTAL, 0.5));
+    }
+
+    #[test]
+    fn blocks_and_loops_are_told_apart() {
+        let mut habits = Habits::default();
+        [1, 9, 10, 214].into_iter().for_each(|statements| habits.block(statements));
+        assert_eq!(habits, Habits { blocks: 4, inside: 234, most: 214, loops: 2, looped: 224 });
+    }
+
+    #[test]
+    fn callers_that_come_often_are_there() {
+        let mut callers = Callers::default();
+        for n in 0..1000 {
+            callers.add(&format!("route=r{n}"), 1);
+            callers.add("route=often", 1);
+        }
+        assert_eq!(callers.0.len(), CALLERS);
+        let often = callers.0.iter().find(|(name, _)| **name == *"route=often").map(|(_, calls)| *calls);
+        assert!(often.is_some_and(|calls| (990..1200).contains(&calls)), "{callers:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Sums as they stand in a row, and back.
 
 use crate::stats::histogram::{Histogram, STEPS};
-use crate::stats::tally::{CLOCKS, Sums};
+use crate::stats::tally::{CLOCKS, Habits, Sums};
 
 /// Numbers with blanks between them.
 pub(super) fn numbers(numbers: &[u64]) -> String {
@@ -28,6 +28,20 @@ pub(super) fn read_errors(text: &str, sums: &mut Sums) {
             sums.failed(*class, count);
         }
     }
+}
+
+/// How statements come in transaction blocks; nothing where there were none.
+pub(super) fn habits(habits: &Habits) -> String {
+    match habits.blocks {
+        0 => String::new(),
+        blocks => numbers(&[blocks, habits.inside, habits.most, habits.loops, habits.looped]),
+    }
+}
+
+/// The same back.
+pub(super) fn read_habits(text: &str) -> Habits {
+    let [blocks, inside, most, loops, looped] = read_numbers(text);
+    Habits { blocks, inside, most, loops, looped }
 }
 
 /// The steps of all clocks.
@@ -95,6 +109,9 @@ mod tests {
         read_errors(&errors(&sums.errors), &mut read);
         read_errors("", &mut read);
         assert_eq!(read.errors, sums.errors);
+        [3, 12].into_iter().for_each(|statements| sums.habits.block(statements));
+        assert_eq!(read_habits(&habits(&sums.habits)), sums.habits);
+        assert_eq!(read_habits(&habits(&Habits::default())), Habits::default());
         assert_eq!(read_numbers::<3>(&numbers(&[1, 0, u64::MAX])), [1, 0, u64::MAX]);
     }
 

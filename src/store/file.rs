@@ -70,7 +70,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, Trouble> {
     Ok(file)
 }
 
-/// Opens the file of another process, or of none, to read it.
+/// Opens the file of another process, or of none, to read it. One that an older pgweir has made is brought up to date first.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, Trouble> {
     if !path.exists() {
         return Err(Trouble::standing(State::Unusable, "there is no such file"));
@@ -84,6 +84,10 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, Trouble> {
         Kind::Newer(version) => {
             let reason = format!("it is of version {version}, which this pgweir does not know");
             Err(Trouble::standing(State::Newer, reason))
+        }
+        Kind::Older if migrate::version(&file)? > 0 => {
+            drop(file);
+            open(path)
         }
         _ => Err(Trouble::standing(State::Foreign, "it has no history of pgweir's in it yet")),
     }

@@ -83,6 +83,7 @@ pub(super) fn expire(file: &mut Connection, now: i64, policy: &Policy) -> rusqli
     let file = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
     file.execute("DELETE FROM bucket WHERE start + span <= ?1", [before])?;
     file.execute("DELETE FROM missing WHERE start <= ?1", [before])?;
+    file.execute("DELETE FROM caller WHERE start + ?2 <= ?1", (before, SPANS[2]))?;
     forget(&file)?;
     file.commit()
 }
@@ -90,6 +91,8 @@ pub(super) fn expire(file: &mut Connection, now: i64, policy: &Policy) -> rusqli
 /// Removes shapes and origins of which there are no counts any more.
 fn forget(file: &Transaction<'_>) -> rusqlite::Result<()> {
     file.execute("DELETE FROM shape WHERE fingerprint NOT IN (SELECT fingerprint FROM bucket)", [])?;
+    file.execute("DELETE FROM sample WHERE fingerprint NOT IN (SELECT fingerprint FROM bucket)", [])?;
+    file.execute("DELETE FROM caller WHERE fingerprint NOT IN (SELECT fingerprint FROM bucket)", [])?;
     file.execute("DELETE FROM origin WHERE id NOT IN (SELECT origin FROM bucket)", [])?;
     Ok(())
 }
@@ -104,6 +107,10 @@ pub(super) fn bytes(file: &Connection) -> rusqlite::Result<u64> {
 pub(super) fn shrink(file: &mut Connection, policy: &Policy) -> rusqlite::Result<Option<i64>> {
     let mut until = None;
     let mut aim = policy.max_size;
+    if bytes(file)? > aim {
+        // Samples come again with the next statements.
+        file.execute("DELETE FROM sample", [])?;
+    }
     while bytes(file)? > aim {
         aim = policy.max_size / 100 * LEFT;
         let part = file.transaction_with_behavior(TransactionBehavior::Immediate)?;

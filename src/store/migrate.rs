@@ -1,11 +1,20 @@
 //! Migrations: the tables of the file, made and changed in steps that are numbered.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
+
+use crate::sql::numbered;
+
+/// A step: SQL, and what SQL cannot do.
+struct Step {
+    sql: &'static str,
+    then: fn(&Transaction<'_>) -> rusqlite::Result<()>,
+}
 
 /// The steps, in order. How many of them are applied is the file's `user_version`.
-const STEPS: &[&str] = &[
-    include_str!("../../migrations/state/001_history.up.sql"),
-    include_str!("../../migrations/state/003_numbers.up.sql"),
+const STEPS: &[Step] = &[
+    Step { sql: include_str!("../../migrations/state/001_history.up.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("../../migrations/state/002_samples.up.sql"), then: number_values },
+    Step { sql: include_str!("../../migrations/state/003_numbers.up.sql"), then: |_| Ok(()) },
 ];
 /// Names the files of pgweir among all of SQLite's: "pgwr".
 const APPLICATION: i64 = 0x7067_7772;
@@ -41,6 +50,11 @@ pub(super) fn is_begun(file: &Connection) -> rusqlite::Result<bool> {
     Ok(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? > 0)
 }
 
+/// How many steps a file has.
+pub(super) fn version(file: &Connection) -> rusqlite::Result<i64> {
+    file.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
 /// Applies the steps that are missing. Of two processes at once, one waits for the other.
 pub(super) fn migrate(file: &mut Connection) -> rusqlite::Result<()> {
     for (at, step) in STEPS.iter().enumerate() {
@@ -49,10 +63,22 @@ pub(super) fn migrate(file: &mut Connection) -> rusqlite::Result<()> {
         if version > at as i64 {
             continue;
         }
-        done.execute_batch(step)?;
+        done.execute_batch(step.sql)?;
+        (step.then)(&done)?;
         done.pragma_update(None, "application_id", APPLICATION)?;
         done.pragma_update(None, "user_version", at as i64 + 1)?;
         done.commit()?;
+    }
+    Ok(())
+}
+
+/// Texts of shapes had `?` in the place of values.
+fn number_values(file: &Transaction<'_>) -> rusqlite::Result<()> {
+    let mut read = file.prepare("SELECT fingerprint, text FROM shape")?;
+    let rows = read.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))?;
+    for row in rows.collect::<rusqlite::Result<Vec<_>>>()? {
+        let text = String::from_utf8_lossy(&numbered(row.1.as_bytes(), true)).into_owned();
+        file.execute("UPDATE shape SET text = ?2 WHERE fingerprint = ?1", (row.0, text))?;
     }
     Ok(())
 }
@@ -63,6 +89,7 @@ mod tests {
 
     const UNDO: &[&str] = &[
         include_str!("../../migrations/state/001_history.down.sql"),
+        include_str!("../../migrations/state/002_samples.down.sql"),
         include_str!("../../migrations/state/003_numbers.down.sql"),
     ];
 
@@ -81,6 +108,28 @@ mod tests {
         assert_eq!(STEPS.len(), UNDO.len());
         UNDO.iter().rev().for_each(|step| file.execute_batch(step).expect("it goes down"));
         assert_eq!(objects(&file), 0);
+    }
+
+    #[test]
+    fn texts_of_the_first_version_get_numbers() {
+        let mut file = Connection::open_in_memory().expect("memory");
+        file.execute_batch(STEPS[0].sql).expect("the first step");
+        file.execute_batch("PRAGMA application_id = 1885828978; PRAGMA user_version = 1")
+            .expect("its number");
+        for (name, text) in [(b"a", "select ? from t where a in (?)"), (b"b", "(a text that was not read)")] {
+            file.execute("INSERT INTO shape VALUES (?1, ?2, 1, 2)", (name, text)).expect("a shape");
+        }
+        assert_eq!(kind(&file), Ok(Kind::Older));
+        migrate(&mut file).expect("it goes up");
+        let text = |name: &[u8]| -> String {
+            file.query_row("SELECT text FROM shape WHERE fingerprint = ?1", [name], |row| row.get(0))
+                .expect("a text")
+        };
+        assert_eq!(text(b"a"), "select $1 from t where a in ($2 /*, ... */)");
+        assert_eq!(text(b"b"), "(a text that was not read)");
+        let length: i64 =
+            file.query_row("SELECT length(key) FROM secret", [], |row| row.get(0)).expect("a key");
+        assert_eq!(length, 32);
     }
 
     #[test]

@@ -11,7 +11,9 @@ mod migrate;
 pub mod numbers;
 mod put;
 pub mod read;
+mod samples;
 mod status;
+pub mod workload;
 pub mod writer;
 
 #[cfg(test)]
@@ -19,9 +21,10 @@ mod tests;
 
 use std::time::Duration;
 
-use crate::slow::Merged;
+use crate::slow::{Merged, Shown};
 
 pub use file::Trouble;
+pub use samples::{Stored, StoredValue};
 pub use status::{STATES, State, Status};
 pub use writer::Writer;
 
@@ -48,4 +51,19 @@ pub struct Batch {
     pub counted: Merged,
     /// So many statements were counted before and dropped.
     pub missing: u64,
+    /// Statements with their values, in the place of those that are there of their shapes.
+    pub samples: Vec<KeptSample>,
+    /// How often callers have sent statements: database, fingerprint, caller, how often.
+    pub callers: Vec<(String, u128, Box<str>, u64)>,
+}
+
+/// Statements of one shape with their values.
+#[derive(Debug)]
+pub struct KeptSample {
+    /// The database, as clients name it.
+    pub database: String,
+    /// The shape.
+    pub fingerprint: u128,
+    /// The statements.
+    pub shown: Vec<Shown>,
 }

@@ -2,12 +2,13 @@
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
 
-use super::encode::{errors, numbers, read_errors, read_numbers, read_steps, steps};
-use super::{Batch, SPANS};
+use super::encode::{errors, habits, numbers, read_errors, read_habits, read_numbers, read_steps, steps};
+use super::{Batch, SPANS, samples};
 use crate::stats::tally::{Sums, Who};
 
 /// The columns of [`sums`].
-pub(super) const SUMS: &str = "calls, timed, row_count, bytes, served, micros, longest, errors, steps";
+pub(super) const SUMS: &str =
+    "calls, timed, row_count, bytes, served, micros, longest, errors, steps, habits";
 
 /// Sums, from a row that begins with [`SUMS`] at a column.
 pub(super) fn sums(row: &Row<'_>, at: usize) -> rusqlite::Result<Sums> {
@@ -23,13 +24,19 @@ pub(super) fn sums(row: &Row<'_>, at: usize) -> rusqlite::Result<Sums> {
         longest: number(6)?,
         errors: vec![],
         times: read_steps(&row.get::<_, Vec<u8>>(at + 8)?),
+        habits: read_habits(&text(9)?),
     };
     read_errors(&text(7)?, &mut sums);
     Ok(sums)
 }
 
-/// Adds what was counted to its minute.
-pub(super) fn batch(file: &Transaction<'_>, instance: &str, batch: &Batch) -> rusqlite::Result<()> {
+/// Adds what was counted to its minute; `samples`: with statements and their values.
+pub(super) fn batch(
+    file: &Transaction<'_>,
+    instance: &str,
+    batch: &Batch,
+    samples: bool,
+) -> rusqlite::Result<()> {
     let minute = batch.at - batch.at.rem_euclid(SPANS[0]);
     for (who, fingerprint, text, counted) in batch.counted.lines() {
         let origin = origin(file, instance, who)?;
@@ -43,6 +50,10 @@ pub(super) fn batch(file: &Transaction<'_>, instance: &str, batch: &Batch) -> ru
             .execute((fingerprint, &**text, batch.at))?;
         }
     }
+    if samples {
+        samples::put(file, batch.at, &batch.samples)?;
+    }
+    samples::put_callers(file, batch.at, &batch.callers)?;
     if batch.missing > 0 {
         file.execute(
             "INSERT INTO missing VALUES (?1, ?2, ?3)
@@ -85,13 +96,13 @@ pub(super) fn add(file: &Transaction<'_>, place: Place<'_>, more: &Sums) -> rusq
     let (span, start, origin, fingerprint) = place;
     file.prepare_cached(&format!(
         "INSERT OR REPLACE INTO bucket (span, start, origin, fingerprint, {SUMS}) VALUES (:span, :start, :origin,
-         :fingerprint, :calls, :timed, :rows, :bytes, :served, :micros, :longest, :errors, :steps)"
+         :fingerprint, :calls, :timed, :rows, :bytes, :served, :micros, :longest, :errors, :steps, :habits)"
     ))?
     .execute(named_params! {
         ":span": span, ":start": start, ":origin": origin, ":fingerprint": fingerprint,
         ":calls": number(all.calls), ":timed": number(all.timed), ":rows": number(all.rows), ":bytes": number(all.bytes),
         ":served": numbers(&all.served), ":micros": numbers(&all.micros), ":longest": number(all.longest),
-        ":errors": errors(&all.errors), ":steps": steps(&all.times),
+        ":errors": errors(&all.errors), ":steps": steps(&all.times), ":habits": habits(&all.habits),
     })?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::file::{self, Trouble};
 use super::numbers;
 use super::put::{self, SUMS};
+use super::samples::Stored;
 use crate::slow::{Merged, Series};
 use crate::stats::tally::{TOTAL, Who};
 
@@ -89,4 +90,36 @@ pub fn between(path: &Path, (since, until): (i64, i64), parts: usize) -> Result<
     }
     history.instances.sort();
     Ok(history)
+}
+
+/// Statements with their values, of one database or of all, in the order of their shapes.
+///
+/// # Errors
+/// When the file cannot be read, or is not one of pgweir's.
+pub fn samples(path: &Path, database: Option<&str>) -> Result<Vec<Stored>, Trouble> {
+    let file = file::open_to_read(path)?;
+    let mut read = file.prepare(
+        "SELECT database, fingerprint, origin, text, vals, micros, calls FROM sample
+         WHERE database = coalesce(?1, database) ORDER BY database, fingerprint, number",
+    )?;
+    let rows = read.query_map([database], Stored::read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Where callers say that they send statements from, since a day: fingerprint, caller, and how often; what comes most often first.
+///
+/// # Errors
+/// When the file cannot be read, or is not one of pgweir's.
+pub fn callers(path: &Path, since: i64, database: Option<&str>) -> Result<Vec<(u128, String, u64)>, Trouble> {
+    let file = file::open_to_read(path)?;
+    let mut read = file.prepare(
+        "SELECT fingerprint, caller, sum(calls) FROM caller
+         WHERE start + 86400 > ?1 AND database = coalesce(?2, database) GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2",
+    )?;
+    let rows = read.query_map((since, database), |row| {
+        let fingerprint: Vec<u8> = row.get(0)?;
+        let fingerprint = fingerprint.try_into().map_or(0, u128::from_be_bytes);
+        Ok((fingerprint, row.get(1)?, row.get::<_, i64>(2)?.max(0) as u64))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

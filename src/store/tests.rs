@@ -6,6 +6,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::*;
+use crate::slow::Shows;
+use crate::stats::samples::Origin;
 use crate::stats::tally::{Answer, Served, Sums, Who};
 
 /// Noon of a day.
@@ -38,7 +40,7 @@ fn batch(at: i64, shapes: u64) -> Batch {
 
 fn put_in(file: &mut Connection, batch: &Batch) {
     let part = file.transaction().expect("a transaction");
-    put::batch(&part, "one", batch).expect("it is written");
+    put::batch(&part, "one", batch, true).expect("it is written");
     part.commit().expect("it is there");
 }
 
@@ -126,4 +128,47 @@ fn a_writer_that_is_never_given_anything_ends() {
     );
     assert_eq!(mode & 0o777, 0o600, "it is nobody else's to read");
     std::fs::remove_dir_all(folder).expect("it can be removed");
+}
+
+#[test]
+fn samples_stand_in_the_place_of_those_before_and_go_with_their_shape() {
+    let mut file = memory();
+    let shown = |values: Vec<Shows>| Shown {
+        origin: Origin::Slowest,
+        calls: 3,
+        micros: 70,
+        text: "select $1".to_owned(),
+        values,
+    };
+    let with = |values: Vec<Shows>| {
+        let one =
+            KeptSample { database: "shop".into(), fingerprint: 1, shown: vec![shown(values.clone()); 20] };
+        let callers = vec![("shop".to_owned(), 1, "route=/x".into(), 5)];
+        Batch { samples: vec![one], callers, ..batch(NOON, 1) }
+    };
+    let hidden = || Shows::Hidden("xSECRETx".to_owned());
+    put_in(&mut file, &with(vec![hidden(); 3]));
+    put_in(
+        &mut file,
+        &with(vec![hidden(), Shows::Clear("a".into()), Shows::Null, Shows::LeftOut("too long")]),
+    );
+    let read = |file: &Connection| -> Vec<Stored> {
+        let text =
+            "SELECT database, fingerprint, origin, text, vals, micros, calls FROM sample ORDER BY number";
+        let mut read = file.prepare(text).expect("a query");
+        let rows = read.query_map([], Stored::read).expect("rows");
+        rows.map(|row| row.expect("a row")).collect()
+    };
+    let found = read(&file);
+    assert_eq!((found.len(), found[0].fingerprint, found[0].micros, found[0].calls), (12, 1, 70, 3));
+    let [StoredValue::Hash(hash), rest @ ..] = found[0].values.as_slice() else { panic!("{found:?}") };
+    assert!(hash.len() == 16 && !hash.contains("SECRET"), "{hash}");
+    assert_eq!(
+        rest,
+        [StoredValue::Clear("a".into()), StoredValue::Null, StoredValue::LeftOut("too long".into())]
+    );
+    let calls: i64 = file.query_row("SELECT sum(calls) FROM caller", [], |row| row.get(0)).expect("a sum");
+    assert_eq!(calls, 10);
+    fold::expire(&mut file, NOON + 31 * 86400, &policy(10)).expect("it expires");
+    assert!(read(&file).is_empty());
 }

@@ -278,17 +278,23 @@ impl Keeper {
         let instance = self.instance.clone();
         let policy = self.policy.clone();
         let file = self.opened()?;
-        let once = |file: &mut Connection| {
+        let once = |file: &mut Connection, samples: bool| {
             let part = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            put::batch(&part, &instance, batch)?;
+            put::batch(&part, &instance, batch, samples)?;
             part.commit()
         };
-        match once(file).map_err(Trouble::from) {
+        match once(file, true).map_err(Trouble::from) {
+            Err(Trouble::Standing(State::Full, _))
+                if !batch.samples.is_empty() && once(file, false).is_ok() =>
+            {
+                // Counts go before samples, which come again.
+                Ok(())
+            }
             Err(Trouble::Standing(State::Full, _)) => {
                 // What is old makes room.
                 let half = Policy { max_size: fold::bytes(file)?.min(policy.max_size) / 100 * 80, ..policy };
                 fold::shrink(file, &half)?;
-                Ok(once(file)?)
+                Ok(once(file, false)?)
             }
             other => other,
         }

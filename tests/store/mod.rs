@@ -1,6 +1,7 @@
 //! History: what a real pgweir counts of statements that run on a real PostgreSQL, and what of it is in the file afterwards.
 
 mod faults;
+mod samples;
 mod secrets;
 
 use std::collections::BTreeMap;
@@ -167,19 +168,19 @@ fn store_has_every_statement_with_its_counts() {
     scene.proxy.stop();
     let found = lines(&scene.file());
     let expected = [
-        (("web", "select i from t where i = ?"), line(7, 7, 7, "")),
-        (("web", "select i from t where i < ?"), line(5, 10, 5, "")),
-        (("web", "select s from t where i <= ?"), line(8, 48, 8, "")),
+        (("web", "select i from t where i = $1"), line(7, 7, 7, "")),
+        (("web", "select i from t where i < $1"), line(5, 10, 5, "")),
+        (("web", "select s from t where i <= $1"), line(8, 48, 8, "")),
         (("web", "begin"), line(1, 0, 0, "")),
-        (("web", "update t set s = ? where i <= ?"), line(1, 3, 1, "")),
+        (("web", "update t set s = $1 where i <= $2"), line(1, 3, 1, "")),
         (("web", "commit"), line(1, 0, 1, "")),
-        (("web", "select ?; select ?"), line(1, 2, 1, "")),
-        (("web", "insert into t values (?, ?)"), line(1, 0, 1, "23=1")),
-        (("web", "select ? / ?"), line(1, 0, 1, "22=1")),
+        (("web", "select $1; select $2"), line(1, 2, 1, "")),
+        (("web", "insert into t values ($1, $2)"), line(1, 0, 1, "23=1")),
+        (("web", "select $1 / $2"), line(1, 0, 1, "22=1")),
         (("web", "selec nothing"), line(1, 0, 1, "42=1")),
-        (("web", "select * from missing where i = ?"), line(1, 0, 1, "42=1")),
-        (("web", "set application_name = ?"), line(1, 0, 1, "")),
-        (("jobs", "select i from t where i = ?"), line(21, 21, 21, "")),
+        (("web", "select * from missing where i = $1"), line(1, 0, 1, "42=1")),
+        (("web", "set application_name = $1"), line(1, 0, 1, "")),
+        (("jobs", "select i from t where i = $1"), line(21, 21, 21, "")),
     ];
     let expected = expected.map(|((who, text), line)| ((who.to_owned(), text.to_owned()), line));
     assert_eq!(found, BTreeMap::from(expected));
@@ -210,12 +211,12 @@ fn store_tells_the_clocks_apart() {
             .expect("a number")
     };
     let is_long = |n: u64| (250_000..2_000_000).contains(&n);
-    assert!(is_long(micros("select pg_sleep(?)", "first_p95")), "{shown:?}");
-    assert!(micros("select pg_sleep(?)", "stream_p95") < 100_000, "{shown:?}");
+    assert!(is_long(micros("select pg_sleep($1)", "first_p95")), "{shown:?}");
+    assert!(micros("select pg_sleep($1)", "stream_p95") < 100_000, "{shown:?}");
     assert!(is_long(micros("select case", "stream_p95")), "{shown:?}");
-    assert!(is_long(micros("select ?, ?", "wait_p95")), "{shown:?}");
-    assert!(micros("select ?, ?", "first_p95") < 100_000, "{shown:?}");
-    assert!(is_long(micros("select ?, ?", "total")), "{shown:?}");
+    assert!(is_long(micros("select $1, $2", "wait_p95")), "{shown:?}");
+    assert!(micros("select $1, $2", "first_p95") < 100_000, "{shown:?}");
+    assert!(is_long(micros("select $1, $2", "total")), "{shown:?}");
 }
 
 #[test]
@@ -233,7 +234,7 @@ fn store_keeps_history_over_a_restart_and_for_several_at_once() {
     }
     other.stop();
     scene.proxy.stop();
-    assert_eq!(lines(&scene.file())[&("web".to_owned(), "select ?".to_owned())].0, 3);
+    assert_eq!(lines(&scene.file())[&("web".to_owned(), "select $1".to_owned())].0, 3);
     let file = Connection::open(scene.file()).expect("it is a database");
     let names: String = file
         .query_row(
@@ -340,8 +341,8 @@ fn store_is_what_the_report_is_made_from() {
         "counted by one",
         "11 statements, 3 shapes, ",
         "errors 1",
-        "select pg_sleep(?)",
-        "select i from t where i < ?",
+        "select pg_sleep($1)",
+        "select i from t where i < $1",
         "/app/web",
         "1  22        data exception",
     ] {
@@ -353,7 +354,7 @@ fn store_is_what_the_report_is_made_from() {
     let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!((&value["all"]["calls"], &value["shapes"]), (&11.into(), &3.into()));
     assert_eq!(value["statements"].as_array().map(Vec::len), Some(1));
-    assert_eq!(value["statements"][0]["text"], "select pg_sleep(?)");
+    assert_eq!(value["statements"][0]["text"], "select pg_sleep($1)");
     assert!(value["statements"][0]["clocks"]["first"]["p95_us"].as_u64().is_some_and(|us| us > 80_000));
     for (file, reason) in [("missing.db", "there is no such file"), ("", "")] {
         let (well, text) = report(&scene.folder.0.join(file), &[]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::table::{Table, row};
 use crate::config::keys::{self, Effect};
-use crate::config::settings::{AuthMethod, ClientTlsMode, History, PinPolicy, Pool, Settings};
+use crate::config::settings::{AuthMethod, ClientTlsMode, History, PinPolicy, Pool, Settings, SlowLog};
 
 /// Settings by their place in the file, with the default, and whether a reload changes them. `max_client_conn` and
 /// `default_pool_size` are PgBouncer's names for two of them, which exporters look for.
@@ -26,7 +26,9 @@ pub fn config(settings: &Settings) -> Table {
         row!["default_pool_size", settings.pool.size.to_string(), None::<&str>, "yes"],
     ];
     let history = history(&settings.history);
-    let values = [top(settings), limits(settings), others(settings), history, pool(&settings.pool)].concat();
+    let slow = slow_log(&settings.slow_log);
+    let values =
+        [top(settings), limits(settings), others(settings), history, slow, pool(&settings.pool)].concat();
     Table::new("key value default changeable").with(values.into_iter().map(row)).with(aliases)
 }
 
@@ -141,8 +143,28 @@ fn history(history: &History) -> Vec<Value> {
         ("keep", time(history.keep)),
         ("max_size", size(history.max_size)),
         ("instance", history.instance.clone().unwrap_or_default()),
+        ("samples", history.samples.to_string()),
+        ("sample_memory", size(history.sample_memory)),
+        ("clear_values", history.clear_values.join(",")),
+        ("tags", history.tags.join(",")),
     ]
     .map(|(name, value)| ("history", name, value))
+    .into()
+}
+
+fn slow_log(slow: &SlowLog) -> Vec<Value> {
+    [
+        ("file", path(&slow.file)),
+        ("format", if slow.json { "json" } else { "text" }.to_owned()),
+        ("threshold", time(slow.threshold)),
+        ("relative", slow.relative.to_string()),
+        ("relative_from", time(slow.relative_from)),
+        ("rate", slow.rate.to_string()),
+        ("max_size", size(slow.max_size)),
+        ("max_age", slow.max_age.map_or("never".to_owned(), time)),
+        ("keep", slow.keep.to_string()),
+    ]
+    .map(|(name, value)| ("slow_log", name, value))
     .into()
 }
 

@@ -156,7 +156,7 @@ fn shares_are_of_sessions_and_differ_between_rules() {
 }
 
 /// An action as written, how it is shown, and another of the same concern.
-const THEN: [(&str, &str, &str, &str); 20] = [
+const THEN: [(&str, &str, &str, &str); 21] = [
     ("route", "\"replica\"", "replica", "\"primary\""),
     ("route", "\"replica-2\"", "replica-2", "\"any\""),
     ("consistency", "\"bounded:500ms\"", "bounded:500ms", "\"session\""),
@@ -213,6 +213,7 @@ const THEN: [(&str, &str, &str, &str); 20] = [
     ("log", "\"warn\"", "warn", "\"info\""),
     ("log", "\"error\"", "error", "\"debug\""),
     ("tag", "\"x\"", "x", "\"y\""),
+    ("slow", "\"100ms\"", "100ms", "\"1s\""),
 ];
 
 fn only(then: &str) -> Ruleset {
