@@ -152,7 +152,7 @@ fn totals(view: &CacheView) -> Vec<Cell> {
         counts.entries,
         counts.bytes,
         view.limit,
-        counts.hits,
+        counts.all_hits(),
         counts.followed,
         counts.misses.iter().sum::<u64>(),
         view.refused.iter().sum::<u64>(),

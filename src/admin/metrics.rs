@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 use super::snapshot::PoolView;
 use super::{Snapshot, rules, statements};
 use crate::cache::{Eviction, Miss, Unstored};
+use crate::level::Caching;
 use crate::plan::topology::Node;
 use crate::runtime::verified::Verified;
 use crate::stats::prometheus::{self, Head, Kind, Samples};
@@ -210,7 +211,10 @@ metrics! {
         |all, out| rules::tallies(&all.rules, |rule, tally| out.count(&[rule], tally.refused));
     "pgweir_cache_hits_total" Counter []
         "Reads answered by the result cache from what was kept."
-        |all, out| out.count(&[], all.cache.counts.hits);
+        |all, out| out.count(&[], all.cache.counts.all_hits());
+    "pgweir_cache_level_hits_total" Counter ["level"]
+        "The same, by the level of the rule."
+        |all, out| by_reason(out, Caching::WORDS.iter().map(|(word, _)| *word), &all.cache.counts.hits);
     "pgweir_cache_shared_total" Counter []
         "Reads that were given the answer that another session was waiting for."
         |all, out| out.count(&[], all.cache.counts.followed);

@@ -3,6 +3,8 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::level::Caching;
+
 /// An enum of reasons with stable names.
 macro_rules! reasons {
     ($(#[$about:meta])* $Name:ident { $($(#[doc = $doc:literal])+ $Reason:ident = $name:literal,)+ }) => {
@@ -145,8 +147,8 @@ impl Counting {
 /// What was counted since the start, and what there is now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Reads answered from what was kept.
-    pub hits: u64,
+    /// Reads answered from what was kept, by level ([`Caching::WORDS`]).
+    pub hits: [u64; Caching::WORDS.len()],
     /// Reads that were given the answer of another session's query.
     pub followed: u64,
     /// Reads that went to the database, by [`Miss::ALL`]. Those that were to keep their answer are among them, under what their lookup found.
@@ -176,6 +178,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Hits of all levels.
+    pub fn all_hits(&self) -> u64 {
+        self.hits.iter().sum()
+    }
+
     /// Misses for a reason.
     pub fn missed(&self, why: Miss) -> u64 {
         self.misses[why as usize]

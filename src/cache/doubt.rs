@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::registry::Shapes;
-use super::tag::Tag;
+use super::tag::TagList;
 use super::tags::Tags;
 
 /// Who holds tags in doubt.
@@ -24,21 +26,27 @@ pub(super) enum Held {
 #[must_use]
 pub struct Doubt {
     tags: Arc<Tags>,
-    slots: Box<[u32]>,
+    slots: Slots,
     held: Held,
     /// Lists of shapes by which the tags were found: see [`super::Registry::usable`].
-    by: Vec<Shapes>,
+    by: Lists,
 }
 
+/// The words of the tags of one doubt.
+pub(super) type Slots = SmallVec<[u32; 8]>;
+
+/// Lists of shapes by which tags were found: of one table, most often.
+pub type Lists = SmallVec<[Shapes; 1]>;
+
 impl Doubt {
-    pub(super) fn new(tags: Arc<Tags>, slots: Box<[u32]>, held: Held) -> Doubt {
-        Doubt { tags, slots, held, by: vec![] }
+    pub(super) fn new(tags: Arc<Tags>, slots: Slots, held: Held) -> Doubt {
+        Doubt { tags, slots, held, by: Lists::new() }
     }
 
-    /// Keeps a list of shapes by which the tags were found. It must have been got before the tags were put in doubt, and for each
+    /// Keeps the lists of shapes by which the tags were found. They must have been got before the tags were put in doubt, and for each
     /// table of which not all rows are in doubt there must be one.
-    pub fn found_by(mut self, shapes: Shapes) -> Doubt {
-        self.by.push(shapes);
+    pub fn found_by(mut self, by: Lists) -> Doubt {
+        self.by = by;
         self
     }
 
@@ -73,20 +81,20 @@ impl fmt::Debug for Doubt {
 /// What a write will have in doubt, from before its transaction is committed.
 #[derive(Debug, Default)]
 pub struct Later {
-    tags: Vec<Tag>,
-    by: Vec<Shapes>,
+    tags: TagList,
+    by: Lists,
 }
 
 impl Later {
     /// These tags, found by these lists of shapes: as at [`Doubt::found_by`]. The lists are kept from now on, so that no shape that they have not
     /// is used before this has been in doubt.
-    pub fn new(tags: Vec<Tag>, by: Vec<Shapes>) -> Later {
+    pub fn new(tags: TagList, by: Lists) -> Later {
         Later { tags, by }
     }
 
     /// The tags are in doubt from now on.
     pub fn begin(self, tags: &Arc<Tags>) -> Doubt {
-        self.by.into_iter().fold(tags.doubt(&self.tags), Doubt::found_by)
+        tags.doubt(&self.tags).found_by(self.by)
     }
 }
 
@@ -154,7 +162,7 @@ mod tests {
 
     use super::*;
     use crate::cache::registry::Registry;
-    use crate::cache::tag::{Relation, Shape};
+    use crate::cache::tag::{Relation, Shape, Tag};
     use crate::cache::tags::Broken;
 
     fn scene(most: usize) -> (Arc<Tags>, Tag, Doubts, Instant) {
@@ -184,7 +192,7 @@ mod tests {
         let (registry, relation) = (Registry::default(), Relation { database: 0, oid: 1 });
         registry.watch(relation, now);
         let shapes = registry.shapes(relation).expect("it is watched");
-        let later = Later::new(vec![tag], vec![shapes]);
+        let later = Later::new([tag].into_iter().collect(), [shapes].into_iter().collect());
         assert!(registry.register(relation, &Shape::new(&[1]), now));
         assert!(tags.read(&[tag]).is_some(), "nothing is in doubt yet");
         assert!(!registry.usable(relation, &[1], Some(now)), "its tags were made without it");

@@ -4,13 +4,20 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::tag::Relation;
 use super::tags::Versions;
 
+/// So many bytes are copied rather than cut off.
+const COPIED: usize = 4096;
 /// What the allocator adds to a piece of memory.
 const ALLOCATION: usize = 16;
 /// The counts of an `Arc`.
 const COUNTS: usize = 2 * size_of::<usize>();
+
+/// The tables that an answer was read from.
+pub(super) type Relations = SmallVec<[Relation; 2]>;
 
 /// One cycle's answer.
 #[derive(Debug)]
@@ -19,7 +26,7 @@ pub struct Entry {
     bytes: Box<[u8]>,
     key: usize,
     versions: Versions,
-    relations: Box<[Relation]>,
+    relations: Relations,
     sent: Instant,
     seen: Instant,
     took: Duration,
@@ -32,11 +39,13 @@ impl Entry {
         bytes: Vec<u8>,
         key: usize,
         versions: Versions,
-        relations: Box<[Relation]>,
+        relations: Relations,
         [sent, seen]: [Instant; 2],
         took: Duration,
     ) -> Entry {
-        let (bytes, key, refreshing) = (bytes.into_boxed_slice(), key, AtomicBool::new(false));
+        let refreshing = AtomicBool::new(false);
+        // The room that is left is given to the next answer at once where it is small; to cut it off would split a piece of memory for good.
+        let bytes: Box<[u8]> = if bytes.len() <= COPIED { (&*bytes).into() } else { bytes.into() };
         Entry { key: key.min(bytes.len()), bytes, versions, relations, sent, seen, took, refreshing }
     }
 
@@ -90,7 +99,7 @@ impl Entry {
             COUNTS + size_of::<Entry>(),
             self.bytes.len(),
             self.versions.bytes(),
-            size_of_val(&*self.relations),
+            if self.relations.spilled() { self.relations.capacity() * size_of::<Relation>() } else { 0 },
         ];
         pieces.into_iter().filter(|piece| *piece > 0).map(|piece| piece + ALLOCATION).sum()
     }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::counts::Unstored;
 use super::cures::{Cure, is_off};
-use super::entry::Entry;
+use super::entry::{Entry, Relations};
 use super::key::Key;
 use super::needs::{ByRows, Needs};
 use super::store::Store;
-use super::tag::{Relation, Tag};
+use super::tag::Tag;
 use super::tags::Versions;
 
 /// A query on its way.
@@ -150,7 +150,7 @@ const FIRST: usize = 256;
 pub struct Filling {
     store: Arc<Store>,
     flight: Arc<Flight>,
-    relations: Box<[Relation]>,
+    relations: Relations,
     /// The key, then the answer as far as it has come.
     bytes: Vec<u8>,
     flushes: u64,
@@ -200,13 +200,18 @@ impl Filling {
         let roomy = if before == 0 { length + FIRST } else { length.max(2 * before) };
         let grown = if length > before { roomy.min(most.max(length)) } else { before };
         if length > most {
-            return self.close(Some(Unstored::TooLarge));
+            return self.close(Unstored::TooLarge);
         }
-        if let Err(why) = self.store.may_fill(grown - before) {
-            return self.close(Some(why));
+        if grown > before {
+            if let Err(why) = self.store.may_fill(grown - before) {
+                return self.close(why);
+            }
+            self.bytes.reserve_exact(grown - self.bytes.len());
+            let (asked, taken) = (grown - before, self.bytes.capacity() - before);
+            if asked != taken {
+                self.store.filled_otherwise(asked, taken);
+            }
         }
-        self.bytes.reserve_exact(grown - self.bytes.len());
-        self.store.filled_otherwise(grown - before, self.bytes.capacity() - before);
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -253,6 +258,7 @@ impl Filling {
         if !self.open {
             return Err(Unstored::TooLarge);
         }
+        self.open = false;
         let bytes = std::mem::take(&mut self.bytes);
         self.store.unfill(bytes.capacity());
         let mut versions = self.versions();
@@ -265,12 +271,15 @@ impl Filling {
         let entry = Arc::new(entry);
         let kept = self.store.keep(&self.flight, &entry, self.flushes);
         self.flight.land(Some(entry.clone()));
-        self.close(kept.err());
+        if let Err(why) = kept {
+            self.store.landed(&self.flight, why);
+        }
+        self.instead_of.take().iter().for_each(|entry| entry.end_refresh());
         kept.map(|()| entry)
     }
 
     /// Ends it; `why` nothing was kept.
-    fn close(&mut self, why: Option<Unstored>) {
+    fn close(&mut self, why: Unstored) {
         if !std::mem::take(&mut self.open) {
             return;
         }
@@ -286,7 +295,7 @@ impl Filling {
 
 impl Drop for Filling {
     fn drop(&mut self) {
-        self.close(Some(Unstored::Abandoned));
+        self.close(Unstored::Abandoned);
     }
 }
 

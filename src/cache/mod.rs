@@ -47,7 +47,7 @@ mod store_tests;
 mod stress_tests;
 
 pub use counts::{Counts, Eviction, Miss, Unstored};
-pub use doubt::{Doubt, Doubts, Later};
+pub use doubt::{Doubt, Doubts, Later, Lists};
 pub use entry::Entry;
 pub use feed::Feed;
 pub use flight::{Alone, Filling, Following};
@@ -56,7 +56,7 @@ pub use gate::Gate;
 pub use key::{Described, Form, Key, KeyBuffer, Parts};
 pub use listed::Listed;
 pub use needs::Needs;
-pub use registry::{Registry, Shapes};
+pub use registry::{Registry, Shapes, Tagged};
 pub use store::{Limits, Lookup, Store};
-pub use tag::{Relation, Shape, Tag};
+pub use tag::{Relation, Shape, Tag, TagList, Values};
 pub use tags::{Broken, Tags, Versions};

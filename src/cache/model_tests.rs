@@ -220,7 +220,7 @@ fn the_store_is_a_map() {
                 _ => drop(open.pop()),
             }
         }
-        assert!(scene.store.counts().hits > 100, "{:?}", scene.store.counts());
+        assert!(scene.store.counts().all_hits() > 100, "{:?}", scene.store.counts());
     }
 }
 

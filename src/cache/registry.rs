@@ -4,26 +4,68 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
+
 use super::cures::{Cure, is_off};
-use super::tag::{Relation, Shape};
+use super::tag::{Relation, Shape, Tag};
 
 /// Shapes of one table. A change makes tags for each, so there is a limit; what would need more depends on any row.
 pub const MOST: usize = 16;
 
-/// The shapes of a table at some time. Who makes tags by it keeps it for as long as those are in doubt ([`super::Doubt::found_by`]).
-#[derive(Debug, Clone, Default)]
-pub struct Shapes(Arc<Vec<Shape>>);
+/// The shapes of a table at some time, with their tags. Who makes tags by it keeps it for as long as those are in doubt
+/// ([`super::Doubt::found_by`]).
+#[derive(Debug, Clone)]
+pub struct Shapes(Arc<List>);
+
+#[derive(Debug)]
+struct List {
+    any_row: Tag,
+    all: Vec<Tagged>,
+}
+
+/// A shape of a table, with its tags, which each change of the table needs.
+#[derive(Debug, Clone)]
+pub struct Tagged {
+    shape: Shape,
+    /// [`Tag::shape`].
+    pub tag: Tag,
+    /// [`Tag::shape_by_rows`].
+    pub by_rows: Tag,
+}
+
+impl Tagged {
+    /// Of this table.
+    pub fn new(relation: Relation, shape: Shape) -> Tagged {
+        let (tag, by_rows) =
+            (Tag::shape(relation, shape.columns()), Tag::shape_by_rows(relation, shape.columns()));
+        Tagged { shape, tag, by_rows }
+    }
+
+    /// Its columns, in ascending order.
+    pub fn columns(&self) -> &[i16] {
+        self.shape.columns()
+    }
+}
 
 impl Shapes {
+    fn new(relation: Relation, all: Vec<Tagged>) -> Shapes {
+        Shapes(Arc::new(List { any_row: Tag::any_row(relation), all }))
+    }
+
     /// All of them.
-    pub fn all(&self) -> &[Shape] {
-        &self.0
+    pub fn all(&self) -> &[Tagged] {
+        &self.0.all
+    }
+
+    /// [`Tag::any_row`] of the table.
+    pub fn any_row(&self) -> Tag {
+        self.0.any_row
     }
 }
 
 /// The shapes of all tables that are watched.
 #[derive(Debug, Default)]
-pub struct Registry(RwLock<HashMap<Relation, Table>>);
+pub struct Registry(RwLock<HashMap<Relation, Table, RandomState>>);
 
 #[derive(Debug)]
 struct Table {
@@ -33,7 +75,7 @@ struct Table {
     /// Since when each is there.
     added: Vec<Instant>,
     /// The lists before each was added, for as long as somebody has them.
-    older: Vec<Weak<Vec<Shape>>>,
+    older: Vec<Weak<List>>,
 }
 
 impl Registry {
@@ -41,7 +83,8 @@ impl Registry {
     /// publication, but when all transactions that were running then have ended: what they changed before is never told.
     pub fn watch(&self, relation: Relation, now: Instant) {
         let mut tables = self.write();
-        let new = || Table { since: None, shapes: Shapes::default(), added: vec![], older: vec![] };
+        let shapes = || Shapes::new(relation, vec![]);
+        let new = || Table { since: None, shapes: shapes(), added: vec![], older: vec![] };
         tables.entry(relation).or_insert_with(new).since.get_or_insert(now);
     }
 
@@ -66,15 +109,15 @@ impl Registry {
         let Some(table) = tables.get_mut(&relation).filter(|table| table.since.is_some()) else {
             return false;
         };
-        if table.shapes.all().contains(shape) {
+        if table.shapes.all().iter().any(|one| one.shape == *shape) {
             return true;
         }
         if table.added.len() >= MOST {
             return false;
         }
-        let all = table.shapes.all().iter().chain([shape]).cloned().collect();
+        let all = table.shapes.all().iter().cloned().chain([Tagged::new(relation, shape.clone())]).collect();
         table.older.push(Arc::downgrade(&table.shapes.0));
-        table.shapes = Shapes(Arc::new(all));
+        table.shapes = Shapes::new(relation, all);
         table.added.push(now);
         true
     }
@@ -108,11 +151,11 @@ impl Registry {
         known && fresh_as_of >= Some(table.added[at])
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Relation, Table>> {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Relation, Table, RandomState>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Relation, Table>> {
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Relation, Table, RandomState>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -170,7 +213,11 @@ mod tests {
         assert!(usable(2, 3) && !usable(2, 2));
         assert!(!usable(3, 9));
         assert!(!registry.usable(TABLE, &[1], None));
-        assert_eq!(registry.shapes(TABLE).expect("watched").all(), [Shape::new(&[1]), Shape::new(&[2])]);
+        let shapes = registry.shapes(TABLE).expect("watched");
+        let [one, two] = shapes.all() else { panic!("{shapes:?}") };
+        assert_eq!((one.columns(), two.columns()), (&[1][..], &[2][..]));
+        assert_eq!((one.tag, two.by_rows), (Tag::shape(TABLE, &[1]), Tag::shape_by_rows(TABLE, &[2])));
+        assert_eq!(shapes.any_row(), Tag::any_row(TABLE));
     }
 
     #[test]

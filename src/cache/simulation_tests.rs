@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::cures::{Cure, without};
-use super::doubt::{Doubt, Later};
+use super::doubt::{Doubt, Later, Lists};
 use super::entry::Entry;
 use super::feed::Feed;
 use super::flight::{Filling, Following};
@@ -15,7 +15,7 @@ use super::gate::Gate;
 use super::key::{Form, KeyBuffer, Parts};
 use super::needs::Needs;
 use super::store::{Limits, Lookup, Store};
-use super::tag::{Relation, Shape, Tag};
+use super::tag::{Relation, Shape, Tag, TagList};
 use super::tags::Tags;
 use crate::level::{Caching, OnStreamLoss};
 
@@ -428,15 +428,17 @@ impl World {
         let Some(shapes) = shapes else {
             let everything = write.narrow.is_multiple_of(100);
             let tag = if everything { Tag::everything(0) } else { Tag::table(relation) };
-            return Later::new(vec![tag], vec![]);
+            return Later::new([tag].into_iter().collect(), Lists::new());
         };
-        let mut tags = vec![row_tag(write.table, KEY, write.row), Tag::any_row(relation)];
+        let mut tags = TagList::new();
+        tags.extend([row_tag(write.table, KEY, write.row), Tag::any_row(relation)]);
         let others = shapes.all().iter().filter(|shape| shape.columns() != [KEY]);
         tags.extend(others.clone().map(|shape| Tag::shape(relation, shape.columns())));
         if !self.has(Fault::RowsNotDoubted) {
             tags.extend(others.map(|shape| Tag::shape_by_rows(relation, shape.columns())));
         }
-        Later::new(tags, if self.has(Fault::ListsForgotten) { vec![] } else { vec![shapes] })
+        let kept = (!self.has(Fault::ListsForgotten)).then_some(shapes);
+        Later::new(tags, kept.into_iter().collect())
     }
 
     fn begin_doubt(&self, write: &mut Write) {
@@ -579,9 +581,8 @@ impl World {
         if self.has(Fault::NoLimbo) {
             return self.tags.bump(&tags);
         }
-        let doubt = self.tags.limbo(&tags);
         let kept = shapes.filter(|_| !self.has(Fault::ListsForgotten));
-        let doubt = kept.into_iter().fold(doubt, Doubt::found_by);
+        let doubt = self.tags.limbo(&tags).found_by(kept.into_iter().collect());
         self.stream.limbo.push((number, doubt));
     }
 

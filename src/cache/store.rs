@@ -17,6 +17,7 @@ use super::needs::Needs;
 use super::shard::Shard;
 use super::tag::Relation;
 use super::tags::{Broken, Tags};
+use crate::level::Caching;
 
 /// At most so many shards, and as many bytes for each.
 const SHARDS: (usize, usize) = (64, 1 << 20);
@@ -56,13 +57,20 @@ pub struct Store {
 #[derive(Default)]
 struct Cell {
     shard: Mutex<Shard>,
-    hits: AtomicU64,
+    /// By level.
+    hits: [AtomicU64; Caching::WORDS.len()],
 }
 
 impl Cell {
     fn lock(&self) -> MutexGuard<'_, Shard> {
         // A shard is whole after each of its methods, and none of them can panic half way but for a bug.
         self.shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn hit(&self, gate: &Gate, entry: Arc<Entry>) -> Lookup {
+        self.hits[gate.level as usize].fetch_add(1, Relaxed);
+        Lookup::Hit(entry)
     }
 }
 
@@ -111,20 +119,23 @@ impl Store {
         needs: impl FnOnce() -> Option<&'n Needs>,
     ) -> Lookup {
         let cell = self.cell(key.hash);
-        let found = cell.lock().find(key);
-        let why = match found.as_ref().map(|entry| gate.judge(&self.tags, entry)) {
-            None => Miss::Absent,
-            Some(Judged::Serve) => return hit(cell, found),
-            Some(Judged::ServeAndRefresh) => return self.hit_or_refresh(cell, key, gate, found, needs),
+        let mut shard = cell.lock();
+        let Some(entry) = shard.find(key) else {
+            return self.missed(cell, shard, (key, gate), Miss::Absent, needs);
+        };
+        drop(shard);
+        let why = match gate.judge(&self.tags, &entry) {
+            Judged::Serve => return cell.hit(gate, entry),
+            Judged::ServeAndRefresh => return self.hit_or_refresh(cell, key, gate, entry, needs),
             // An entry is there that is good for others, or will be: fetching another is not worth its while.
-            Some(Judged::Closed(why)) if why != Miss::Expired => return self.closed(why, found),
-            Some(Judged::Closed(why)) => why,
-            Some(Judged::Useless(why)) => {
-                self.discard(cell, key.hash, found);
+            Judged::Closed(why) if why != Miss::Expired => return self.closed(why, entry),
+            Judged::Closed(why) => why,
+            Judged::Useless(why) => {
+                self.discard(cell, key.hash, &entry);
                 why
             }
         };
-        self.missed(cell, key, gate, why, needs)
+        self.missed(cell, cell.lock(), (key, gate), why, needs)
     }
 
     /// Whether nothing that an answer depends on has changed, and nobody may be changing it.
@@ -183,7 +194,9 @@ impl Store {
         };
         counts.take(&self.counting);
         for cell in &self.cells {
-            counts.hits += cell.hits.load(Relaxed);
+            for (all, of_cell) in counts.hits.iter_mut().zip(&cell.hits) {
+                *all += of_cell.load(Relaxed);
+            }
             let shard = cell.lock();
             counts.entries += shard.len();
             counts.followers += shard.followers();
@@ -200,9 +213,9 @@ impl Store {
         Lookup::Miss(why)
     }
 
-    fn closed(&self, why: Miss, found: Option<Arc<Entry>>) -> Lookup {
+    fn closed(&self, why: Miss, entry: Arc<Entry>) -> Lookup {
         self.counting.miss(why);
-        found.map_or(Lookup::Miss(why), |entry| Lookup::Closed(why, entry))
+        Lookup::Closed(why, entry)
     }
 
     /// An entry is served and getting old: one reader fetches another.
@@ -211,12 +224,12 @@ impl Store {
         cell: &Cell,
         key: &Key<'_>,
         gate: &Gate,
-        found: Option<Arc<Entry>>,
+        entry: Arc<Entry>,
         needs: impl FnOnce() -> Option<&'n Needs>,
     ) -> Lookup {
-        let Some(entry) = found.clone().filter(|entry| entry.begin_refresh()) else {
-            return hit(cell, found);
-        };
+        if !entry.begin_refresh() {
+            return cell.hit(gate, entry);
+        }
         let begun = needs().ok_or(Miss::NotReady).and_then(|needs| {
             let flight = self.flight(key, gate, needs)?;
             let mut shard = cell.lock();
@@ -229,7 +242,7 @@ impl Store {
         });
         let Ok((flight, needs)) = begun else {
             entry.end_refresh();
-            return hit(cell, found);
+            return cell.hit(gate, entry);
         };
         self.trim(gate.now);
         Counting::one(&self.counting.refreshes);
@@ -239,30 +252,28 @@ impl Store {
     fn missed<'n>(
         self: &Arc<Self>,
         cell: &Cell,
-        key: &Key<'_>,
-        gate: &Gate,
+        mut shard: MutexGuard<'_, Shard>,
+        (key, gate): (&Key<'_>, &Gate),
         why: Miss,
         needs: impl FnOnce() -> Option<&'n Needs>,
     ) -> Lookup {
         if let Err(why) = gate.fill() {
             return self.miss(why);
         }
-        {
-            let mut shard = cell.lock();
-            if shard.was_large(key.hash, gate.now) {
-                drop(shard);
-                return self.miss(Miss::TooLarge);
-            }
-            if let Some(joined) = self.join(&shard, key, gate) {
-                return joined;
-            }
-            if self.limits.second_use && !shard.knows(key.hash) && why == Miss::Absent {
-                self.settle(&mut shard);
-                drop(shard);
-                self.trim(gate.now);
-                return self.miss(Miss::FirstUse);
-            }
+        if shard.was_large(key.hash, gate.now) {
+            return self.miss(Miss::TooLarge);
         }
+        if let Some(joined) = self.join(&shard, key, gate) {
+            return joined;
+        }
+        if self.limits.second_use && !shard.knows(key.hash) && why == Miss::Absent {
+            self.settle(&mut shard);
+            drop(shard);
+            self.trim(gate.now);
+            return self.miss(Miss::FirstUse);
+        }
+        // What it depends on is found out without the lock.
+        drop(shard);
         let Some(needs) = needs() else { return self.miss(Miss::NotReady) };
         let flight = match self.flight(key, gate, needs) {
             Ok(flight) => flight,
@@ -343,21 +354,24 @@ impl Store {
     }
 
     /// A flight is over; `why` nothing of it was kept.
-    pub(super) fn landed(&self, flight: &Arc<Flight>, why: Option<Unstored>) {
+    pub(super) fn landed(&self, flight: &Arc<Flight>, why: Unstored) {
         let mut shard = self.cell(flight.hash).lock();
         shard.end(flight);
-        if why == Some(Unstored::TooLarge) {
+        if why == Unstored::TooLarge {
             shard.note_large(flight.hash, flight.sent);
         }
         self.settle(&mut shard);
         drop(shard);
-        if let Some(why) = why {
-            self.counting.unstored(why);
-        }
+        self.counting.unstored(why);
     }
 
-    /// Keeps an answer, if what it depends on is as it was before its query was sent.
-    pub(super) fn keep(&self, flight: &Flight, entry: &Arc<Entry>, flushes: u64) -> Result<(), Unstored> {
+    /// Keeps an answer, if what it depends on is as it was before its query was sent; its flight is over then.
+    pub(super) fn keep(
+        &self,
+        flight: &Arc<Flight>,
+        entry: &Arc<Entry>,
+        flushes: u64,
+    ) -> Result<(), Unstored> {
         // Were it kept all the same, no hit would find it unchanged; but it would take room.
         if !flight.by_age && self.tags.holds(entry.versions()).is_err() {
             return Err(Unstored::Invalidated);
@@ -367,7 +381,7 @@ impl Store {
             return Err(Unstored::TooLarge);
         }
         self.bytes.fetch_add(size, Relaxed);
-        let kept = self.make_room(entry.seen()).and_then(|()| self.put(flight.hash, entry, flushes));
+        let kept = self.make_room(entry.seen()).and_then(|()| self.put(flight, entry, flushes));
         self.bytes.fetch_sub(size, Relaxed);
         // Its tables may have grown.
         let replaced = kept?;
@@ -384,15 +398,21 @@ impl Store {
         let _ = self.make_room(now);
     }
 
-    fn put(&self, hash: u128, entry: &Arc<Entry>, flushes: u64) -> Result<Option<Arc<Entry>>, Unstored> {
-        let mut shard = self.cell(hash).lock();
+    fn put(
+        &self,
+        flight: &Arc<Flight>,
+        entry: &Arc<Entry>,
+        flushes: u64,
+    ) -> Result<Option<Arc<Entry>>, Unstored> {
+        let mut shard = self.cell(flight.hash).lock();
         // A flush counts first and removes then: what is put in here before it removes is removed.
         if self.flushes.load(SeqCst) != flushes {
             return Err(Unstored::Flushed);
         }
-        let replaced = shard.put(hash, entry.clone()).map_err(|()| Unstored::Older);
+        let replaced = shard.put(flight.hash, entry.clone()).map_err(|()| Unstored::Older)?;
+        shard.end(flight);
         self.settle(&mut shard);
-        replaced
+        Ok(replaced)
     }
 
     /// Removes entries, shard by shard, until no more is taken than may be.
@@ -420,10 +440,9 @@ impl Store {
         Ok(())
     }
 
-    fn discard(&self, cell: &Cell, hash: u128, found: Option<Arc<Entry>>) {
-        let Some(entry) = found else { return };
+    fn discard(&self, cell: &Cell, hash: u128, entry: &Arc<Entry>) {
         let mut shard = cell.lock();
-        let removed = shard.remove(hash, &entry);
+        let removed = shard.remove(hash, entry);
         self.settle(&mut shard);
         drop(shard);
         self.counting.evicted(Eviction::Invalidated, u64::from(removed.is_some()));
@@ -446,16 +465,11 @@ impl Store {
         let bytes = shard.bytes();
         let before = std::mem::replace(&mut shard.told, bytes);
         match bytes.checked_sub(before) {
+            Some(0) => 0,
             Some(more) => self.bytes.fetch_add(more, Relaxed),
             None => self.bytes.fetch_sub(before - bytes, Relaxed),
         };
     }
-}
-
-#[inline]
-fn hit(cell: &Cell, found: Option<Arc<Entry>>) -> Lookup {
-    cell.hits.fetch_add(1, Relaxed);
-    found.map_or(Lookup::Miss(Miss::Absent), Lookup::Hit)
 }
 
 impl fmt::Debug for Store {

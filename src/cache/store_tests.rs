@@ -131,7 +131,8 @@ fn an_answer_is_kept_until_what_it_depends_on_changes() {
     assert_eq!(scene.fill("a", b"other"), Ok(()));
     assert_eq!(scene.hit("a"), b"other");
     let counts = scene.store.counts();
-    assert_eq!((counts.hits, counts.stored, counts.entries), (3, 2, 1));
+    assert_eq!((counts.all_hits(), counts.stored, counts.entries), (3, 2, 1));
+    assert_eq!(counts.hits[Caching::Session as usize], 3, "all of them at this level");
     assert_eq!((counts.missed(Miss::Absent), counts.missed(Miss::Invalidated)), (1, 1));
     assert_eq!(counts.evicted(Eviction::Invalidated), 1);
 }

@@ -40,6 +40,9 @@ impl Shape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(pub(super) u64);
 
+/// Some tags: of what a write touches, or a small commit, without a piece of memory of their own.
+pub type TagList = smallvec::SmallVec<[Tag; 8]>;
+
 /// In a tag on which many results depend. These have words of their own ([`super::Tags`]): were one of them to share its word with one of a
 /// hundred thousand rows, each change of that row would put out everything.
 pub(super) const WIDE: u64 = 1 << 63;
@@ -100,11 +103,31 @@ impl Tag {
     /// E: the rows of a table that have these values in the columns of a shape. `shape` is the tag of the shape, and the values, in the
     /// order of its columns, are the canonical text of their types: equal exactly where the server finds them equal.
     pub fn values<'a>(shape: Tag, values: impl IntoIterator<Item = &'a [u8]>) -> Tag {
-        let hash = values.into_iter().fold(shape.0 ^ SECRET.seed, |hash, value| {
-            // The length of a value goes into its hash, so that no two lists of values are one text.
-            xxh3_64_with_seed(value, hash.rotate_left(17))
-        });
-        Tag(hash & !WIDE)
+        let mut all = Values::of(shape);
+        values.into_iter().for_each(|value| all.push(value));
+        all.tag()
+    }
+}
+
+/// [`Tag::values`], value by value.
+#[derive(Debug, Clone, Copy)]
+pub struct Values(u64);
+
+impl Values {
+    /// None yet, of a shape by its tag.
+    pub fn of(shape: Tag) -> Values {
+        Values(shape.0 ^ SECRET.seed)
+    }
+
+    /// The value of the next column.
+    pub fn push(&mut self, value: &[u8]) {
+        // The length of a value goes into its hash, so that no two lists of values are one text.
+        self.0 = xxh3_64_with_seed(value, self.0.rotate_left(17));
+    }
+
+    /// Of all columns' values.
+    pub fn tag(self) -> Tag {
+        Tag(self.0 & !WIDE)
     }
 }
 

@@ -20,6 +20,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
 use std::sync::{Arc, OnceLock};
 
+use smallvec::SmallVec;
+
 use super::cures::{Cure, before_load, is_off};
 use super::doubt::{Doubt, Held};
 use super::tag::{Tag, WIDE};
@@ -41,12 +43,12 @@ pub struct Tags {
 
 /// Versions of some tags at some time, none of them in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Versions(Box<[(u32, u64)]>);
+pub struct Versions(SmallVec<[(u32, u64); 6]>);
 
 impl Versions {
     /// Bytes that they take beside their own size.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.0)
+        if self.0.spilled() { self.0.capacity() * size_of::<(u32, u64)>() } else { 0 }
     }
 
     /// How many tags they are of.
@@ -56,13 +58,13 @@ impl Versions {
 
     /// Versions of the tags of a result whose rows are known by keys: in this place the first of `others`, behind them its second, and those of its rows.
     pub(super) fn by_rows(&self, place: usize, others: &Versions, rows: &Versions) -> Versions {
-        let mut all = Vec::with_capacity(self.0.len() + 1 + rows.0.len());
+        let mut all = SmallVec::with_capacity(self.0.len() + 1 + rows.0.len());
         all.extend_from_slice(&self.0);
         if let (Some(instead), Some(first)) = (all.get_mut(place), others.0.first()) {
             *instead = *first;
         }
-        all.extend(others.0.get(1).into_iter().chain(&*rows.0));
-        Versions(all.into())
+        all.extend(others.0.get(1).into_iter().chain(&rows.0).copied());
+        Versions(all)
     }
 
     /// Whether they are of none.
@@ -96,12 +98,12 @@ impl Tags {
     /// The versions of tags, to be read before a query is sent; `None`: one of them is in doubt.
     pub fn read(&self, tags: &[Tag]) -> Option<Versions> {
         let slots = self.slots();
-        let versions = tags.iter().map(|tag| {
+        let mut versions = SmallVec::with_capacity(tags.len());
+        versions.extend(tags.iter().map(|tag| {
             let slot = self.slot(*tag);
-            let word = slots[slot as usize].load(Acquire);
-            (word & DOUBTS == 0).then_some((slot, word))
-        });
-        let versions = versions.collect::<Option<_>>().map(Versions);
+            (slot, slots[slot as usize].load(Acquire))
+        }));
+        let versions = versions.iter().all(|(_, word)| word & DOUBTS == 0).then_some(Versions(versions));
         // The query must not be sent, as others see it, before the versions were read. What sends it is a system call, which no
         // processor moves before a load; the fence says so to the compiler and to the reader.
         fence(SeqCst);
@@ -177,7 +179,7 @@ impl Tags {
             change(&slots[slot as usize], |word| if word & DOUBTS == DOUBTS { word } else { word + 1 });
             slot
         });
-        let held_slots: Box<[u32]> = held_slots.collect();
+        let held_slots = held_slots.collect();
         self.held[held as usize].fetch_add(1, Relaxed);
         // The write must not be sent, as others see it, before all of its tags are in doubt: as at `read`.
         fence(SeqCst);

@@ -1,9 +1,10 @@
 //! What the replication stream tells becomes tags: of rows that were changed, in doubt until every snapshot shows the change.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
 use tokio::sync::mpsc;
 
 use super::stream::limbo::Xid;
@@ -12,7 +13,7 @@ use super::stream::table::{Identity, Refusal, Table};
 use super::stream::{Change, Commit, Old, Options, Sink, Stream, Value};
 use super::unchanging::Unchanging;
 use crate::cache::cures::{Cure, is_off};
-use crate::cache::{Doubt, Relation, Shapes, Tag};
+use crate::cache::{Doubt, Relation, Shapes, Tag, Tagged, Values};
 use crate::pool::Target;
 use crate::rules::TableFacts;
 use crate::runtime::caches::{Caches, DatabaseCache, Source, Standing, Wanted};
@@ -35,18 +36,18 @@ struct Heard {
     /// What the commit has touched that is being told.
     now: Touched,
     /// Commits that snapshots may miss.
-    limbo: HashMap<Xid, Doubt>,
+    limbo: HashMap<Xid, Doubt, RandomState>,
     /// By which rules that commit is told, and the columns of which they say that they never change.
     facts: Arc<TableFacts>,
     unchanging: Unchanging,
 }
 
-/// What one commit has touched.
+/// What one commit has touched. To be used again, for the next one.
 #[derive(Debug, Default)]
 struct Touched {
     tags: Vec<Tag>,
-    /// The lists of shapes by which tags of rows were found.
-    by: BTreeMap<u32, Shapes>,
+    /// The lists of shapes by which tags of rows were found, by table, in order.
+    by: Vec<(u32, Shapes)>,
     /// Of these tables, any row.
     whole: Vec<u32>,
     definitions: bool,
@@ -85,50 +86,57 @@ impl Touched {
         if self.whole.contains(&oid) {
             return;
         }
-        let relation = cache.relation(oid);
-        let Some(shapes) = self.shapes(cache, relation) else {
+        let Some(at) = self.shapes(cache, cache.relation(oid)) else {
             self.whole.push(oid);
             return;
         };
-        self.tags.push(Tag::any_row(relation));
-        for shape in shapes.all() {
-            rows(&mut self.tags, relation, shape.columns(), change, stays);
-        }
+        let (tags, shapes) = (&mut self.tags, &self.by[at].1);
+        tags.push(shapes.any_row());
+        shapes.all().iter().for_each(|shape| rows(tags, shape, change, stays));
         // Results that were asked of a table above have tags of this one too, since that is where the rows are. What they have of the
         // table itself has nothing to do with rows.
         if self.tags.len() > MOST_TAGS {
-            let tables: Vec<u32> = self.by.keys().copied().collect();
-            self.whole.extend(tables);
+            self.whole.extend(self.by.iter().map(|(oid, _)| *oid));
             self.whole.sort_unstable();
             self.whole.dedup();
             self.tags.clear();
         }
     }
 
-    /// `None`: the table is not watched.
-    fn shapes(&mut self, cache: &DatabaseCache, relation: Relation) -> Option<Shapes> {
-        if let Some(known) = self.by.get(&relation.oid) {
-            return Some(known.clone());
+    /// The place of a table's list; `None`: it is not watched.
+    fn shapes(&mut self, cache: &DatabaseCache, relation: Relation) -> Option<usize> {
+        match self.by.binary_search_by_key(&relation.oid, |(oid, _)| *oid) {
+            Ok(at) => Some(at),
+            Err(at) => {
+                self.by.insert(at, (relation.oid, cache.feed.registry().shapes(relation)?));
+                Some(at)
+            }
         }
-        let shapes = cache.feed.registry().shapes(relation)?;
-        self.by.insert(relation.oid, shapes.clone());
-        Some(shapes)
     }
 
+    /// All of it is in doubt, and nothing has been touched any more.
     fn doubt(&mut self, cache: &DatabaseCache) -> Doubt {
-        let Touched { mut tags, by, whole, definitions } = std::mem::take(self);
-        tags.extend(whole.iter().map(|oid| Tag::table(cache.relation(*oid))));
-        tags.extend(definitions.then(|| Tag::definitions(cache.number)));
+        let Touched { tags, by, whole, definitions } = self;
+        tags.extend(whole.drain(..).map(|oid| Tag::table(cache.relation(oid))));
+        tags.extend(std::mem::take(definitions).then(|| Tag::definitions(cache.number)));
         tags.sort_unstable();
         tags.dedup();
-        let doubt = cache.store.tags().limbo(&tags);
-        by.into_values().fold(doubt, Doubt::found_by)
+        let doubt = cache.store.tags().limbo(tags).found_by(by.drain(..).map(|(_, shapes)| shapes).collect());
+        tags.clear();
+        doubt
+    }
+
+    fn forget(&mut self) {
+        self.tags.clear();
+        self.by.clear();
+        self.whole.clear();
+        self.definitions = false;
     }
 }
 
 /// Tags of one shape that a change of a row touches: of the values before, and of those after.
-fn rows(tags: &mut Vec<Tag>, relation: Relation, columns: &[i16], change: &Change<'_>, stays: &[i16]) {
-    let shape = Tag::shape(relation, columns);
+fn rows(tags: &mut Vec<Tag>, shape: &Tagged, change: &Change<'_>, stays: &[i16]) {
+    let columns = shape.columns();
     let same = |column: &i16| {
         let key = || matches!(&change.table.identity, Identity::Key(key) if key.contains(column));
         change.new.is_some() && (stays.contains(column) || matches!(change.old, Old::KeyUnchanged) && key())
@@ -139,13 +147,13 @@ fn rows(tags: &mut Vec<Tag>, relation: Relation, columns: &[i16], change: &Chang
         _ if columns.iter().all(|column| same(column) && told_before(change, *column) == Value::Unknown) => {
             Found::None
         }
-        _ => found(columns, |column| match (told_before(change, column), change.new) {
+        _ => found(shape, |column| match (told_before(change, column), change.new) {
             (Value::Unknown, Some(new)) if same(&column) => new.get(column),
             (told, _) => told,
         }),
     };
     let after = change.new.map_or(Found::None, |row| {
-        found(columns, |column| match row.get(column) {
+        found(shape, |column| match row.get(column) {
             // It is that of the row before.
             Value::Unchanged => told_before(change, column),
             told => told,
@@ -153,13 +161,13 @@ fn rows(tags: &mut Vec<Tag>, relation: Relation, columns: &[i16], change: &Chang
     });
     if matches!(after, Found::Unknown) {
         // Also for results that know their rows by keys: this may be a new one.
-        tags.push(Tag::shape_by_rows(relation, columns));
+        tags.push(shape.by_rows);
     }
     for found in [before, after] {
         match found {
             Found::None => {}
-            Found::Values(values) => tags.push(Tag::values(shape, values)),
-            Found::Unknown => tags.push(shape),
+            Found::Values(tag) => tags.push(tag),
+            Found::Unknown => tags.push(shape.tag),
         }
     }
 }
@@ -193,30 +201,32 @@ fn told_before<'a>(change: &Change<'a>, column: i16) -> Value<'a> {
     }
 }
 
-enum Found<'a> {
+enum Found {
     /// There is no row, or a NULL is among them, which equals nothing.
     None,
-    Values(Vec<&'a [u8]>),
+    /// The tag of the values.
+    Values(Tag),
     Unknown,
 }
 
-fn found<'a>(columns: &[i16], value: impl Fn(i16) -> Value<'a>) -> Found<'a> {
-    let (mut values, mut known) = (vec![], true);
-    for column in columns {
+fn found<'a>(shape: &Tagged, value: impl Fn(i16) -> Value<'a>) -> Found {
+    let (mut values, mut known) = (Values::of(shape.tag), true);
+    for column in shape.columns() {
         match value(*column) {
             Value::Text(text) => values.push(text),
             Value::Null => return Found::None,
             Value::Unchanged | Value::Unknown => known = false,
         }
     }
-    if known { Found::Values(values) } else { Found::Unknown }
+    if known { Found::Values(values.tag()) } else { Found::Unknown }
 }
 
 impl Sink for Told {
     fn begin(&self, _: &Commit) {
         self.begins();
         let mut heard = self.heard();
-        (heard.now, heard.facts) = (Touched::default(), self.cache.facts());
+        heard.now.forget();
+        heard.facts = self.cache.facts();
     }
 
     fn changed(&self, _: &Commit, change: &Change<'_>) {
@@ -248,7 +258,7 @@ impl Sink for Told {
     }
 
     fn committed(&self, commit: &Commit) {
-        let mut heard = self.heard();
+        let heard = &mut *self.heard();
         let doubt = heard.now.doubt(&self.cache);
         if is_off(Cure::Limbo) {
             return doubt.bump_and_release();

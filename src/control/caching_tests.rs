@@ -4,6 +4,7 @@ use super::super::stream::pgoutput::Message;
 use super::super::stream::table::Column;
 use super::super::stream::{Kind, Row};
 use super::*;
+use crate::cache::Shape;
 
 /// Columns: the key, a tenant, a state.
 const COLUMNS: [i16; 3] = [1, 2, 3];
@@ -82,7 +83,7 @@ fn touched(columns: &[i16], before: Before, new: Option<[&str; 3]>, stays: &[i16
     };
     let change = Change { table: &table, kind: Kind::Update, new: new.map(|_| &new_row), old };
     let mut tags = vec![];
-    rows(&mut tags, TABLE, columns, &change, stays);
+    rows(&mut tags, &Tagged::new(TABLE, Shape::new(columns)), &change, stays);
     let shape = Tag::shape(TABLE, columns);
     let mut known = vec![("S".to_owned(), shape), ("N".to_owned(), Tag::shape_by_rows(TABLE, columns))];
     for one in ["1", "2", "a", "b", "x", "y"] {

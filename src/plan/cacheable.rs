@@ -22,7 +22,9 @@ use crate::sql::{Dialect, NotRead, not_a_read};
 pub(in crate::plan) use dependencies::Search;
 pub use dependencies::{Dependencies, Dependency, KeyColumn, On, RowKey};
 pub use refusal::{REFUSALS, Refusal};
-pub use values::{Given, MOST_VALUES, Parameter, Touched, shown_value};
+pub use values::{
+    Given, KeyRow, KeyRows, KeyValue, MOST_VALUES, Parameter, Parameters, Touched, shown_value,
+};
 
 /// What a text is judged by beside itself.
 #[derive(Debug, Clone, Copy)]

@@ -107,14 +107,14 @@ impl Profiles {
         })
     }
 
-    /// What a statement of `profile`, of which `text` is one, may write. `triggers` is what rules say of triggers, and `stamp` another number for
+    /// What a statement of `profile`, of which `text` is one, may write. `triggers` gives what rules say of triggers, and `stamp` is another number for
     /// other rules.
     pub fn writes(
         &self,
         profile: &Profile,
         (text, dialect): (&[u8], Dialect),
         names: Names<'_>,
-        (stamp, triggers): (u64, &[TriggerWrites]),
+        (stamp, triggers): (u64, impl FnOnce() -> Rc<[TriggerWrites]>),
     ) -> Rc<Writes> {
         let by = digest(names, stamp.wrapping_add(1));
         remembered(&profile.for_cache.writes, self.judge.stamp(), by, || {
@@ -123,7 +123,7 @@ impl Profiles {
                 true => self.judge.contents(),
                 false => Default::default(),
             };
-            writes::of(text, dialect, &around(&known, names), triggers)
+            writes::of(text, dialect, &around(&known, names), &triggers())
         })
     }
 }
@@ -293,7 +293,7 @@ mod tests {
         let text = "delete from t where i = 1";
         let writes = |stamp: u64, triggers: &[TriggerWrites]| {
             let profile = profiles.of(text.as_bytes(), true.into());
-            profiles.writes(&profile, (text.as_bytes(), true.into()), NAMES, (stamp, triggers))
+            profiles.writes(&profile, (text.as_bytes(), true.into()), NAMES, (stamp, || triggers.into()))
         };
         assert_eq!(*writes(1, &[]), Writes::Everything);
         know(&profiles, contents("1"));

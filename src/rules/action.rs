@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::caching::Cache;
@@ -69,7 +70,7 @@ concerns! {
     /// How many rows it may answer.
     MaxRows max_rows: u64;
     /// Whether its answer is kept and handed out again, and what that promises.
-    Cache cache: Cache;
+    Cache cache: Arc<Cache>;
     /// What is sent instead of it.
     Rewrite rewrite: Rewrite;
     /// That it is refused.

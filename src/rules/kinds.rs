@@ -1,6 +1,7 @@
 //! Kinds of values in rule files: what each accepts, and how it is read.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -111,7 +112,7 @@ kind! {
     /// A number of a session.
     SESSION: u64 = "number", "a whole number from 0", |value, _| number(value, 0, i64::MAX as u64);
     /// Answers that are kept.
-    CACHE: Cache = "table", "a table of the keys of `cache`", |value, reader| caching::read(value, reader);
+    CACHE: Arc<Cache> = "table", "a table of the keys of `cache`", |value, reader| caching::read(value, reader).map(Arc::new);
     /// A level of the cache.
     CACHING: Caching = "word", "\"ttl\", \"bounded\", \"session\", \"strict\" or \"strict_all\"",
         |value, _| pick(value, &Caching::WORDS);

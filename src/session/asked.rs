@@ -2,7 +2,8 @@
 
 use super::upstream::{body, impossible};
 use crate::cache::{Described, Form};
-use crate::plan::cacheable::Parameter;
+use crate::plan::cacheable::{Parameter, Parameters};
+use crate::wire::bind::Bind;
 use crate::wire::frame::{self, Frame, HEADER, back, front};
 
 /// What is asked.
@@ -115,8 +116,17 @@ impl<'a> Asked<'a> {
     }
 
     /// The parameters, with the types that Parse declares; `None` if they are not what a Bind has.
-    pub(super) fn parameters(&self, types: &'a [u8]) -> Option<Vec<Parameter<'a>>> {
-        if self.query.is_some() { Some(vec![]) } else { parameters(self.bind, types) }
+    pub(super) fn parameters(&self, types: &[u8]) -> Option<Parameters<'a>> {
+        if self.query.is_some() {
+            Some(Parameters::new())
+        } else {
+            parameters(&Bind::read(self.bind)?, types)
+        }
+    }
+
+    /// The formats of the result that are wanted: none for text, one for all columns, or one for each. `None`: as above.
+    pub(super) fn formats(&self) -> Option<Vec<u16>> {
+        if self.query.is_some() { Some(vec![]) } else { Some(Bind::read(self.bind)?.results().collect()) }
     }
 
     /// How much of an answer is the description of the statement, as far as it comes before BindComplete.
@@ -144,51 +154,16 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The parameters that a Bind has behind its names, with the types that Parse declares; `None` if it is malformed.
-pub(super) fn parameters<'a>(bind: &'a [u8], types: &[u8]) -> Option<Vec<Parameter<'a>>> {
-    let (formats, rest) = shorts(bind)?;
-    let (count, mut rest) = rest.split_first_chunk::<2>()?;
-    let count = usize::from(u16::from_be_bytes(*count));
-    if !matches!(formats.len(), 0 | 1) && formats.len() != count {
-        return None;
-    }
+/// The parameters of a Bind, with the types that Parse declares; `None`: it has not as many formats as it must.
+pub(super) fn parameters<'a>(bind: &Bind<'a>, types: &[u8]) -> Option<Parameters<'a>> {
     let declared = types.get(2..).unwrap_or_default().as_chunks::<4>().0;
-    let mut parameters = Vec::with_capacity(count.min(rest.len() / 4));
-    for at in 0..count {
-        let (length, behind) = rest.split_first_chunk::<4>()?;
-        let value = match usize::try_from(i32::from_be_bytes(*length)) {
-            Ok(length) => Some(behind.get(..length)?),
-            Err(_) => None,
-        };
-        rest = &behind[value.map_or(0, <[u8]>::len)..];
-        let format = formats.get(if formats.len() == 1 { 0 } else { at }).copied().unwrap_or_default();
-        let oid = declared.get(at).map_or(0, |oid| u32::from_be_bytes(*oid));
-        parameters.push(Parameter { oid, binary: format != [0; 2], value });
-    }
-    let (_, rest) = shorts(rest)?;
-    rest.is_empty().then_some(parameters)
-}
-
-/// The formats of the result that a Bind asks for, behind its names: none for text, one for all columns, or one for each.
-pub(super) fn formats(bind: &[u8]) -> Option<Vec<u16>> {
-    let (_, rest) = shorts(bind)?;
-    let (count, mut rest) = rest.split_first_chunk::<2>()?;
-    for _ in 0..u16::from_be_bytes(*count) {
-        let (length, behind) = rest.split_first_chunk::<4>()?;
-        rest = behind.get(usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0)..)?;
-    }
-    Some(shorts(rest)?.0.iter().map(|format| u16::from_be_bytes(*format)).collect())
+    let oid = |at: usize| declared.get(at).map_or(0, |oid| u32::from_be_bytes(*oid));
+    let all = bind.parameters().enumerate();
+    bind.fits().then(|| all.map(|(at, (binary, value))| Parameter { oid: oid(at), binary, value }).collect())
 }
 
 fn message(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..Frame::peek(bytes).ok()??.total)
-}
-
-/// A list of numbers of two bytes, behind how many they are.
-fn shorts(bytes: &[u8]) -> Option<(&[[u8; 2]], &[u8])> {
-    let (count, rest) = bytes.split_first_chunk::<2>()?;
-    let (list, rest) = rest.split_at_checked(2 * usize::from(u16::from_be_bytes(*count)))?;
-    Some((list.as_chunks::<2>().0, rest))
 }
 
 #[cfg(test)]
@@ -278,11 +253,10 @@ mod tests {
         let [one, two] = parameters.as_slice() else { panic!("{parameters:?}") };
         assert_eq!(*one, Parameter { oid: 23, binary: true, value: Some(b"x") });
         assert_eq!(*two, Parameter { oid: 0, binary: true, value: None });
-        assert_eq!(formats(asked.bind), Some(vec![]));
+        assert_eq!(asked.formats(), Some(vec![]));
         let cut = Asked { bind: &asked.bind[..asked.bind.len() - 1], ..asked };
         assert_eq!(cut.parameters(b"\0\0"), None);
-        assert_eq!(formats(cut.bind), None);
-        assert_eq!(formats(b"\0\0\0\x01\0\0\0\x02ab\0\x02\0\x01\0\0"), Some(vec![1, 0]));
+        assert_eq!(cut.formats(), None);
     }
 
     #[test]

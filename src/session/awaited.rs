@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep_until};
 
 use super::cached::Cached;
+use super::ruled::Stage;
 use super::serve::Session;
 use crate::cache::Following;
 
@@ -39,7 +40,7 @@ impl Session {
             Some(Waits::Moving(..)) => {
                 let come = cached.poll_stream(cx);
                 if let Some(verdict) = self.verdict.as_mut().filter(|_| come) {
-                    verdict.moved = true;
+                    verdict.stage = Stage::StreamCame;
                 }
                 come
             }
@@ -51,7 +52,7 @@ impl Session {
                     Poll::Ready(answer) => {
                         if let Some(verdict) = &mut self.verdict {
                             // Where there is no answer, it asks the database itself.
-                            (verdict.waited, verdict.looked) = (true, answer.is_err());
+                            verdict.stage = if answer.is_ok() { Stage::AnswerCame } else { Stage::Looked };
                         }
                         true
                     }

@@ -1,5 +1,7 @@
 //! A Bind message that is answered here: values of parameters, as they may be shown to who has sent them, and formats of columns.
 
+use crate::wire::bind::Bind;
+
 /// So many values of parameters are kept, and so much of each, in bytes.
 const VALUES: usize = 100;
 const VALUE: usize = 400;
@@ -17,36 +19,11 @@ pub(super) struct Bound {
 
 impl Bound {
     /// Reads a Bind message, from behind the name of its statement; `None` if it is malformed.
-    pub(super) fn read(bind: &[u8]) -> Option<Bound> {
-        let (formats, rest) = shorts(bind)?;
-        let (count, mut rest) = short(rest)?;
-        let mut values = vec![];
-        for at in 0..usize::from(count) {
-            let (length, behind) = rest.split_first_chunk::<4>()?;
-            let value = match usize::try_from(i32::from_be_bytes(*length)) {
-                Ok(length) => Some(behind.get(..length)?),
-                Err(_) => None,
-            };
-            rest = &behind[value.map_or(0, <[u8]>::len)..];
-            let format = if formats.len() == 1 { formats.first() } else { formats.get(at) };
-            if at < VALUES {
-                values.push(shown(value, format.is_some_and(|format| *format != 0)));
-            }
-        }
-        let (formats, rest) = shorts(rest)?;
-        rest.is_empty().then_some(Bound { values, count: count.into(), formats })
+    pub(super) fn read(bytes: &[u8]) -> Option<Bound> {
+        let bind = Bind::read(bytes)?;
+        let values = bind.parameters().take(VALUES).map(|(binary, value)| shown(value, binary)).collect();
+        Some(Bound { values, count: bind.count(), formats: bind.results().collect() })
     }
-}
-
-fn short(bytes: &[u8]) -> Option<(u16, &[u8])> {
-    bytes.split_first_chunk::<2>().map(|(number, rest)| (u16::from_be_bytes(*number), rest))
-}
-
-/// A list of numbers, behind how many they are.
-fn shorts(bytes: &[u8]) -> Option<(Vec<u16>, &[u8])> {
-    let (count, rest) = short(bytes)?;
-    let (list, rest) = rest.split_at_checked(2 * usize::from(count))?;
-    Some((list.as_chunks::<2>().0.iter().map(|number| u16::from_be_bytes(*number)).collect(), rest))
 }
 
 /// A value as it may be shown to the client who has sent it.

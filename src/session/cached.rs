@@ -13,6 +13,7 @@ use tokio::time::sleep_until;
 use super::asked::Asked;
 use super::awaited::{STUCK, Waits};
 use super::kept::{Fill, Likeness, Passing};
+use super::ruled::Stage;
 use super::serve::Session;
 use super::shown::{self, Shown};
 use super::upstream::Flow;
@@ -23,7 +24,7 @@ use crate::config::settings::PoolMode;
 use crate::level::Caching;
 use crate::plan::Names;
 use crate::plan::Profile;
-use crate::plan::cacheable::{Given, RowKey, Touched};
+use crate::plan::cacheable::{Given, KeyRows, RowKey, Touched};
 use crate::pool::prepared::Description;
 use crate::pool::state::State;
 use crate::rules::Cache;
@@ -47,10 +48,9 @@ pub(super) struct Cached {
     pub(super) reloads: u32,
     /// The latest of what it must not see undone.
     pub(super) floor: Option<Instant>,
-    /// Its settings as keys have them, by the state that has them, and the definitions by which statements are judged.
-    settings: (Rc<State>, u64, Box<[u8]>),
+    settings: OfSettings,
     /// The answer that is coming is kept, or compared with what is.
-    pub(super) fill: Option<Passing>,
+    pub(super) fill: Option<Box<Passing>>,
     pub(super) waits: Option<Waits>,
     /// What its transaction may have changed.
     pub(super) doubts: Vec<Doubt>,
@@ -64,6 +64,16 @@ pub(super) struct Cached {
     pub(super) patient: u32,
 }
 
+/// What a session's settings are to the cache, found once for a state and the definitions by which statements are judged.
+struct OfSettings {
+    state: Rc<State>,
+    stamp: u64,
+    /// They and the definitions, as keys have them.
+    key: Box<[u8]>,
+    /// Under them, answers may be kept.
+    allow: bool,
+}
+
 impl Cached {
     pub(super) fn new(cache: Arc<DatabaseCache>, reloads: u32, state: &Rc<State>) -> Cached {
         Cached {
@@ -71,7 +81,7 @@ impl Cached {
             reloads,
             // Nothing is known of what its client has seen before.
             floor: Some(Instant::now()),
-            settings: (state.clone(), u64::MAX, Box::default()),
+            settings: OfSettings { state: state.clone(), stamp: u64::MAX, key: Box::default(), allow: false },
             fill: None,
             waits: None,
             doubts: vec![],
@@ -100,19 +110,17 @@ impl Session {
     /// The cycle at the front of the input is answered by the cache, or waits for somebody's answer: `None`: it goes its way.
     pub(super) fn look_in_cache(&mut self, frame: Frame, bytes: &[u8]) -> Option<Flow> {
         let verdict = self.verdict.as_mut()?;
-        if verdict.looked || verdict.cache.is_none() {
+        if verdict.stage >= Stage::Looked {
             return None;
         }
-        verdict.looked = true;
-        if !self.may_be_cached() {
-            return None;
-        }
-        let asked = Asked::read(frame, bytes)?;
-        let rule = self.verdict.as_mut()?.cache.take()?;
-        let flow = if self.transaction_allows(&rule) { self.look_up(&asked, &rule) } else { None };
-        if let Some(verdict) = &mut self.verdict {
-            verdict.looked = !matches!(flow, Some(Flow::Later));
-            verdict.cache = Some(rule);
+        let rule = verdict.cache.clone()?;
+        self.know_settings();
+        let flow = match self.may_be_cached().then(|| Asked::read(frame, bytes)).flatten() {
+            Some(asked) if self.transaction_allows(&rule) => self.look_up(&asked, &rule),
+            _ => None,
+        };
+        if let Some(verdict) = self.verdict.as_mut().filter(|_| !matches!(flow, Some(Flow::Later))) {
+            verdict.stage = Stage::Looked;
         }
         flow
     }
@@ -129,9 +137,8 @@ impl Session {
             // What a standby answers may be older than what the stream has told.
             && self.pool.is_of_primary()
             && !self.is_asked_again()
-            && self.has_settings_only()
-            && !AGAINST.iter().any(|name| self.state.settings().contains_key(*name))
-            && !self.looks_in_catalog_late()
+            && self.has_nothing_but_settings()
+            && self.cached.as_ref().is_some_and(|cached| cached.settings.allow)
     }
 
     /// The session's search path names PostgreSQL's own schema, so that names of others may come before those.
@@ -156,7 +163,7 @@ impl Session {
             }
             Found::Watch(passing) => {
                 if let Some(verdict) = &mut self.verdict {
-                    verdict.filling = Some(passing);
+                    verdict.filling = Some(Box::new(passing));
                 }
                 None
             }
@@ -177,7 +184,6 @@ impl Session {
     fn find(&self, cached: &mut Cached, asked: &Asked<'_>, rule: &Cache, profile: &Rc<Profile>) -> Found {
         let Some((text, types)) = self.text_of(asked) else { return Found::Nothing };
         let cache = cached.cache.clone();
-        self.settings_for_key(cached);
         let now = Instant::now();
         let as_of = cache.feed.as_of();
         let gate = Gate {
@@ -194,12 +200,13 @@ impl Session {
             database: cache.number,
             form: asked.form(),
             user: self.handle.user.as_bytes(),
-            settings: &cached.settings.2,
+            settings: &cached.settings.key,
             sql: text,
             types,
             bind: asked.bind,
         };
         let (mut shown, stamp) = (None, self.profiles.judge.stamp());
+        let stage = self.verdict.as_ref().map_or(Stage::Looked, |verdict| verdict.stage);
         let mut tools = self.worker.cache_tools.borrow_mut();
         let Tools { key, needs } = &mut *tools;
         let watched = rule.level != Caching::Ttl;
@@ -230,9 +237,7 @@ impl Session {
                 Found::Answer(entry)
             }
             // What it has waited for was not kept.
-            Lookup::Follow(_) if self.verdict.as_ref().is_some_and(|verdict| verdict.waited) => {
-                Found::Nothing
-            }
+            Lookup::Follow(_) if stage >= Stage::AnswerCame => Found::Nothing,
             Lookup::Follow(following) => {
                 let until = Box::pin(sleep_until(following.until().into()));
                 cached.waits = Some(Waits::For(following, until));
@@ -245,8 +250,10 @@ impl Session {
             }
             Lookup::Closed(why, entry) => {
                 cache.used();
-                let moved = self.verdict.as_ref().is_some_and(|verdict| verdict.moved);
-                if why == Miss::Floor && !moved && cached.waits_for_stream(now, entry.took()) {
+                if why == Miss::Floor
+                    && stage < Stage::StreamCame
+                    && cached.waits_for_stream(now, entry.took())
+                {
                     return Found::Wait;
                 }
                 match rule.level {
@@ -306,7 +313,7 @@ impl Session {
             }
             let behind = relations.behind(std::slice::from_ref(&declared));
             for table in behind.iter().chain([&declared]) {
-                let any = |oid| Touched { table: oid, columns: vec![], values: vec![] };
+                let any = |oid| Touched { table: oid, columns: vec![], values: KeyRows::new() };
                 let ids = relations.named(&table.name, None);
                 // A view has no rows of its own.
                 let tables = ids.into_iter().filter(|id| relations.kind(*id) != RelationKind::View);
@@ -316,11 +323,22 @@ impl Session {
         Some(())
     }
 
-    fn settings_for_key(&self, cached: &mut Cached) {
-        let stamp = self.profiles.judge.stamp();
-        if Rc::ptr_eq(&cached.settings.0, &self.state) && cached.settings.1 == stamp {
+    fn know_settings(&mut self) {
+        let (stamp, state) = (self.profiles.judge.stamp(), &self.state);
+        let is_it = |known: &OfSettings| known.stamp == stamp && Rc::ptr_eq(&known.state, state);
+        if self.cached.as_ref().is_none_or(|cached| is_it(&cached.settings)) {
             return;
         }
+        let allow = self.makes_temporary_objects().is_empty()
+            && !AGAINST.iter().any(|name| state.settings().contains_key(*name))
+            && !self.looks_in_catalog_late();
+        let settings = OfSettings { state: state.clone(), stamp, key: self.settings_for_key(stamp), allow };
+        if let Some(cached) = &mut self.cached {
+            cached.settings = settings;
+        }
+    }
+
+    fn settings_for_key(&self, stamp: u64) -> Box<[u8]> {
         let mut bytes = stamp.to_le_bytes().to_vec();
         bytes.extend_from_slice(&self.defaults.encoding);
         bytes.push(u8::from(self.defaults.std_strings));
@@ -332,7 +350,7 @@ impl Session {
                 bytes.push(0);
             }
         }
-        cached.settings = (self.state.clone(), stamp, bytes.into());
+        bytes.into()
     }
 
     /// The client is given what the server would answer.

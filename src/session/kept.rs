@@ -56,6 +56,17 @@ impl Likeness {
     }
 }
 
+impl Fill {
+    /// All of it is there.
+    fn keep(mut self) {
+        let rows = self.shown.as_ref().and_then(|shown| shown.rows(self.filling.answer()));
+        rows.into_iter().for_each(|rows| self.filling.told_by_rows(rows));
+        let now = Instant::now();
+        // Why it was not kept is counted there.
+        let _ = self.filling.finish(now.duration_since(self.sent), now);
+    }
+}
+
 impl Passing {
     fn push(&mut self, bytes: &[u8]) {
         match self {
@@ -87,7 +98,9 @@ impl Session {
 
     /// Whether the answer to the cycle at the front is to be kept: it comes from the primary.
     pub(super) fn is_to_be_kept(&self) -> bool {
-        self.verdict.as_ref().is_some_and(|verdict| matches!(verdict.filling, Some(Passing::Kept(_))))
+        self.verdict
+            .as_ref()
+            .is_some_and(|verdict| matches!(verdict.filling.as_deref(), Some(Passing::Kept(_))))
     }
 
     /// A message of an answer, which the client is given as it is.
@@ -125,29 +138,24 @@ impl Session {
 
     fn fill_message(&mut self, tag: u8, whole: &[u8]) {
         let Some(cached) = &mut self.cached else { return };
-        let Some(mut fill) = cached.fill.take() else { return };
+        let Some(fill) = &mut cached.fill else { return };
         match tag {
-            back::PARSE_COMPLETE | back::BIND_COMPLETE | back::CLOSE_COMPLETE => {}
+            back::PARSE_COMPLETE | back::BIND_COMPLETE | back::CLOSE_COMPLETE => return,
             back::ROW_DESCRIPTION | back::PARAMETER_DESCRIPTION | back::COMMAND_COMPLETE => {
-                fill.push(whole);
+                return fill.push(whole);
             }
             back::READY_FOR_QUERY => {
                 let status = whole.get(HEADER).map(|byte| TxStatus::from_byte(*byte));
-                if let Passing::Kept(mut fill) = fill
+                if let Some(Passing::Kept(fill)) = cached.fill.take().map(|fill| *fill)
                     && (status == Some(fill.behind) || is_off(Cure::Batch))
                 {
-                    let rows = fill.shown.as_ref().and_then(|shown| shown.rows(fill.filling.answer()));
-                    rows.into_iter().for_each(|rows| fill.filling.told_by_rows(rows));
-                    let now = Instant::now();
-                    // Why it was not kept is counted there.
-                    let _ = fill.filling.finish(now.duration_since(fill.sent), now);
+                    fill.keep();
                 }
-                return;
             }
             // An error, a notice, news of a setting: not for others.
-            _ => return,
+            _ => {}
         }
-        cached.fill = Some(fill);
+        cached.fill = None;
     }
 }
 

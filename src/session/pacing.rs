@@ -210,7 +210,9 @@ impl Session {
 
     /// The statement at the front was taken: what it has is kept until it is answered.
     pub(super) fn keep_pace(&mut self) {
-        let Some(Verdict { needs, .. }) = self.verdict.take() else { return };
+        // Where it stands: it is large, and most have nothing that is kept.
+        let needs = self.verdict.as_mut().and_then(|verdict| verdict.needs.take());
+        self.verdict = None;
         if needs.is_none() && self.pace.is_none() {
             return;
         }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::asked::Asked;
@@ -59,19 +60,29 @@ pub(super) struct Verdict {
     /// What it needs besides a server.
     pub(super) needs: Option<Box<Needs>>,
     /// Its answer may be kept, or be one that was.
-    pub(super) cache: Option<Cache>,
-    /// The cache was asked.
-    pub(super) looked: bool,
-    /// It has waited for another session's answer.
-    pub(super) waited: bool,
-    /// It has waited for the stream.
-    pub(super) moved: bool,
+    pub(super) cache: Option<Arc<Cache>>,
+    /// How far it has come on its way past the cache.
+    pub(super) stage: Stage,
     /// Its answer is to be kept, or to be compared with what is.
-    pub(super) filling: Option<Passing>,
-    /// What it may change is in doubt.
-    pub(super) doubted: bool,
+    pub(super) filling: Option<Box<Passing>>,
     /// From so many microseconds on it is slow; 0: as the settings say.
     pub(super) slow: u64,
+}
+
+/// How far a statement has come on its way past the cache. It only goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Stage {
+    /// It was judged.
+    #[default]
+    Judged,
+    /// It has waited for the stream, for which it does not wait again.
+    StreamCame,
+    /// It has waited for another session's answer, and waits for nothing more.
+    AnswerCame,
+    /// The cache was asked, and it goes to the database.
+    Looked,
+    /// What it may change is in doubt.
+    InDoubt,
 }
 
 /// What is left of the rules for shapes where the session's own conditions are looked at: for so many of the shapes that it used last.
@@ -143,12 +154,11 @@ impl Session {
         flow
     }
 
-    /// Whether the message only runs or ends what was bound before, of which rules want nothing more.
+    /// Whether the message only describes, runs or ends what was bound before, of which rules want nothing more.
     #[inline]
     fn goes_with_what_was_judged(&self, frame: Frame) -> bool {
-        matches!(frame.tag, front::EXECUTE | front::SYNC)
+        matches!(frame.tag, front::DESCRIBE | front::EXECUTE | front::SYNC)
             && self.verdict.is_none()
-            && self.cached.is_none()
             && self.pace.is_none()
             && self.carried.is_nothing()
             && self.server.as_ref().is_some_and(|server| server.limit == 0 && !server.skips)
@@ -266,7 +276,7 @@ impl Session {
         verdict.node = asked_node(&decision).map(Box::new);
         let timeout = decision.timeout();
         let timeout = timeout.map_or(0, |of| timing::milliseconds(*of.action, text, self.dialect));
-        verdict.cache = decision.cache().map(|cache| cache.action.clone());
+        verdict.cache = decision.cache().map(|cache| Arc::clone(cache.action));
         verdict.slow = slow_from(&decision);
         verdict.needs = Needs::of(&decision, timeout, &self.for_rules());
     }

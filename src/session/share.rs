@@ -37,12 +37,16 @@ impl Session {
 
     /// Whether what the session has is all in its settings: nothing else is to be done for it before or behind a read.
     pub(super) fn has_settings_only(&self) -> bool {
+        self.has_nothing_but_settings() && self.makes_temporary_objects().is_empty()
+    }
+
+    /// The same, whatever the settings do.
+    pub(super) fn has_nothing_but_settings(&self) -> bool {
         self.after.is_empty()
             && self.pins.is_empty()
             && self.listens.is_none()
             && !self.listening
             && !self.batch_open
-            && self.makes_temporary_objects().is_empty()
     }
 
     pub(super) fn may_share(&self) -> bool {

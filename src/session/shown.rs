@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::asked::{Asked, formats};
+use super::asked::Asked;
 use crate::cache::{Needs, Relation, Tag};
-use crate::plan::cacheable::{RowKey, Touched, shown_value};
+use crate::plan::cacheable::{KeyRow, RowKey, Touched, shown_value};
 use crate::plan::{Places, Profile};
 use crate::runtime::caches::DatabaseCache;
 use crate::wire::frame::{Frame, HEADER, back, cstr};
@@ -35,7 +35,7 @@ impl Shown {
         asked: &Asked<'_>,
         same_encoding: bool,
     ) -> Option<Box<Shown>> {
-        let formats = if asked.query.is_some() { vec![] } else { formats(asked.bind)? };
+        let formats = asked.formats()?;
         let columns: Vec<i16> = key.columns.iter().map(|(number, _)| *number).collect();
         let shape = Tag::shape(relation, &columns);
         Some(Box::new(Shown { key, shape, profile: profile.clone(), stamp, formats, same_encoding }))
@@ -98,7 +98,7 @@ impl Shown {
         let value = |(at, (_, kind)): (&usize, &(i16, _))| {
             shown_value(all.get(*at).copied()??, self.is_binary(*at), *kind, self.same_encoding)
         };
-        let values: Vec<Box<[u8]>> =
+        let values: KeyRow =
             places.at.as_ref()?.iter().zip(&self.key.columns).map(value).collect::<Option<_>>()?;
         Some(Tag::values(self.shape, values.iter().map(|value| &**value)))
     }

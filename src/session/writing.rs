@@ -8,20 +8,24 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Instant;
 
+use smallvec::smallvec;
+
+use super::asked::parameters;
 use super::cached::{ANY_SCHEMA, Cached};
 use super::kept::Passing;
-use super::ruled::Verdict;
+use super::ruled::{Stage, Verdict};
 use super::serve::Session;
 use super::statement::Statement;
 use super::upstream::body;
 use crate::cache::cures::{Cure, is_off};
-use crate::cache::{Doubt, Later, Shapes, Tag};
+use crate::cache::{Doubt, Later, Lists, Shapes, Tag, TagList};
 use crate::plan::Bounds;
-use crate::plan::cacheable::{Given, Parameter};
+use crate::plan::cacheable::{Given, Parameters};
 use crate::plan::writes::{Narrow, Writes};
 use crate::pool::exchange::Expect;
 use crate::runtime::caches::DatabaseCache;
 use crate::sql::{Literal, shape};
+use crate::wire::bind::Bind;
 use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
 
 /// A transaction with more doubts than this has everything in doubt instead.
@@ -35,7 +39,7 @@ impl Session {
             return;
         }
         let verdict = self.verdict.get_or_insert_default();
-        if std::mem::replace(&mut verdict.doubted, true) {
+        if std::mem::replace(&mut verdict.stage, Stage::InDoubt) == Stage::InDoubt {
             return;
         }
         if !self.verdict.as_ref().is_some_and(|verdict| verdict.is_read(&self.profiles.judge)) {
@@ -119,18 +123,17 @@ impl Session {
             },
         };
         let rules = &self.worker.rules;
-        let triggers = rules.triggers(&self.handle.database);
-        let said = (rules.stamp(), &*triggers);
+        let said = (rules.stamp(), || rules.triggers(&self.handle.database));
         let writes = self.profiles.writes(&profile, (text, self.dialect), ANY_SCHEMA, said);
         let written = Written::nothing(profile.bounds(text, self.dialect));
-        let everything = || vec![Tag::everything(cache.number)];
+        let everything = || -> TagList { smallvec![Tag::everything(cache.number)] };
         Some(match &*writes {
             Writes::Nothing => written,
             Writes::Rows(narrow) => {
                 let literals = self.literals_of(text, statement);
                 match self.rows_written(cache, narrow, (text, &literals), (types, bind)) {
-                    Some((tags, shapes)) => Written { tags, by: vec![shapes], ..written },
-                    None => Written { tags: vec![Tag::table(cache.relation(narrow.table))], ..written },
+                    Some((tags, shapes)) => Written { tags, by: smallvec![shapes], ..written },
+                    None => Written { tags: smallvec![Tag::table(cache.relation(narrow.table))], ..written },
                 }
             }
             Writes::Tables(tables) => {
@@ -165,10 +168,10 @@ impl Session {
         narrow: &Narrow,
         (text, literals): (&[u8], &[Literal]),
         (types, bind): (&[u8], Option<&[u8]>),
-    ) -> Option<(Vec<Tag>, Shapes)> {
+    ) -> Option<(TagList, Shapes)> {
         let parameters = match bind {
-            Some(bind) => super::asked::parameters(bind, types)?,
-            None => Vec::<Parameter<'_>>::new(),
+            Some(bind) => parameters(&Bind::read(bind)?, types)?,
+            None => Parameters::new(),
         };
         let given = Given {
             text,
@@ -181,15 +184,13 @@ impl Session {
         let is_key = |columns: &[i16]| columns.iter().eq(narrow.key.iter().map(|column| &column.number));
         let relation = cache.relation(narrow.table);
         let shapes = cache.feed.registry().shapes(relation)?;
-        let mut tags = Vec::with_capacity(1 + shapes.all().len() + rows.len());
-        tags.push(Tag::any_row(relation));
+        let mut tags: TagList = smallvec![shapes.any_row()];
         for other in shapes.all() {
-            let tag = Tag::shape(relation, other.columns());
             if !is_key(other.columns()) {
-                tags.extend([tag, Tag::shape_by_rows(relation, other.columns())]);
+                tags.extend([other.tag, other.by_rows]);
                 continue;
             }
-            tags.extend(rows.iter().map(|row| Tag::values(tag, row.iter().map(|value| &**value))));
+            tags.extend(rows.iter().map(|row| Tag::values(other.tag, row.iter().map(|value| &**value))));
         }
         Some((tags, shapes))
     }
@@ -207,7 +208,7 @@ impl Session {
         let Some(cached) = &mut self.cached else { return };
         let now = Instant::now();
         // A session that has written compares nothing: its cycle is one read.
-        let known = match &cached.fill {
+        let known = match cached.fill.as_deref() {
             Some(Passing::Compared(likeness)) if !goes_on => likeness.seen(),
             _ => None,
         };
@@ -251,7 +252,7 @@ impl Cached {
     /// This is in doubt when something is sent that may end the transaction.
     fn add_later(&mut self, later: Later) {
         if self.later.len() >= MOST {
-            self.later = vec![Later::new(vec![Tag::everything(self.cache.number)], vec![])];
+            self.later = vec![Later::new(smallvec![Tag::everything(self.cache.number)], Lists::new())];
         }
         self.later.push(later);
     }
@@ -259,20 +260,20 @@ impl Cached {
 
 /// What a statement writes, and what it may do with its transaction.
 struct Written {
-    tags: Vec<Tag>,
-    by: Vec<Shapes>,
+    tags: TagList,
+    by: Lists,
     defines: bool,
     bounds: Bounds,
 }
 
 impl Written {
     fn nothing(bounds: Bounds) -> Written {
-        Written { tags: vec![], by: vec![], defines: false, bounds }
+        Written { tags: TagList::new(), by: Lists::new(), defines: false, bounds }
     }
 
     fn anything(cache: &DatabaseCache) -> Written {
-        let tags = vec![Tag::everything(cache.number)];
-        Written { tags, by: vec![], defines: true, bounds: Bounds::MayEnd }
+        let tags = smallvec![Tag::everything(cache.number)];
+        Written { tags, by: Lists::new(), defines: true, bounds: Bounds::MayEnd }
     }
 }
 

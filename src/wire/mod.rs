@@ -4,6 +4,7 @@
 //! allocates on the path of a known statement. Source: PostgreSQL manual, chapter 55
 //! "Frontend/Backend Protocol".
 
+pub mod bind;
 pub mod emit;
 pub mod fault;
 pub mod frame;

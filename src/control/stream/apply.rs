@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::copy::FromServer;
 use super::limbo::Xid;
 use super::pgoutput::{Before, Message, Relation, Tuple};
@@ -19,20 +21,26 @@ use crate::plan::consistency::Lsn;
 pub(super) const PREFIX: &[u8] = b"pgweir";
 /// More relations are not remembered; those beyond are told as a whole.
 const MOST: usize = 16_384;
+/// The table of a transaction that has touched more of them is not used again.
+const FEW: usize = 64;
 
 /// What has been streamed so far, as far as it is needed for what comes.
 #[derive(Debug, Default)]
 pub(super) struct Applier {
-    relations: HashMap<u32, Streamed>,
+    relations: HashMap<u32, Streamed, RandomState>,
     open: Option<Open>,
+    /// That of the last transaction, to be used again.
+    told: Told,
 }
+
+/// Rows of each table that were told; `None`: the table was told as a whole, which covers all that may come.
+type Told = HashMap<u32, Option<u32>, RandomState>;
 
 /// A transaction whose changes are on their way.
 #[derive(Debug)]
 struct Open {
     commit: Commit,
-    /// Rows of each table that were told; `None`: the table was told as a whole, which covers all that may come.
-    told: HashMap<u32, Option<u32>>,
+    told: Told,
 }
 
 /// A relation as the stream has told it.
@@ -93,8 +101,12 @@ impl Applier {
         match message {
             Message::Begin { commit, xid } => self.begin(shared, commit, Xid(xid)),
             Message::Commit { end, .. } => {
-                let open = self.open.take().ok_or_else(outside)?;
-                shared.committed(&open.commit, end)
+                let Open { commit, mut told } = self.open.take().ok_or_else(outside)?;
+                if told.len() <= FEW {
+                    told.clear();
+                    self.told = told;
+                }
+                shared.committed(&commit, end)
             }
             Message::Relation(relation) => {
                 self.relation(&relation);
@@ -128,7 +140,7 @@ impl Applier {
         }
         let commit = Commit { xid, lsn, visible: shared.shows(xid) };
         shared.sink().begin(&commit);
-        self.open = Some(Open { commit, told: HashMap::new() });
+        self.open = Some(Open { commit, told: std::mem::take(&mut self.told) });
         Ok(())
     }
 

@@ -261,7 +261,7 @@ async fn hear(shared: &Arc<Shared>, mut replication: Replication) -> Loss {
     let (mut acknowledged_at, mut asked_at, mut ask_after) = (Instant::now(), Instant::now(), ASK);
     let mut pace = Pace::default();
     loop {
-        let mut answer = false;
+        let (mut answer, mut messages) = (false, 0);
         loop {
             let heard = match replication.take() {
                 Ok(Some(Heard::Stream(heard))) => {
@@ -275,8 +275,11 @@ async fn hear(shared: &Arc<Shared>, mut replication: Replication) -> Loss {
             if let Err(loss) = heard {
                 return loss;
             }
+            messages += 1;
+        }
+        if messages > 0 {
             (heard_at, ask_after) = (Instant::now(), ASK);
-            pace.heard();
+            pace.heard(messages);
         }
         let (through, waits) = {
             let inner = shared.inner();

@@ -3,6 +3,8 @@
 //! A value is the text that PostgreSQL itself would put out for it, which for the types of [`KeyType`] is the same exactly for equal values. So
 //! a column in the stream and a constant in a statement meet in the same bytes. Whatever is doubtful has no value, and then any row counts.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::words::says_a_moment;
 use super::{Dependencies, KeyColumn, On, Refusal};
 use crate::catalog::KeyType;
@@ -11,6 +13,18 @@ use crate::sql::{Dialect, Literal, Value, literal_string};
 
 /// So many combinations of values stand for one table; beyond, any row does.
 pub const MOST_VALUES: usize = 64;
+
+/// The canonical bytes of a value. Most are short, and take no piece of memory of their own.
+pub type KeyValue = SmallVec<[u8; 16]>;
+
+/// Values of some columns, in their order.
+pub type KeyRow = SmallVec<[KeyValue; 1]>;
+
+/// Sets of them.
+pub type KeyRows = SmallVec<[KeyRow; 1]>;
+
+/// Parameters of one statement, in order.
+pub type Parameters<'a> = SmallVec<[Parameter<'a>; 8]>;
 
 /// One text of a shape, with what it is given.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +60,7 @@ pub struct Touched {
     /// Numbers of columns, in order; empty: any row.
     pub columns: Vec<i16>,
     /// One or more sets of values of these columns; none where there are no columns.
-    pub values: Vec<Vec<Box<[u8]>>>,
+    pub values: KeyRows,
 }
 
 impl Dependencies {
@@ -64,7 +78,7 @@ impl Dependencies {
 
 /// The rows of one table that a text means.
 fn touched(table: u32, on: &On, given: &Given<'_>) -> Touched {
-    let any = || Touched { table, columns: vec![], values: vec![] };
+    let any = || Touched { table, columns: vec![], values: KeyRows::new() };
     let On::Keys(keys) = on else { return any() };
     match given.values_of(keys) {
         Some(values) => Touched { table, columns: keys.iter().map(|key| key.number).collect(), values },
@@ -74,14 +88,14 @@ fn touched(table: u32, on: &On, given: &Given<'_>) -> Touched {
 
 impl Given<'_> {
     /// All combinations of the values of these columns; `None` if one is doubtful, or there are more than [`MOST_VALUES`].
-    pub fn values_of(&self, keys: &[KeyColumn]) -> Option<Vec<Vec<Box<[u8]>>>> {
+    pub fn values_of(&self, keys: &[KeyColumn]) -> Option<KeyRows> {
         // By far the most common, and on the way of each write.
         if let [key] = keys
             && let Some(only) = self.only(&key.constant)
         {
-            return Some(vec![vec![self.value(only, key.kind)?]]);
+            return Some(smallvec![smallvec![self.value(only, key.kind)?]]);
         }
-        let mut all: Vec<Vec<Box<[u8]>>> = vec![vec![]];
+        let mut all: KeyRows = smallvec![KeyRow::new()];
         for key in keys {
             let mut values = self.values(&key.constant, key.kind)?;
             values.sort();
@@ -89,7 +103,7 @@ impl Given<'_> {
             if values.is_empty() || all.len() * values.len() > MOST_VALUES {
                 return None;
             }
-            let with = |row: &Vec<Box<[u8]>>| -> Vec<Vec<Box<[u8]>>> {
+            let with = |row: &KeyRow| -> KeyRows {
                 values.iter().map(|value| row.iter().chain([value]).cloned().collect()).collect()
             };
             all = all.iter().flat_map(with).collect();
@@ -104,7 +118,7 @@ impl Given<'_> {
     }
 
     /// The values that a constant stands for, in the column's type.
-    fn values(&self, constant: &Constant, kind: KeyType) -> Option<Vec<Box<[u8]>>> {
+    fn values(&self, constant: &Constant, kind: KeyType) -> Option<Vec<KeyValue>> {
         let literals = self.literals.iter().filter(|literal| literal.place == constant.place);
         if constant.form == Form::Array {
             return None;
@@ -112,7 +126,7 @@ impl Given<'_> {
         literals.map(|literal| self.value(literal, kind)).collect()
     }
 
-    fn value(&self, literal: &Literal, kind: KeyType) -> Option<Box<[u8]>> {
+    fn value(&self, literal: &Literal, kind: KeyType) -> Option<KeyValue> {
         match literal.value {
             Value::Parameter(number) => {
                 let parameter = self.parameters.get(usize::from(number).checked_sub(1)?)?;
@@ -132,7 +146,7 @@ impl Given<'_> {
         }
     }
 
-    fn parameter(&self, parameter: &Parameter<'_>, kind: KeyType) -> Option<Box<[u8]>> {
+    fn parameter(&self, parameter: &Parameter<'_>, kind: KeyType) -> Option<KeyValue> {
         let value = parameter.value?;
         if !is_declared_within(parameter.oid, kind) {
             return None;
@@ -148,7 +162,7 @@ impl Given<'_> {
     }
 
     /// A value in text form.
-    fn text_value(&self, text: &[u8], kind: KeyType) -> Option<Box<[u8]>> {
+    fn text_value(&self, text: &[u8], kind: KeyType) -> Option<KeyValue> {
         match kind {
             KeyType::Int2 | KeyType::Int4 | KeyType::Int8 | KeyType::Oid => integer(text, kind),
             KeyType::Bool => boolean(text),
@@ -161,7 +175,7 @@ impl Given<'_> {
 }
 
 /// The canonical bytes of a value in an answer, in text or binary format; `None` where they are doubtful. `same_encoding`: as in [`Given`].
-pub fn shown_value(value: &[u8], binary: bool, kind: KeyType, same_encoding: bool) -> Option<Box<[u8]>> {
+pub fn shown_value(value: &[u8], binary: bool, kind: KeyType, same_encoding: bool) -> Option<KeyValue> {
     let given = Given { text: b"", dialect: true.into(), literals: &[], parameters: &[], same_encoding };
     given.parameter(&Parameter { oid: 0, binary, value: Some(value) }, kind)
 }
@@ -196,7 +210,7 @@ fn is_declared_within(oid: u32, kind: KeyType) -> bool {
 }
 
 /// Digits with a sign, nothing else.
-fn integer(text: &[u8], kind: KeyType) -> Option<Box<[u8]>> {
+fn integer(text: &[u8], kind: KeyType) -> Option<KeyValue> {
     let (sign, digits) = match text {
         [b'-', digits @ ..] => (true, digits.trim_ascii_start()),
         [b'+', digits @ ..] => (false, digits.trim_ascii_start()),
@@ -213,13 +227,13 @@ fn integer(text: &[u8], kind: KeyType) -> Option<Box<[u8]>> {
     number_of(if sign { -number } else { number }, kind)
 }
 
-fn number_of(number: i128, kind: KeyType) -> Option<Box<[u8]>> {
+fn number_of(number: i128, kind: KeyType) -> Option<KeyValue> {
     let number = i64::try_from(number).ok()?;
     let fits = kind != KeyType::Oid || u32::try_from(number).is_ok();
     fits.then(|| number.to_string().into_bytes().into())
 }
 
-fn boolean(text: &[u8]) -> Option<Box<[u8]>> {
+fn boolean(text: &[u8]) -> Option<KeyValue> {
     match text.to_ascii_lowercase().as_slice() {
         b"t" | b"true" => Some(b"t"[..].into()),
         b"f" | b"false" => Some(b"f"[..].into()),
@@ -228,7 +242,7 @@ fn boolean(text: &[u8]) -> Option<Box<[u8]>> {
 }
 
 /// Only the form with hyphens, as it is put out.
-fn uuid(text: &[u8]) -> Option<Box<[u8]>> {
+fn uuid(text: &[u8]) -> Option<KeyValue> {
     let is_digit = |(at, byte): (usize, &u8)| match at {
         8 | 13 | 18 | 23 => *byte == b'-',
         _ => byte.is_ascii_hexdigit(),
@@ -237,7 +251,7 @@ fn uuid(text: &[u8]) -> Option<Box<[u8]>> {
 }
 
 /// Only `2024-02-29`, which every `DateStyle` reads alike.
-fn date(text: &[u8]) -> Option<Box<[u8]>> {
+fn date(text: &[u8]) -> Option<KeyValue> {
     let [y @ .., b'-', m1, m2, b'-', d1, d2] = text else { return None };
     let all = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
     let pair = |tens: &u8, ones: &u8| (tens - b'0') * 10 + (ones - b'0');
@@ -249,14 +263,14 @@ fn date(text: &[u8]) -> Option<Box<[u8]>> {
 }
 
 /// Only `\x` and digits.
-fn bytes(text: &[u8]) -> Option<Box<[u8]>> {
+fn bytes(text: &[u8]) -> Option<KeyValue> {
     let digits = text.strip_prefix(b"\\x")?;
     let sound = digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit);
     sound.then(|| text.to_ascii_lowercase().into())
 }
 
 /// A value in binary form; integers as wide as was declared, or as one of them is.
-fn binary(value: &[u8], kind: KeyType, declared: u32) -> Option<Box<[u8]>> {
+fn binary(value: &[u8], kind: KeyType, declared: u32) -> Option<KeyValue> {
     match kind {
         KeyType::Int2 | KeyType::Int4 | KeyType::Int8 => {
             let fits = match declared {
@@ -294,7 +308,7 @@ fn hex(value: &[u8]) -> String {
     })
 }
 
-fn hyphened(value: &[u8]) -> Box<[u8]> {
+fn hyphened(value: &[u8]) -> KeyValue {
     let digits = hex(value);
     let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
     parts.join("-").into_bytes().into()

@@ -160,6 +160,9 @@ fn says(given: &Given<'_>, literal: &Literal) -> bool {
 
 /// Whether one of the words stands in it, with no letter beside.
 fn has_moment(value: &[u8]) -> bool {
+    if !value.iter().any(u8::is_ascii_alphabetic) {
+        return false;
+    }
     let words = value.split(|byte| !byte.is_ascii_alphabetic());
     words.into_iter().any(|word| MOMENTS.iter().any(|moment| word.eq_ignore_ascii_case(moment.as_bytes())))
 }

@@ -2,7 +2,7 @@
 
 use super::closure::Closure;
 use crate::catalog::{Column, ColumnKind, Detail, Events, How, RelationKind};
-use crate::plan::cacheable::{Given, KeyColumn, Search};
+use crate::plan::cacheable::{Given, KeyColumn, KeyRow, KeyRows, Search};
 use crate::sql::facts::{Change, ChangeKind, Constant, Facts};
 
 /// A change of the rows of one table that have one of some primary keys. No trigger, rule or foreign key does anything beside it, and no
@@ -29,10 +29,10 @@ pub enum Assigned {
 impl Narrow {
     /// The primary keys that one text of the shape means, each with values in the order of the columns; `None` if one is doubtful, or there
     /// are too many: then any row of the table may change.
-    pub fn touched(&self, given: &Given<'_>) -> Option<Vec<Vec<Box<[u8]>>>> {
+    pub fn touched(&self, given: &Given<'_>) -> Option<KeyRows> {
         let values = given.values_of(&self.key)?;
         // What is put into a `varchar(n)` may lose blanks at its end.
-        let blank = |row: &Vec<Box<[u8]>>| row.iter().any(|value| value.ends_with(b" "));
+        let blank = |row: &KeyRow| row.iter().any(|value| value.ends_with(b" "));
         let cut = self.assigned == Assigned::All && values.iter().any(blank);
         (!cut).then_some(values)
     }
