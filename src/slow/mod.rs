@@ -10,13 +10,13 @@ mod closer;
 mod digests;
 pub mod log;
 mod merged;
-mod series;
 mod samples;
+mod series;
 pub mod tags;
 pub mod values;
 
 pub use closer::{Closely, LONGEST, Look, Seen, Wants};
 pub use digests::{Digests, Identity, UNREAD};
 pub use merged::Merged;
-pub use series::{Series, Slot};
 pub use samples::{SAMPLES, Samples, Shown, Shows};
+pub use series::{Series, Slot};

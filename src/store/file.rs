@@ -79,8 +79,6 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, Trouble> {
     file.busy_timeout(PATIENCE)?;
     match check(&file)? {
         Kind::Ours => Ok(file),
-        // Made by a pgweir before this one: it is brought up to what is known here, if it may be written.
-        Kind::Older if migrate::is_begun(&file)? => open(path),
         Kind::Newer(version) => {
             let reason = format!("it is of version {version}, which this pgweir does not know");
             Err(Trouble::standing(State::Newer, reason))

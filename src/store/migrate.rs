@@ -45,11 +45,6 @@ pub(super) fn kind(file: &Connection) -> rusqlite::Result<Kind> {
     })
 }
 
-/// Whether a file has some of the steps.
-pub(super) fn is_begun(file: &Connection) -> rusqlite::Result<bool> {
-    Ok(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? > 0)
-}
-
 /// How many steps a file has.
 pub(super) fn version(file: &Connection) -> rusqlite::Result<i64> {
     file.pragma_query_value(None, "user_version", |row| row.get(0))

@@ -13,12 +13,12 @@ pub(super) fn cache(all: &Snapshot) -> Document {
     let mut document = titled("Cache");
     let number = |name: &str, value: String, aside: String| Number { name: name.into(), value, aside };
     let missed: u64 = counts.misses.iter().sum();
-    let asked = counts.hits + counts.followed + missed;
+    let asked = counts.all_hits() + counts.followed + missed;
     document.put(Block::Numbers(vec![
         number(
             "hits",
-            share(counts.hits + counts.followed, asked),
-            format!("{} of {} reads", count(counts.hits + counts.followed), count(asked)),
+            share(counts.all_hits() + counts.followed, asked),
+            format!("{} of {} reads", count(counts.all_hits() + counts.followed), count(asked)),
         ),
         number("entries", count(counts.entries as u64), format!("{} stored so far", count(counts.stored))),
         number("memory", bytes(counts.bytes as u64), format!("of {}", bytes(view.limit as u64))),
