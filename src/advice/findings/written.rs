@@ -3,7 +3,8 @@
 use super::{Fix, Seen, code, is_small};
 use crate::advice::candidates::{is_led_by, served_enough};
 use crate::advice::rewrite::{
-    Change, casts_of_values, keyset, not_exists, print, printable, sargable, union_all,
+    Change, casts_of_values, keyset, not_exists, print_hidden, printable_hidden, sargable, union_all,
+    without_strings,
 };
 use crate::advice::scan::{
     Condition, Note, Other, Scan, Term, Test, Value, base, of_condition_text, rows_left, selectivity,
@@ -41,9 +42,9 @@ pub(super) fn written(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
 /// Conditions on expressions: one finding for each column.
 fn expressions(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
     let Some(first) = seen.first() else { return };
-    let Some(mut tree) = printable(seen.text()) else { return };
+    let Some(mut tree) = printable_hidden(seen.text()) else { return };
     let changes = sargable(&mut tree, first, seen.schema);
-    let rewritten = print(&tree);
+    let rewritten = print_hidden(&tree);
     let own =
         |change: &Change| change.column.rsplit('.').next().unwrap_or_default().trim_matches('"').to_owned();
     let mut names: Vec<String> = changes.iter().map(own).collect();
@@ -67,7 +68,8 @@ fn expression(seen: &Seen<'_>, name: &str, changes: &[&Change], rewritten: Optio
     let all = |part: &dyn Fn(&Change) -> &str| {
         changes.iter().map(|change| part(change)).collect::<Vec<_>>().join(" and ")
     };
-    let (before, after) = (all(&|change| &change.before), all(&|change| &change.after));
+    let before = without_strings(&all(&|change| &change.before));
+    let after = without_strings(&all(&|change| &change.after));
     let mut evidence = vec![format!(
         "{before} of {} is on an expression; no index on {name} serves it, and about {:.2} % of {:.0} rows satisfy it",
         table.name,
@@ -162,9 +164,9 @@ fn casts(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
             continue;
         }
         let columns = [(name.clone(), type_name.clone())];
-        let rewritten = printable(seen.text()).and_then(|mut tree| {
+        let rewritten = printable_hidden(seen.text()).and_then(|mut tree| {
             casts_of_values(&mut tree, &columns)?;
-            print(&tree)
+            print_hidden(&tree)
         });
         let evidence = vec![
             format!(
@@ -238,7 +240,7 @@ fn or_across(seen: &Seen<'_>, relations: &[usize]) -> Option<Fix> {
         return None;
     }
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-    let rewritten = printable(seen.text()).and_then(|tree| print(&union_all(&tree)?));
+    let rewritten = printable_hidden(seen.text()).and_then(|tree| print_hidden(&union_all(&tree)?));
     let evidence = vec![
         format!(
             "its OR is over columns of {}: a row of one can only be left out when the other is known, so that all of both are joined",
@@ -272,9 +274,9 @@ fn not_in(seen: &Seen<'_>, nullable: bool) -> Option<Fix> {
     if (!seen.plans.is_empty() && !each) || inner < INNER {
         return None;
     }
-    let rewritten = printable(seen.text()).and_then(|mut tree| {
+    let rewritten = printable_hidden(seen.text()).and_then(|mut tree| {
         not_exists(&mut tree)?;
-        print(&tree)
+        print_hidden(&tree)
     });
     let mut evidence = vec![match each {
         true => "its plan runs the inner query again for each row".to_owned(),
@@ -309,7 +311,8 @@ fn offset(seen: &Seen<'_>) -> Option<Fix> {
         return None;
     }
     let first = seen.first()?;
-    let rewritten = printable(seen.text()).and_then(|tree| print(&keyset(&tree, first, seen.schema)?));
+    let rewritten =
+        printable_hidden(seen.text()).and_then(|tree| print_hidden(&keyset(&tree, first, seen.schema)?));
     let rows = seen.per_call(seen.observed.sums.rows).max(1.0);
     let evidence = vec![
         format!(
