@@ -183,6 +183,34 @@ fn arbitrary_statements_are_answered() {
 }
 
 #[test]
+fn no_value_of_a_statement_is_in_what_is_found() {
+    let schema = shop();
+    let texts = [
+        "select note from orders where created_at::date = 'hush77' and note = 'hush77'",
+        "select note from orders where account_id = 7777.5",
+        "select note from orders where account_id::text = '7777'",
+        "select o.id from orders o join accounts a on a.id = o.account_id where o.note = 'hush77' or a.name = 'hush77'",
+        "select id from accounts where name = 'hush77' and id not in (select account_id from orders where note = 'hush77')",
+        "select id from accounts where name = 'hush77' order by id limit 20 offset 20000",
+        "select note, 'hush77' from orders where lower(note) = lower('hush77') order by random() limit 1",
+        "select note from orders where note like '%hush77%' and 'hush77' = any(tags)",
+        "select note from orders where to_tsvector(note) @@ to_tsquery('hush77')",
+        "select note from orders where data @> '{\"a\": \"hush77\"}' and kind + 1 = 7777",
+    ];
+    let mut said = 0;
+    for text in texts {
+        let mut one = plain(text);
+        (one.habits.in_loops, one.habits.looped) = (50, 1_000);
+        let fixes = findings(&one, &schema, &[]);
+        let (_, rejected) = looked_at(&one, &schema, &[], &Default::default());
+        let all = format!("{fixes:?} {rejected:?}");
+        assert!(!all.contains("hush77") && !all.contains("7777"), "{text}: {all}");
+        said += fixes.len();
+    }
+    assert!(said >= 12, "{said}");
+}
+
+#[test]
 fn the_corpus_is_answered_over_any_schema() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut broken = shop();

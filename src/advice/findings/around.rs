@@ -1,7 +1,7 @@
 //! What is wrong around a statement: how often it comes, how much it fetches, what it leaves out.
 
 use super::{Fix, Seen, code, is_small};
-use crate::advice::rewrite::{all_at_once, print, printable};
+use crate::advice::rewrite::{all_at_once, print_hidden, printable_hidden};
 use crate::advice::scan::{Note, Other, Scan};
 use crate::sql::facts::Class;
 
@@ -39,9 +39,9 @@ fn n_plus_one(seen: &Seen<'_>) -> Option<Fix> {
         Class::Update | Class::Delete => "change all of them in one statement, joined with unnest of arrays",
         _ => return None,
     };
-    let rewritten = printable(seen.text()).and_then(|mut tree| {
+    let rewritten = printable_hidden(seen.text()).and_then(|mut tree| {
         all_at_once(&mut tree)?;
-        print(&tree)
+        print_hidden(&tree)
     });
     let each = habits.looped as f64 / habits.in_loops as f64;
     let mut evidence = vec![

@@ -22,7 +22,7 @@ pub const CODES: &[Code] = &[
     code(
         "rewrite_sargable",
         "A condition is on an expression, and can be written as one on the column in it, which an index serves.",
-        "Casts and `date_trunc` of times, arithmetic with a constant, `coalesce` beside another constant, `ANY (array column)`, a number compared as text, \
+        "Casts and `date_trunc` of times, arithmetic with a constant, `ANY (array column)`, a number compared as text, \
          `to_tsvector` without its configuration. Not of tables that are read in no time, nor \
          where another condition leaves few rows by an index.",
     ),

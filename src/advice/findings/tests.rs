@@ -33,35 +33,33 @@ fn every_finding_has_its_statement() {
             "select note from orders where created_at::date = '2024-05-05'",
             &["created_at"],
             "rewrite_sargable",
-            Some(
-                "SELECT note FROM orders WHERE (created_at >= '2024-05-05'::DATE AND created_at < '2024-05-05'::DATE + 1)",
-            ),
+            Some("SELECT note FROM orders WHERE (created_at >= $1::DATE AND created_at < $1::DATE + 1)"),
         ),
         (
             "select note from orders where account_id + 1 = 7",
             &["account_id"],
             "rewrite_sargable",
-            Some("SELECT note FROM orders WHERE account_id = 7 - 1"),
+            Some("SELECT note FROM orders WHERE account_id = $1 - 1"),
         ),
         (
             "select note from orders where 'x' = any(tags)",
             &["kind"],
             "rewrite_sargable",
-            Some("SELECT note FROM orders WHERE tags @> ARRAY['x']::TEXT[]"),
+            Some("SELECT note FROM orders WHERE tags @> ARRAY[$1]::TEXT[]"),
         ),
         (
             "select note from orders where account_id = 5.0",
             &["account_id"],
             "implicit_cast",
-            Some("SELECT note FROM orders WHERE account_id = 5.0::BIGINT"),
+            Some("SELECT note FROM orders WHERE account_id = $1::BIGINT"),
         ),
         (
             "select o.id from orders o join accounts a on a.id = o.account_id where o.note = 'x' or a.name = 'y'",
             &["kind"],
             "rewrite_union",
             Some(
-                "SELECT o.id FROM orders o JOIN accounts a ON a.id = o.account_id WHERE o.note = 'x' UNION ALL SELECT o.id FROM orders o \
-                 JOIN accounts a ON a.id = o.account_id WHERE a.name = 'y' AND (o.note = 'x') IS NOT TRUE",
+                "SELECT o.id FROM orders o JOIN accounts a ON a.id = o.account_id WHERE o.note = $1 UNION ALL SELECT o.id FROM orders o \
+                 JOIN accounts a ON a.id = o.account_id WHERE a.name = $2 AND (o.note = $1) IS NOT TRUE",
             ),
         ),
         (

@@ -2,9 +2,12 @@
 
 use super::{Fix, Seen, code, is_small};
 use crate::advice::candidates::{is_led_by, served_enough};
-use crate::advice::rewrite::{casts_of_values, keyset, not_exists, print, printable, sargable, union_all};
+use crate::advice::rewrite::{
+    Change, casts_of_values, keyset, not_exists, print_hidden, printable_hidden, sargable, union_all,
+    without_strings,
+};
 use crate::advice::scan::{
-    Note, Other, Scan, Term, Test, Value, base, of_condition, of_condition_text, selectivity,
+    Condition, Note, Other, Scan, Term, Test, Value, base, of_condition_text, rows_left, selectivity,
 };
 use crate::advice::schema::Table;
 
@@ -36,50 +39,69 @@ pub(super) fn written(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
     }
 }
 
-/// Conditions on expressions.
+/// Conditions on expressions: one finding for each column.
 fn expressions(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
     let Some(first) = seen.first() else { return };
-    let Some(mut tree) = printable(seen.text()) else { return };
+    let Some(mut tree) = printable_hidden(seen.text()) else { return };
     let changes = sargable(&mut tree, first, seen.schema);
-    let rewritten = print(&tree);
-    for change in changes {
-        let name = change.column.rsplit('.').next().unwrap_or_default().trim_matches('"').to_owned();
-        let Some((scan, table)) = scan_with(seen, &name) else { continue };
-        let each: Vec<&Scan> = seen.found.iter().filter_map(|found| found.scan(scan.relation)).collect();
-        if is_small(table) || !seen.is_read_whole(table) || served_enough(&each, table, seen.schema).is_some()
-        {
-            continue;
-        }
-        let share = scan
-            .all_conditions()
-            .filter(|one| one.what.columns().iter().any(|column| column.name == name))
-            .map(|one| of_condition(one, table))
-            .fold(1.0, f64::min);
-        if share > MUCH {
-            continue;
-        }
-        let led = table.indexes.iter().find(|index| index.valid && is_led_by(&index.definition, &name));
-        let mut evidence = vec![format!(
-            "{} of {} is on an expression; no index on {name} serves it, and about {:.2} % of {:.0} rows satisfy it",
-            change.before,
-            table.name,
-            share * 100.0,
-            table.rows
-        )];
-        evidence.push(match led {
-            Some(index) => format!("{} on {name} is there and would serve {}", index.name, change.after),
-            None => {
-                format!("{} can be served by an index on {name}, which is yet to be created", change.after)
-            }
-        });
-        evidence
-            .extend(change.provided.map(|provided| format!("both are the same provided that {provided}")));
-        evidence.push("saves: the server's time for the part of the table that need not be read".to_owned());
-        let saves = led.map(|_| seen.server_seconds() * (1.0 - share * 4.0).max(0.0) * 0.9);
-        let title = format!("compare {name} itself instead of an expression on it");
-        let action = code(format!("write {} in place of {}", change.after, change.before), rewritten.clone());
-        fixes.push(seen.fix("rewrite_sargable", title, evidence, action, saves));
+    let rewritten = print_hidden(&tree);
+    let own =
+        |change: &Change| change.column.rsplit('.').next().unwrap_or_default().trim_matches('"').to_owned();
+    let mut names: Vec<String> = changes.iter().map(own).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let of: Vec<&Change> = changes.iter().filter(|change| own(change) == name).collect();
+        fixes.extend(expression(seen, &name, &of, rewritten.clone()));
     }
+}
+
+fn expression(seen: &Seen<'_>, name: &str, changes: &[&Change], rewritten: Option<String>) -> Option<Fix> {
+    let (scan, table) = scan_with(seen, name)?;
+    let each: Vec<&Scan> = seen.found.iter().filter_map(|found| found.scan(scan.relation)).collect();
+    let share = share_with(scan, name, table);
+    let served = served_enough(&each, table, seen.schema).is_some();
+    if is_small(table) || !seen.is_read_whole(table) || served || share > MUCH {
+        return None;
+    }
+    let led = table.indexes.iter().find(|index| index.valid && is_led_by(&index.definition, name));
+    let all = |part: &dyn Fn(&Change) -> &str| {
+        changes.iter().map(|change| part(change)).collect::<Vec<_>>().join(" and ")
+    };
+    let before = without_strings(&all(&|change| &change.before));
+    let after = without_strings(&all(&|change| &change.after));
+    let mut evidence = vec![format!(
+        "{before} of {} is on an expression; no index on {name} serves it, and about {:.2} % of {:.0} rows satisfy it",
+        table.name,
+        share * 100.0,
+        table.rows
+    )];
+    evidence.push(match led {
+        Some(index) => format!("{} on {name} is there and would serve {after}", index.name),
+        None => format!("{after} can be served by an index on {name}, which is yet to be created"),
+    });
+    let provided = changes.iter().filter_map(|change| change.provided);
+    evidence.extend(provided.map(|provided| format!("both are the same provided that {provided}")));
+    if led.is_some() {
+        evidence.push("saves: the server's time for the part of the table that need not be read".to_owned());
+    }
+    let saves = led.map(|_| seen.server_seconds() * (1.0 - share * 4.0).max(0.0) * 0.9);
+    let title = format!("compare {name} itself instead of an expression on it");
+    let action = code(format!("write {after} in place of {before}"), rewritten);
+    Some(seen.fix("rewrite_sargable", title, evidence, action, saves))
+}
+
+/// The part of rows that the conditions on a column leave, or those of a branch that has some.
+fn share_with(scan: &Scan, column: &str, table: &Table) -> f64 {
+    let share = |conditions: &[Condition]| {
+        let on: Vec<&Condition> = conditions
+            .iter()
+            .filter(|one| one.what.columns().iter().any(|known| known.name == column))
+            .collect();
+        if on.is_empty() { 1.0 } else { rows_left(on, table) / table.rows.max(1.0) }
+    };
+    let branches = scan.branches.iter().flatten().map(|branch| share(branch));
+    branches.fold(share(&scan.conditions), f64::min)
 }
 
 /// Words of a text by the session's configuration, on which there can be no index.
@@ -142,9 +164,9 @@ fn casts(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
             continue;
         }
         let columns = [(name.clone(), type_name.clone())];
-        let rewritten = printable(seen.text()).and_then(|mut tree| {
+        let rewritten = printable_hidden(seen.text()).and_then(|mut tree| {
             casts_of_values(&mut tree, &columns)?;
-            print(&tree)
+            print_hidden(&tree)
         });
         let evidence = vec![
             format!(
@@ -218,7 +240,7 @@ fn or_across(seen: &Seen<'_>, relations: &[usize]) -> Option<Fix> {
         return None;
     }
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-    let rewritten = printable(seen.text()).and_then(|tree| print(&union_all(&tree)?));
+    let rewritten = printable_hidden(seen.text()).and_then(|tree| print_hidden(&union_all(&tree)?));
     let evidence = vec![
         format!(
             "its OR is over columns of {}: a row of one can only be left out when the other is known, so that all of both are joined",
@@ -252,9 +274,9 @@ fn not_in(seen: &Seen<'_>, nullable: bool) -> Option<Fix> {
     if (!seen.plans.is_empty() && !each) || inner < INNER {
         return None;
     }
-    let rewritten = printable(seen.text()).and_then(|mut tree| {
+    let rewritten = printable_hidden(seen.text()).and_then(|mut tree| {
         not_exists(&mut tree)?;
-        print(&tree)
+        print_hidden(&tree)
     });
     let mut evidence = vec![match each {
         true => "its plan runs the inner query again for each row".to_owned(),
@@ -289,7 +311,8 @@ fn offset(seen: &Seen<'_>) -> Option<Fix> {
         return None;
     }
     let first = seen.first()?;
-    let rewritten = printable(seen.text()).and_then(|tree| print(&keyset(&tree, first, seen.schema)?));
+    let rewritten =
+        printable_hidden(seen.text()).and_then(|tree| print_hidden(&keyset(&tree, first, seen.schema)?));
     let rows = seen.per_call(seen.observed.sums.rows).max(1.0);
     let evidence = vec![
         format!(

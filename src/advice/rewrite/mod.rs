@@ -4,17 +4,19 @@
 //! printed is not understood again, there is no rewritten statement; the change is told in words then.
 
 mod forms;
+mod hide;
 mod sargable;
 mod visit;
 
 use sqlparser::ast::Statement;
 
 use super::Schema;
-use super::scan::{Condition, Constant, Found, Other, Term, Test, base};
+use super::scan::{Condition, Found, Other, Term, Test, base};
 use super::schema::Table;
 use crate::sql::{Kind, Lexer, Token, tree};
 
 pub use forms::{all_at_once, casts_of_values, keyset, not_exists, union_all};
+pub use hide::{hide_values, print_hidden, without_strings};
 pub use sargable::{Change, sargable};
 
 /// Words that the tree does not keep.
@@ -40,6 +42,13 @@ fn is_printed(token: Token, text: &str) -> bool {
         Kind::Comment => !own.starts_with(b"/*+"),
         _ => true,
     }
+}
+
+/// The same for a report: without values, and no INSERT, whose values are all that it has.
+pub fn printable_hidden(text: &str) -> Option<Statement> {
+    let mut statement = printable(text).filter(|one| !matches!(one, Statement::Insert(_)))?;
+    hide_values(&mut statement);
+    Some(statement)
 }
 
 /// As text; `None` unless it is understood.
@@ -79,22 +88,10 @@ pub(super) fn is_rewritable(condition: &Condition, table: &Table) -> bool {
                 ("extract" | "date_part", [Term::Constant(field), Term::Column(_)]) => {
                     condition.test == Test::Equal && field.as_text() == Some("year")
                 }
-                ("coalesce", [Term::Column(_), Term::Constant(instead)]) => {
-                    condition.test == Test::Equal && differs(instead, &condition.other)
-                }
                 _ => false,
             },
             _ => false,
         }
-}
-
-/// Whether what stands instead of NULL is for certain not what is looked for.
-fn differs(instead: &Constant, other: &Other) -> bool {
-    let Other::Constants(all) = other else { return false };
-    all.iter().all(|one| {
-        one.parameter.is_none()
-            && matches!((instead.as_text(), one.as_text()), (Some(instead), Some(one)) if instead != one)
-    })
 }
 
 /// The type of a column by its name, where all tables of a statement that have one agree.

@@ -110,13 +110,6 @@ fn call(
             let range = range(of, value.clone(), next);
             Some(((*of).clone(), range, Some("the value is itself the beginning of such a time")))
         }
-        ("coalesce", [of, instead]) if *op == BinaryOperator::Eq => {
-            type_name(of)?;
-            let (Expr::Value(one), Expr::Value(other)) = (instead, unnested(value)) else { return None };
-            let known = |value: &Value| matches!(value, Value::SingleQuotedString(_) | Value::Number(..));
-            let differ = known(&one.value) && known(&other.value) && one.value != other.value;
-            differ.then(|| ((*of).clone(), compare(of, BinaryOperator::Eq, value.clone()), None))
-        }
         _ => None,
     }
 }

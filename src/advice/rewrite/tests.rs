@@ -25,7 +25,6 @@ fn conditions_on_expressions_become_conditions_on_columns() {
             "(created_at >= make_date(2024, 1, 1) AND created_at < make_date(2025, 1, 1))",
         ),
         ("account_id::text = $1", "account_id = $1::BIGINT"),
-        ("coalesce(note, 'none') = 'paid'", "note = 'paid'"),
         ("$1 = any(tags)", "tags @> ARRAY[$1]::TEXT[]"),
         ("created_at + interval '7 days' > now()", "created_at > now() - INTERVAL '7 days'"),
     ];
@@ -99,6 +98,45 @@ fn other_forms_of_statements() {
             .as_deref(),
         Some("SELECT id FROM orders WHERE account_id = $1::BIGINT")
     );
+}
+
+#[test]
+fn no_value_is_shown() {
+    let table = [
+        (
+            "select id from orders where note = 'secret' and kind + 1 = 77",
+            "SELECT id FROM orders WHERE note = $1 AND kind + 1 = $2",
+        ),
+        (
+            "select 'secret' from orders where code in ('secret', $1) limit 5",
+            "SELECT $3 FROM orders WHERE code IN ($2, $1) LIMIT 5",
+        ),
+        (
+            "update orders set note = 'secret', kind = 77 where id = 77",
+            "UPDATE orders SET note = $1, kind = $2 WHERE id = $3",
+        ),
+        (
+            "select 1 from orders where lower(note) = lower('secret') and date_trunc('day', placed) > now() - interval '7 days'",
+            "SELECT 1 FROM orders WHERE lower(note) = lower($1) AND date_trunc('day', placed) > now() - INTERVAL '7 days'",
+        ),
+        (
+            "select 1 from orders where data ->> 'k' = 'secret'",
+            "SELECT 1 FROM orders WHERE data ->> 'k' = $1",
+        ),
+        (
+            "select 1 from orders where created_at > date '2024-05-05'",
+            "SELECT 1 FROM orders WHERE created_at > $1::DATE",
+        ),
+        (
+            "select case when note = 'secret' then 1 end from orders",
+            "SELECT CASE WHEN note = $1 THEN 1 END FROM orders",
+        ),
+    ];
+    for (text, expected) in table {
+        let tree = printable_hidden(text).expect("it can be printed");
+        assert_eq!(print_hidden(&tree).as_deref(), Some(expected));
+    }
+    assert_eq!(printable_hidden("insert into plans values (1, 'secret')"), None);
 }
 
 #[test]

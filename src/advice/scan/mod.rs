@@ -25,6 +25,7 @@ pub use values::{Pattern, pattern};
 
 pub(super) use read::{argument, operation, wanted_as};
 pub(super) use types::{base, is_text};
+pub(super) use values::seconds;
 
 use self::reader::Reader;
 

@@ -50,11 +50,11 @@ impl Reader<'_> {
             }
             Expr::Ceil { expr, .. } => call("ceil", vec![self.read(expr)]),
             Expr::Floor { expr, .. } => call("floor", vec![self.read(expr)]),
-            Expr::Substring { expr, substring_from, substring_for, .. } => {
+            Expr::Substring { expr, substring_from, substring_for, shorthand, .. } => {
                 let parts = substring_from.iter().chain(substring_for);
                 let mut arguments = vec![self.read(expr)];
                 arguments.extend(parts.map(|part| self.read(part)));
-                call("substring", arguments)
+                call(if *shorthand { "substr" } else { "substring" }, arguments)
             }
             Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
                 let name = match trim_where {

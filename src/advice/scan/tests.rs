@@ -330,6 +330,43 @@ fn expressions_are_printed_as_postgresql_prints_them() {
 }
 
 #[test]
+fn what_postgresql_prints_is_read_and_printed_the_same() {
+    // As `pg_get_expr` of PostgreSQL 15 prints expressions of indexes.
+    let table = [
+        "lower(note)",
+        "(data ->> 'k'::text)",
+        "((data ->> 'n'::text))::integer",
+        "((data -> 'a'::text) ->> 'b'::text)",
+        "(data #>> '{a,b}'::text[])",
+        "date_trunc('day'::text, placed)",
+        "(placed)::date",
+        "EXTRACT(year FROM placed)",
+        "((created_at AT TIME ZONE 'UTC'::text))::date",
+        "COALESCE(note, ''::text)",
+        "COALESCE(code, ''::character varying)",
+        "((note || ' '::text) || (code)::text)",
+        "\"left\"(note, 3)",
+        "(kind % 10)",
+        "(token)::text",
+        "to_tsvector('english'::regconfig, note)",
+        "md5((code)::text)",
+        "round(total)",
+        "abs(kind)",
+        "(total * (2)::numeric)",
+        "(id + kind)",
+        "substr((code)::text, 1, 2)",
+        "((code)::text || 'x'::text)",
+    ];
+    let schema = shop();
+    for printed in table {
+        let term = of_expression_text(printed, &schema.tables[0], &schema);
+        let term = term.unwrap_or_else(|| panic!("not understood: {printed}"));
+        assert_eq!(term.print(150_006).as_deref(), Some(printed));
+        assert!(term.is_indexable(), "{printed}");
+    }
+}
+
+#[test]
 fn the_values_of_samples_stand_for_parameters() {
     let found =
         found("select 1 from orders where account_id = $1 and status = $2 limit $3", &["5", "done", "20"]);

@@ -74,7 +74,7 @@ pub(super) fn elements(constant: &Constant) -> Option<Vec<Constant>> {
 }
 
 /// An interval in seconds, for the forms that are met most: `7 days`, `1 hour 30 minutes`, `01:30:00`.
-pub(super) fn seconds(text: &str) -> Option<f64> {
+pub(in crate::advice) fn seconds(text: &str) -> Option<f64> {
     let mut total = 0.0;
     let mut words = text.split_whitespace();
     while let Some(word) = words.next() {
