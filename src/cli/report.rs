@@ -29,7 +29,7 @@ pub struct ReportArgs {
     #[command(flatten)]
     source: Source,
     /// The server's log_line_prefix, when it is not one of the common ones
-    #[arg(long, value_name = "PREFIX", requires = "log")]
+    #[arg(long, value_name = "PREFIX", conflicts_with_all = ["store", "pg_stat_statements"])]
     log_line_prefix: Option<String>,
     /// From when on: so long ago (1h), or a moment in UTC (2026-11-29 21:44) [default: 1h; of a log, all of it]
     #[arg(long, value_name = "TIME", value_parser = when)]

@@ -176,7 +176,7 @@ table! {
     /// Folder in which the unix socket `.s.PGSQL.<port>` is created, with the port of the first `listen`
     /// address. Empty: no unix socket.
     unix_socket_dir: FILE = "" e.g. "/run/postgresql", Restart, |settings| settings.unix_socket_dir;
-    /// Address of the HTTP server with `/metrics`, `/health` and `/ready`, or `"off"`.
+    /// Address of the HTTP server with `/metrics`, `/health`, `/ready`, and pages for a browser, or `"off"`.
     http: ADDRESS_OR_OFF = "127.0.0.1:6433", Restart, |settings| settings.http_listen;
     /// Data-plane threads; more than needed cost CPU. `"auto"`: a quarter of the machine's cores, one at least.
     workers: WORKERS = "auto", Restart, |settings| settings.workers;
@@ -263,7 +263,7 @@ table! {
     ADMIN: Admin = "admin";
     /// Users who may give every command.
     admin_users: NAMES = [] e.g. ["postgres"], Reload, |admin| admin.admin_users;
-    /// Users who may only use `SHOW`.
+    /// Users who may only use `SHOW`, and see the pages.
     stats_users: NAMES = [] e.g. ["monitoring"], Reload, |admin| admin.stats_users;
 }
 

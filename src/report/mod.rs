@@ -1,7 +1,7 @@
 //! The report on statements: what to do first, what took the time, and where. Made from what was counted and what advice came of it; nothing is in it that
 //! is not known, and every number says how it is known.
 //!
-//! One content ([`document`]) has four forms: for the terminal ([`text`]), Markdown, HTML, and the pages of a running pgweir; programs get the
+//! One content ([`document`]) has four forms: for the terminal, Markdown, HTML, and the pages of a running pgweir; programs get the
 //! numbers themselves ([`json`]). What it is made from is the store, a running process, or a server's own log ([`log`]).
 
 mod before;

@@ -87,9 +87,9 @@ mod tests {
         let see = |n: u128| {
             file.execute("INSERT INTO shape VALUES (?1, 'x', 1, 1)", [n.to_be_bytes()]).expect("a shape");
         };
-        [7, 5].map(see);
+        [7, 5].into_iter().for_each(see);
         file.execute("DELETE FROM shape", []).expect("they go");
-        [9, 7].map(see);
+        [9, 7].into_iter().for_each(see);
         let mut found: Vec<_> = of_shapes(&file).expect("numbers").into_iter().collect();
         found.sort_unstable();
         // The one that is not there any more has its number still.

@@ -6,10 +6,10 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::harness::cluster::{APP, Cluster, SUPERUSER};
+use crate::harness::cluster::{APP, Cluster, Database, SUPERUSER};
 use crate::harness::command::Folder;
 use crate::harness::proxy::{Proxy, ProxyOptions, program};
-use crate::harness::raw::{Client, Login};
+use crate::harness::raw::Client;
 use crate::harness::{direct_only, eventually};
 
 fn report(arguments: &[&str]) -> Output {
@@ -47,7 +47,7 @@ fn id(report: &Value, text: &str) -> String {
 struct Counted {
     folder: Folder,
     proxy: Proxy,
-    login: Login,
+    database: Database<'static>,
 }
 
 impl Counted {
@@ -61,13 +61,12 @@ impl Counted {
             .config("[history]\ninterval = \"100ms\"\n");
         let file = folder.0.join("history.db").display().to_string();
         options.args.extend(["--store".to_owned(), file]);
-        let login = database.login();
         let proxy = Proxy::start_with(&options);
-        Some(Counted { folder, proxy, login })
+        Some(Counted { folder, proxy, database })
     }
 
     fn run(&self, sql: &str, times: usize) {
-        let mut client = Client::connect(&self.proxy.endpoint(), &self.login);
+        let mut client = Client::connect(&self.proxy.endpoint(), &self.database.login());
         (0..times).for_each(|_| client.run(sql));
     }
 
@@ -139,7 +138,7 @@ fn what_is_asked_for_wrongly_is_told() {
         (vec!["--store", "no.db"], 1, "no.db: there is no such file"),
         (vec!["--log", "no.log"], 1, "no.log: No such file"),
         (vec!["--log", &other], 1, "no statement is in it"),
-        (vec!["--store", "a", "--log-line-prefix", "%m"], 2, "required"),
+        (vec!["--store", "a", "--log-line-prefix", "%m"], 2, "cannot be used with"),
         (vec!["--store", "a", "--since", "soon"], 2, "--since"),
         (vec!["--store", "a", "--since", "1h", "--until", "2h"], 1, "--since is not before --until"),
         (vec!["--pg-stat-statements", "postgres://x", "--since", "1h"], 1, "leave out --since"),

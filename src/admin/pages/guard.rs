@@ -72,7 +72,8 @@ impl Guard {
         if proven.await.unwrap_or(false) {
             return Ok(());
         }
-        tracing::warn!(user, peer = ?peer, "pages refused: wrong name or password");
+        let peer = peer.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string());
+        tracing::warn!(user, peer, "pages refused: wrong name or password");
         tokio::time::sleep(PENALTY).await;
         Err(refusal())
     }

@@ -1,6 +1,6 @@
 //! A log of PostgreSQL, read for people who do not run pgweir yet: the same workload, as far as a log has it.
 //!
-//! Read as it comes, a line at a time, in bounded memory: server's own format ([`stderr`]), `csvlog` and `jsonlog` ([`fields`]). What cannot be read
+//! Read as it comes, a line at a time, in bounded memory: the server's own format, `csvlog` and `jsonlog`. What cannot be read
 //! is counted and told, with the first line of it; nothing is guessed. No value of a statement goes into the report; samples for advice keep them in memory.
 
 mod entry;

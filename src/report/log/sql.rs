@@ -8,7 +8,7 @@ use super::gathered::{numbered, shape_of};
 use crate::advice::{Observed, Workload};
 use crate::stats::tally::{SERVED, Sums, TOTAL, Who};
 
-/// Asks for what [`statements`] takes. For PostgreSQL 13 and later, whose times are split; without a view of resets (before 14) the time is not known.
+/// Asks for what [`statements`] takes. For PostgreSQL 14 and later: 13 has no view of resets.
 pub const STATEMENTS_QUERY: &str = "\
 SELECT d.datname, u.rolname, s.query, s.calls, s.rows, s.total_exec_time, s.max_exec_time, \
 (SELECT pg_catalog.date_part('epoch', i.stats_reset)::pg_catalog.int8 FROM pg_stat_statements_info i), \

@@ -249,3 +249,22 @@ fn a_report_without_statements_says_so() {
         assert!(form.contains("no statements since"), "{form}");
     }
 }
+
+#[test]
+fn pages_of_a_running_pgweir_lead_to_each_other() {
+    let scope = Scope { origin: Origin::Live, ..scope(10) };
+    let report = Report::of(scope, &history(), Some(&advice()));
+    let overview = html::body(&report.overview());
+    let statement = format!("href=\"/statement/{:032x}\"", 1);
+    let fix = format!("/fixes#{}", parts::anchor(&report.fixes[0].id));
+    assert!(overview.contains(&statement) && overview.contains(&fix), "{overview}");
+    let fixes = html::body(&report.fixes_page());
+    for one in &report.fixes {
+        assert!(fixes.contains(&format!("id=\"{}\"", parts::anchor(&one.id))), "{}", one.id);
+    }
+    assert!(fixes.contains("CREATE INDEX CONCURRENTLY") && fixes.contains("Looked at and rejected"));
+    let page = html::body(&report.statement_page(&report.statements[0]));
+    assert!(page.starts_with("<h1 id=\"q7\">") && page.contains("/fixes#fix-"), "{page}");
+    let unasked = Report::of(Scope { origin: Origin::Live, ..Scope::default() }, &history(), None);
+    assert!(html::body(&unasked.fixes_page()).contains("no database was asked"));
+}
