@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::closer::{Closely, Wants};
+use super::lately::Lately;
 use crate::sql::{Dialect, mask, shape};
 use crate::stats::tally::{Answer, TOTAL, Taken, Tally, Who};
 
@@ -72,6 +73,7 @@ struct Inner {
     /// Where those are counted that have no place, by identity.
     others: HashMap<u64, Rc<Tally>>,
     random: u64,
+    lately: Lately,
     recent: Vec<Option<(u128, Rc<Tally>)>>,
     keys: HashMap<u128, Rc<Tally>, RandomState>,
     masked: Vec<u8>,
@@ -146,6 +148,9 @@ impl Digests {
         let Some((text, dialect)) = text else { return inner.tally(identity, None, self.limit.get()) };
         if !dialect.std_strings() || dialect.is_wide() {
             return inner.tally(identity, Some((text, dialect)), self.limit.get());
+        }
+        if let Some(tally) = inner.lately.find(identity.number, text) {
+            return tally;
         }
         let key = xxh3_128(text) ^ u128::from(identity.number).wrapping_mul(SPREAD);
         let slot = key as usize % RECENT;
@@ -240,16 +245,19 @@ impl Inner {
         let key = mask(text, &mut masked)
             .then(|| xxh3_128(&masked) ^ u128::from(identity.number).wrapping_mul(SPREAD));
         masked.shrink_to(64 * 1024);
+        let known = key.and_then(|key| self.keys.get(&key)).filter(|tally| !tally.gone.get()).cloned();
+        let tally = known.unwrap_or_else(|| {
+            let tally = self.tally(identity, Some((text, dialect)), limit);
+            if self.keys.len() >= limit.saturating_mul(KEYS_PER_SHAPE) {
+                self.keys.clear();
+            }
+            key.into_iter().for_each(|key| drop(self.keys.insert(key, tally.clone())));
+            tally
+        });
+        if key.is_some() {
+            self.lately.note(text, &masked, &tally);
+        }
         self.masked = masked;
-        let Some(key) = key else { return self.tally(identity, Some((text, dialect)), limit) };
-        if let Some(tally) = self.keys.get(&key).filter(|tally| !tally.gone.get()) {
-            return tally.clone();
-        }
-        let tally = self.tally(identity, Some((text, dialect)), limit);
-        if self.keys.len() >= limit.saturating_mul(KEYS_PER_SHAPE) {
-            self.keys.clear();
-        }
-        self.keys.insert(key, tally.clone());
         tally
     }
 
@@ -346,6 +354,7 @@ impl Inner {
             self.tallies.iter().filter(|(_, kept)| kept.quiet >= QUIET).map(|(place, _)| *place).collect();
         quiet.into_iter().for_each(|place| self.evict(place));
         self.keys.retain(|_, tally| !tally.gone.get());
+        self.lately.tidy();
         for slot in &mut self.recent {
             slot.take_if(|(_, tally)| tally.gone.get());
         }

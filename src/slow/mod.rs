@@ -8,6 +8,7 @@
 
 mod closer;
 mod digests;
+mod lately;
 pub mod log;
 mod merged;
 mod samples;

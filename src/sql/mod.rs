@@ -46,7 +46,7 @@ pub use effects::Effects;
 pub use explained::{explain_route, may_explain_route};
 pub use facts::{facts, tree};
 pub use lexer::{Kind, Lexer, Token};
-pub use mask::mask;
+pub use mask::{Template, mask};
 pub use mentions::mentions_session_effects;
 pub use plain::plain_verb;
 pub use reads::{NotRead, not_a_read, words_against_reading};

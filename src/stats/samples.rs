@@ -100,9 +100,11 @@ impl Reservoir {
         }
     }
 
-    /// What one must have taken longer than to be among the slowest, in microseconds.
+    /// What one must have taken longer than to be offered for its time, in microseconds. Where there are too few values to have several of the slowest, that is
+    /// the slowest of all.
     pub fn mark(&self) -> u64 {
-        self.slowest.get(EACH - 1).map_or(0, |sample| sample.micros)
+        let least = self.slowest.get(EACH - 1).or(self.slowest.first());
+        least.map_or(0, |sample| sample.micros)
     }
 
     /// Puts in what another one has, which is newer.

@@ -6,10 +6,15 @@ use pgweir::store::{StoredValue, read, workload};
 use rusqlite::Connection;
 
 use super::{Scene, line, lines};
+use crate::cluster;
+use crate::harness::cluster::APP;
+use crate::harness::command::Folder;
+use crate::harness::direct_only;
 use crate::harness::eventually;
 use crate::harness::frontend as msg;
 use crate::harness::proxy::{Proxy, ProxyOptions};
 use crate::harness::raw::Client;
+use crate::harness::raw::Login;
 
 /// Stands in every place where a value may.
 const SECRET: &str = "xSECRETx";
@@ -203,4 +208,41 @@ fn store_has_what_is_refused_before_a_server_is_asked() {
     let class = &code[..2];
     let waited = &found[&("web".to_owned(), "select $1".to_owned())];
     assert!(waited.3.contains(&format!("{class}=1")), "{code}: {waited:?}");
+}
+
+#[test]
+fn store_tells_which_statements_a_replica_has_answered() {
+    if direct_only() {
+        return;
+    }
+    let scene = cluster::Scene::new(1);
+    let make = "create table read_there (i int); insert into read_there values (1); grant all on read_there to public";
+    scene.primary.superuser("postgres").run(make);
+    let folder = Folder::new();
+    let file = folder.0.join("history.db");
+    let mut options = ProxyOptions::url(&scene.url(APP, "check_interval=50ms&consistency=any"));
+    options.args.extend(["--store".to_owned(), file.display().to_string()]);
+    let mut proxy = Proxy::start_with(&options);
+    let mut client = Client::connect(&proxy.endpoint(), &Login::new(APP.0, APP.1, "postgres"));
+    let there = || {
+        scene.standbys[0].superuser("postgres").value("select count(*) from pg_stat_activity where query like '%read_there%' and pid <> pg_backend_pid()")
+    };
+    let mut calls = 0;
+    eventually("a replica answers", || {
+        calls += 1;
+        client.run("select i from read_there");
+        there() != "0"
+    });
+    client.run("update read_there set i = 2");
+    drop(client);
+    proxy.stop();
+    let history = read::since(&file, 0).expect("it can be read");
+    let of = |text: &str| {
+        let found = history.counted.lines().find(|(_, _, known, _)| &***known == text);
+        found.map(|(_, _, _, sums)| sums.clone()).unwrap_or_else(|| panic!("no {text}"))
+    };
+    let read = of("select i from read_there");
+    assert_eq!((read.calls, read.served[0] + read.served[1]), (calls, calls));
+    assert!(read.served[1] > 0 && read.timed == calls, "{read:?}");
+    assert_eq!(of("update read_there set i = $1").served, [1, 0, 0, 0]);
 }
