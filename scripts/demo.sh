@@ -47,7 +47,7 @@ can() { "$pgweir" "$1" --help >/dev/null 2>&1; }
 
 # load [--repaired PROBLEM,...]: a report on this load only.
 load() {
-    local begun
+    local begun since beside=()
     # History is by the minute: what was before shares none with this load.
     [ -z "$loaded" ] || { printf '\nwaiting for the next minute, so that the report is on this load only ...\n' && sleep $((61 - $(date +%s) % 60)); }
     loaded=1
@@ -57,7 +57,11 @@ load() {
     # The history is written each second.
     sleep 3
     printf '\n'
-    "$pgweir" report --store "$folder/history" --since "$(($(date +%s) - begun))s" --limit 12
+    since=$(($(date +%s) - begun))s
+    # The report says what changed since the one before, where it can.
+    [ ! -s "$folder/before.json" ] || ! "$pgweir" report --help | grep -q -- --diff || beside=(--diff "$folder/before.json")
+    "$pgweir" report --store "$folder/history" --since "$since" --limit 12 "${beside[@]}"
+    "$pgweir" report --store "$folder/history" --since "$since" --limit 100 --format json >"$folder/before.json"
 }
 
 advise() {

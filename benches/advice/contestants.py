@@ -22,8 +22,9 @@ import pgweir_side
 
 # What dexter and those who go about it like it ask for: half of the cost, of statements that cost 100 and more.
 SAVED, DEAR = 0.5, 100
-# Greedy stops where the next index takes less than this part of what all statements cost.
-WORTH = 0.01
+# Greedy stops where the next index takes less than this part of what all statements cost, and takes none that takes less than
+# that part of the cost of any of them.
+WORTH, OF_ONE = 0.001, 0.1
 KEYWORDS = r"[A-Za-z_][A-Za-z_0-9]*|\"[^\"]+\""
 
 
@@ -74,10 +75,11 @@ class Person(Contestant):
     def suggest(self, lab, database, cases, folder=None, budget=None):
         """The indexes of all cases, each once, and none whose keys another one begins with."""
         wanted = list(dict.fromkeys(sql for case in cases for sql in case.indexes))
-        return Suggestion([sql for sql in wanted if not any(_begins(other, sql) for other in wanted)])
+        return Suggestion([sql for sql in wanted if not any(begins(other, sql) for other in wanted)])
 
 
-def _begins(other, sql):
+def begins(other, sql):
+    """Whether an index of plain columns has these first."""
     return other != sql and sql.endswith(")") and " USING " not in sql and other.startswith(sql[:-1] + ",") and ") " not in other
 
 
@@ -147,7 +149,8 @@ class _Costs:
         concerned = [statement for statement in self.statements if columns[0] in self._tables(statement)]
         costs = {statement.name: self._cost(statement) for statement in concerned}
         self.connection.execute("SELECT hypopg_drop_index(%s)", [oid])
-        return sum(now[name] - cost for name, cost in costs.items()), size, costs
+        helps = any(cost < now[name] * (1 - OF_ONE) for name, cost in costs.items())
+        return sum(now[name] - cost for name, cost in costs.items()) if helps else 0, size, costs
 
     def at_once(self):
         """All on one column, then all on two."""

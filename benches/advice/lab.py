@@ -38,7 +38,7 @@ autovacuum = off
 fsync = off
 synchronous_commit = off
 full_page_writes = off
-max_wal_size = '1GB'
+max_wal_size = '256MB'
 timezone = 'UTC'
 lc_messages = 'C'
 shared_preload_libraries = 'pg_stat_statements'
@@ -72,6 +72,8 @@ class Lab:
     def keep(self):
         """Keeps the data as it is now for the next run."""
         self.complete([self.bin / "pg_ctl", "-D", self.folder / "data", "-m", "fast", "-w", "stop"])
+        # What was logged while the databases were filled is not needed any more.
+        self.complete([self.bin / "pg_resetwal", "-D", self.folder / "data"])
         half = self.template.with_suffix(".half")
         shutil.rmtree(half, ignore_errors=True)
         self.template.parent.mkdir(parents=True, exist_ok=True)

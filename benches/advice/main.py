@@ -7,7 +7,7 @@
     --times N                each sample is measured so often, and the best time taken (3)
     --check-cases            only print what each case reads with nothing and with the person's indexes
 
-Raw numbers go to `bench-results/advice-<time>.json`.
+`PGWEIR_BENCH_PROGRAM` names another pgweir than that of `target/release`. Raw numbers go to `bench-results/advice-<time>.json`.
 """
 
 import argparse

@@ -36,6 +36,9 @@ class Run:
     ms: float
     used: list
     late: bool = False
+    # Given to the client; bytes by the planner's width of a row.
+    rows: float = 0
+    bytes: float = 0
 
 
 @dataclasses.dataclass
@@ -89,7 +92,8 @@ def _best(connection, statement, values, times):
         runs.append(_once(connection, statement, values))
         if runs[-1].ms > 5000:
             break
-    return Run(min(one.blocks for one in runs), min(one.ms for one in runs), runs[-1].used, runs[-1].late)
+    last = runs[-1]
+    return Run(min(one.blocks for one in runs), min(one.ms for one in runs), last.used, last.late, last.rows, last.bytes)
 
 
 def _once(connection, statement, values):
@@ -102,7 +106,8 @@ def _once(connection, statement, values):
         if statement.writes:
             # What triggers read stands in no plan.
             blocks = _fetched(connection) - before
-        return Run(blocks, found["Execution Time"], sorted(set(members(found, "Index Name"))))
+        used, rows = sorted(set(members(found, "Index Name"))), found["Plan"]["Actual Rows"]
+        return Run(blocks, found["Execution Time"], used, rows=rows, bytes=rows * found["Plan"]["Plan Width"])
     except Refused as refused:
         if "statement timeout" not in str(refused):
             raise

@@ -113,6 +113,7 @@ def whole(lab, template, cases, wanted, budget_part, writes):
     plain = nothing["runs"], _told(connection=None, writes=nothing["writes"])
     person = contestants.Person().suggest(lab, "whole", cases)
     person_runs, person_built = _whole_set(lab, template, statements, person.indexes, None)
+    best_first = _by_worth(cases, nothing["runs"], person_runs, person_built["sizes"])
     person = {"of": [case.statement for case in cases if case.kind == "index"], "runs": person_runs, "bytes": person_built["bytes"]}
     budget = int(person["bytes"] * budget_part)
     results = {"budget": budget, "person_bytes": person["bytes"], "contestants": {}}
@@ -126,7 +127,7 @@ def whole(lab, template, cases, wanted, budget_part, writes):
         result |= figures.of_whole(statements, nothing, person, runs)
         copy(lab, "whole", template)
         # The worth of each of the person's is known only by measuring: the best for their bytes come first.
-        within = _by_worth(cases, person) if contestant.name == "person" else contestants.ask(contestant, lab, "whole", cases, budget).indexes
+        within = best_first if contestant.name == "person" else contestants.ask(contestant, lab, "whole", cases, budget).indexes
         runs_within, built_within = _whole_set(lab, template, statements, within, None, budget) if within else plain
         result["within"] = figures.of_whole(statements, nothing, person, runs_within) | {"bytes": built_within["bytes"], "indexes": built_within["kept"]}
         result["runs"] = {name: [[run.blocks, run.ms] for run in of] for name, of in runs.items()}
@@ -141,7 +142,7 @@ def _whole_set(lab, template, statements, indexes, writes, budget=None):
     """Builds these, as far as they fit, measures, and then writes."""
     copy(lab, "whole", template)
     with lab.connect("whole") as connection:
-        new, errors, kept = [], [], []
+        new, errors, kept = [], [], {}
         for sql in indexes:
             built, refused = measure.build(connection, [sql])
             errors += refused
@@ -149,14 +150,14 @@ def _whole_set(lab, template, statements, indexes, writes, budget=None):
                 measure.drop(connection, built)
                 continue
             new += built
-            kept.append(sql)
+            kept[sql] = sum(index.bytes for index in built)
         runs = {one.name: measure.measured(connection, one) for one in statements}
         told = _told(connection, new, errors, kept)
         told["writes"] = writes and measure.writes(connection, writes)
     return runs, told
 
 
-def _told(connection, new=(), errors=(), kept=(), writes=None):
+def _told(connection, new=(), errors=(), kept=None, writes=None):
     """What became of a set of indexes, when all was measured."""
     idle, twice = [], []
     if new:
@@ -165,16 +166,21 @@ def _told(connection, new=(), errors=(), kept=(), writes=None):
         idle = [index.body for index in new if after[index.oid].scans == 0]
         twice = [index.body for index in new if measure.is_duplicate(index, list(after.values()))]
     size = sum(index.bytes for index in new)
-    return {"bytes": size, "built": len(new), "errors": list(errors), "idle": idle, "duplicates": twice, "kept": list(kept), "writes": writes}
+    return {"bytes": size, "built": len(new), "errors": list(errors), "idle": idle, "duplicates": twice, "kept": list(kept or []), "sizes": kept or {}, "writes": writes}
 
 
-def _by_worth(cases, person):
-    """The person's indexes, those first that save most blocks for their bytes by themselves."""
-    worth = {}
+def _by_worth(cases, nothing, person, sizes):
+    """The person's indexes, those first that saved most blocks a day for their bytes."""
+    worth = dict.fromkeys(sizes, 0.0)
     for case in cases:
+        one = case.statement
+        saved = (figures.blocks(nothing[one.name]) - figures.blocks(person[one.name])) * one.calls / len(one.samples)
         for sql in case.indexes:
-            worth[sql] = worth.get(sql, 0) + case.statement.calls
-    return sorted(worth, key=lambda sql: -worth[sql])
+            # What begins as another one is not there by itself.
+            there = [other for other in sizes if other == sql or contestants.begins(other, sql)]
+            for other in there[:1]:
+                worth[other] += saved / len(case.indexes)
+    return sorted(worth, key=lambda sql: -worth[sql] / max(sizes[sql], 1))
 
 
 def stability(lab, template, cases, wanted, orders=3):

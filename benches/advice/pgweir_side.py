@@ -67,11 +67,20 @@ def _workload(lab, database, cases):
 
 def _statement(connection, statement):
     runs = measure.measured(connection, statement, 1)
-    samples = [{"values": values, "types": statement.types} for values in statement.samples]
-    each = sum(run.ms for run in runs) / len(runs)
-    for sample, run in zip(samples, runs, strict=True):
-        sample["milliseconds"] = run.ms
-    return {"text": statement.sql, "calls": int(statement.calls), "milliseconds": each * statement.calls, "samples": samples}
+    samples = [
+        {"values": values, "types": statement.types, "milliseconds": run.ms}
+        for values, run in zip(statement.samples, runs, strict=True)
+    ]
+    calls = int(statement.calls)
+    each = calls / len(runs)
+    return {
+        "text": statement.sql,
+        "calls": calls,
+        "milliseconds": each * sum(run.ms for run in runs),
+        "rows": int(each * sum(run.rows for run in runs)),
+        "bytes": int(each * sum(run.bytes for run in runs)),
+        "samples": samples,
+    }
 
 
 def _replay(program, lab, database, cases, store):

@@ -72,9 +72,9 @@ class Indexes(unittest.TestCase):
         self.assertFalse(measure.is_duplicate(built("USING btree (a)", table="u"), [longer]))
 
     def test_the_person_has_no_prefix_of_another(self):
-        self.assertTrue(contestants._begins("CREATE INDEX ON t (a, b)", "CREATE INDEX ON t (a)"))
-        self.assertFalse(contestants._begins("CREATE INDEX ON t (a, b) WHERE c", "CREATE INDEX ON t (a)"))
-        self.assertFalse(contestants._begins("CREATE INDEX ON t (ab)", "CREATE INDEX ON t (a)"))
+        self.assertTrue(contestants.begins("CREATE INDEX ON t (a, b)", "CREATE INDEX ON t (a)"))
+        self.assertFalse(contestants.begins("CREATE INDEX ON t (a, b) WHERE c", "CREATE INDEX ON t (a)"))
+        self.assertFalse(contestants.begins("CREATE INDEX ON t (ab)", "CREATE INDEX ON t (a)"))
 
     def test_a_migration_is_one_text_without_what_is_no_index(self):
         with tempfile.TemporaryDirectory() as folder:
