@@ -41,6 +41,16 @@ check_test() {
     # Counts system calls.
     have strace || need strace
     have pkill || need procps
+    # Advice is tested with it; the package is named after the version of the server that is installed, or about to be.
+    compgen -G '/usr/share/postgresql/*/extension/hypopg.control' >/dev/null || need "$(hypopg_package)"
+}
+
+# The package of HypoPG for the newest server that is installed, or else for the one that would be.
+hypopg_package() {
+    local version
+    version=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | cut -d/ -f5 | sort -n | tail -1)
+    [ -n "$version" ] || version=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -1)
+    printf 'postgresql-%s-hypopg\n' "${version:-15}"
 }
 
 check_fuzz() {

@@ -1,6 +1,7 @@
 //! pgweir against real PostgreSQL, real drivers, and peers that are scripted to the byte.
 
 mod admin;
+mod advice;
 mod architecture;
 mod cache;
 mod cacheable;

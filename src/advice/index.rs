@@ -126,7 +126,7 @@ impl Key {
 }
 
 /// Without the parentheses around all of it.
-fn unwrapped(text: &str) -> &str {
+pub fn unwrapped(text: &str) -> &str {
     let Some(inner) = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) else { return text };
     let mut depth = 0_i32;
     let mut quote = None;

@@ -4,18 +4,29 @@
 //! asked, what it says of a plan counts for more than what a pattern says: every claim names its [`Proof`], and a statement that cannot be
 //! helped is told so, with the reason. Nothing is ever created.
 
+pub mod advise;
+pub mod ask;
+mod bill;
 pub mod candidates;
+pub mod choose;
+mod create;
+mod existing;
 pub mod findings;
+mod hypopg;
 pub mod index;
 pub mod plan;
+pub mod read_schema;
 pub mod rewrite;
+pub mod samples;
 pub mod scan;
 pub mod schema;
+pub mod size;
 
 use std::time::Duration;
 
 use crate::stats::tally::{Sums, Who};
 
+pub use advise::{Advised, Limits, Nodes, advise};
 pub use index::Definition;
 pub use plan::Plan;
 pub use schema::Schema;

@@ -19,6 +19,10 @@ pub struct Schema {
     pub c_collation: bool,
     /// Since when counters run, in seconds since 1970, where that is known.
     pub counted_since: Option<i64>,
+    /// When all of this was read, in seconds since 1970, by the server's clock.
+    pub read_at: Option<i64>,
+    /// How often indexes were used is known of every node.
+    pub scans_known: bool,
 }
 
 /// An extension.

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the program.
 
+pub mod advise;
 pub mod check;
 mod cluster;
 pub mod demo;
@@ -43,6 +44,8 @@ enum Command {
     Explain(ExplainArgs),
     /// Say what to do about slow statements, and which they are: from the store of `run --store`, or from a server's log
     Report(report::ReportArgs),
+    /// Say what would make slow statements fast: indexes that the planner was asked about, and others; nothing is created
+    Advise(advise::AdviseArgs),
     /// Write pgweir.toml from the configuration of another pooler, and say what changes in meaning
     Import(import::ImportArgs),
     /// The optional objects in a database, which tell a cache of changes that no row tells
@@ -168,6 +171,7 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
         Command::Demo(arguments) => run_demo(arguments, start),
         Command::Explain(arguments) => explain(&arguments, trial),
         Command::Report(arguments) => report::run(&arguments, trial),
+        Command::Advise(arguments) => advise::run(&arguments, trial),
         Command::Import(arguments) => import::run(&arguments),
         Command::Upstream(command) => tend_upstream(&command, trial),
         Command::Load(arguments) => put_load(&arguments, trial),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Target;
 use super::connect::{self, Connected, parameter};
 use super::reading::Reading;
-use crate::wire::frame::{Frame, HEADER, back};
+use crate::wire::frame::{Frame, HEADER, back, front};
 use crate::wire::{Fault, Severity, Socket, emit};
 
 /// The longest row that is accepted as an answer.
@@ -55,16 +55,83 @@ pub async fn rows(connected: &mut Connected, sql: &str) -> Result<Vec<Row>, Faul
     rows_of(&mut connected.socket, sql, |_, _| {}).await
 }
 
+/// A statement with values in text form. A type of 0, or that is missing, is inferred by the server.
+#[derive(Debug, Clone, Copy)]
+pub struct With<'a> {
+    /// One statement, with `$1`, `$2`, ...
+    pub sql: &'a str,
+    /// OIDs of the types.
+    pub types: &'a [u32],
+    /// Values; `None` is NULL.
+    pub values: &'a [Option<String>],
+}
+
+/// Runs `begin`, asks one statement in the extended protocol, where a server takes no second one, and runs `end` whatever came of it. All of it
+/// is sent at once; where `begin` or `end` is empty, nothing is run. The rows are those of all, in text form.
+///
+/// # Errors
+/// As [`rows`], by the first that the server refuses; 54000 for more values than the protocol can count.
+pub async fn rows_between(
+    connected: &mut Connected,
+    begin: &str,
+    with: With<'_>,
+    end: &str,
+) -> Result<Vec<Row>, Fault> {
+    let too_many = |_| Fault::error("54000", "a statement has no more than 65535 parameters");
+    let types = u16::try_from(with.types.len()).map_err(too_many)?;
+    let values = u16::try_from(with.values.len()).map_err(too_many)?;
+    let mut tail = [with.sql.as_bytes(), &[0], &types.to_be_bytes()].concat();
+    with.types.iter().for_each(|oid| tail.extend_from_slice(&oid.to_be_bytes()));
+    let (mut out, mut answers) = (vec![], 1);
+    let mut ours = |out: &mut Vec<u8>, sql: &str| {
+        if !sql.is_empty() {
+            emit::query(out, sql.as_bytes());
+            answers += 1;
+        }
+    };
+    ours(&mut out, begin);
+    emit::parse(&mut out, b"", &tail);
+    emit::frame(&mut out, front::BIND, |out| bind(out, values, with.values));
+    // All rows of the unnamed portal.
+    emit::frame(&mut out, front::EXECUTE, |out| out.extend_from_slice(&[0; 5]));
+    emit::empty(&mut out, front::SYNC);
+    ours(&mut out, end);
+    answers_to(&mut connected.socket, &out, answers, |_, _| {}).await
+}
+
+/// The body of a `Bind` of the unnamed statement to the unnamed portal, all in text form.
+fn bind(out: &mut Vec<u8>, count: u16, values: &[Option<String>]) {
+    out.extend_from_slice(&[0, 0, 0, 0]);
+    out.extend_from_slice(&count.to_be_bytes());
+    for value in values {
+        // A NULL has the length -1.
+        let length = value.as_ref().map_or(-1, |text| i32::try_from(text.len()).unwrap_or(i32::MAX));
+        out.extend_from_slice(&length.to_be_bytes());
+        value.iter().for_each(|text| out.extend_from_slice(text.as_bytes()));
+    }
+    out.extend_from_slice(&[0, 0]);
+}
+
 /// The same on a server's socket, where nothing else is under way; `hear` is given the settings that it reports.
 pub(super) async fn rows_of(
     socket: &mut Socket,
     sql: &str,
+    hear: impl FnMut(&[u8], &[u8]),
+) -> Result<Vec<Row>, Fault> {
+    let mut out = vec![];
+    emit::query(&mut out, sql.as_bytes());
+    answers_to(socket, &out, 1, hear).await
+}
+
+/// Sends messages that are answered by so many `ReadyForQuery`, and gives the rows that come before the last.
+async fn answers_to(
+    socket: &mut Socket,
+    out: &[u8],
+    mut answers: usize,
     mut hear: impl FnMut(&[u8], &[u8]),
 ) -> Result<Vec<Row>, Fault> {
     let cut = |error: std::io::Error| Fault::error("08006", format!("server closed the connection: {error}"));
-    let mut out = vec![];
-    emit::query(&mut out, sql.as_bytes());
-    socket.write_all(&out).await.map_err(cut)?;
+    socket.write_all(out).await.map_err(cut)?;
     let (mut rows, mut buffer, mut known) = (vec![], vec![0; BUFFER], 0..0);
     let mut refused: Option<Fault> = None;
     loop {
@@ -88,7 +155,8 @@ pub(super) async fn rows_of(
             continue;
         };
         match whole[0] {
-            back::READY_FOR_QUERY => return refused.map_or(Ok(rows), Err),
+            back::READY_FOR_QUERY if answers == 1 => return refused.map_or(Ok(rows), Err),
+            back::READY_FOR_QUERY => answers -= 1,
             back::ERROR_RESPONSE => {
                 let fault = Fault::from_body(&whole[HEADER..]);
                 if fault.severity == Severity::Fatal {

@@ -58,6 +58,7 @@ pub fn shop() -> Schema {
         page: 8192,
         c_collation: false,
         counted_since: Some(1_700_000_000),
+        ..Schema::default()
     }
 }
 
