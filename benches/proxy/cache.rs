@@ -30,7 +30,7 @@ use crate::measure::{self, Load};
 use crate::peers::{self, DATABASE, Kind, PASSWORD, Peer, USER, client_command};
 use crate::report::Records;
 
-use self::cases::{Case, Scripts};
+use self::cases::{Case, Scripts, What};
 
 /// What a hit at any of its levels must be worth.
 pub const LEVELS: [Kind; 2] = [Kind::Session, Kind::Strict];
@@ -117,11 +117,14 @@ impl Cache {
         }
         let cold = contestant.hits(lab)?;
         self.scripts.warm_up(lab, peer, case)?;
-        let warm = contestant.hits(lab)?;
+        let (warm, stored) = (contestant.hits(lab)?, contestant.stored()?);
         let script = self.scripts.of(case, records.round);
         let load =
             Load { case: &case.name(), mode: case.mode, clients: case.clients, seconds, script: &script };
         let done = measure::run(lab, peer, &load, records)?;
+        if let (Some(before), Some(now)) = (stored, contestant.stored()?) {
+            records.add(load.case, "kept %", peer, (now - before) / done.all()? * 100.0);
+        }
         if let (Some(cold), Some(warm), Some(hot)) = (cold, warm, contestant.hits(lab)?) {
             records.add(load.case, "warm hits", peer, warm - cold);
             // pgpool-II counts one of the extended protocol when it is bound, and when it is executed.
@@ -131,16 +134,20 @@ impl Cache {
         Ok(())
     }
 
-    /// Reads until each that caches has answered out of its cache. One that does not is measured all the same, and shown for what it is.
+    /// Reads until each that caches has answered out of its cache, from both tables. One that does not is measured all the same, and shown for what it is.
     fn await_hits(&self, lab: &Lab) -> anyhow::Result<()> {
-        for one in self.contestants.iter().filter(|one| LEVELS.contains(&one.peer.kind)) {
-            let begin = Instant::now();
-            while one.hits(lab)?.unwrap_or(0.0) < 1.0 {
+        let caching = || self.contestants.iter().filter(|one| LEVELS.contains(&one.peer.kind));
+        for (what, one) in
+            [What::Hot, What::Write].into_iter().flat_map(|what| caching().map(move |one| (what, one)))
+        {
+            let case = Case { what, mode: "simple", clients: 1 };
+            let (begin, before) = (Instant::now(), one.hits(lab)?.unwrap_or(0.0));
+            while one.hits(lab)?.unwrap_or(0.0) <= before {
                 if begin.elapsed() > PATIENCE {
-                    eprintln!("{}: no hit within {PATIENCE:?}", one.peer.kind.name());
+                    eprintln!("{}, {}: no hit within {PATIENCE:?}", one.peer.kind.name(), what.name());
                     break;
                 }
-                self.scripts.warm_up(lab, &one.peer, &cases::all()[0])?;
+                self.scripts.warm_up(lab, &one.peer, &case)?;
             }
         }
         Ok(())
@@ -174,6 +181,14 @@ impl Contestant {
         match self.peer.kind {
             Kind::Session | Kind::Strict => hits::of_pgweir(self.http).map(Some),
             Kind::Pgpool => hits::of_pgpool(lab, self.peer.address).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Answers that a pgweir has put into its cache so far.
+    fn stored(&self) -> anyhow::Result<Option<f64>> {
+        match self.peer.kind {
+            Kind::Session | Kind::Strict => hits::stored_of_pgweir(self.http).map(Some),
             _ => Ok(None),
         }
     }

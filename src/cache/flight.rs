@@ -157,7 +157,7 @@ pub struct Filling {
     /// The entry that is to be replaced before it is too old.
     instead_of: Option<Arc<Entry>>,
     /// What it depends on if its rows are known by keys, with the versions of before the query was sent; and the tags of those rows.
-    by_rows: Option<(ByRows, Versions)>,
+    by_rows: Option<Box<(ByRows, Versions)>>,
     rows: Option<Vec<Tag>>,
     open: bool,
 }
@@ -171,8 +171,8 @@ impl Filling {
         instead_of: Option<Arc<Entry>>,
     ) -> Filling {
         // In doubt or not: a write that the query's snapshot does not show bumps later.
-        let by_rows =
-            needs.told_by_rows().map(|by_rows| (by_rows, store.tags().read_in_doubt(&by_rows.tags)));
+        let others = |by_rows: ByRows| Box::new((by_rows, store.tags().read_in_doubt(&by_rows.tags)));
+        let by_rows = needs.told_by_rows().map(others);
         let mut filling = Filling {
             store,
             flight,
@@ -233,7 +233,7 @@ impl Filling {
     /// its doubt is over, so that all its bumps came before, that of A too, which is looked at behind.
     fn versions(&self) -> Versions {
         let before = &self.flight.versions;
-        let (Some((by_rows, others)), Some(rows)) = (&self.by_rows, &self.rows) else {
+        let (Some((by_rows, others)), Some(rows)) = (self.by_rows.as_deref(), &self.rows) else {
             return before.clone();
         };
         let tags = self.store.tags();

@@ -64,11 +64,12 @@ impl Told {
     }
 
     /// Something is heard: of the first of a stream it is known that its slot is there.
-    fn begins(&self) {
-        let begun = std::mem::replace(&mut self.heard().begun, true);
-        if !begun {
+    fn begins(&self) -> MutexGuard<'_, Heard> {
+        let mut heard = self.heard();
+        if !std::mem::replace(&mut heard.begun, true) {
             self.cache.feed.began();
         }
+        heard
     }
 
     fn whole(&self, relation: u32) {
@@ -223,8 +224,7 @@ fn found<'a>(shape: &Tagged, value: impl Fn(i16) -> Value<'a>) -> Found {
 
 impl Sink for Told {
     fn begin(&self, _: &Commit) {
-        self.begins();
-        let mut heard = self.heard();
+        let mut heard = self.begins();
         heard.now.forget();
         heard.facts = self.cache.facts();
     }
@@ -273,14 +273,13 @@ impl Sink for Told {
     }
 
     fn fresh(&self, at: Instant) {
-        self.begins();
+        drop(self.begins());
         self.cache.reached(at);
         self.cache.tick(Instant::now());
     }
 
     fn usable(&self, table: &Arc<Table>) {
-        self.begins();
-        self.heard().unchanging.know(table);
+        self.begins().unchanging.know(table);
         let now = Instant::now();
         for oid in table.descendants.iter().chain([&table.oid]) {
             self.cache.feed.registry().watch(self.cache.relation(*oid), now);

@@ -170,14 +170,18 @@ fn bounds(text: &[u8], dialect: Dialect) -> Bounds {
 
 /// Another number for sessions that look for names elsewhere, or for other rules.
 fn digest(names: Names<'_>, rules: u64) -> u128 {
+    let Some(path) = names.search_path else {
+        // On the way of each write: it needs no hash.
+        return u128::from(rules) << 2 | u128::from(names.temporary) << 1;
+    };
     let mut hash = Xxh3::new();
     hash.update(&rules.to_le_bytes());
-    hash.update(&[u8::from(names.temporary), u8::from(names.search_path.is_some())]);
-    for schema in names.search_path.unwrap_or_default() {
+    hash.update(&[u8::from(names.temporary)]);
+    for schema in path {
         hash.update(&schema.len().to_le_bytes());
         hash.update(schema.as_bytes());
     }
-    hash.digest128()
+    hash.digest128() | 1
 }
 
 #[cfg(test)]

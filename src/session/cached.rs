@@ -50,7 +50,7 @@ pub(super) struct Cached {
     pub(super) floor: Option<Instant>,
     settings: OfSettings,
     /// The answer that is coming is kept, or compared with what is.
-    pub(super) fill: Option<Box<Passing>>,
+    pub(super) fill: Option<Passing>,
     pub(super) waits: Option<Waits>,
     /// What its transaction may have changed.
     pub(super) doubts: Vec<Doubt>,
@@ -128,7 +128,7 @@ impl Session {
     /// Whether the server would take a snapshot of its own for what comes next, and the answer depends on nothing but the database and the key.
     fn may_be_cached(&self) -> bool {
         let plain = self.verdict.as_ref().is_some_and(|verdict| {
-            verdict.asks.is_none() && verdict.alone && verdict.is_read(&self.profiles.judge)
+            verdict.asks.is_none() && verdict.is_alone() && verdict.is_read(&self.profiles.judge)
         });
         plain
             && (self.server.is_none() || is_off(Cure::Batch))
@@ -163,7 +163,7 @@ impl Session {
             }
             Found::Watch(passing) => {
                 if let Some(verdict) = &mut self.verdict {
-                    verdict.filling = Some(Box::new(passing));
+                    verdict.filling = Some(passing);
                 }
                 None
             }
@@ -246,7 +246,7 @@ impl Session {
             Lookup::Fill(filling) => {
                 let rows_left = rule.max_rows.unwrap_or(u64::MAX);
                 let behind = self.status_here();
-                Found::Watch(Passing::Kept(Fill { filling, sent: now, rows_left, behind, shown }))
+                Found::Watch(Passing::Kept(Box::new(Fill { filling, sent: now, rows_left, behind, shown })))
             }
             Lookup::Closed(why, entry) => {
                 cache.used();

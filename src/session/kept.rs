@@ -15,7 +15,7 @@ use crate::wire::frame::{HEADER, TxStatus, back};
 /// What is done with an answer as it comes.
 pub(super) enum Passing {
     /// It is kept.
-    Kept(Fill),
+    Kept(Box<Fill>),
     /// It is compared with what is kept, and is not for this session yet.
     Compared(Likeness),
 }
@@ -58,7 +58,7 @@ impl Likeness {
 
 impl Fill {
     /// All of it is there.
-    fn keep(mut self) {
+    fn keep(mut self: Box<Self>) {
         let rows = self.shown.as_ref().and_then(|shown| shown.rows(self.filling.answer()));
         rows.into_iter().for_each(|rows| self.filling.told_by_rows(rows));
         let now = Instant::now();
@@ -98,9 +98,7 @@ impl Session {
 
     /// Whether the answer to the cycle at the front is to be kept: it comes from the primary.
     pub(super) fn is_to_be_kept(&self) -> bool {
-        self.verdict
-            .as_ref()
-            .is_some_and(|verdict| matches!(verdict.filling.as_deref(), Some(Passing::Kept(_))))
+        self.verdict.as_ref().is_some_and(|verdict| matches!(verdict.filling, Some(Passing::Kept(_))))
     }
 
     /// A message of an answer, which the client is given as it is.
@@ -146,7 +144,7 @@ impl Session {
             }
             back::READY_FOR_QUERY => {
                 let status = whole.get(HEADER).map(|byte| TxStatus::from_byte(*byte));
-                if let Some(Passing::Kept(fill)) = cached.fill.take().map(|fill| *fill)
+                if let Some(Passing::Kept(fill)) = cached.fill.take()
                     && (status == Some(fill.behind) || is_off(Cure::Batch))
                 {
                     fill.keep();

@@ -45,8 +45,6 @@ pub(super) struct Verdict {
     pub(super) profile: Option<Rc<Profile>>,
     /// What stands for values in its text, where that was sent with it.
     pub(super) literals: Option<Box<[Literal]>>,
-    /// The length of the batch that runs nothing but it.
-    batch: Option<usize>,
     /// It is refused.
     pub(super) refusal: Option<Box<Fault>>,
     /// What a read of a replica must promise for it.
@@ -55,8 +53,7 @@ pub(super) struct Verdict {
     pub(super) node: Option<Box<Host>>,
     /// What else is asked of it.
     pub(super) asks: Option<Rc<Asks>>,
-    /// The statement's cycle runs nothing but it.
-    pub(super) alone: bool,
+    runs: Runs,
     /// What it needs besides a server.
     pub(super) needs: Option<Box<Needs>>,
     /// Its answer may be kept, or be one that was.
@@ -64,9 +61,21 @@ pub(super) struct Verdict {
     /// How far it has come on its way past the cache.
     pub(super) stage: Stage,
     /// Its answer is to be kept, or to be compared with what is.
-    pub(super) filling: Option<Box<Passing>>,
+    pub(super) filling: Option<Passing>,
     /// From so many microseconds on it is slow; 0: as the settings say.
     pub(super) slow: u64,
+}
+
+/// What the cycle runs in which a statement stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Runs {
+    /// More than the statement, as far as is known.
+    #[default]
+    More,
+    /// Nothing but the statement.
+    It,
+    /// The same, in a batch of so many bytes that may be sent to replicas as it is.
+    ItInBatch(usize),
 }
 
 /// How far a statement has come on its way past the cache. It only goes on.
@@ -97,6 +106,19 @@ impl Verdict {
     pub(super) fn is_read(&self, judge: &Judge) -> bool {
         self.profile.as_ref().is_some_and(|profile| profile.is_known_read(judge))
     }
+
+    /// Whether the statement's cycle runs nothing but it.
+    pub(super) fn is_alone(&self) -> bool {
+        self.runs != Runs::More
+    }
+
+    /// The length of the batch that runs nothing but it.
+    fn batch(&self) -> Option<usize> {
+        match self.runs {
+            Runs::ItInBatch(length) => Some(length),
+            Runs::More | Runs::It => None,
+        }
+    }
 }
 
 impl Session {
@@ -115,7 +137,7 @@ impl Session {
             return self.message(frame, bytes);
         }
         // One on a batch is none on a Query, whatever became of that batch.
-        self.verdict.take_if(|verdict| frame.tag == front::QUERY && verdict.batch.is_some());
+        self.verdict.take_if(|verdict| frame.tag == front::QUERY && verdict.batch().is_some());
         if self.verdict.is_none() {
             self.judge_message(frame, bytes);
         }
@@ -170,15 +192,13 @@ impl Session {
         }
         if frame.tag == front::QUERY {
             let whole = bytes.get(..frame.total).and_then(|whole| whole[HEADER..].strip_suffix(b"\0"));
-            whole.into_iter().for_each(|text| self.judge(&Lone::Sent(text), None));
-            self.verdict.iter_mut().for_each(|verdict| verdict.alone = true);
+            whole.into_iter().for_each(|text| self.judge(&Lone::Sent(text), Runs::It));
         } else if let Some((length, statement)) =
             (frame.tag != front::DESCRIBE).then(|| self.batch_without_server(bytes)).flatten()
         {
-            self.judge(&statement, Some(length));
+            self.judge(&statement, Runs::ItInBatch(length));
         } else if let Some(statement) = self.asked_alone(frame, bytes) {
-            self.judge(&statement, None);
-            self.verdict.iter_mut().for_each(|verdict| verdict.alone = true);
+            self.judge(&statement, Runs::It);
         } else if frame.tag == front::BIND {
             let there = &bytes[..frame.total.min(bytes.len())];
             let name = frame::cstr(body(there)).and_then(|(_, rest)| frame::cstr(rest));
@@ -187,7 +207,7 @@ impl Session {
             if let Some(named) = bound
                 && let Some((text, _)) = named.as_parsed().and_then(frame::cstr)
             {
-                self.judge(&Lone::Sent(text), None);
+                self.judge(&Lone::Sent(text), Runs::More);
             }
         }
     }
@@ -211,14 +231,13 @@ impl Session {
     }
 
     /// Has the rules decide on a statement, once.
-    fn judge(&mut self, statement: &Lone<'_>, batch: Option<usize>) {
+    fn judge(&mut self, statement: &Lone<'_>, runs: Runs) {
         let (profile, literals) = statement.with_literals(&self.profiles, self.dialect);
         let text = statement.text();
         let rules = &self.worker.rules;
         let given = (rules.stamp(), || rules.get());
         let candidates = self.profiles.candidates(&profile, (text, self.dialect), given);
-        let alone = batch.is_some();
-        let mut verdict = Verdict { profile: Some(profile), literals, batch, alone, ..Verdict::default() };
+        let mut verdict = Verdict { profile: Some(profile), literals, runs, ..Verdict::default() };
         if candidates.is_settled() || candidates.len() <= MANY {
             self.decide(&candidates, text, &mut verdict);
         } else {
@@ -384,7 +403,7 @@ impl Session {
 
     /// The length of the batch at the front, and its shape, if it is certain that it is one read.
     pub(super) fn batch_that_reads(&self, bytes: &[u8]) -> Option<(usize, Rc<Profile>)> {
-        let judged = self.verdict.as_ref().and_then(|verdict| verdict.batch);
+        let judged = self.verdict.as_ref().and_then(Verdict::batch);
         if let Some(length) = judged
             && let Some(read) = self.judged_read()
         {

@@ -81,7 +81,7 @@ impl Session {
     /// What is to be in force on a server that is leased for the message at the front. Only where that is the beginning of a cycle that is one
     /// statement: nothing else runs under it.
     pub(super) fn limit_of_cycle(&self) -> u32 {
-        let Some(verdict) = self.verdict.as_ref().filter(|verdict| verdict.alone) else { return 0 };
+        let Some(verdict) = self.verdict.as_ref().filter(|verdict| verdict.is_alone()) else { return 0 };
         let timeout = verdict.needs.as_ref().map_or(0, |needs| needs.timeout);
         if timeout == 0 || self.batch_open || self.is_in_transaction() {
             return 0;
@@ -124,7 +124,7 @@ impl Session {
         }
         let (limit, cycle) = (server.limit, self.limit_of_cycle());
         let between = !self.batch_open && !self.is_in_transaction();
-        let alone = self.verdict.as_ref().is_some_and(|verdict| verdict.alone);
+        let alone = self.verdict.as_ref().is_some_and(|verdict| verdict.is_alone());
         if between && limit != cycle {
             return self.change_limit(cycle);
         }

@@ -208,7 +208,7 @@ impl Session {
         let Some(cached) = &mut self.cached else { return };
         let now = Instant::now();
         // A session that has written compares nothing: its cycle is one read.
-        let known = match cached.fill.as_deref() {
+        let known = match &cached.fill {
             Some(Passing::Compared(likeness)) if !goes_on => likeness.seen(),
             _ => None,
         };

@@ -11,7 +11,7 @@ use pgweir::catalog::{
     BODIES, Barriers, CALLS, Contents, DETAILS, EDGES, Grounds, OWN, RELATIONS, Reach, Relations, Row,
     UNSTABLE, WRITING,
 };
-use pgweir::plan::cacheable::{Around, Given, Parameter, Refusal, RowKey, Touched, judge};
+use pgweir::plan::cacheable::{Around, Given, KeyRow, Parameter, Refusal, RowKey, Touched, judge};
 use pgweir::plan::writes::{self, TriggerWrites, Writes};
 use pgweir::sql::facts::Facts;
 use pgweir::sql::{Literal, facts, shape};
@@ -130,7 +130,7 @@ fn shown(known: &Known, touched: &[Touched]) -> String {
             return name.to_owned();
         }
         let columns: Vec<String> = one.columns.iter().map(ToString::to_string).collect();
-        let row = |row: &Vec<Box<[u8]>>| {
+        let row = |row: &KeyRow| {
             row.iter().map(|value| String::from_utf8_lossy(value)).collect::<Vec<_>>().join(",")
         };
         let values: Vec<String> = one.values.iter().map(row).collect();

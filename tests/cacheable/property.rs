@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pgweir::plan::cacheable::{RowKey, Touched};
+use pgweir::plan::cacheable::{KeyRow, RowKey, Touched};
 use pgweir::plan::writes::{Assigned, Writes};
 use pgweir::sql::facts::{ColumnName, Comparison, Conjunct, Constant, Facts, Form, Operand};
 use pgweir::sql::shape;
@@ -360,11 +360,11 @@ fn is_touched(touched: &[Touched], row: &StoredRow) -> bool {
         let column = |number: &i16| {
             row.1.get(usize::try_from(*number - 1).unwrap_or(usize::MAX)).and_then(Option::as_deref)
         };
-        let same = |values: &Vec<Box<[u8]>>| {
+        let same = |values: &KeyRow| {
             one.columns
                 .iter()
                 .zip(values)
-                .all(|(number, value)| column(number).map(str::as_bytes) == Some(value))
+                .all(|(number, value)| column(number).map(str::as_bytes) == Some(&**value))
         };
         one.columns.is_empty() || one.values.iter().any(same)
     })

@@ -12,12 +12,20 @@ use crate::peers::{DATABASE, client_command};
 /// pgweir's counter, over all its labels.
 const HITS: &str = "pgweir_cache_hits_total";
 
+/// Its counter of what it has kept.
+const STORED: &str = "pgweir_cache_stored_total";
+
 /// Why its reads were not answered out of the cache.
 const MISSES: &str = "pgweir_cache_misses_total";
 
 /// Of the pgweir that tells its metrics there; 0 if it knows no such counter.
 pub fn of_pgweir(http: SocketAddr) -> anyhow::Result<f64> {
     Ok(counted(http, HITS)?.iter().map(|(_, value)| value).sum())
+}
+
+/// How many answers it has put into its cache.
+pub fn stored_of_pgweir(http: SocketAddr) -> anyhow::Result<f64> {
+    Ok(counted(http, STORED)?.iter().map(|(_, value)| value).sum())
 }
 
 /// Its misses so far, by reason.

@@ -112,14 +112,14 @@ impl Replication {
     /// What the server says; 08P01 for what cannot be read.
     pub fn take(&mut self) -> Result<Option<Heard<'_>>, Fault> {
         loop {
-            if let Some(length) = self.too_long()? {
+            let Some((tag, body)) = self.frame()? else {
+                // No message that is too long is whole in the buffer.
+                let Some(length) = self.too_long()? else { return Ok(None) };
                 let begin = self.known.start;
-                // No message that long is whole in the buffer.
                 self.skip = length - self.known.len();
                 self.known = 0..0;
                 return Ok(Some(Heard::Beginning(&self.buffer[begin + HEADER..begin + KEPT])));
-            }
-            let Some((tag, body)) = self.frame()? else { return Ok(None) };
+            };
             match tag {
                 back::COPY_DATA => {
                     let read = FromServer::read(&self.buffer[body]);
