@@ -58,7 +58,7 @@ impl Likeness {
 
 impl Fill {
     /// All of it is there.
-    fn keep(mut self: Box<Self>) {
+    fn keep(mut self) {
         let rows = self.shown.as_ref().and_then(|shown| shown.rows(self.filling.answer()));
         rows.into_iter().for_each(|rows| self.filling.told_by_rows(rows));
         let now = Instant::now();
