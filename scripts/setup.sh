@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh run     PostgreSQL's server and client, a C compiler
 #   scripts/setup.sh test    and what the driver suites need: Python with venv, Node.js with npm
+#   scripts/setup.sh jdbc    a JDK and PostgreSQL's driver for it
 #   scripts/setup.sh fuzz    and libFuzzer's own needs: a C++ compiler
 #   scripts/setup.sh instructions   a compiler and valgrind
 #   scripts/setup.sh bench   and what to compare with: pgbouncer, haproxy, pgpool2, Redis
@@ -39,6 +40,11 @@ check_test() {
     # Counts system calls.
     have strace || need strace
     have pkill || need procps
+}
+
+check_jdbc() {
+    have javac || need default-jdk-headless
+    [ -e /usr/share/java/postgresql.jar ] || need libpostgresql-jdbc-java
 }
 
 check_fuzz() {
@@ -102,8 +108,8 @@ stop_services() {
 
 for part in "${@:-run}"; do
     case $part in
-        run | test | fuzz | instructions | bench) "check_$part" ;;
-        *) say "unknown part '$part'; known: run, test, fuzz, instructions, bench" && exit 2 ;;
+        run | test | jdbc | fuzz | instructions | bench) "check_$part" ;;
+        *) say "unknown part '$part'; known: run, test, jdbc, fuzz, instructions, bench" && exit 2 ;;
     esac
 done
 

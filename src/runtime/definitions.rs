@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Worker;
+use super::caches::DatabaseCache;
 use super::rules::not_there;
 use super::shared::{Shared, lock, place};
 use crate::catalog::{
-    BODIES, Barriers, CALLS, CODE, Contents, DETAILS, DETAILS_MARK, Definitions, EDGES, Grounds, Judge,
+    BESIDE, BODIES, Barriers, Beside, CALLS, CODE, Contents, DETAILS, Definitions, EDGES, Grounds, Judge,
     Known, MARK, Names, OWN, RELATIONS, Reach, Reading, Relations, Search, UNSTABLE, USERS, WRITING,
 };
 use crate::config::settings::Host;
@@ -90,6 +91,11 @@ impl Shared {
         all.entry(place(&target.hosts, &target.server_database)).or_insert_with(Definitions::new).clone()
     }
 
+    /// The result cache of a database.
+    pub(crate) fn cache_of(&self, target: &Arc<Target>) -> Arc<DatabaseCache> {
+        self.caches.of(target, || self.contents(target))
+    }
+
     /// What is known of the names of a database, for who explains a statement of it; `None` where no session has been there.
     pub fn known_names(
         &self,
@@ -159,15 +165,14 @@ fn tell_names(shared: &Shared, target: &Target, contents: &Contents) {
     }
 }
 
-/// What the catalogs look like, as far as it matters; of what only the cache asks for, only if there is one.
+/// What the catalogs look like, as far as it matters; with what only the cache asks for, if there is one.
 async fn mark(server: &mut Connected, caches: bool) -> Result<Option<String>, Fault> {
-    let first = |rows: Vec<Row>| rows.into_iter().flatten().flatten().next();
-    let mark = first(rows(server, MARK).await?);
     if !caches {
-        return Ok(mark);
+        return Ok(rows(server, MARK).await?.into_iter().flatten().flatten().next());
     }
-    let details = first(rows(server, DETAILS_MARK).await?);
-    Ok(mark.zip(details).map(|(mark, details)| format!("{mark} {details}")))
+    rows(server, Reach::SETTINGS).await?;
+    let beside = rows(server, BESIDE).await?;
+    Ok(beside.first().and_then(Beside::read).map(|beside| beside.mark()))
 }
 
 /// Says from time to time that the catalogs cannot be read, and what follows.

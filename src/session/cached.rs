@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::time::sleep_until;
 
 use super::asked::Asked;
-use super::awaited::{STUCK, Waits};
+use super::awaited::{InVain, STUCK, Waits};
 use super::kept::{Fill, Likeness, Passing};
 use super::serve::Session;
 use super::shown::{self, Shown};
@@ -47,7 +47,7 @@ pub(super) struct Cached {
     pub(super) reloads: u32,
     /// The latest of what it must not see undone.
     pub(super) floor: Option<Instant>,
-    /// Its settings as keys have them, by the state that has them, and the definitions by which statements are judged.
+    /// Its settings as keys have them, by the state that has them, and the edition of the definitions by which statements are judged.
     settings: (Rc<State>, u64, Box<[u8]>),
     /// The answer that is coming is kept, or compared with what is.
     pub(super) fill: Option<Passing>,
@@ -62,6 +62,7 @@ pub(super) struct Cached {
     pub(super) defines: bool,
     pub(super) stuck: u32,
     pub(super) patient: u32,
+    pub(super) in_vain: InVain,
 }
 
 impl Cached {
@@ -81,6 +82,7 @@ impl Cached {
             // So its first read waits, for a moment, for the stream to come to where it began.
             stuck: STUCK - 1,
             patient: STUCK,
+            in_vain: InVain::default(),
         }
     }
 }
@@ -108,7 +110,11 @@ impl Session {
             return None;
         }
         let asked = Asked::read(frame, bytes)?;
-        let rule = self.verdict.as_mut()?.cache.take()?;
+        let verdict = self.verdict.as_mut()?;
+        let rule = verdict.cache.take()?;
+        if rule.level == Caching::StrictAll {
+            verdict.begun.get_or_insert_with(Instant::now);
+        }
         let flow = if self.transaction_allows(&rule) { self.look_up(&asked, &rule) } else { None };
         if let Some(verdict) = &mut self.verdict {
             verdict.looked = !matches!(flow, Some(Flow::Later));
@@ -179,12 +185,15 @@ impl Session {
         let cache = cached.cache.clone();
         self.settings_for_key(cached);
         let now = Instant::now();
+        let all = rule.level == Caching::StrictAll;
+        let begun = self.verdict.as_ref().and_then(|verdict| verdict.begun);
         let as_of = cache.feed.as_of();
         let gate = Gate {
             level: rule.level,
             now,
             fresh_as_of: as_of,
-            floor: cached.floor,
+            definitions_hold: cache.definitions_hold(now),
+            floor: if all { begun } else { cached.floor },
             bound: rule.bound(),
             ttl: rule.ttl_cap(),
             swr: rule.swr(),
@@ -225,7 +234,7 @@ impl Session {
                 if watched {
                     cache.used();
                 }
-                cached.stuck = 0;
+                (cached.stuck, cached.in_vain) = (0, InVain::default());
                 cached.saw(entry.seen());
                 Found::Answer(entry)
             }
@@ -246,8 +255,13 @@ impl Session {
             Lookup::Closed(why, entry) => {
                 cache.used();
                 let moved = self.verdict.as_ref().is_some_and(|verdict| verdict.moved);
-                if why == Miss::Floor && !moved && cached.waits_for_stream(now, entry.took()) {
-                    return Found::Wait;
+                match why == Miss::Floor {
+                    true if all && moved => cached.in_vain.once_more(),
+                    true if all && cached.waits_for_all(now, begun) => return Found::Wait,
+                    true if !all && !moved && cached.waits_for_stream(now, entry.took()) => {
+                        return Found::Wait;
+                    }
+                    _ => {}
                 }
                 match rule.level {
                     Caching::Session => Found::Watch(Passing::Compared(Likeness::to(entry))),
@@ -317,11 +331,11 @@ impl Session {
     }
 
     fn settings_for_key(&self, cached: &mut Cached) {
-        let stamp = self.profiles.judge.stamp();
-        if Rc::ptr_eq(&cached.settings.0, &self.state) && cached.settings.1 == stamp {
+        let edition = self.profiles.judge.edition();
+        if Rc::ptr_eq(&cached.settings.0, &self.state) && cached.settings.1 == edition {
             return;
         }
-        let mut bytes = stamp.to_le_bytes().to_vec();
+        let mut bytes = edition.to_le_bytes().to_vec();
         bytes.extend_from_slice(&self.defaults.encoding);
         bytes.push(u8::from(self.defaults.std_strings));
         for (name, value) in self.state.settings() {
@@ -332,7 +346,7 @@ impl Session {
                 bytes.push(0);
             }
         }
-        cached.settings = (self.state.clone(), stamp, bytes.into());
+        cached.settings = (self.state.clone(), edition, bytes.into());
     }
 
     /// The client is given what the server would answer.

@@ -37,7 +37,8 @@ impl Session {
 
     #[cold]
     fn take_cache(&mut self) {
-        let (cache, reloads) = (self.worker.shared.caches.of(&self.pool.target()), self.worker.reloads());
+        let (shared, target) = (&self.worker.shared, self.pool.target());
+        let (cache, reloads) = (shared.cache_of(&target), self.worker.reloads());
         match &mut self.cached {
             Some(cached) if Arc::ptr_eq(&cached.cache, &cache) => cached.reloads = reloads,
             known => {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::asked::Asked;
 use super::carried::Asks;
@@ -66,6 +66,8 @@ pub(super) struct Verdict {
     pub(super) waited: bool,
     /// It has waited for the stream.
     pub(super) moved: bool,
+    /// When the cache was asked first.
+    pub(super) begun: Option<Instant>,
     /// Its answer is to be kept, or to be compared with what is.
     pub(super) filling: Option<Passing>,
     /// What it may change is in doubt.
