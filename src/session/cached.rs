@@ -184,21 +184,8 @@ impl Session {
         let Some((text, types)) = self.text_of(asked) else { return Found::Nothing };
         let cache = cached.cache.clone();
         self.settings_for_key(cached);
-        let now = Instant::now();
-        let all = rule.level == Caching::StrictAll;
-        let begun = self.verdict.as_ref().and_then(|verdict| verdict.begun);
-        let as_of = cache.feed.as_of();
-        let gate = Gate {
-            level: rule.level,
-            now,
-            fresh_as_of: as_of,
-            definitions_hold: cache.definitions_hold(now),
-            floor: if all { begun } else { cached.floor },
-            bound: rule.bound(),
-            ttl: rule.ttl_cap(),
-            swr: rule.swr(),
-            on_stream_loss: rule.on_stream_loss(),
-        };
+        let gate = self.gate(cached, rule);
+        let (now, as_of) = (gate.now, gate.fresh_as_of);
         let parts = Parts {
             database: cache.number,
             form: asked.form(),
@@ -252,23 +239,42 @@ impl Session {
                 let behind = self.status_here();
                 Found::Watch(Passing::Kept(Fill { filling, sent: now, rows_left, behind, shown }))
             }
-            Lookup::Closed(why, entry) => {
-                cache.used();
-                let moved = self.verdict.as_ref().is_some_and(|verdict| verdict.moved);
-                match why == Miss::Floor {
-                    true if all && moved => cached.in_vain.once_more(),
-                    true if all && cached.waits_for_all(now, begun) => return Found::Wait,
-                    true if !all && !moved && cached.waits_for_stream(now, entry.took()) => {
-                        return Found::Wait;
-                    }
-                    _ => {}
-                }
-                match rule.level {
-                    Caching::Session => Found::Watch(Passing::Compared(Likeness::to(entry))),
-                    _ => Found::Nothing,
-                }
-            }
+            Lookup::Closed(why, entry) => self.closed(cached, &gate, why, entry),
             Lookup::Miss(_) => Found::Nothing,
+        }
+    }
+
+    /// What is asked of an entry now. How far the stream has come is read before any tag is.
+    fn gate(&self, cached: &Cached, rule: &Cache) -> Gate {
+        let (cache, now) = (&cached.cache, Instant::now());
+        let begun = self.verdict.as_ref().and_then(|verdict| verdict.begun);
+        Gate {
+            level: rule.level,
+            now,
+            fresh_as_of: cache.feed.as_of(),
+            definitions_hold: cache.definitions_hold(now),
+            floor: if rule.level == Caching::StrictAll { begun } else { cached.floor },
+            bound: rule.bound(),
+            ttl: rule.ttl_cap(),
+            swr: rule.swr(),
+            on_stream_loss: rule.on_stream_loss(),
+        }
+    }
+
+    /// There is an answer, and it is not for this session yet.
+    fn closed(&self, cached: &mut Cached, gate: &Gate, why: Miss, entry: Arc<Entry>) -> Found {
+        cached.cache.used();
+        let all = gate.level == Caching::StrictAll;
+        let moved = self.verdict.as_ref().is_some_and(|verdict| verdict.moved);
+        match why == Miss::Floor {
+            true if all && moved => cached.in_vain.once_more(),
+            true if all && cached.waits_for_all(gate.now, gate.floor) => return Found::Wait,
+            true if !all && !moved && cached.waits_for_stream(gate.now, entry.took()) => return Found::Wait,
+            _ => {}
+        }
+        match gate.level {
+            Caching::Session => Found::Watch(Passing::Compared(Likeness::to(entry))),
+            _ => Found::Nothing,
         }
     }
 

@@ -40,6 +40,8 @@ use crate::harness::proxy::program;
 use crate::harness::raw::{Client, Login};
 use crate::harness::{big, direct_only, frontend as msg};
 
+/// A run in which little has happened goes on for so long.
+const LONGER: Duration = Duration::from_secs(20);
 /// Sessions of each level, and around pgweir.
 const SESSIONS: u64 = 2;
 /// Runs of `make check-cache RUN=checked_`, which share its time.
@@ -170,12 +172,22 @@ impl Run {
         levels
     }
 
+    /// Whether there is as much to be checked as reports ask for: a machine that has much else to do takes longer.
+    fn has_enough(&self, scene: &Scene, shared: &Shared) -> bool {
+        let tally = &shared.tally;
+        let done = [&tally.written, &tally.undone].map(|count| count.load(Ordering::Relaxed));
+        let mixed = self.aim == Aim::Everything;
+        no_cache() || scene.hits_so_far() > 60 && (!mixed || done.into_iter().all(|count| count > 15))
+    }
+
     /// Has everything that may go wrong go wrong until the time is over, or a cure that is left out was missed; gives how often each had something to
     /// strike.
     fn strike(&self, scene: &mut Scene, shared: &Shared, random: &mut Random) -> BTreeMap<Nemesis, u64> {
         let end = Instant::now() + self.time;
         let mut strikes = BTreeMap::new();
-        while Instant::now() < end && !(self.without.is_some() && shared.model().wrong > 0) {
+        while (Instant::now() < end || Instant::now() < end + LONGER && !self.has_enough(scene, shared))
+            && !(self.without.is_some() && shared.model().wrong > 0)
+        {
             let Some(nemesis) = self.nemeses.get(random.below(self.nemeses.len().max(1) as u32) as usize)
             else {
                 pause(random, 100, 101);

@@ -106,6 +106,11 @@ impl Scene {
         self.hits
     }
 
+    /// The same, while it runs.
+    pub fn hits_so_far(&self) -> u64 {
+        self.hits + counted(&get(self.http, "/metrics").1, "pgweir_cache_hits_total")
+    }
+
     /// Those of the second one.
     pub fn hits_of_second(&self) -> u64 {
         let hits = |http| counted(&get(http, "/metrics").1, "pgweir_cache_hits_total");

@@ -95,6 +95,10 @@ public class KeptJdbc {
                 return shown(anew.executeQuery());
             }
         });
+        if (mark.equals("prepareThreshold=1")) {
+            // A plain statement is then prepared under a name in the batch that runs it: such a batch is not answered out of the cache.
+            return;
+        }
         kept(mark + ", without parameters", () -> {
             try (Statement plain = connection.createStatement()) {
                 return shown(plain.executeQuery("select * from kept where i = 7 -- " + mark));
