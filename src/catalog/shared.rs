@@ -488,6 +488,64 @@ mod tests {
         assert!(read(&judge, None) && judge.knows(), "what was uncertain is certain again");
     }
 
+    fn beside(catalogs: &str) -> Beside {
+        Beside::read(&vec![Some(catalogs.to_owned()), Some("1".to_owned())]).expect("two columns")
+    }
+
+    #[test]
+    fn what_was_read_from_other_catalogs_is_void() {
+        let (definitions, now) = (Definitions::<Contents>::new(), Instant::now());
+        let until = now + STALE;
+        let judge = Judge::new(definitions.clone());
+        let read = |catalogs: &str, contents| {
+            let reading = judge.definitions.start(Instant::now() + STALE, |_| true).expect("it is due");
+            let mark = reading.mark.clone();
+            reading.done(contents, Some(beside(catalogs).mark()));
+            mark
+        };
+        assert!(!definitions.seen(&beside("a"), until) && !definitions.hold(now), "nothing was read");
+        assert_eq!(read("a", Some(Contents::default())), None);
+        assert!(judge.knows() && definitions.hold(now), "whoever looked first");
+        assert!(!definitions.seen(&beside("a"), until) && definitions.hold(until));
+        assert!(!definitions.hold(until + STALE));
+        let edition = judge.edition();
+        // Another's change is found: it is void until it was read from catalogs that look so.
+        assert!(definitions.seen(&beside("b"), until));
+        assert!(!judge.knows() && !definitions.hold(now));
+        read("a", None);
+        assert!(judge.knows() && !definitions.hold(now), "one of the two is older");
+        assert!(definitions.seen(&beside("b"), until) && !judge.knows());
+        read("b", Some(Contents::default()));
+        assert!(judge.knows() && definitions.hold(now) && judge.edition() != edition);
+        // A change of ours that has changed nothing leaves what is kept.
+        let edition = judge.edition();
+        drop(judge.change());
+        assert!(!judge.knows() && !definitions.hold(now));
+        assert_eq!(read("b", None), Some(beside("b").mark()), "by this it is found that all is the same");
+        assert!(judge.knows() && definitions.hold(now) && judge.edition() == edition);
+        definitions.outdated();
+        assert!(!judge.knows() && !definitions.hold(now));
+    }
+
+    #[test]
+    fn what_found_nothing_new_may_be_read_again_soon() {
+        let judge = Judge::new(Definitions::<Contents>::new());
+        let read = |contents| {
+            judge.stamp();
+            let due = judge.reading_due(Instant::now());
+            due.map(|reading| reading.done(contents, Some(beside("a").mark()))).is_some()
+        };
+        assert!(read(Some(Contents::default())));
+        drop(judge.change());
+        assert!(!read(None), "what was other may be so again soon");
+        judge.definitions.lock().last = Some((Instant::now() - AGAIN, true));
+        assert!(read(None));
+        drop(judge.change());
+        assert!(judge.definitions.lock().rests < AGAIN / 2);
+        judge.definitions.lock().last = Some((Instant::now() - AGAIN / 2, true));
+        assert!(read(None), "before a second is over");
+    }
+
     #[test]
     fn nothing_is_certain_before_it_was_read() {
         let known = Known::new(Definitions::new());
