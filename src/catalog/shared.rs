@@ -416,6 +416,17 @@ impl Judge {
         self.version.get()
     }
 
+    /// What all workers share of it.
+    pub fn definitions(&self) -> &Arc<Definitions<Contents>> {
+        &self.definitions
+    }
+
+    /// Whether it is known that definitions, rights and settings are those by which statements are judged, or were so until some seconds ago.
+    #[inline]
+    pub fn hold(&self, now: Instant) -> bool {
+        self.definitions.hold(now)
+    }
+
     /// Another number for other contents: what was judged before, by contents of the same edition, holds for as long as these are certain again.
     #[inline]
     pub fn edition(&self) -> u64 {

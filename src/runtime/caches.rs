@@ -116,8 +116,8 @@ pub struct DatabaseCache {
     /// Those of writes that were lost, and since when.
     lost: Mutex<Vec<(Instant, Doubt)>>,
     facts: RwLock<Arc<TableFacts>>,
-    /// What its statements are judged by.
-    definitions: Arc<Definitions<Contents>>,
+    /// What its statements are judged by: one for all sessions, but where a database has moved with a reload.
+    definitions: RwLock<Vec<Arc<Definitions<Contents>>>>,
 }
 
 impl Caches {
@@ -148,12 +148,8 @@ impl Caches {
         &self.store
     }
 
-    /// That of a database, made when it is asked for first; and what its statements are judged by.
-    pub fn of(
-        &self,
-        target: &Arc<Target>,
-        definitions: impl FnOnce() -> Arc<Definitions<Contents>>,
-    ) -> Arc<DatabaseCache> {
+    /// That of a database, made when it is asked for first.
+    pub fn of(&self, target: &Arc<Target>) -> Arc<DatabaseCache> {
         let key = place(&target.hosts, &target.server_database);
         let mut all = lock(&self.all);
         if let Some(known) = all.known.get(&key) {
@@ -162,8 +158,7 @@ impl Caches {
         let number = all.made;
         all.made = all.made.saturating_add(1);
         let names = (&*target.database, &*target.server_database);
-        let store = self.store.clone();
-        let made = Arc::new(DatabaseCache::new(names, &target.hosts, number, store, definitions()));
+        let made = Arc::new(DatabaseCache::new(names, &target.hosts, number, self.store.clone()));
         made.take_facts(TableFacts::of(&lock(&self.rules).clone(), &made.database));
         all.known.insert(key, made.clone());
         // Without the control plane nothing is told, and nothing is kept that needs it.
@@ -189,13 +184,7 @@ impl Caches {
 }
 
 impl DatabaseCache {
-    fn new(
-        (database, name): (&str, &str),
-        hosts: &[Host],
-        number: u32,
-        store: Arc<Store>,
-        definitions: Arc<Definitions<Contents>>,
-    ) -> DatabaseCache {
+    fn new((database, name): (&str, &str), hosts: &[Host], number: u32, store: Arc<Store>) -> DatabaseCache {
         DatabaseCache {
             name: name.to_owned(),
             database: database.to_owned(),
@@ -208,7 +197,7 @@ impl DatabaseCache {
             source: RwLock::default(),
             lost: Mutex::default(),
             facts: RwLock::default(),
-            definitions,
+            definitions: RwLock::default(),
         }
     }
 
@@ -318,16 +307,33 @@ impl DatabaseCache {
         self.store.tags().bump(&[Tag::definitions(self.number)]);
     }
 
+    /// Statements of a session that has this cache are judged by these.
+    pub fn judged_by(&self, definitions: &Arc<Definitions<Contents>>) {
+        let mut all = self.definitions.write().unwrap_or_else(PoisonError::into_inner);
+        if !all.iter().any(|known| Arc::ptr_eq(known, definitions)) {
+            all.push(definitions.clone());
+        }
+    }
+
+    fn any_definitions(&self, is: impl Fn(&Definitions<Contents>) -> bool) -> bool {
+        let all = self.definitions.read().unwrap_or_else(PoisonError::into_inner);
+        // Each is asked: it may be told something by that.
+        all.iter().fold(false, |any, one| is(one) || any)
+    }
+
     /// Others than pgweir have changed definitions, and every new snapshot shows it. What is kept of before goes when tags are bumped next; nothing new is
     /// kept, nor counts as a read, until the catalog was read again.
     pub fn redefined_by_others(&self) {
-        self.definitions.outdated();
+        self.any_definitions(|definitions| {
+            definitions.outdated();
+            true
+        });
     }
 
     /// This is what answers depend on beside rows, and it is told again before `until`.
     pub fn beside(&self, beside: &Beside, until: Instant) {
         // In this order: who finds the new versions of tags does not judge by the old definitions.
-        if self.definitions.seen(beside, until) {
+        if self.any_definitions(|definitions| definitions.seen(beside, until)) {
             self.redefined();
         }
     }
@@ -335,13 +341,7 @@ impl DatabaseCache {
     /// Why no read is answered out of it though it has a stream; `None`: they are.
     pub fn pause(&self) -> Option<&'static str> {
         let uncertain = "definitions may have changed: they are read again before anything is looked up";
-        (!self.definitions.is_certain()).then_some(uncertain)
-    }
-
-    /// Whether it is known that definitions, rights and settings are those by which statements are judged, or were so until a few seconds ago.
-    #[inline]
-    pub fn definitions_hold(&self, now: Instant) -> bool {
-        self.definitions.hold(now)
+        (!self.any_definitions(Definitions::is_certain)).then_some(uncertain)
     }
 
     /// Writes in doubt whose sessions have done with them: acknowledged ones that wait for the stream, and those that were lost on their way.
@@ -378,7 +378,7 @@ mod tests {
 
     fn cache() -> (Arc<DatabaseCache>, Tag) {
         let store = Caches::new(1 << 20).0.store().clone();
-        let cache = Arc::new(DatabaseCache::new(("shop", "shop"), &[], 0, store, Definitions::new()));
+        let cache = Arc::new(DatabaseCache::new(("shop", "shop"), &[], 0, store));
         let tag = Tag::table(cache.relation(7));
         (cache, tag)
     }

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Worker;
-use super::caches::DatabaseCache;
 use super::rules::not_there;
 use super::shared::{Shared, lock, place};
 use crate::catalog::{
@@ -89,11 +88,6 @@ impl Shared {
     fn contents(&self, target: &Target) -> Arc<Definitions<Contents>> {
         let mut all = lock(&self.contents);
         all.entry(place(&target.hosts, &target.server_database)).or_insert_with(Definitions::new).clone()
-    }
-
-    /// The result cache of a database.
-    pub(crate) fn cache_of(&self, target: &Arc<Target>) -> Arc<DatabaseCache> {
-        self.caches.of(target, || self.contents(target))
     }
 
     /// What is known of the names of a database, for who explains a statement of it; `None` where no session has been there.

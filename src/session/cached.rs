@@ -252,7 +252,7 @@ impl Session {
             level: rule.level,
             now,
             fresh_as_of: cache.feed.as_of(),
-            definitions_hold: cache.definitions_hold(now),
+            definitions_hold: self.profiles.judge.hold(now),
             floor: if rule.level == Caching::StrictAll { begun } else { cached.floor },
             bound: rule.bound(),
             ttl: rule.ttl_cap(),

@@ -37,8 +37,8 @@ impl Session {
 
     #[cold]
     fn take_cache(&mut self) {
-        let (shared, target) = (&self.worker.shared, self.pool.target());
-        let (cache, reloads) = (shared.cache_of(&target), self.worker.reloads());
+        let (cache, reloads) = (self.worker.shared.caches.of(&self.pool.target()), self.worker.reloads());
+        cache.judged_by(self.profiles.judge.definitions());
         match &mut self.cached {
             Some(cached) if Arc::ptr_eq(&cached.cache, &cache) => cached.reloads = reloads,
             known => {

@@ -274,7 +274,8 @@ fn a_statement_that_may_do_anything_costs_a_pause_and_no_answers() {
     assert_eq!(fills(&scene), before, "what was kept is still there");
     pauses.sort_unstable();
     println!("{pauses:?}");
-    assert!(pauses[5] < Duration::from_millis(900), "{pauses:?}");
+    // Three do nothing; were there a second between two readings, each of the others would take that long.
+    assert!(pauses[3] < Duration::from_millis(900), "{pauses:?}");
     // What does change them is seen all the same.
     scene.until_hit(READ);
     other.run("do $$ begin alter table kept rename name to was; alter table kept add name text default 'new'; end $$");
