@@ -176,6 +176,7 @@ mod tests {
             level: Caching::Session,
             now,
             fresh_as_of: Some(now),
+            definitions_hold: true,
             floor: None,
             bound: second,
             ttl: second,
