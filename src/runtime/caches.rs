@@ -318,7 +318,7 @@ impl DatabaseCache {
     fn any_definitions(&self, is: impl Fn(&Definitions<Contents>) -> bool) -> bool {
         let all = self.definitions.read().unwrap_or_else(PoisonError::into_inner);
         // Each is asked: it may be told something by that.
-        all.iter().fold(false, |any, one| is(one) || any)
+        all.iter().filter(|one| is(one)).count() > 0
     }
 
     /// Others than pgweir have changed definitions, and every new snapshot shows it. What is kept of before goes when tags are bumped next; nothing new is
