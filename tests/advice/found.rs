@@ -170,7 +170,7 @@ fn partitions_and_odd_names_get_sql_that_runs() {
     );
     let proposed: Vec<&Fix> = advised.advice.fixes.iter().filter(|fix| fix.code == "index").collect();
     proposed.iter().for_each(|fix| scene.apply(fix));
-    assert_eq!(scene.value("select bool_and(indisvalid)::text || count(*) from pg_index where indrelid::regclass::text ~* 'event'"), "true5");
+    assert_eq!(scene.value("select bool_and(indisvalid)::text || count(*) from pg_index where indrelid >= 16384 and indrelid::regclass::text ~* 'event'"), "true5");
     let plan = scene.plan("select * from events where account_id = 7");
     assert!(!plan.contains("Seq Scan"), "{plan}");
     assert!(scene.plan("select * from \"Odd S\".\"Sel\"\"ect\" where \"Key Col\" = 7").contains("Index"));
