@@ -27,6 +27,7 @@ use std::time::Duration;
 use crate::stats::tally::{Sums, Who};
 
 pub use advise::{Advised, Limits, Nodes, advise};
+pub use create::index_of_title;
 pub use index::Definition;
 pub use plan::Plan;
 pub use schema::Schema;

@@ -11,6 +11,25 @@ use crate::stats::tally::{Closer, TOTAL, Who};
 use crate::store::workload::habits;
 
 impl History {
+    /// Databases that have statements, as clients name them, each with its users: those first whose statements took longest.
+    pub async fn databases(&self) -> BTreeMap<String, Vec<String>> {
+        self.gather().await;
+        let inner = self.inner();
+        let mut spent: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+        for (who, fingerprint, _, sums) in inner.seen.lines() {
+            if fingerprint != 0 {
+                let users = spent.entry(&who.database).or_default();
+                *users.entry(&who.user).or_default() += sums.micros[TOTAL];
+            }
+        }
+        let in_order = |users: BTreeMap<&str, u64>| {
+            let mut users: Vec<_> = users.into_iter().collect();
+            users.sort_by_key(|(_, micros)| std::cmp::Reverse(*micros));
+            users.into_iter().map(|(user, _)| user.to_owned()).collect()
+        };
+        spent.into_iter().map(|(database, users)| (database.to_owned(), in_order(users))).collect()
+    }
+
     /// What was seen of a database's statements, up to now; the database as clients name it.
     pub async fn workload(&self, database: &str) -> Workload {
         self.gather().await;

@@ -10,14 +10,26 @@ use super::samples::Stored;
 use crate::advice::{Habits, Observed, Origin, Sample, Workload};
 use crate::stats::tally::{Sums, TOTAL, Who};
 
-/// What was seen of the statements of databases since a time, in seconds since 1970; of one, or of all. Of statements with their values there are those whose values are all in clear
-/// (`history.clear_values`).
+/// What was seen of the statements of databases since a time, in seconds since 1970; of one, or of all.
 ///
 /// # Errors
 /// When the file cannot be read, or is not one of pgweir's.
 pub fn workload(path: &Path, since: i64, database: Option<&str>) -> Result<Workload, Trouble> {
-    let history = read::since(path, since)?;
-    let mut shapes = shapes(&history, database);
+    of_history(path, &read::since(path, since)?, since, database)
+}
+
+/// The same of what was read of the file since that time. Of statements with their values there are those whose values are all in clear
+/// (`history.clear_values`).
+///
+/// # Errors
+/// As [`workload`].
+pub fn of_history(
+    path: &Path,
+    history: &History,
+    since: i64,
+    database: Option<&str>,
+) -> Result<Workload, Trouble> {
+    let mut shapes = shapes(history, database);
     let window = history.between.map_or(0, |(from, to)| (to - from.max(since)).max(0));
     for sample in read::samples(path, database)? {
         let Some(observed) = shapes.get_mut(&sample.fingerprint) else { continue };

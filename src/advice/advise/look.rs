@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use crate::advice::ask::{Asked, Asker, NoPlan, Server, plannable};
+use crate::advice::candidates::Uses;
 use crate::advice::choose::Weight;
 use crate::advice::scan::of_observed;
 use crate::advice::schema::Schema;
@@ -35,8 +36,8 @@ pub struct Looked<'a> {
     pub observed: &'a Observed,
     /// What was observed, with the samples that have plans, which may have been made.
     pub seen: Observed,
-    /// The same with one sample, and the tables that it reads, those at the top of partitioned ones.
-    pub brief: Observed,
+    /// What it asks for, by its first sample, and the tables that it reads, those at the top of partitioned ones.
+    pub uses: Uses,
     pub tables: BTreeSet<u32>,
     /// Seconds a day that servers work for it.
     pub seconds: f64,
@@ -189,17 +190,19 @@ async fn samples_of<S: Server>(
 
 impl<'a> Looked<'a> {
     fn nothing(observed: &'a Observed) -> Looked<'a> {
-        let (seen, brief, tables) = (Observed::default(), Observed::default(), BTreeSet::new());
+        let (seen, uses, tables) = (Observed::default(), Uses::default(), BTreeSet::new());
         let (samples, plans) = (vec![], vec![]);
-        Looked { observed, seen, brief, tables, seconds: 0.0, samples, plans, generic: None, no_plan: None }
+        Looked { observed, seen, uses, tables, seconds: 0.0, samples, plans, generic: None, no_plan: None }
     }
 
     /// With what is known of it now.
     fn finished(mut self, schema: &Schema) -> Self {
         let samples = if self.samples.is_empty() { &self.observed.samples } else { &self.samples };
         let with = |samples: Vec<Sample>| Observed { samples, ..self.observed.clone() };
-        (self.seen, self.brief) = (with(samples.clone()), with(samples.iter().take(1).cloned().collect()));
-        let found = of_observed(&self.brief, schema);
+        let brief = with(samples.iter().take(1).cloned().collect());
+        self.seen = with(samples.clone());
+        self.uses = Uses::of(&brief, schema);
+        let found = of_observed(&brief, schema);
         let tables = found.iter().flat_map(|found| &found.scans).map(|scan| top(scan.table, schema));
         self.tables = tables.collect();
         self
