@@ -179,7 +179,7 @@ fn of_store<T: Open>(
     let history = read::between(path, window, PARTS).map_err(|trouble| told(path, trouble))?;
     let name = path.display().to_string();
     let scope = Scope { origin: Origin::Store, name, window, most: arguments.limit };
-    let read = |database: &str| workload::of_history(path, &history, database, window.0);
+    let read = |database: &str| workload::of_history(path, &history, database, window);
     let advice = arguments.url.as_deref().map(|url| advice(arguments, url, read, servers)).transpose()?;
     let mut report = Report::of(scope, &history, advice.as_ref());
     let mut statements = Names::of_statements(&history.numbers);

@@ -15,10 +15,10 @@ use crate::stats::tally::{Sums, TOTAL, Who};
 /// # Errors
 /// When the file cannot be read, or is not one of pgweir's.
 pub fn workload(path: &Path, since: i64, database: Option<&str>) -> Result<Workload, Trouble> {
-    of_history(path, &read::since(path, since)?, since, database)
+    of_history(path, &read::since(path, since)?, (since, i64::MAX), database)
 }
 
-/// The same of what was read of the file since that time. Of statements with their values there are those whose values are all in clear
+/// The same of what was read of the file in that time. Of statements with their values there are those whose values are all in clear
 /// (`history.clear_values`).
 ///
 /// # Errors
@@ -26,14 +26,20 @@ pub fn workload(path: &Path, since: i64, database: Option<&str>) -> Result<Workl
 pub fn of_history(
     path: &Path,
     history: &History,
-    since: i64,
+    (since, until): (i64, i64),
     database: Option<&str>,
 ) -> Result<Workload, Trouble> {
     let mut shapes = shapes(history, database);
-    let window = history.between.map_or(0, |(from, to)| (to - from.max(since)).max(0));
+    // What is of the last minute is of all of it, though that may not be over.
+    let window =
+        history.between.map_or(0, |(from, to)| (to.min(until.max(from + 1)) - from.max(since)).max(1));
     for sample in read::samples(path, database)? {
         let Some(observed) = shapes.get_mut(&sample.fingerprint) else { continue };
-        observed.samples.extend(in_clear(&sample));
+        match in_clear(&sample) {
+            Some(sample) => observed.samples.push(sample),
+            None if observed.types.is_empty() => observed.types = sample.types,
+            None => {}
+        }
     }
     for (fingerprint, caller, calls) in read::callers(path, since, database)? {
         if let Some(observed) = shapes.get_mut(&fingerprint) {
@@ -85,6 +91,11 @@ fn in_clear(stored: &Stored) -> Option<Sample> {
         _ => return None,
     };
     let values = stored.in_clear()?;
-    let types = vec![0; values.len()];
-    Some(Sample { origin, text: stored.text.clone(), values, types, micros: Some(stored.micros) })
+    Some(Sample {
+        origin,
+        text: stored.text.clone(),
+        values,
+        types: stored.types.clone(),
+        micros: Some(stored.micros),
+    })
 }

@@ -136,9 +136,15 @@ async fn one<'a, S: Server>(
         Ok(samples) => samples,
         Err(no_plan) => return Looked { no_plan: Some(no_plan), ..looked }.finished(schema),
     };
-    for sample in samples.into_iter().take(most) {
+    for mut sample in samples.into_iter().take(most) {
         let asked = Asked { text: &sample.text, types: &sample.types, values: &sample.values };
-        match asker.plan(asked).await {
+        let mut answer = asker.plan(asked).await;
+        // A made value need not be one of the type that the driver named.
+        if answer.is_err() && sample.origin == Origin::Statistics && !sample.types.is_empty() {
+            sample.types.clear();
+            answer = asker.plan(Asked { text: &sample.text, types: &[], values: &sample.values }).await;
+        }
+        match answer {
             Ok(plan) => {
                 looked.plans.push(plan);
                 looked.samples.push(sample);
@@ -185,7 +191,9 @@ async fn samples_of<S: Server>(
         0 => vec![],
         _ => asker.types(&observed.text).await?,
     };
-    Ok(samples::from_statistics(&observed.text, &parameters, schema))
+    let mut made = samples::from_statistics(&observed.text, &parameters, schema);
+    made.iter_mut().for_each(|sample| sample.types.clone_from(&observed.types));
+    Ok(made)
 }
 
 impl<'a> Looked<'a> {

@@ -1,7 +1,7 @@
 //! Statements to advise on: from a store, or from a file of JSON.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
@@ -20,15 +20,21 @@ const LONGEST: u64 = 256 << 20;
 /// When it cannot be read, or has nothing of that database.
 pub fn of_store(file: &Path, database: &str, since: i64) -> Result<Workload, String> {
     let history = read::since(file, since).map_err(reason)?;
-    of_history(file, &history, database, since)
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+    of_history(file, &history, database, (since, now))
 }
 
 /// The same of what was read of it.
 ///
 /// # Errors
 /// As [`of_store`].
-pub fn of_history(file: &Path, history: &History, database: &str, since: i64) -> Result<Workload, String> {
-    let workload = store::of_history(file, history, since, Some(database)).map_err(reason)?;
+pub fn of_history(
+    file: &Path,
+    history: &History,
+    database: &str,
+    window: (i64, i64),
+) -> Result<Workload, String> {
+    let workload = store::of_history(file, history, window, Some(database)).map_err(reason)?;
     if !workload.shapes.is_empty() {
         return Ok(workload);
     }
