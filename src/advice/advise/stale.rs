@@ -5,8 +5,10 @@ use crate::advice::index::Definition;
 use crate::advice::schema::Table;
 use crate::advice::{Fix, Rejected, Schema};
 
-/// From this part of its rows on that were changed, a table is another one.
+/// From this part of its rows on that were changed, and from so many times as many pages on, a table is another one. (What was written in the
+/// transaction that analyzed it counts as changed since.)
 const CHANGED: f64 = 0.5;
+const GROWN: f64 = 2.0;
 
 /// Takes indexes away that are of such tables, where ANALYZE is proposed: first that, then the question again. What they would have saved is said there.
 pub fn statistics_first(
@@ -44,7 +46,7 @@ pub fn statistics_first(
 }
 
 fn is_another(table: &Table) -> bool {
-    table.activity.stale as f64 >= CHANGED * table.rows.max(1.0)
+    table.grown >= GROWN && table.activity.stale as f64 >= CHANGED * table.rows.max(1.0)
 }
 
 #[cfg(test)]
@@ -68,8 +70,8 @@ mod tests {
 
     #[test]
     fn an_index_waits_for_statistics_that_are_of_another_table() {
-        let of = |stale: u64| {
-            let mut table = Table { oid: 1, name: "t".to_owned(), rows: 10_000.0, ..Table::default() };
+        let of = |stale: u64, grown: f64| {
+            let mut table = Table { oid: 1, name: "t".to_owned(), rows: 10_000.0, grown, ..Table::default() };
             table.activity.stale = stale;
             let schema = Schema { tables: vec![table], ..Schema::default() };
             let index =
@@ -78,14 +80,16 @@ mod tests {
             let left = statistics_first(vec![index], &mut fixes, &schema, &mut rejected);
             (left.len(), rejected.len(), fixes.remove(0))
         };
-        let (left, rejected, analyze) = of(9_000);
+        let (left, rejected, analyze) = of(9_000, 3.0);
         assert_eq!((left, rejected, analyze.saves, analyze.helps), (0, 1, Some(90.0), vec![7]));
         assert!(
             analyze.evidence[0].contains("an index t(a) would save 90 s a day"),
             "{:?}",
             analyze.evidence
         );
-        let (left, rejected, analyze) = of(3_000);
-        assert_eq!((left, rejected, analyze.saves), (1, 0, None));
+        for (stale, grown) in [(3_000, 3.0), (9_000, 1.0), (9_000, 0.0)] {
+            let (left, rejected, analyze) = of(stale, grown);
+            assert_eq!((left, rejected, analyze.saves), (1, 0, None));
+        }
     }
 }
