@@ -2,6 +2,7 @@
 
 .PHONY: help run demo test test-versions fuzz fuzz-merge instructions bench bench-advice check format check-format lint doc check-cache setup clean
 .PHONY: help run test test-versions fuzz fuzz-merge instructions bench pages check format check-format lint doc check-cache setup clean
+.PHONY: help run test test-versions test-jdbc fuzz fuzz-merge instructions bench check format check-format lint doc check-cache setup clean
 
 help:
 	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database;'
@@ -10,6 +11,7 @@ help:
 	@echo '                   DEMO_SECONDS (60), ARGS=--follow repairs what is advised and reports again'
 	@echo 'make test          every test, on real PostgreSQL servers in temporary folders; then test-versions'
 	@echo 'make test-versions   the conformance cases on other versions of PostgreSQL; VERSIONS="13 16", TESTS=all'
+	@echo 'make test-jdbc     reads by JDBC through the result cache; installs a JDK'
 	@echo 'make fuzz          look for bytes that break something; SECONDS for each target (60), TARGETS'
 	@echo 'make check-cache   sessions against the promises of the result cache while everything goes wrong; SECONDS (60),'
 	@echo '                   PGWEIR_TEST_SEED, PGWEIR_TEST_LEVELS, RUN=checked_while_commits_hang for one thing that goes wrong,'
@@ -45,6 +47,11 @@ test:
 test-versions:
 	@scripts/setup.sh test
 	@scripts/test-versions.sh $(VERSIONS)
+
+# A target of its own: a JDK is much to install for one test.
+test-jdbc:
+	@scripts/setup.sh test jdbc
+	cargo test --locked --test integration drivers::kept::jdbc -- --ignored
 
 fuzz:
 	@scripts/setup.sh fuzz

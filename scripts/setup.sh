@@ -4,6 +4,7 @@
 #   scripts/setup.sh run     PostgreSQL's server and client, a C compiler
 #   scripts/setup.sh demo    and HypoPG, with which the planner is asked about indexes that are not there
 #   scripts/setup.sh test    and what the driver suites need: Python with venv, Node.js with npm
+#   scripts/setup.sh jdbc    a JDK and PostgreSQL's driver for it
 #   scripts/setup.sh fuzz    and libFuzzer's own needs: a C++ compiler
 #   scripts/setup.sh instructions   a compiler and valgrind
 #   scripts/setup.sh pages   a browser that looks at reports
@@ -57,6 +58,11 @@ hypopg_package() {
     version=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | cut -d/ -f5 | sort -n | tail -1)
     [ -n "$version" ] || version=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -1)
     printf 'postgresql-%s-hypopg\n' "${version:-15}"
+}
+
+check_jdbc() {
+    have javac || need default-jdk-headless
+    [ -e /usr/share/java/postgresql.jar ] || need libpostgresql-jdbc-java
 }
 
 check_fuzz() {
@@ -151,8 +157,8 @@ stop_services() {
 
 for part in "${@:-run}"; do
     case $part in
-        run | test | fuzz | instructions | bench | bench-advice | pages) "check_$part" ;;
-        *) say "unknown part '$part'; known: run, test, fuzz, instructions, bench, bench-advice, pages" && exit 2 ;;
+        run | test | jdbc | fuzz | instructions | bench | bench-advice | pages) "check_$part" ;;
+        *) say "unknown part '$part'; known: run, test, jdbc, fuzz, instructions, bench, bench-advice, pages" && exit 2 ;;
     esac
 done
 

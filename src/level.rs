@@ -55,7 +55,7 @@ pub enum Caching {
     Session,
     /// No change is missed that was made through this proxy and acknowledged before; others as `Bounded`.
     Strict,
-    /// No acknowledged change is missed, whoever made it: the server waits for this proxy with each.
+    /// No change is missed that anybody could see before, whoever made it: each read waits for the stream.
     StrictAll,
 }
 

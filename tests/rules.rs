@@ -2,7 +2,10 @@
 
 mod applied;
 mod cached;
+mod cached_all;
+mod cached_around;
 mod cached_bulk;
+mod cached_dear;
 mod cached_facts;
 mod cached_late;
 mod cached_rows;

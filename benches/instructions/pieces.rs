@@ -337,6 +337,7 @@ fn cache_hit() {
         level: Caching::Session,
         now,
         fresh_as_of: Some(now),
+        definitions_hold: true,
         floor: Some(now),
         bound: Duration::from_secs(1),
         ttl: Duration::from_secs(600),

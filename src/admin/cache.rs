@@ -60,7 +60,11 @@ pub fn view(caches: &Caches) -> CacheView {
 }
 
 fn database(cache: &DatabaseCache, now: Instant) -> DatabaseView {
-    let standing = cache.standing();
+    let mut standing = cache.standing();
+    if let Some(standing) = standing.as_mut().filter(|standing| standing.is_live) {
+        let pause = || cache.pause().map(str::to_owned);
+        standing.reason = standing.reason.take().or_else(pause);
+    }
     let since = |at: Instant| now.saturating_duration_since(at);
     DatabaseView {
         name: cache.database.clone(),

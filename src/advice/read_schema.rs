@@ -61,7 +61,7 @@ pub async fn read_schema<S: Server>(
         ));
     }
     reading.schema.tables = tables.iter().filter_map(rows::table).collect();
-    let hidden = tables.iter().filter(|row| row.get(8).and_then(Option::as_deref) == Some("f")).count();
+    let hidden = tables.iter().filter(|row| row.get(7).and_then(Option::as_deref) == Some("f")).count();
     if hidden > 0 {
         reading.notes.push(format!(
             "the statistics of {hidden} tables may not be seen by this user: nothing is known of their values. \

@@ -42,9 +42,9 @@ reasons! {
         InDoubt = "in_doubt",
         /// There is no replication stream that would tell of changes, or none yet.
         NoStream = "no_stream",
-        /// The replication stream is further behind than the rule's bound.
+        /// The replication stream is further behind than the rule's bound, or nobody has looked lately whether definitions are as they were.
         Behind = "behind",
-        /// The replication stream has not come to what this session has written or seen.
+        /// The replication stream has not come to what this session has written or seen; at level `strict_all`, to when the read began.
         Floor = "floor",
         /// What was kept is as old as the rule allows.
         Expired = "expired",

@@ -22,8 +22,11 @@ pub struct Gate {
     pub now: Instant,
     /// How far the stream has come ([`super::Fresh::as_of`]); `None`: there is none.
     pub fresh_as_of: Option<Instant>,
+    /// It is known that definitions, rights and settings are those by which statements are judged, as to what others than pgweir change; not for level `ttl`.
+    pub definitions_hold: bool,
     /// The latest of what the session must not miss: its last acknowledged write, the end of its last answer from the database, [`Entry::seen`] of its
-    /// last hit, its last notification, a token. Only level `session` looks at it; `None`: it has seen nothing.
+    /// last hit, its last notification, a token. `None`: it has seen
+    /// nothing. At level `strict_all`, when the read began. Other levels do not look at it.
     pub floor: Option<Instant>,
     /// How old `fresh_as_of` may be; not for level `ttl`.
     pub bound: Duration,
@@ -61,7 +64,7 @@ impl Gate {
         }
         let shown = as_of.max(sent);
         let is_behind = self.floor.is_some_and(|floor| floor > shown) && !is_off(Cure::Floor);
-        match self.level == Caching::Session && is_behind {
+        match matches!(self.level, Caching::Session | Caching::StrictAll) && is_behind {
             true => Err(Miss::Floor),
             false => Ok(()),
         }
@@ -74,7 +77,8 @@ impl Gate {
     }
 
     fn is_late(&self, as_of: Instant) -> bool {
-        self.now.saturating_duration_since(as_of) > self.bound && !is_off(Cure::Bound)
+        let late = self.now.saturating_duration_since(as_of) > self.bound;
+        (late || !self.definitions_hold) && !is_off(Cure::Bound)
     }
 
     fn needs_stream(&self) -> bool {
@@ -152,6 +156,7 @@ mod tests {
             level,
             now,
             fresh_as_of: Some(now),
+            definitions_hold: true,
             floor: None,
             bound: 100 * MS,
             ttl: 800 * MS,
@@ -175,6 +180,7 @@ mod tests {
             check(level, |gate| gate.fresh_as_of = None, Err(Miss::NoStream));
             check(level, |gate| gate.fresh_as_of = Some(gate.now - 100 * MS), Ok(()));
             check(level, |gate| gate.fresh_as_of = Some(gate.now - 101 * MS), Err(Miss::Behind));
+            check(level, |gate| gate.definitions_hold = false, Err(Miss::Behind));
             // The stream may have come further since the time was taken.
             check(level, |gate| gate.fresh_as_of = Some(gate.now + MS), Ok(()));
         }
@@ -183,9 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_session_has_a_floor() {
+    fn a_session_has_a_floor_and_so_has_a_read_that_misses_nothing() {
         let high = |gate: &mut Gate| gate.floor = Some(gate.now + MS);
         check(Caching::Session, high, Err(Miss::Floor));
+        check(Caching::StrictAll, high, Err(Miss::Floor));
         check(Caching::Session, |gate| gate.floor = gate.fresh_as_of, Ok(()));
         check(Caching::Bounded, high, Ok(()));
         check(Caching::Strict, high, Ok(()));

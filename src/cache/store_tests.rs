@@ -45,6 +45,7 @@ impl Scene {
             level: Caching::Session,
             now,
             fresh_as_of: Some(now),
+            definitions_hold: true,
             floor: None,
             bound: Duration::from_secs(3600),
             ttl: Duration::from_secs(60),

@@ -13,10 +13,6 @@ use super::read::{MOST, Row};
 
 /// One row for each relation; see the file. Under [`super::Reach::SETTINGS`].
 pub const DETAILS: &str = include_str!("sql/details.sql");
-/// One row that is another one when something in [`DETAILS`] may have changed that [`super::MARK`] does not show.
-pub const DETAILS_MARK: &str = "SELECT pg_catalog.concat_ws(' ', \
-    (SELECT pg_catalog.concat(pg_catalog.count(*), '/', pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_attribute), \
-    (SELECT pg_catalog.concat(pg_catalog.count(*), '/', pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_index))";
 /// `(relation, function, volatility, language)`; see the file. Under [`super::Reach::SETTINGS`].
 pub const CALLS: &str = include_str!("sql/calls.sql");
 /// `(catalog, oid, kind, name)` for [`super::Reach::unstable`]; see the file.

@@ -10,11 +10,13 @@
 //!   copy.
 //! - [`Relations`]: which tables a statement reads and changes with those that it names; with the barriers they are [`Contents`].
 //! - [`Grounds`]: what the result cache has to know beside: what is not the same twice, columns and keys, what follows from a change.
+//! - [`Beside`]: what shows whether any of that has changed, and all else on which answers depend beside rows.
 //! - [`may_define`]: the texts that make it so.
 //!
 //! Over-approximate: by name, in any schema. Absent on purpose: what C code does, unless it is known to run SQL given as a text.
 
 mod barriers;
+mod beside;
 mod defining;
 mod grounds;
 mod identifier;
@@ -26,10 +28,9 @@ mod relations;
 mod shared;
 
 pub use barriers::{Barrier, Barriers};
+pub use beside::{BESIDE, Beside};
 pub use defining::{may_define, may_move_barriers};
-pub use grounds::{
-    CALLS, Column, ColumnKind, DETAILS, DETAILS_MARK, Detail, Events, Grounds, KeyType, UNSTABLE, WRITING,
-};
+pub use grounds::{CALLS, Column, ColumnKind, DETAILS, Detail, Events, Grounds, KeyType, UNSTABLE, WRITING};
 pub use ids::Id;
 pub use names::Names;
 pub use reach::{OWN, Reach};

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::barriers::{Barrier, Barriers};
+use super::beside::{Beside, Seen, Until, Vouched, is_whole};
 use super::grounds::Grounds;
 use super::names::{Names, custom_settings};
 use super::relations::Relations;
@@ -18,8 +19,10 @@ use crate::sql::{Dialect, Effects};
 
 /// How old what is known may become while there is traffic: others than pgweir change definitions too.
 const STALE: Duration = Duration::from_secs(30);
-/// How long after a reading that failed the next one begins.
+/// How long after a reading that failed, or found something else, the next one begins.
 const AGAIN: Duration = Duration::from_secs(1);
+/// So many times as long as a reading has taken that found nothing else there is none; [`AGAIN`] at most.
+const RESTS: u32 = 10;
 /// How often it is to be told that readings fail.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
@@ -28,12 +31,16 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 pub struct Definitions<T = Names> {
     /// Another number whenever something in `state` has changed.
     stamp: AtomicU64,
+    /// What is known is known to hold until then.
+    vouched: Vouched,
     state: Mutex<State<T>>,
 }
 
 #[derive(Debug)]
 struct State<T> {
     names: Arc<T>,
+    /// Another number for other names.
+    edition: u64,
     /// Changes under way.
     open: usize,
     /// Beginnings and ends of changes so far.
@@ -43,12 +50,16 @@ struct State<T> {
     reading: bool,
     /// When the last reading began, and whether it went well.
     last: Option<(Instant, bool)>,
+    /// How long after that it began the next one may.
+    rests: Duration,
     /// When it was told last that a reading failed, since the last one that did not.
     told: Option<Instant>,
     /// What the catalogs looked like at the last reading.
     mark: Option<String>,
     /// Custom settings in the texts of changes that have not been read.
     settings: Vec<Box<[u8]>>,
+    /// What they looked like when somebody looked last.
+    seen: Seen,
 }
 
 impl<T> State<T> {
@@ -58,7 +69,7 @@ impl<T> State<T> {
 
     /// Not to be read again yet: where definitions change all the time, readings must not be all that a server does.
     fn is_fresh(&self, now: Instant) -> bool {
-        self.last.is_some_and(|(began, _)| now.duration_since(began) < AGAIN)
+        self.last.is_some_and(|(began, _)| now.duration_since(began) < self.rests)
     }
 
     fn is_old(&self, now: Instant) -> bool {
@@ -71,16 +82,23 @@ impl<T: Default> Definitions<T> {
     pub fn new() -> Arc<Definitions<T>> {
         let state = State {
             names: Arc::default(),
+            edition: 0,
             open: 0,
             changes: 1,
             read: 0,
             reading: false,
             last: None,
+            rests: AGAIN,
             told: None,
             mark: None,
             settings: vec![],
+            seen: Seen::default(),
         };
-        Arc::new(Definitions { stamp: AtomicU64::new(1), state: Mutex::new(state) })
+        Arc::new(Definitions {
+            stamp: AtomicU64::new(1),
+            vouched: Vouched::default(),
+            state: Mutex::new(state),
+        })
     }
 }
 
@@ -88,8 +106,47 @@ impl<T> Definitions<T> {
     fn change<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
         let mut state = self.lock();
         let result = change(&mut state);
+        self.vouched.set(None);
         self.stamp.fetch_add(1, Ordering::Release);
         result
+    }
+
+    /// Others have changed definitions, visibly: what is known holds no more until it was read again.
+    pub fn outdated(&self) {
+        self.change(|state| state.changes += 1);
+    }
+
+    /// The catalogs look like this, and who looks says so again before `until`. True: something is other than it was for answers so far.
+    pub fn seen(&self, beside: &Beside, until: Instant) -> bool {
+        let mut state = self.lock();
+        let configured = state.seen.see(beside, until);
+        let is_other = self.vouch(&state);
+        drop(state);
+        if is_other {
+            self.outdated();
+        }
+        is_other || configured
+    }
+
+    /// What is certain is vouched for, if the catalogs look as they did when it was read. True: they do not.
+    fn vouch(&self, state: &State<T>) -> bool {
+        let until = state.is_certain().then(|| state.seen.vouch(state.mark.as_deref())).flatten();
+        self.vouched.set(match until {
+            Some(Until::Then(until)) => Some(until),
+            Some(Until::Never) | None => None,
+        });
+        until == Some(Until::Never)
+    }
+
+    /// Whether it is known what names stand for: no change is under way, and they were read since the last one.
+    pub fn is_certain(&self) -> bool {
+        self.lock().is_certain()
+    }
+
+    /// Whether what is known is known to hold at this time, as to what others than pgweir change.
+    #[inline]
+    pub fn hold(&self, now: Instant) -> bool {
+        self.vouched.holds(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -104,8 +161,8 @@ impl<T> Definitions<T> {
         }
         state.reading = true;
         state.last = Some((now, false));
-        // The mark tells of what others have changed, not of everything that a change of ours may.
-        let mark = state.mark.clone().filter(|_| state.is_certain());
+        // Most marks tell of what others have changed, not of everything that a change of ours may.
+        let mark = state.mark.clone().filter(|mark| state.is_certain() || is_whole(mark));
         Some(Reading { definitions: self.clone(), covers: state.changes, mark })
     }
 
@@ -144,20 +201,25 @@ pub struct Reading<T = Names> {
 }
 
 impl<T> Reading<T> {
-    /// These are the names; `None` if they are what they were: then whatever was found out by them, and is kept under their stamp, stays.
+    /// These are the names; `None` if they are what they were: then whatever was found out by them, and is kept under their edition, stays.
     pub fn done(self, names: Option<T>, mark: Option<String>) {
         let mut state = self.definitions.lock();
         let (was_certain, is_other) = (state.is_certain(), names.is_some());
         state.read = state.read.max(self.covers);
         state.last = state.last.map(|(began, _)| (began, true));
+        let took = state.last.map_or(Duration::ZERO, |(began, _)| began.elapsed());
+        state.rests = if is_other { AGAIN } else { (took * RESTS).min(AGAIN) };
         state.told = None;
         state.mark = mark;
         if let Some(names) = names {
             state.names = Arc::new(names);
+            state.edition += 1;
         }
         if state.is_certain() {
             state.settings.clear();
         }
+        // Where they look other than when somebody looked last, one of the two is older: who looks next finds out.
+        self.definitions.vouch(&state);
         // Where all is as it was, what was found out by it holds on: answers that are kept, too.
         if is_other || was_certain != state.is_certain() {
             self.definitions.stamp.fetch_add(1, Ordering::Release);
@@ -297,6 +359,7 @@ pub struct Judge {
     stamp: Cell<u64>,
     certain: Cell<bool>,
     version: Cell<u64>,
+    edition: Cell<u64>,
     contents: RefCell<Arc<Contents>>,
     used: Cell<bool>,
 }
@@ -309,6 +372,7 @@ impl Judge {
             stamp: Cell::new(0),
             certain: Cell::new(false),
             version: Cell::new(0),
+            edition: Cell::new(0),
             contents: RefCell::default(),
             used: Cell::new(false),
         })
@@ -339,6 +403,7 @@ impl Judge {
         if self.stamp.replace(now) != now {
             let state = self.definitions.lock();
             self.certain.set(state.is_certain());
+            self.edition.set(state.edition);
             self.version.set(state.names.relations.as_ref().map_or(0, Relations::version));
             *self.contents.borrow_mut() = state.names.clone();
         }
@@ -349,6 +414,24 @@ impl Judge {
     pub fn version(&self) -> u64 {
         self.refresh();
         self.version.get()
+    }
+
+    /// What all workers share of it.
+    pub fn definitions(&self) -> &Arc<Definitions<Contents>> {
+        &self.definitions
+    }
+
+    /// Whether it is known that definitions, rights and settings are those by which statements are judged, or were so until some seconds ago.
+    #[inline]
+    pub fn hold(&self, now: Instant) -> bool {
+        self.definitions.hold(now)
+    }
+
+    /// Another number for other contents: what was judged before, by contents of the same edition, holds for as long as these are certain again.
+    #[inline]
+    pub fn edition(&self) -> u64 {
+        self.refresh();
+        self.edition.get()
     }
 
     /// What was read last, whether or not it still holds.
@@ -414,6 +497,64 @@ mod tests {
         assert!(!judge.knows());
         judge.definitions.lock().last = None;
         assert!(read(&judge, None) && judge.knows(), "what was uncertain is certain again");
+    }
+
+    fn beside(catalogs: &str) -> Beside {
+        Beside::read(&vec![Some(catalogs.to_owned()), Some("1".to_owned())]).expect("two columns")
+    }
+
+    #[test]
+    fn what_was_read_from_other_catalogs_is_void() {
+        let (definitions, now) = (Definitions::<Contents>::new(), Instant::now());
+        let until = now + STALE;
+        let judge = Judge::new(definitions.clone());
+        let read = |catalogs: &str, contents| {
+            let reading = judge.definitions.start(Instant::now() + STALE, |_| true).expect("it is due");
+            let mark = reading.mark.clone();
+            reading.done(contents, Some(beside(catalogs).mark()));
+            mark
+        };
+        assert!(!definitions.seen(&beside("a"), until) && !definitions.hold(now), "nothing was read");
+        assert_eq!(read("a", Some(Contents::default())), None);
+        assert!(judge.knows() && definitions.hold(now), "whoever looked first");
+        assert!(!definitions.seen(&beside("a"), until) && definitions.hold(until));
+        assert!(!definitions.hold(until + STALE));
+        let edition = judge.edition();
+        // Another's change is found: it is void until it was read from catalogs that look so.
+        assert!(definitions.seen(&beside("b"), until));
+        assert!(!judge.knows() && !definitions.hold(now));
+        read("a", None);
+        assert!(judge.knows() && !definitions.hold(now), "one of the two is older");
+        assert!(definitions.seen(&beside("b"), until) && !judge.knows());
+        read("b", Some(Contents::default()));
+        assert!(judge.knows() && definitions.hold(now) && judge.edition() != edition);
+        // A change of ours that has changed nothing leaves what is kept.
+        let edition = judge.edition();
+        drop(judge.change());
+        assert!(!judge.knows() && !definitions.hold(now));
+        assert_eq!(read("b", None), Some(beside("b").mark()), "by this it is found that all is the same");
+        assert!(judge.knows() && definitions.hold(now) && judge.edition() == edition);
+        definitions.outdated();
+        assert!(!judge.knows() && !definitions.hold(now));
+    }
+
+    #[test]
+    fn what_found_nothing_new_may_be_read_again_soon() {
+        let judge = Judge::new(Definitions::<Contents>::new());
+        let read = |contents| {
+            judge.stamp();
+            let due = judge.reading_due(Instant::now());
+            due.map(|reading| reading.done(contents, Some(beside("a").mark()))).is_some()
+        };
+        assert!(read(Some(Contents::default())));
+        drop(judge.change());
+        assert!(!read(None), "what was other may be so again soon");
+        judge.definitions.lock().last = Some((Instant::now() - AGAIN, true));
+        assert!(read(None));
+        drop(judge.change());
+        assert!(judge.definitions.lock().rests < AGAIN / 2);
+        judge.definitions.lock().last = Some((Instant::now() - AGAIN / 2, true));
+        assert!(read(None), "before a second is over");
     }
 
     #[test]

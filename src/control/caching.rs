@@ -14,6 +14,7 @@ use super::stream::{Change, Commit, Old, Options, Sink, Stream, Value};
 use super::unchanging::Unchanging;
 use crate::cache::cures::{Cure, is_off};
 use crate::cache::{Doubt, Relation, Shapes, Tag, Tagged, Values};
+use crate::catalog::Beside;
 use crate::pool::Target;
 use crate::rules::TableFacts;
 use crate::runtime::caches::{Caches, DatabaseCache, Source, Standing, Wanted};
@@ -35,8 +36,8 @@ struct Heard {
     begun: bool,
     /// What the commit has touched that is being told.
     now: Touched,
-    /// Commits that snapshots may miss.
-    limbo: HashMap<Xid, Doubt, RandomState>,
+    /// Commits that snapshots may miss, and whether they have changed definitions.
+    limbo: HashMap<Xid, (Doubt, bool), RandomState>,
     /// By which rules that commit is told, and the columns of which they say that they never change.
     facts: Arc<TableFacts>,
     unchanging: Unchanging,
@@ -250,6 +251,10 @@ impl Sink for Told {
         self.heard().now.definitions = true;
     }
 
+    fn beside(&self, beside: &Beside, until: Instant) {
+        self.cache.beside(beside, until);
+    }
+
     fn relation_changed(&self, commit: Option<&Commit>, relation: u32) {
         match commit {
             Some(_) => self.whole(relation),
@@ -259,17 +264,21 @@ impl Sink for Told {
 
     fn committed(&self, commit: &Commit) {
         let heard = &mut *self.heard();
+        let defines = heard.now.definitions;
         let doubt = heard.now.doubt(&self.cache);
         if is_off(Cure::Limbo) {
             return doubt.bump_and_release();
         }
-        heard.limbo.insert(commit.xid, doubt);
+        heard.limbo.insert(commit.xid, (doubt, defines));
     }
 
     fn visible(&self, xid: Xid) {
-        if let Some(doubt) = self.heard().limbo.remove(&xid) {
-            doubt.bump_and_release();
+        let Some((doubt, defines)) = self.heard().limbo.remove(&xid) else { return };
+        if defines {
+            // While all is in doubt that has to do with definitions; who finds the new versions judges by what is read from now on.
+            self.cache.redefined_by_others();
         }
+        doubt.bump_and_release();
     }
 
     fn fresh(&self, at: Instant) {

@@ -173,11 +173,6 @@ pub(super) fn read(value: &Value<'_>, reader: &mut Reader<'_>) -> Result<Cache, 
     if cache.ttl_cap().saturating_add(cache.swr()) > LONGEST {
         return because("keeps answers for more than a day; make `ttl_cap` shorter");
     }
-    if cache.level == Caching::StrictAll {
-        return because(
-            "has level \"strict_all\", which cannot be promised yet: no server waits for pgweir; use \"strict\"",
-        );
-    }
     let by_age = cache.level == Caching::Ttl;
     if by_age && cache.ttl_cap.is_none() {
         return because("has level \"ttl\" without `ttl_cap`; say how old an answer may be");

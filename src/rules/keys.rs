@@ -184,7 +184,7 @@ table! {
     /// Answers that are kept.
     CACHE: Cache = "cache";
     /// What an answer promises. `session`: a session sees what it has written, and never less than it has seen. `strict`: nobody misses a write that was made
-    /// through pgweir and acknowledged before. `strict_all`, nor one that was made around it, cannot be promised yet and is refused. With the first two and with `bounded`, nobody
+    /// through pgweir and acknowledged before. `strict_all`: nor one that was made around it; each answer waits for the replication stream, one or two milliseconds. With the first two and with `bounded`, nobody
     /// misses a change that everybody could see for longer than `bound`, whoever made it. `ttl`: nothing but that it is not older than `ttl_cap`. Without it, `session`.
     level: CACHING e.g. "\"session\"", |cache| cache.level;
     /// How old an answer may be, from when its query was sent: a day at most. Without it, 10 minutes; level `ttl` needs it.

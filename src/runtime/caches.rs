@@ -15,6 +15,7 @@ use super::bypass::Bypass;
 use super::shared::{lock, place};
 use super::verified::Verifications;
 use crate::cache::{Doubt, Feed, Limits, Relation, Shape, Store, Tag, Tags};
+use crate::catalog::{Beside, Contents, Definitions};
 use crate::config::settings::Host;
 use crate::pool::Target;
 use crate::rules::{Ruleset, TableFacts};
@@ -115,6 +116,8 @@ pub struct DatabaseCache {
     /// Those of writes that were lost, and since when.
     lost: Mutex<Vec<(Instant, Doubt)>>,
     facts: RwLock<Arc<TableFacts>>,
+    /// What its statements are judged by: one for all sessions, but where a database has moved with a reload.
+    definitions: RwLock<Vec<Arc<Definitions<Contents>>>>,
 }
 
 impl Caches {
@@ -194,6 +197,7 @@ impl DatabaseCache {
             source: RwLock::default(),
             lost: Mutex::default(),
             facts: RwLock::default(),
+            definitions: RwLock::default(),
         }
     }
 
@@ -301,6 +305,43 @@ impl DatabaseCache {
     /// Definitions have changed.
     pub fn redefined(&self) {
         self.store.tags().bump(&[Tag::definitions(self.number)]);
+    }
+
+    /// Statements of a session that has this cache are judged by these.
+    pub fn judged_by(&self, definitions: &Arc<Definitions<Contents>>) {
+        let mut all = self.definitions.write().unwrap_or_else(PoisonError::into_inner);
+        if !all.iter().any(|known| Arc::ptr_eq(known, definitions)) {
+            all.push(definitions.clone());
+        }
+    }
+
+    fn any_definitions(&self, is: impl Fn(&Definitions<Contents>) -> bool) -> bool {
+        let all = self.definitions.read().unwrap_or_else(PoisonError::into_inner);
+        // Each is asked: it may be told something by that.
+        all.iter().filter(|one| is(one)).count() > 0
+    }
+
+    /// Others than pgweir have changed definitions, and every new snapshot shows it. What is kept of before goes when tags are bumped next; nothing new is
+    /// kept, nor counts as a read, until the catalog was read again.
+    pub fn redefined_by_others(&self) {
+        self.any_definitions(|definitions| {
+            definitions.outdated();
+            true
+        });
+    }
+
+    /// This is what answers depend on beside rows, and it is told again before `until`.
+    pub fn beside(&self, beside: &Beside, until: Instant) {
+        // In this order: who finds the new versions of tags does not judge by the old definitions.
+        if self.any_definitions(|definitions| definitions.seen(beside, until)) {
+            self.redefined();
+        }
+    }
+
+    /// Why no read is answered out of it though it has a stream; `None`: they are.
+    pub fn pause(&self) -> Option<&'static str> {
+        let uncertain = "definitions may have changed: they are read again before anything is looked up";
+        (!self.any_definitions(Definitions::is_certain)).then_some(uncertain)
     }
 
     /// Writes in doubt whose sessions have done with them: acknowledged ones that wait for the stream, and those that were lost on their way.

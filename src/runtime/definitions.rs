@@ -9,7 +9,7 @@ use super::Worker;
 use super::rules::not_there;
 use super::shared::{Shared, lock, place};
 use crate::catalog::{
-    BODIES, Barriers, CALLS, CODE, Contents, DETAILS, DETAILS_MARK, Definitions, EDGES, Grounds, Judge,
+    BESIDE, BODIES, Barriers, Beside, CALLS, CODE, Contents, DETAILS, Definitions, EDGES, Grounds, Judge,
     Known, MARK, Names, OWN, RELATIONS, Reach, Reading, Relations, Search, UNSTABLE, USERS, WRITING,
 };
 use crate::config::settings::Host;
@@ -159,15 +159,14 @@ fn tell_names(shared: &Shared, target: &Target, contents: &Contents) {
     }
 }
 
-/// What the catalogs look like, as far as it matters; of what only the cache asks for, only if there is one.
+/// What the catalogs look like, as far as it matters; with what only the cache asks for, if there is one.
 async fn mark(server: &mut Connected, caches: bool) -> Result<Option<String>, Fault> {
-    let first = |rows: Vec<Row>| rows.into_iter().flatten().flatten().next();
-    let mark = first(rows(server, MARK).await?);
     if !caches {
-        return Ok(mark);
+        return Ok(rows(server, MARK).await?.into_iter().flatten().flatten().next());
     }
-    let details = first(rows(server, DETAILS_MARK).await?);
-    Ok(mark.zip(details).map(|(mark, details)| format!("{mark} {details}")))
+    rows(server, Reach::SETTINGS).await?;
+    let beside = rows(server, BESIDE).await?;
+    Ok(beside.first().and_then(Beside::read).map(|beside| beside.mark()))
 }
 
 /// Says from time to time that the catalogs cannot be read, and what follows.

@@ -22,13 +22,24 @@ const LOOK: Duration = Duration::from_millis(1);
 const WORTH: Duration = Duration::from_millis(3);
 /// From that many on it is not more.
 const MOST_STUCK: u32 = 4096;
+/// Level `strict_all`: after waits in vain, so many reads do not wait at most.
+const MOST_IN_VAIN: u32 = 64;
 
 /// What a read waits for before it takes a server.
 pub(super) enum Waits {
     /// Another session's answer to the same.
     For(Following, Pin<Box<Sleep>>),
-    /// The stream, until then; it is looked for each time that the timer has run.
-    Moving(Pin<Box<Sleep>>, Instant),
+    /// The stream.
+    Moving(Moving),
+}
+
+/// A read that waits for the stream to come to an instant.
+pub(super) struct Moving {
+    to: Option<Instant>,
+    /// It is looked for each time that this has run.
+    timer: Pin<Box<Sleep>>,
+    /// For so long.
+    until: Instant,
 }
 
 impl Session {
@@ -37,8 +48,8 @@ impl Session {
         let Some(cached) = &mut self.cached else { return false };
         let come = match &mut cached.waits {
             None => return false,
-            Some(Waits::Moving(..)) => {
-                let come = cached.poll_stream(cx);
+            Some(Waits::Moving(moving)) => {
+                let come = moving.poll(cx, cached.cache.feed.as_of());
                 if let Some(verdict) = self.verdict.as_mut().filter(|_| come) {
                     verdict.stage = Stage::StreamCame;
                 }
@@ -78,29 +89,32 @@ impl Session {
     }
 }
 
-impl Cached {
-    fn is_fresh(&self) -> bool {
-        self.cache.feed.as_of() >= self.floor
+impl Moving {
+    /// Waits until the stream has come to `to`, so long at most.
+    fn new(to: Option<Instant>, now: Instant, patience: Duration) -> Moving {
+        Moving { to, timer: Box::pin(sleep_until((now + LOOK).into())), until: now + patience }
     }
 
-    /// Whether the stream has come, or has been waited for long enough.
-    fn poll_stream(&mut self, cx: &mut Context<'_>) -> bool {
-        let fresh = self.is_fresh();
-        let Some(Waits::Moving(timer, until)) = &mut self.waits else { return true };
-        while !fresh && timer.as_mut().poll(cx).is_ready() {
+    /// Whether the stream, which is there now, has come, or has been waited for long enough.
+    fn poll(&mut self, cx: &mut Context<'_>, as_of: Option<Instant>) -> bool {
+        let come = as_of >= self.to;
+        while !come && self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            if now >= *until {
+            if now >= self.until {
                 return true;
             }
-            timer.as_mut().reset((now + LOOK).into());
+            self.timer.as_mut().reset((now + LOOK).into());
         }
-        fresh
+        come
     }
+}
 
+impl Cached {
     /// The stream is not known to have come to what the session saw last: is it to wait for that? What the entry has saved says what it is worth.
     pub(super) fn waits_for_stream(&mut self, now: Instant, took: Duration) -> bool {
+        let floor = self.floor;
         if took >= WORTH {
-            self.waits = Some(moving(now, took.min(MOVING)));
+            self.waits = Some(Waits::Moving(Moving::new(floor, now, took.min(MOVING))));
             return true;
         }
         self.stuck = self.stuck.saturating_add(1);
@@ -112,11 +126,34 @@ impl Cached {
             (self.stuck, self.patient) = (0, (self.patient * 2).min(MOST_STUCK));
             return false;
         }
-        self.waits = Some(moving(now, MOVING));
+        self.waits = Some(Waits::Moving(Moving::new(floor, now, MOVING)));
+        true
+    }
+
+    /// A read that must miss nothing of what was there when it began waits for the stream to come to that: not where that was in vain of late.
+    pub(super) fn waits_for_all(&mut self, now: Instant, begun: Option<Instant>) -> bool {
+        let InVain { left, .. } = &mut self.in_vain;
+        if *left > 0 {
+            *left -= 1;
+            return false;
+        }
+        self.waits = Some(Waits::Moving(Moving::new(begun, now, MOVING)));
         true
     }
 }
 
-fn moving(now: Instant, patience: Duration) -> Waits {
-    Waits::Moving(Box::pin(sleep_until((now + LOOK).into())), now + patience)
+/// How often such a read has waited in vain, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct InVain {
+    /// So many reads do not wait then.
+    skips: u32,
+    /// So many of them are left.
+    left: u32,
+}
+
+impl InVain {
+    pub(super) fn once_more(&mut self) {
+        self.skips = (self.skips * 2 + 1).min(MOST_IN_VAIN);
+        self.left = self.skips;
+    }
 }

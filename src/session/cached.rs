@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::time::sleep_until;
 
 use super::asked::Asked;
-use super::awaited::{STUCK, Waits};
+use super::awaited::{InVain, STUCK, Waits};
 use super::kept::{Fill, Likeness, Passing};
 use super::ruled::Stage;
 use super::serve::Session;
@@ -62,12 +62,13 @@ pub(super) struct Cached {
     pub(super) defines: bool,
     pub(super) stuck: u32,
     pub(super) patient: u32,
+    pub(super) in_vain: InVain,
 }
 
 /// What a session's settings are to the cache, found once for a state and the definitions by which statements are judged.
 struct OfSettings {
     state: Rc<State>,
-    stamp: u64,
+    edition: u64,
     /// They and the definitions, as keys have them.
     key: Box<[u8]>,
     /// Under them, answers may be kept.
@@ -81,7 +82,12 @@ impl Cached {
             reloads,
             // Nothing is known of what its client has seen before.
             floor: Some(Instant::now()),
-            settings: OfSettings { state: state.clone(), stamp: u64::MAX, key: Box::default(), allow: false },
+            settings: OfSettings {
+                state: state.clone(),
+                edition: u64::MAX,
+                key: Box::default(),
+                allow: false,
+            },
             fill: None,
             waits: None,
             doubts: vec![],
@@ -91,6 +97,7 @@ impl Cached {
             // So its first read waits, for a moment, for the stream to come to where it began.
             stuck: STUCK - 1,
             patient: STUCK,
+            in_vain: InVain::default(),
         }
     }
 }
@@ -114,6 +121,9 @@ impl Session {
             return None;
         }
         let rule = verdict.cache.clone()?;
+        if rule.level == Caching::StrictAll {
+            verdict.begun.get_or_insert_with(Instant::now);
+        }
         self.know_settings();
         let flow = match self.may_be_cached().then(|| Asked::read(frame, bytes)).flatten() {
             Some(asked) if self.transaction_allows(&rule) => self.look_up(&asked, &rule),
@@ -184,18 +194,8 @@ impl Session {
     fn find(&self, cached: &mut Cached, asked: &Asked<'_>, rule: &Cache, profile: &Rc<Profile>) -> Found {
         let Some((text, types)) = self.text_of(asked) else { return Found::Nothing };
         let cache = cached.cache.clone();
-        let now = Instant::now();
-        let as_of = cache.feed.as_of();
-        let gate = Gate {
-            level: rule.level,
-            now,
-            fresh_as_of: as_of,
-            floor: cached.floor,
-            bound: rule.bound(),
-            ttl: rule.ttl_cap(),
-            swr: rule.swr(),
-            on_stream_loss: rule.on_stream_loss(),
-        };
+        let gate = self.gate(cached, rule);
+        let (now, as_of) = (gate.now, gate.fresh_as_of);
         let parts = Parts {
             database: cache.number,
             form: asked.form(),
@@ -232,7 +232,7 @@ impl Session {
                 if watched {
                     cache.used();
                 }
-                cached.stuck = 0;
+                (cached.stuck, cached.in_vain) = (0, InVain::default());
                 cached.saw(entry.seen());
                 Found::Answer(entry)
             }
@@ -248,20 +248,49 @@ impl Session {
                 let behind = self.status_here();
                 Found::Watch(Passing::Kept(Box::new(Fill { filling, sent: now, rows_left, behind, shown })))
             }
-            Lookup::Closed(why, entry) => {
-                cache.used();
-                if why == Miss::Floor
-                    && stage < Stage::StreamCame
-                    && cached.waits_for_stream(now, entry.took())
-                {
-                    return Found::Wait;
-                }
-                match rule.level {
-                    Caching::Session => Found::Watch(Passing::Compared(Likeness::to(entry))),
-                    _ => Found::Nothing,
-                }
-            }
+            Lookup::Closed(why, entry) => self.closed(cached, &gate, why, entry),
             Lookup::Miss(_) => Found::Nothing,
+        }
+    }
+
+    /// What is asked of an entry now. How far the stream has come is read before any tag is.
+    fn gate(&self, cached: &Cached, rule: &Cache) -> Gate {
+        let (cache, now) = (&cached.cache, Instant::now());
+        let begun = self.verdict.as_ref().and_then(|verdict| verdict.begun);
+        Gate {
+            level: rule.level,
+            now,
+            fresh_as_of: cache.feed.as_of(),
+            definitions_hold: self.profiles.judge.hold(now),
+            floor: if rule.level == Caching::StrictAll { begun } else { cached.floor },
+            bound: rule.bound(),
+            ttl: rule.ttl_cap(),
+            swr: rule.swr(),
+            on_stream_loss: rule.on_stream_loss(),
+        }
+    }
+
+    /// There is an answer, and it is not for this session yet.
+    fn closed(&self, cached: &mut Cached, gate: &Gate, why: Miss, entry: Arc<Entry>) -> Found {
+        cached.cache.used();
+        let all = gate.level == Caching::StrictAll;
+        let stage = self.verdict.as_ref().map_or(Stage::Looked, |verdict| verdict.stage);
+        if why == Miss::Floor {
+            if all && stage == Stage::StreamCame {
+                cached.in_vain.once_more();
+            }
+            let waits = stage < Stage::StreamCame
+                && match all {
+                    true => cached.waits_for_all(gate.now, gate.floor),
+                    false => cached.waits_for_stream(gate.now, entry.took()),
+                };
+            if waits {
+                return Found::Wait;
+            }
+        }
+        match gate.level {
+            Caching::Session => Found::Watch(Passing::Compared(Likeness::to(entry))),
+            _ => Found::Nothing,
         }
     }
 
@@ -324,22 +353,23 @@ impl Session {
     }
 
     fn know_settings(&mut self) {
-        let (stamp, state) = (self.profiles.judge.stamp(), &self.state);
-        let is_it = |known: &OfSettings| known.stamp == stamp && Rc::ptr_eq(&known.state, state);
+        let (edition, state) = (self.profiles.judge.edition(), &self.state);
+        let is_it = |known: &OfSettings| known.edition == edition && Rc::ptr_eq(&known.state, state);
         if self.cached.as_ref().is_none_or(|cached| is_it(&cached.settings)) {
             return;
         }
         let allow = self.makes_temporary_objects().is_empty()
             && !AGAINST.iter().any(|name| state.settings().contains_key(*name))
             && !self.looks_in_catalog_late();
-        let settings = OfSettings { state: state.clone(), stamp, key: self.settings_for_key(stamp), allow };
+        let settings =
+            OfSettings { state: state.clone(), edition, key: self.settings_for_key(edition), allow };
         if let Some(cached) = &mut self.cached {
             cached.settings = settings;
         }
     }
 
-    fn settings_for_key(&self, stamp: u64) -> Box<[u8]> {
-        let mut bytes = stamp.to_le_bytes().to_vec();
+    fn settings_for_key(&self, edition: u64) -> Box<[u8]> {
+        let mut bytes = edition.to_le_bytes().to_vec();
         bytes.extend_from_slice(&self.defaults.encoding);
         bytes.push(u8::from(self.defaults.std_strings));
         for (name, value) in self.state.settings() {

@@ -58,7 +58,7 @@ impl Likeness {
 
 impl Fill {
     /// All of it is there.
-    fn keep(mut self: Box<Self>) {
+    fn keep(mut self) {
         let rows = self.shown.as_ref().and_then(|shown| shown.rows(self.filling.answer()));
         rows.into_iter().for_each(|rows| self.filling.told_by_rows(rows));
         let now = Instant::now();
@@ -176,6 +176,7 @@ mod tests {
             level: Caching::Session,
             now,
             fresh_as_of: Some(now),
+            definitions_hold: true,
             floor: None,
             bound: second,
             ttl: second,

@@ -38,6 +38,7 @@ impl Session {
     #[cold]
     fn take_cache(&mut self) {
         let (cache, reloads) = (self.worker.shared.caches.of(&self.pool.target()), self.worker.reloads());
+        cache.judged_by(self.profiles.judge.definitions());
         match &mut self.cached {
             Some(cached) if Arc::ptr_eq(&cached.cache, &cache) => cached.reloads = reloads,
             known => {

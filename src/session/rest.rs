@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll};
 
+use tokio::task::coop::has_budget_remaining;
+
 use super::serve::{End, Session};
 
 impl Session {
@@ -47,7 +49,7 @@ impl Session {
     /// Asks to be woken by either side; whether one has said something already.
     pub(super) fn is_spoken_to(&mut self, cx: &mut Context<'_>) -> bool {
         let server = self.server.as_ref().is_none_or(|server| server.socket.poll_read_ready(cx).is_ready());
-        self.attends = self.client.poll_read_ready(cx).is_pending();
+        self.attends = self.client.poll_read_ready(cx).is_pending() && has_budget_remaining();
         server || !self.attends
     }
 }

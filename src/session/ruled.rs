@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::asked::Asked;
 use super::carried::Asks;
@@ -60,6 +60,8 @@ pub(super) struct Verdict {
     pub(super) cache: Option<Arc<Cache>>,
     /// How far it has come on its way past the cache.
     pub(super) stage: Stage,
+    /// When the cache was asked first.
+    pub(super) begun: Option<Instant>,
     /// Its answer is to be kept, or to be compared with what is.
     pub(super) filling: Option<Passing>,
     /// From so many microseconds on it is slow; 0: as the settings say.

@@ -10,7 +10,7 @@ use crate::harness::proxy::program;
 const FILE: &str = r#"{"seconds": 3600, "statements": [
     {"text": "select * from orders where account_id = $1 order by created_at desc limit 20", "calls": 9000, "milliseconds": 90000.0,
      "samples": [{"values": ["15"]}, {"values": ["1"], "origin": "slowest"}]},
-    {"text": "select * from tiny where a = $1", "calls": 10, "milliseconds": 5000.0, "samples": [{"values": [null]}]}]}"#;
+    {"text": "select * from tiny where a = $1", "calls": 10, "milliseconds": 5000.0, "samples": [{"values": ["3"]}]}]}"#;
 
 fn advise_with(arguments: &[&str]) -> Output {
     run(Command::new(program()).arg("advise").args(arguments), Duration::from_secs(60))

@@ -89,6 +89,8 @@ pub enum Fact {
 pub enum Level {
     /// Asked directly at the server: the truth, against which the model itself is proven.
     Direct,
+    /// Linearizable, whoever writes.
+    StrictAll(Duration),
     /// Linearizable for what is written through pgweir; what is written around it is seen within the bound.
     Strict(Duration),
     /// A session sees what it has written and never less than it has seen; everything is seen within the bound.
@@ -104,6 +106,7 @@ impl Level {
     pub fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
+            Self::StrictAll(_) => "strict_all",
             Self::Strict(_) => "strict",
             Self::Session(_) => "session",
             Self::Bounded(_) => "bounded",
@@ -114,7 +117,7 @@ impl Level {
     /// The earliest moment that may be shown to a read that begins at `from`. `outside`: some of it is written around pgweir.
     fn earliest(self, from: At, outside: bool) -> At {
         let slack = match self {
-            Self::Direct => return from,
+            Self::Direct | Self::StrictAll(_) => return from,
             Self::Strict(_) if !outside => return from,
             Self::Strict(bound) | Self::Session(bound) | Self::Bounded(bound) | Self::Ttl(bound) => bound,
         };

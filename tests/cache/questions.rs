@@ -298,11 +298,12 @@ fn rows(random: &mut Random) -> Vec<u32> {
 }
 
 /// The levels, as the rules of the runs have them.
-pub const LEVELS: [Level; 4] = [
+pub const LEVELS: [Level; 5] = [
     Level::Strict(BOUND),
     Level::Session(BOUND),
     Level::Bounded(std::time::Duration::from_millis(200)),
     Level::Ttl(std::time::Duration::from_millis(300)),
+    Level::StrictAll(BOUND),
 ];
 
 const BOUND: std::time::Duration = std::time::Duration::from_millis(500);
@@ -315,7 +316,10 @@ pub fn rules() -> String {
             Level::Ttl(age) => {
                 format!("level = \"ttl\", ttl_cap = \"{}ms\", max_rows = 1000", age.as_millis())
             }
-            Level::Strict(bound) | Level::Session(bound) | Level::Bounded(bound) => format!(
+            Level::StrictAll(bound)
+            | Level::Strict(bound)
+            | Level::Session(bound)
+            | Level::Bounded(bound) => format!(
                 "level = \"{name}\", ttl_cap = \"10m\", max_rows = 1000, bound = \"{}ms\", on_stream_loss = \"bypass\"",
                 bound.as_millis()
             ),

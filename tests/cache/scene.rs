@@ -42,8 +42,14 @@ pub struct Scene {
 impl Scene {
     /// What a run needs.
     pub fn new(run: &Run) -> Scene {
-        let conf = format!("{KEEPS_WAL}{AGAIN}synchronous_commit = on\ndeadlock_timeout = 100ms\n");
-        let mut nodes = vec![Cluster::start(&conf, &[])];
+        let primary = start_server();
+        make_roles(&primary);
+        Scene::on(primary, run)
+    }
+
+    /// The same on a server that other runs had before, whose sessions and pgweir are gone.
+    pub fn on(primary: Cluster, run: &Run) -> Scene {
+        let mut nodes = vec![primary];
         if run.nemeses.iter().any(|nemesis| nemesis.needs_standby()) {
             nodes.push(nodes[0].standby());
         }
@@ -63,6 +69,19 @@ impl Scene {
             scene.start_second();
         }
         scene
+    }
+
+    /// Ends, and gives the server for the next run; nothing is left on it but roles.
+    pub fn end(mut self) -> Cluster {
+        (self.proxy, self.second) = (None, None);
+        let primary = self.nodes.swap_remove(0);
+        let mut superuser = primary.superuser("postgres");
+        // The slot goes when its process has noticed.
+        eventually("the database can be dropped", || {
+            let answer = superuser.simple(&format!("drop database {DATABASE} with (force)"));
+            answer.iter().all(|message| message.tag != b'E')
+        });
+        primary
     }
 
     fn start_second(&mut self) {
@@ -85,6 +104,11 @@ impl Scene {
     pub fn count_hits(&mut self) -> u64 {
         self.hits += counted(&get(self.http, "/metrics").1, "pgweir_cache_hits_total");
         self.hits
+    }
+
+    /// The same, while it runs.
+    pub fn hits_so_far(&self) -> u64 {
+        self.hits + counted(&get(self.http, "/metrics").1, "pgweir_cache_hits_total")
     }
 
     /// Those of the second one.
@@ -154,10 +178,20 @@ fn options(nodes: &[Cluster], wires: &[Wire], rules: &Folder) -> (ProxyOptions, 
     (options, http)
 }
 
+/// A server for runs.
+pub fn start_server() -> Cluster {
+    let conf = format!("{KEEPS_WAL}{AGAIN}synchronous_commit = on\ndeadlock_timeout = 100ms\n");
+    Cluster::start(&conf, &[])
+}
+
+/// What belongs to the server, and not to a database.
+pub fn make_roles(primary: &Cluster) {
+    let roles = format!("create role guest; create role outsider; grant guest, outsider to {}", APP.0);
+    primary.superuser("postgres").run(&roles);
+}
+
 fn make_shop(primary: &Cluster, aim: Aim) {
-    let mut superuser = primary.superuser("postgres");
-    superuser.run(&format!("create database {DATABASE} owner {}", APP.0));
-    superuser.run(&format!("create role guest; create role outsider; grant guest, outsider to {}", APP.0));
+    primary.superuser("postgres").run(&format!("create database {DATABASE} owner {}", APP.0));
     let mut owner = Client::connect(&primary.unix(), &Login::new(APP.0, APP.1, DATABASE));
     owner.run(SHOP);
     if aim == Aim::Shapes {

@@ -52,6 +52,30 @@ fn copy_in() {
         .run();
 }
 
+/// What a session may do in one turn ends amid an upload of that size: it is to go on with its client all the same.
+#[test]
+fn after_a_large_upload_and_a_pause_the_last_word_is_heard() {
+    if direct_only() {
+        return;
+    }
+    let database = Cluster::shared().database();
+    database.setup("create unlogged table uploaded (s text)");
+    let proxy = Proxy::start(&Cluster::shared().url(APP, &database.name, "pool_size=1"));
+    let mut client = Client::connect(&proxy.endpoint(), &database.login());
+    let line = [[b'x'; 1023].as_slice(), b"\n"].concat();
+    let piece = msg::copy_data(&line.repeat(64));
+    for pieces in 38..62 {
+        client.send(&msg::query("copy uploaded from stdin"));
+        client.until(b'G').expect("it may begin");
+        client.send(&[piece.repeat(pieces), msg::copy_data(&line)].concat());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        client.send(&msg::copy_done());
+        let told: Vec<String> = client.until_ready().iter().map(ToString::to_string).collect();
+        assert_eq!(told[0], format!("CommandComplete COPY {}", pieces * 64 + 1), "{told:?}");
+        client.run("truncate uploaded");
+    }
+}
+
 #[test]
 fn copy_in_without_waiting() {
     case("44", "Query, CopyData and CopyDone in one write, and a query behind it")

@@ -232,8 +232,12 @@ fn startup_lengths() {
 
 #[test]
 fn garbage_instead_of_startup() {
-    let garbage: [&[u8]; 4] =
-        [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"SSH-2.0-x\r\n", &[0xff; 64], b"Q\0\0\0\x0dselect 1\0"];
+    let garbage: [&[u8]; 4] = [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"SSH-2.0-x\r\n",
+        &[0xff; 64],
+        b"Q\0\0\0\x0dselect 1\0",
+    ];
     let steps = garbage.into_iter().flat_map(|bytes| [A.dial(), A.send([bytes.to_vec()]), A.closed()]);
     case("6", "something else than PostgreSQL's protocol")
         .steps(steps)

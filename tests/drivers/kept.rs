@@ -61,15 +61,22 @@ fn directly_and_out_of_the_cache(suite: impl Fn(&Target, &Hits) -> String) {
 }
 
 fn by_script(program: &std::path::Path, name: &str, modules: Option<&std::path::Path>) {
-    directly_and_out_of_the_cache(|target, hits| {
+    by_command(|| {
         let mut command = Command::new(program);
         command.arg(environment::suite(name));
+        if let Some(modules) = modules {
+            command.env("NODE_PATH", modules);
+        }
+        command
+    });
+}
+
+fn by_command(command: impl Fn() -> Command) {
+    directly_and_out_of_the_cache(|target, hits| {
+        let mut command = command();
         target.environment(&mut command);
         if let Some(http) = hits.0 {
             command.env("PGWEIR_TEST_METRICS", format!("http://{http}/metrics"));
-        }
-        if let Some(modules) = modules {
-            command.env("NODE_PATH", modules);
         }
         let said = run(&mut command);
         assert!(said.ends_with("all passed\n"), "{said}");
@@ -90,6 +97,16 @@ fn asyncpg() {
 #[test]
 fn node_postgres() {
     by_script("node".as_ref(), "kept_node.js", Some(&environment::node_modules()));
+}
+
+#[test]
+#[ignore = "needs a JDK and the driver, which `make test-jdbc` installs"]
+fn jdbc() {
+    by_command(|| {
+        let mut java = Command::new("java");
+        java.args(["-cp", "/usr/share/java/postgresql.jar"]).arg(environment::suite("KeptJdbc.java"));
+        java
+    });
 }
 
 /// Asks until five more answers are hits; all of them are the same. Gives what they are.

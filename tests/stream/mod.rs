@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pgweir::auth::scram::MockSecret;
+use pgweir::catalog::Beside;
 use pgweir::config::{Sources, load};
 use pgweir::control::stream::limbo::Xid;
 use pgweir::control::stream::status::Loss;
@@ -121,6 +122,8 @@ impl Sink for Recorder {
     fn definitions_changed(&self, commit: &Commit) {
         self.note(Told::Change(commit.xid, "definitions".into()));
     }
+
+    fn beside(&self, _: &Beside, _: Instant) {}
 
     fn relation_changed(&self, commit: Option<&Commit>, relation: u32) {
         let xid = commit.map_or(Xid(0), |commit| commit.xid);

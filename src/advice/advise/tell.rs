@@ -216,7 +216,7 @@ pub fn verdict(looked: &Looked<'_>, fixes: &[Fix], schema: &Schema) -> Verdict {
             let why = looked.no_plan.as_ref().map_or("it has no sample".to_owned(), ToString::to_string);
             format!("not known: {why}")
         }
-        Some(plan) if mine.is_empty() => {
+        Some(plan) if !mine.iter().any(|place| fixes[*place].code == "index") => {
             format!("no index will help: {}", why_not(looked.observed, plan, schema))
         }
         Some(plan) => what_hurts(plan, schema),

@@ -10,6 +10,7 @@ use super::status::Loss;
 use super::table::Refusal;
 use super::wanted::Todo;
 use super::{catalog, node, publication};
+use crate::catalog::{BESIDE, Beside};
 use crate::pool::ask;
 use crate::pool::connect::Connected;
 use crate::wire::Fault;
@@ -21,11 +22,19 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// An answer to a question of the catalog takes no longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How many times as long as the question of what is beside rows has taken there is none: large catalogs are not read all the time.
+const RESTS: u32 = 50;
+/// The longest pause between two of these questions.
+const LONGEST_REST: Duration = Duration::from_secs(10);
+/// So many of these pauses the answer holds: behind one of them the next is asked, which a lock may hold up (`lock_timeout`).
+const HOLDS: u32 = 4;
+
 /// Reads the catalog, and brings tables into the publication, until something goes wrong.
 pub(super) async fn look_after(shared: &Arc<Shared>, mut questions: Connected) -> Loss {
     let name = &shared.options().publication;
+    let mut beside = BesideDue { at: Instant::now(), takes: None };
     loop {
-        if let Err(fault) = look(shared, &mut questions, name).await {
+        if let Err(fault) = look(shared, &mut questions, name, &mut beside).await {
             return fault.into();
         }
         let due = Instant::now() + READ;
@@ -48,10 +57,49 @@ async fn within<T>(answer: impl Future<Output = Result<T, Fault>>) -> Result<T, 
     timeout(PATIENCE, answer).await.unwrap_or_else(late)
 }
 
+/// When what is beside rows is to be read next.
+struct BesideDue {
+    at: Instant,
+    /// How long that takes.
+    takes: Option<Duration>,
+}
+
+impl BesideDue {
+    /// The pause behind a question that has taken so long. Where the server has much else to do, one takes longer than it costs: so what counts is the shortest of late.
+    fn pause(&mut self, took: Duration) -> Duration {
+        let takes = self.takes.map_or(took, |before| took.min(before * 5 / 4));
+        self.takes = Some(takes);
+        (takes * RESTS).clamp(READ, LONGEST_REST)
+    }
+}
+
+/// Reads what answers depend on beside rows, if that is due.
+async fn look_beside(shared: &Shared, questions: &mut Connected, due: &mut BesideDue) -> Result<(), Fault> {
+    let at = Instant::now();
+    if at < due.at {
+        return Ok(());
+    }
+    let rows = within(ask::rows(questions, BESIDE)).await?;
+    let beside = rows.first().and_then(Beside::read);
+    let beside =
+        beside.ok_or_else(|| Fault::protocol("the catalog tells something that is not understood"))?;
+    let pause = due.pause(at.elapsed());
+    due.at = at + pause;
+    shared.sink().beside(&beside, at + pause * HOLDS);
+    Ok(())
+}
+
 /// Reads what is wanted, and does what is to be done about it.
-async fn look(shared: &Arc<Shared>, questions: &mut Connected, name: &str) -> Result<(), Fault> {
+async fn look(
+    shared: &Arc<Shared>,
+    questions: &mut Connected,
+    name: &str,
+    beside: &mut BesideDue,
+) -> Result<(), Fault> {
+    look_beside(shared, questions, beside).await?;
     let todo = read(shared, questions, name).await?;
     for one in todo {
+        look_beside(shared, questions, beside).await?;
         let (oid, done) = match one {
             Todo::Add(oid) => (oid, within(publication::add(questions, name, oid)).await),
             Todo::Remove(oid) => (oid, within(publication::remove(questions, name, oid)).await),
@@ -115,4 +163,35 @@ fn is_broken(fault: &Fault) -> bool {
     let sqlstate = fault.sqlstate.as_str();
     ["08", "57P", "25006"].iter().any(|class| sqlstate.starts_with(class))
         || sqlstate == "42704" && fault.message.contains("publication")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_catalogs_are_read_less_often_and_a_busy_server_is_not_taken_for_one() {
+        let mut due = BesideDue { at: Instant::now(), takes: None };
+        let mut check = |took: u64, expected: u128| {
+            let pause = due.pause(Duration::from_millis(took));
+            assert_eq!(pause.as_millis(), expected, "{took}");
+        };
+        check(4, 1000);
+        check(400, 1000);
+        check(100, 1000);
+        check(4, 1000);
+        // The first is slow, since nothing is in memory.
+        let mut due = BesideDue { at: Instant::now(), takes: None };
+        let mut check = |took: u64, expected: u128| {
+            let pause = due.pause(Duration::from_millis(took));
+            assert_eq!(pause.as_millis(), expected, "{took}");
+        };
+        check(160, 8000);
+        check(80, 4000);
+        check(90, 4500);
+        check(1000, 5625);
+        check(10_000, 7031);
+        check(10_000, 8789);
+        check(10_000, 10_000);
+    }
 }

@@ -33,6 +33,7 @@ mod task;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::catalog::Beside;
 use crate::plan::consistency::Lsn;
 use limbo::Xid;
 use pgoutput::Tuple;
@@ -62,6 +63,10 @@ pub trait Sink: Send + Sync {
     /// It has changed definitions: of tables, views, functions, policies. Told only where the optional objects are installed
     /// (`pgweir upstream install`).
     fn definitions_changed(&self, commit: &Commit);
+
+    /// What answers depend on beside rows looks like this, and is told again before `until`: so what was changed there for longer than that is known
+    /// by now, with or without the optional objects.
+    fn beside(&self, beside: &Beside, until: Instant);
 
     /// What this relation is, or what it holds, has changed in a way that rows do not tell: its definition, its partitions, the
     /// contents of a materialized view. `commit` is the one that did so, where that is known; without it, the catalog was found changed.

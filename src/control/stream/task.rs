@@ -197,7 +197,7 @@ async fn stream(shared: &Arc<Shared>, target: &Arc<Target>) -> Loss {
     let begin = async {
         let mut questions = node::open_primary(target, name).await?;
         let node = Node::of(&mut questions).await?;
-        ask::rows(&mut questions, "SET lock_timeout = '2s'").await?;
+        ask::rows(&mut questions, "SET lock_timeout = '2s'; SET jit = off").await?;
         publication::prepare(&mut questions, name).await?;
         let target = Arc::new(target.at(&questions.host));
         let mut samples = node::open(&target, name).await?;

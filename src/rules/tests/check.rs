@@ -95,7 +95,7 @@ fn values_that_are_not_possible() {
         "then.cache = { level = \"ttl\", ttl_cap = \"1s\", on_stream_loss = \"ttl\" }",
         "`cache` has `on_stream_loss`",
     );
-    is("then.cache = { level = \"strict_all\" }", "which cannot be promised yet");
+    is("then.cache = { level = \"strict_al\" }", "did you mean `strict_all`?");
     is(
         "then.cache = { level = \"ttl\", ttl_cap = \"5s\", verify = 1 }",
         "`cache` has `verify`, and level \"ttl\" may hand out old rows",

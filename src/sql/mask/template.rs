@@ -1,6 +1,6 @@
 //! What texts of one mask have in common, kept to find the next one of them at the cost of comparing it.
 
-use super::{COMMENT, LINE_COMMENT, NUMBER, PARAMETER, STRING, byte, comment, is_digit, number, string};
+use super::{COMMENT, LINE_COMMENT, NUMBER, PARAMETER, STRING, byte, comment, digits, is_digit, is_ident};
 
 /// The parts of a text that stay, and what kind of literal or comment stands between them.
 ///
@@ -43,18 +43,30 @@ impl Template {
                 return false;
             }
             (from, at) = (end as usize, at + part.len());
-            let found = match (kind, byte(sql, at)) {
-                (NUMBER, first) if is_digit(first) => number(sql, at),
-                (STRING, b'\'') => string(sql, at).map(|end| (end, Some(STRING))),
-                (COMMENT, b'/') => comment(sql, at),
-                _ => None,
-            };
-            match found {
-                Some((end, Some(mark))) if mark == kind => at = end,
-                _ => return false,
+            match gap(sql, at, kind) {
+                Some(end) => at = end,
+                None => return false,
             }
         }
         sql.get(at..).is_some_and(|rest| *rest == self.parts[from..])
+    }
+}
+
+/// Where what stands in a gap of this kind ends. What stands before it is as in the mask, so that it is not asked again whether a literal may begin here.
+#[inline]
+fn gap(sql: &[u8], at: usize, kind: u8) -> Option<usize> {
+    match (kind, byte(sql, at)) {
+        (NUMBER, first) if is_digit(first) => {
+            let mut end = digits(sql, at);
+            if byte(sql, end) == b'.' && is_digit(byte(sql, end + 1)) {
+                end = digits(sql, end + 1);
+            }
+            let next = byte(sql, end);
+            (!is_ident(next) && next != b'.').then_some(end)
+        }
+        (STRING, b'\'') => memchr::memchr(b'\'', &sql[at + 1..]).map(|length| at + length + 2),
+        (COMMENT, b'/') => comment(sql, at).filter(|(_, mark)| *mark == Some(COMMENT)).map(|(end, _)| end),
+        _ => None,
     }
 }
 
