@@ -30,7 +30,8 @@ trap end EXIT
 trap 'exit 130' INT TERM
 
 mkdir "$folder/rules"
-printf '[history]\ninterval = "1s"\nadvise = "20s"\n' >"$folder/pgweir.toml"
+printf '[history]\ninterval = "1s"\nadvise = "1m"\n' >"$folder/pgweir.toml"
+: >"$folder/log"
 "$pgweir" demo --config "$folder/pgweir.toml" --store "$folder/history" --rules "$folder/rules" "$@" >"$folder/log" 2>&1 &
 demo=$!
 

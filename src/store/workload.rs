@@ -37,10 +37,11 @@ pub fn of_history(
         let Some(observed) = shapes.get_mut(&sample.fingerprint) else { continue };
         match in_clear(&sample) {
             Some(sample) => observed.samples.push(sample),
-            None if observed.types.is_empty() => observed.types = sample.types,
+            None if observed.types.is_empty() || sample.origin == NEWEST => observed.types = sample.types,
             None => {}
         }
     }
+    shapes.values_mut().for_each(|observed| as_sent_now(&mut observed.samples));
     for (fingerprint, caller, calls) in read::callers(path, since, database)? {
         if let Some(observed) = shapes.get_mut(&fingerprint) {
             observed.habits.callers.push((caller, calls));
@@ -48,6 +49,9 @@ pub fn of_history(
     }
     Ok(Workload { window: Duration::from_secs(window as u64), shapes: shapes.into_values().collect() })
 }
+
+/// The sample that came last, as the file names it.
+const NEWEST: &str = "newest";
 
 fn shapes(history: &History, database: Option<&str>) -> BTreeMap<u128, Observed> {
     let mut shapes: BTreeMap<u128, Observed> = BTreeMap::new();
@@ -70,6 +74,14 @@ fn shapes(history: &History, database: Option<&str>) -> BTreeMap<u128, Observed>
     shapes
 }
 
+/// Leaves out samples whose values were sent as other types than those of the newest: an application that was repaired is not told again.
+pub fn as_sent_now(samples: &mut Vec<Sample>) {
+    let newest = samples.iter().find(|one| one.origin == Origin::Newest);
+    if let Some(types) = newest.map(|newest| newest.types.clone()) {
+        samples.retain(|one| one.types == types);
+    }
+}
+
 /// How statements came, by what was counted: one outside of a block is a transaction of its own.
 pub fn habits(sums: &Sums) -> Habits {
     let own = &sums.habits;
@@ -87,7 +99,7 @@ fn in_clear(stored: &Stored) -> Option<Sample> {
         "frequent" => Origin::Frequent,
         "slowest" => Origin::Slowest,
         "rare" => Origin::Rare,
-        "newest" => Origin::Newest,
+        NEWEST => Origin::Newest,
         _ => return None,
     };
     let values = stored.in_clear()?;
