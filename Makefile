@@ -30,7 +30,7 @@ run:
 	if [ -n "$$DATABASE_URL" ]; then exec "$$pgweir" run $(ARGS) "$$DATABASE_URL"; else exec "$$pgweir" demo $(ARGS); fi
 
 demo:
-	@scripts/setup.sh run
+	@scripts/setup.sh demo
 	cargo build --release --locked
 	@scripts/demo.sh $(ARGS)
 

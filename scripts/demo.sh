@@ -30,7 +30,8 @@ trap end EXIT
 trap 'exit 130' INT TERM
 
 mkdir "$folder/rules"
-printf '[history]\ninterval = "1s"\n' >"$folder/pgweir.toml"
+printf '[history]\ninterval = "1s"\nadvise = "1m"\n' >"$folder/pgweir.toml"
+: >"$folder/log"
 "$pgweir" demo --config "$folder/pgweir.toml" --store "$folder/history" --rules "$folder/rules" "$@" >"$folder/log" 2>&1 &
 demo=$!
 
@@ -42,8 +43,6 @@ until [ -n "$(url_after directly)" ]; do
 done
 through=$(url_after 'through pgweir')
 directly=$(url_after directly)
-
-can() { "$pgweir" "$1" --help >/dev/null 2>&1; }
 
 # load [--repaired PROBLEM,...]: a report on this load only.
 load() {
@@ -58,17 +57,18 @@ load() {
     sleep 3
     printf '\n'
     since=$(($(date +%s) - begun))s
-    # The report says what changed since the one before, where it can.
-    [ ! -s "$folder/before.json" ] || ! "$pgweir" report --help | grep -q -- --diff || beside=(--diff "$folder/before.json")
-    "$pgweir" report --store "$folder/history" --since "$since" --limit 12 "${beside[@]}"
-    "$pgweir" report --store "$folder/history" --since "$since" --limit 100 --format json >"$folder/before.json"
+    # The report says what changed since the one before.
+    [ ! -s "$folder/before.json" ] || beside=(--diff "$folder/before.json")
+    "$pgweir" report --store "$folder/history" --since "$since" --limit 12 "${beside[@]}" "$directly"
+    "$pgweir" report --store "$folder/history" --since "$since" --limit 100 --format json "$directly" >"$folder/this.json"
+    mv "$folder/this.json" "$folder/before.json"
+    advise "$since"
 }
 
+# advise TIME: the report's fixes once more, as files to apply.
 advise() {
-    can advise || return 0
     rm -rf "$folder/advice"
-    printf '\n'
-    "$pgweir" advise --store "$folder/history" --write "$folder/advice" "$directly" || true
+    "$pgweir" advise --store "$folder/history" --since "$1" --write "$folder/advice" "$directly" >/dev/null
 }
 
 # What undoes a migration stands in a file beside it.
@@ -85,9 +85,7 @@ apply() {
 }
 
 load
-advise
 if [ -n "$follow" ]; then
-    can advise || { echo 'this pgweir has no `advise`: there is nothing to follow' >&2; exit 1; }
     apply
     load --repaired n_plus_one,cast
     exit 0
@@ -108,6 +106,5 @@ while [ -t 0 ] && read -r answer; do
         c*) load --repaired n_plus_one,cast ;;
         *) load ;;
     esac
-    advise
 done
 wait "$demo"

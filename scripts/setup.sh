@@ -2,6 +2,7 @@
 # Installs from the system's packages what is missing. Does nothing, and says nothing, when all is there.
 #
 #   scripts/setup.sh run     PostgreSQL's server and client, a C compiler
+#   scripts/setup.sh demo    and HypoPG, with which the planner is asked about indexes that are not there
 #   scripts/setup.sh test    and what the driver suites need: Python with venv, Node.js with npm
 #   scripts/setup.sh jdbc    a JDK and PostgreSQL's driver for it
 #   scripts/setup.sh fuzz    and libFuzzer's own needs: a C++ compiler
@@ -32,6 +33,11 @@ check_run() {
     have cc || need build-essential
     # PostgreSQL refuses to run as root; the scripts then become the user postgres.
     have setpriv || need util-linux
+}
+
+check_demo() {
+    check_run
+    compgen -G '/usr/share/postgresql/*/extension/hypopg.control' >/dev/null || need "$(hypopg_package)"
 }
 
 check_test() {

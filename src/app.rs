@@ -24,6 +24,7 @@ use crate::auth::scram::MockSecret;
 use crate::cli::RunArgs;
 use crate::config::{self, ConfigError, Loaded, Sources};
 use crate::control::Control;
+use crate::control::advising::Advising;
 use crate::control::caching::Streams;
 use crate::control::history::History;
 use crate::pool::budget::Budget;
@@ -109,6 +110,7 @@ struct App {
     /// They tell caches what was changed.
     streams: Streams,
     history: Arc<History>,
+    advising: Arc<Advising>,
 }
 
 impl App {
@@ -152,7 +154,9 @@ impl App {
         let entrance = Arc::new(entrance);
         let (demand, demands) = mpsc::unbounded_channel();
         let history = History::start(&entrance.directory().settings, entrance.workers.clone());
-        let admin = Admin::new(entrance.clone(), shared.clone(), demand, history.clone());
+        let advising = Advising::start(entrance.clone(), history.clone());
+        let kept = (history.clone(), advising.clone());
+        let admin = Admin::new(entrance.clone(), shared.clone(), demand, kept);
         tokio::spawn(admin::console::serve(admin.clone(), clients));
         let app = App {
             set_level,
@@ -166,6 +170,7 @@ impl App {
             control: Mutex::default(),
             streams: Streams::new(wanted),
             history,
+            advising,
         };
         app.watch_nodes();
         Ok(app)
@@ -307,6 +312,7 @@ impl App {
             worker.send(Order::Reload(limits.clone(), targets.clone()));
         }
         self.history.reload(&self.entrance.directory().settings);
+        self.advising.reload();
         self.watch_nodes();
         self.streams.follow(&self.entrance.directory(), &self.shared.caches);
         tracing::info!("settings reloaded");

@@ -3,6 +3,7 @@
 //! All of it runs on the control thread. It reads counters, asks workers for reports by message, and gives orders by
 //! message; no worker ever waits for it.
 
+mod advice;
 mod averages;
 mod cache;
 mod command;
@@ -25,7 +26,7 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::advice::Advice;
+use crate::control::advising::Advising;
 use crate::control::history::History;
 use crate::runtime::Shared;
 use crate::runtime::acceptor::Entrance;
@@ -66,8 +67,7 @@ pub struct Admin {
     paused: Mutex<Paused>,
     ready: Ready,
     history: Arc<History>,
-    /// What was advised last; pages show it.
-    advice: Mutex<Option<Arc<Advice>>>,
+    advising: Arc<Advising>,
 }
 
 impl Admin {
@@ -76,15 +76,23 @@ impl Admin {
         entrance: Arc<Entrance>,
         shared: Arc<Shared>,
         demands: mpsc::UnboundedSender<Demand>,
-        history: Arc<History>,
+        (history, advising): (Arc<History>, Arc<Advising>),
     ) -> Arc<Admin> {
         let started = (SystemTime::now(), Instant::now());
         let averages = Averages::new();
         let paused = Mutex::default();
         let ready = Ready::default();
-        let advice = Mutex::default();
-        let admin =
-            Arc::new(Admin { entrance, shared, demands, started, averages, paused, ready, history, advice });
+        let admin = Arc::new(Admin {
+            entrance,
+            shared,
+            demands,
+            started,
+            averages,
+            paused,
+            ready,
+            history,
+            advising,
+        });
         tokio::spawn(averages::keep(admin.clone()));
         admin
     }
@@ -92,15 +100,6 @@ impl Admin {
     /// Gives an order to all pools.
     pub fn order_all(&self, order: PoolOrder) {
         orders::give(self, order, None);
-    }
-
-    /// Pages show this advice from now on.
-    pub fn advise(&self, advice: Advice) {
-        *self.advice.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(advice));
-    }
-
-    fn advice(&self) -> Option<Arc<Advice>> {
-        self.advice.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn paused(&self) -> MutexGuard<'_, Paused> {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::command::{EXPLAIN, syntax};
 use super::table::{Cell, Table, row};
-use super::{Admin, Snapshot, cache, nodes, rules, statements};
+use super::{Admin, Snapshot, advice, cache, nodes, rules, statements};
 use crate::config::settings::{Host, PoolMode};
 use crate::runtime::worker::ClientReport;
 use crate::session::login::mode_name;
@@ -35,6 +35,7 @@ const SHOWS: &[Show] = &[
     ("RULES", |_, all| rules::table(&all.rules)),
     ("CACHE", |_, all| cache::table(&all.cache)),
     ("STORE", |_, all| statements::store(&all.history)),
+    ("ADVICE", |admin, _| advice::advice(admin)),
     ("STATS", stats::stats),
     ("STATS_TOTALS", |_, all| stats::totals_by_database(all)),
     ("STATS_AVERAGES", stats::averages_by_database),

@@ -7,6 +7,7 @@
 mod look;
 mod pool;
 mod prove;
+mod stale;
 mod tell;
 
 use std::collections::HashMap;
@@ -136,8 +137,9 @@ pub async fn advise<S: Server>(
     let proposed: Vec<&Definition> = indexes.iter().map(|(definition, _)| definition).collect();
     let mut fixes = existing::existing(&schema, &proposed);
     fixes.extend(besides(&looked, workload, &schema));
-    fixes.extend(findings::of_schema(&schema));
-    fixes.extend(indexes.into_iter().map(|(_, fix)| fix));
+    let mut of_schema = findings::of_schema(&schema);
+    let indexes = stale::statistics_first(indexes, &mut of_schema, &schema, &mut advice.rejected);
+    fixes.extend(of_schema.into_iter().chain(indexes));
     advice.fixes = in_order(fixes);
     advice.verdicts = looked.iter().map(|one| tell::verdict(one, &advice.fixes, &schema)).collect();
     tell::sort(&mut advice.rejected);

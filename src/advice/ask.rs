@@ -46,6 +46,15 @@ pub struct Refused {
     pub lost: bool,
 }
 
+impl Refused {
+    /// Its words, but for the values that those about data have behind a colon or in quotes.
+    fn without_values(&self) -> String {
+        let is_of_data = self.sqlstate.starts_with("22") || self.sqlstate.starts_with("23");
+        let words = self.message.split([':', '"']).next().filter(|_| is_of_data).unwrap_or(&self.message);
+        format!("{} ({})", words.trim_end(), self.sqlstate)
+    }
+}
+
 /// Bounds of asking.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -77,7 +86,7 @@ pub enum NoPlan {
     #[error("{0}")]
     NotSent(&'static str),
     /// The server refused it.
-    #[error("PostgreSQL says: {0}")]
+    #[error("PostgreSQL says: {}", .0.without_values())]
     Refused(#[from] Refused),
     /// The answer is no plan.
     #[error("EXPLAIN cannot be read: {0}")]
@@ -341,6 +350,19 @@ mod tests {
         ] {
             assert!(plannable(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_refusal_tells_no_value() {
+        let refused = |sqlstate: &str, message: &str| {
+            NoPlan::Refused(Refused { sqlstate: sqlstate.into(), message: message.into(), lost: false })
+                .to_string()
+        };
+        let told = refused("22P02", "invalid input syntax for type bigint: \"secret\"");
+        assert_eq!(told, "PostgreSQL says: invalid input syntax for type bigint (22P02)");
+        assert_eq!(refused("22003", "value \"77\" is out of range"), "PostgreSQL says: value (22003)");
+        let told = refused("42501", "permission denied for table t");
+        assert_eq!(told, "PostgreSQL says: permission denied for table t (42501)");
     }
 
     #[test]

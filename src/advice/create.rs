@@ -3,7 +3,7 @@
 use super::Action;
 use super::existing::full;
 use super::index::{Definition, Held, quoted};
-use super::schema::{Schema, Table};
+use super::schema::{Index, Schema, Table};
 
 /// The longest name that PostgreSQL takes, in bytes (`NAMEDATALEN` - 1).
 const LONGEST_NAME: usize = 63;
@@ -121,6 +121,13 @@ fn cut(text: &str, most: usize) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+/// The index that a fix of this title asks for, where the database has it.
+pub fn index_of_title<'a>(schema: &'a Schema, fix: &str) -> Option<&'a Index> {
+    let wanted = fix.strip_prefix("index ")?;
+    let all = schema.tables.iter().flat_map(|table| &table.indexes);
+    all.into_iter().find(|index| index.valid && title(&index.definition, schema) == wanted)
 }
 
 /// What an index is for people: `orders(account_id, created_at DESC) WHERE ...`.

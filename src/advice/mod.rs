@@ -27,6 +27,7 @@ use std::time::Duration;
 use crate::stats::tally::{Sums, Who};
 
 pub use advise::{Advised, Limits, Nodes, advise};
+pub use create::index_of_title;
 pub use index::Definition;
 pub use plan::Plan;
 pub use schema::Schema;
@@ -53,6 +54,8 @@ pub struct Observed {
     pub by: Vec<(Who, u64)>,
     /// Statements of this shape with their values; up to 12.
     pub samples: Vec<Sample>,
+    /// What drivers said the types of `$1`, `$2`, ... of the text are, as OIDs, where the values themselves are not known; 0 where they did not.
+    pub types: Vec<u32>,
     /// How they came: in which transactions, how often in a row.
     pub habits: Habits,
 }

@@ -53,6 +53,8 @@ pub struct Table {
     pub rows: f64,
     /// Pages that there are now.
     pub pages: u64,
+    /// How many times as many those are as when it was analyzed or vacuumed last; 0 where that is not known.
+    pub grown: f64,
     /// Its columns, in their order, without dropped ones.
     pub columns: Vec<Column>,
     /// Its indexes.

@@ -197,4 +197,11 @@ SELECT current_setting('shared_preload_libraries') LIKE '%pg_stat_statements%' A
 CREATE EXTENSION pg_stat_statements;
 \endif
 
+-- What the planner would do with an index that is not there, for advice.
+SELECT count(*) > 0 AS has_hypopg FROM pg_available_extensions WHERE name = 'hypopg'
+\gset
+\if :has_hypopg
+CREATE EXTENSION hypopg;
+\endif
+
 VACUUM ANALYZE;

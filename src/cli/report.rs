@@ -8,9 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::advise::asking::{self, Asking};
+use super::advise::workload;
 use super::upstream::{self, Open};
 use super::when::{When, duration, when};
-use crate::config::{self, Loaded, Settings, Sources};
+use crate::advice::{Advice, Workload};
+use crate::config::Settings;
 use crate::pool::ask;
 use crate::report::ids::Names;
 use crate::report::log::{self, Log};
@@ -49,6 +52,11 @@ pub struct ReportArgs {
     /// Fail (status 3) when the report has one of these, such as slower,new_statement; for CI
     #[arg(long, value_name = "CODE,...", value_parser = |text: &str| gate::parse(text).map(Codes))]
     fail_on: Option<Codes>,
+    #[command(flatten)]
+    asking: Asking,
+    /// The database to ask what would help: postgres://user:password@host1,host2/database; nothing is created there
+    #[arg(value_name = "URL", conflicts_with = "pg_stat_statements")]
+    url: Option<String>,
 }
 
 /// What is to be read.
@@ -144,8 +152,8 @@ fn made<T: Open>(arguments: &ReportArgs, servers: impl FnOnce(Settings) -> T) ->
         );
     }
     let mut report = match (&source.store, &source.log, &source.pg_stat_statements) {
-        (Some(path), ..) => return of_store(arguments, path, (since, until), now),
-        (_, Some(path), _) => of_log(arguments, path, (since, until))?,
+        (Some(path), ..) => return of_store(arguments, path, (since, until), now, servers),
+        (_, Some(path), _) => of_log(arguments, path, (since, until), servers)?,
         (_, _, Some(url)) => of_server(arguments, url, servers)?,
         _ => return Err("name a --store, a --log or --pg-stat-statements".into()),
     };
@@ -161,11 +169,19 @@ fn made<T: Open>(arguments: &ReportArgs, servers: impl FnOnce(Settings) -> T) ->
     Ok(report)
 }
 
-fn of_store(arguments: &ReportArgs, path: &Path, window: (i64, i64), now: i64) -> Result<Report, String> {
+fn of_store<T: Open>(
+    arguments: &ReportArgs,
+    path: &Path,
+    window: (i64, i64),
+    now: i64,
+    servers: impl FnOnce(Settings) -> T,
+) -> Result<Report, String> {
     let history = read::between(path, window, PARTS).map_err(|trouble| told(path, trouble))?;
     let name = path.display().to_string();
     let scope = Scope { origin: Origin::Store, name, window, most: arguments.limit };
-    let mut report = Report::of(scope, &history, None);
+    let read = |database: &str| workload::of_history(path, &history, database, window);
+    let advice = arguments.url.as_deref().map(|url| advice(arguments, url, read, servers)).transpose()?;
+    let mut report = Report::of(scope, &history, advice.as_ref());
     let mut statements = Names::of_statements(&history.numbers);
     let mut fixes = fix_names(path, &mut report, now);
     report.named(&mut statements, &mut fixes);
@@ -177,6 +193,53 @@ fn of_store(arguments: &ReportArgs, path: &Path, window: (i64, i64), now: i64) -
         report.beside(before, &mut statements, &mut fixes);
     }
     Ok(report)
+}
+
+/// Asks the database of a URL what would help; `read` gives the statements of a database of that name.
+fn advice<T: Open>(
+    arguments: &ReportArgs,
+    url: &str,
+    read: impl FnOnce(&str) -> Result<Workload, String>,
+    servers: impl FnOnce(Settings) -> T,
+) -> Result<Advice, String> {
+    let settings = settings(url)?;
+    let asking = &arguments.asking;
+    let workload = read(asking.database(&settings)?)?;
+    let servers = servers(settings.clone());
+    let advised = runtime()?.block_on(asking.ask(&settings, &servers, &workload))?;
+    Ok(advised.advice)
+}
+
+fn settings(url: &str) -> Result<Settings, String> {
+    asking::settings(url)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("no runtime: {error}"))
+}
+
+/// Those statements of a log, or of the server's sums, that are of a database, or of one that is not told.
+fn only_of(mut workload: Workload, database: &str) -> Result<Workload, String> {
+    let mut others: Vec<String> = vec![];
+    workload.shapes.retain(|observed| {
+        let is_of = |name: &str| name.is_empty() || name == database;
+        let kept = observed.by.is_empty() || observed.by.iter().any(|(who, _)| is_of(&who.database));
+        if !kept {
+            others.extend(observed.by.iter().map(|(who, _)| who.database.clone()));
+        }
+        kept
+    });
+    others.sort();
+    others.dedup();
+    if workload.shapes.is_empty() && !others.is_empty() {
+        return Err(format!(
+            "it has no statement of the database {database:?}; name one of these with --database: {}",
+            others.join(", ")
+        ));
+    }
+    Ok(workload)
 }
 
 /// What is the matter with a store.
@@ -233,7 +296,12 @@ fn before_in(path: &Path, diff: &str, (since, until): (i64, i64)) -> Result<Befo
     Ok(Report::of(scope, &history, None).as_before(format!("the same time {diff} before")))
 }
 
-fn of_log(arguments: &ReportArgs, path: &Path, window: (i64, i64)) -> Result<Report, String> {
+fn of_log<T: Open>(
+    arguments: &ReportArgs,
+    path: &Path,
+    window: (i64, i64),
+    servers: impl FnOnce(Settings) -> T,
+) -> Result<Report, String> {
     let name = path.display().to_string();
     let prefix = arguments.log_line_prefix.as_deref();
     let read = if name == "-" {
@@ -243,7 +311,10 @@ fn of_log(arguments: &ReportArgs, path: &Path, window: (i64, i64)) -> Result<Rep
         log::read(&mut BufReader::with_capacity(1 << 16, file), prefix, window)
     };
     let log = read.map_err(|reason| format!("{name}: {reason}"))?;
-    Ok(of_foreign(arguments, log, Origin::Log, name))
+    let workload = log.workload.clone();
+    let read = |database: &str| only_of(workload, database);
+    let advice = arguments.url.as_deref().map(|url| advice(arguments, url, read, servers)).transpose()?;
+    Ok(of_foreign(arguments, log, (Origin::Log, name), advice.as_ref()))
 }
 
 fn of_server<T: Open>(
@@ -251,12 +322,9 @@ fn of_server<T: Open>(
     url: &str,
     servers: impl FnOnce(Settings) -> T,
 ) -> Result<Report, String> {
-    let sources = Sources { url: Some(url.to_owned()), ..Sources::default() };
-    let Loaded { settings, .. } = config::load_with_origins(&sources)
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let settings = settings(url)?;
     let servers = servers(settings.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let runtime = runtime()?;
     let rows = runtime.block_on(async {
         let mut connected = upstream::any_host(&settings, &servers).await?;
         ask::rows(&mut connected, "BEGIN READ ONLY; SET LOCAL statement_timeout = '30s'").await?;
@@ -271,14 +339,19 @@ fn of_server<T: Open>(
     })?;
     let log = log::statements(&rows)?;
     let name = settings.databases.keys().find(|name| *name != "*").cloned().unwrap_or_default();
-    Ok(of_foreign(arguments, log, Origin::PgStatStatements, name))
+    Ok(of_foreign(arguments, log, (Origin::PgStatStatements, name), None))
 }
 
 /// A report of what was read elsewhere.
-fn of_foreign(arguments: &ReportArgs, log: Log, origin: Origin, name: String) -> Report {
+fn of_foreign(
+    arguments: &ReportArgs,
+    log: Log,
+    (origin, name): (Origin, String),
+    advice: Option<&Advice>,
+) -> Report {
     let window = log.history.between.unwrap_or((0, 1));
     let scope = Scope { origin, name, window, most: arguments.limit };
-    let mut report = Report::of(scope, &log.history, None);
+    let mut report = Report::of(scope, &log.history, advice);
     report.take_plans(&log.plans);
     report.notes.extend(log.notes);
     report

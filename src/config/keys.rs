@@ -301,6 +301,8 @@ table! {
     clear_values: NAMES = [] e.g. ["orders.status", "country"], Reload, |history| history.clear_values;
     /// Names of the tags in comments (sqlcommenter) that say where a statement is sent from. What else stands in comments is never kept. Empty: none.
     tags: NAMES = ["application", "controller", "action", "route", "job"], Reload, |history| history.tags;
+    /// How often each database is asked what would help its statements, where statements are counted: by EXPLAIN and questions to its catalogs, on a connection of its own, when no session waits. `never`: it is not.
+    advise: DURATION_OR_NEVER = "1h", Reload, |history| history.advise;
 }
 
 table! {

@@ -411,6 +411,8 @@ pub struct History {
     pub clear_values: Vec<String>,
     /// Tags that say where a statement is sent from.
     pub tags: Vec<String>,
+    /// How often databases are asked for advice; `None`: never.
+    pub advise: Option<Duration>,
 }
 
 /// The slow-query log.

@@ -329,6 +329,7 @@ impl Default for History {
             sample_memory: 0,
             clear_values: vec![],
             tags: vec![],
+            advise: None,
         };
         keys::HISTORY.set_defaults(&mut history);
         history

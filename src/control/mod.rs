@@ -4,6 +4,7 @@
 //! node is. What the answers mean together, [`sight`] knows, which is pure; what happened is told by [`events`]. The result is
 //! published through [`crate::runtime::cluster`], which is all that the data plane sees.
 
+pub mod advising;
 pub mod caching;
 pub mod events;
 pub mod history;

@@ -8,9 +8,28 @@ use crate::slow::SAMPLES;
 use crate::slow::values::values;
 use crate::stats::samples::{Chosen, Origin};
 use crate::stats::tally::{Closer, TOTAL, Who};
-use crate::store::workload::habits;
+use crate::store::workload::{as_sent_now, habits};
 
 impl History {
+    /// Databases that have statements, as clients name them, each with its users: those first whose statements took longest.
+    pub async fn databases(&self) -> BTreeMap<String, Vec<String>> {
+        self.gather().await;
+        let inner = self.inner();
+        let mut spent: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+        for (who, fingerprint, _, sums) in inner.seen.lines() {
+            if fingerprint != 0 {
+                let users = spent.entry(&who.database).or_default();
+                *users.entry(&who.user).or_default() += sums.micros[TOTAL];
+            }
+        }
+        let in_order = |users: BTreeMap<&str, u64>| {
+            let mut users: Vec<_> = users.into_iter().collect();
+            users.sort_by_key(|(_, micros)| std::cmp::Reverse(*micros));
+            users.into_iter().map(|(user, _)| user.to_owned()).collect()
+        };
+        spent.into_iter().map(|(database, users)| (database.to_owned(), in_order(users))).collect()
+    }
+
     /// What was seen of a database's statements, up to now; the database as clients name it.
     pub async fn workload(&self, database: &str) -> Workload {
         self.gather().await;
@@ -42,6 +61,7 @@ impl History {
 /// Adds what was found out of some of its statements.
 fn add(observed: &mut Observed, closer: &Closer) {
     observed.samples = closer.samples.chosen(SAMPLES).iter().filter_map(sample).collect();
+    as_sent_now(&mut observed.samples);
     let callers = closer.callers.0.iter().map(|(caller, calls)| (caller.to_string(), *calls));
     observed.habits.callers = callers.collect();
     observed.habits.callers.sort_by(|one, other| (other.1, &one.0).cmp(&(one.1, &other.0)));
@@ -72,6 +92,24 @@ mod tests {
 
     use super::*;
     use crate::stats::samples::Sample;
+
+    #[test]
+    fn samples_are_those_that_are_sent_as_the_newest_is() {
+        let of = |origin, oid| advice::Sample {
+            origin,
+            text: "select $1".to_owned(),
+            values: vec![Some("1".to_owned())],
+            types: vec![oid],
+            micros: None,
+        };
+        let (frequent, slow) = (of(advice::Origin::Frequent, 1700), of(advice::Origin::Slowest, 20));
+        let mut samples = vec![frequent.clone(), slow.clone()];
+        as_sent_now(&mut samples);
+        assert_eq!(samples.len(), 2, "nobody knows which is newer");
+        samples.push(of(advice::Origin::Newest, 20));
+        as_sent_now(&mut samples);
+        assert_eq!((samples.len(), samples.contains(&frequent)), (2, false));
+    }
 
     #[test]
     fn a_statement_has_its_values_or_is_left_out() {

@@ -93,6 +93,8 @@ pub struct Shown {
     pub text: String,
     /// The values.
     pub values: Vec<Shows>,
+    /// What the driver said their types are, as OIDs; 0 where it did not, or it is a literal.
+    pub types: Vec<u32>,
 }
 
 /// A value.
@@ -131,8 +133,19 @@ impl Shown {
             Err(reason) => Shows::LeftOut(reason),
         };
         let values = shape.literals.iter().map(show).collect();
+        let types = shape.literals.iter().map(|literal| type_of(literal, &sample.types)).collect();
         let (origin, calls, micros) = (*origin, *calls, sample.micros);
-        Some(Shown { origin, calls, micros, text: String::from_utf8(text).ok()?, values })
+        Some(Shown { origin, calls, micros, text: String::from_utf8(text).ok()?, values, types })
+    }
+}
+
+fn type_of(literal: &Literal, types: &[u32]) -> u32 {
+    match literal.value {
+        Value::Parameter(number) => {
+            let at = usize::from(number).checked_sub(1);
+            at.and_then(|at| types.get(at)).copied().unwrap_or_default()
+        }
+        _ => 0,
     }
 }
 

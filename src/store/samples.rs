@@ -19,7 +19,12 @@ pub(super) fn put(file: &Transaction<'_>, at: i64, samples: &[KeptSample]) -> ru
         file.prepare_cached("DELETE FROM sample WHERE database = ?1 AND fingerprint = ?2")?
             .execute((database, name))?;
         for (number, one) in shown.iter().take(SAMPLES).enumerate() {
-            let values: Vec<Value> = one.values.iter().map(|value| written(value, &key)).collect();
+            let values: Vec<Value> = one
+                .values
+                .iter()
+                .zip(one.types.iter().copied().chain(std::iter::repeat(0)))
+                .map(|(value, oid)| written(value, oid, &key))
+                .collect();
             file.prepare_cached("INSERT INTO sample VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(
                 (
                     database,
@@ -38,13 +43,17 @@ pub(super) fn put(file: &Transaction<'_>, at: i64, samples: &[KeptSample]) -> ru
     Ok(())
 }
 
-fn written(value: &Shows, key: &hmac::Key) -> Value {
-    match value {
-        Shows::Null => Value::Null,
+fn written(value: &Shows, oid: u32, key: &hmac::Key) -> Value {
+    let mut written = match value {
+        Shows::Null => return Value::Null,
         Shows::Clear(text) => json!({ "clear": text }),
         Shows::Hidden(text) => json!({ "hash": hashed(text, key) }),
         Shows::LeftOut(reason) => json!({ "left_out": reason }),
+    };
+    if oid != 0 {
+        written["type"] = oid.into();
     }
+    written
 }
 
 /// Sixteen hexadecimal digits: equal values have equal ones.
@@ -83,6 +92,8 @@ pub struct Stored {
     pub text: String,
     /// The values.
     pub values: Vec<StoredValue>,
+    /// What the driver said their types are, as OIDs; 0 where it did not, or that is not in the file.
+    pub types: Vec<u32>,
     /// How long it took, in microseconds.
     pub micros: u64,
     /// How often its values were seen, about; 0: that was not counted.
@@ -124,10 +135,15 @@ impl Stored {
             origin: row.get(2)?,
             text: row.get(3)?,
             values: values.iter().map(read_value).collect(),
+            types: values.iter().map(read_type).collect(),
             micros: row.get::<_, i64>(5)?.max(0) as u64,
             calls: row.get::<_, i64>(6)?.max(0) as u64,
         })
     }
+}
+
+fn read_type(value: &Value) -> u32 {
+    value["type"].as_u64().and_then(|oid| u32::try_from(oid).ok()).unwrap_or_default()
 }
 
 fn read_value(value: &Value) -> StoredValue {

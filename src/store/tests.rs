@@ -139,6 +139,7 @@ fn samples_stand_in_the_place_of_those_before_and_go_with_their_shape() {
         micros: 70,
         text: "select $1".to_owned(),
         values,
+        types: vec![1700],
     };
     let with = |values: Vec<Shows>| {
         let one =
@@ -163,6 +164,7 @@ fn samples_stand_in_the_place_of_those_before_and_go_with_their_shape() {
     assert_eq!((found.len(), found[0].fingerprint, found[0].micros, found[0].calls), (12, 1, 70, 3));
     let [StoredValue::Hash(hash), rest @ ..] = found[0].values.as_slice() else { panic!("{found:?}") };
     assert!(hash.len() == 16 && !hash.contains("SECRET"), "{hash}");
+    assert_eq!(found[0].types, [1700, 0, 0, 0]);
     assert_eq!(
         rest,
         [StoredValue::Clear("a".into()), StoredValue::Null, StoredValue::LeftOut("too long".into())]

@@ -10,19 +10,38 @@ use super::samples::Stored;
 use crate::advice::{Habits, Observed, Origin, Sample, Workload};
 use crate::stats::tally::{Sums, TOTAL, Who};
 
-/// What was seen of the statements of databases since a time, in seconds since 1970; of one, or of all. Of statements with their values there are those whose values are all in clear
-/// (`history.clear_values`).
+/// What was seen of the statements of databases since a time, in seconds since 1970; of one, or of all.
 ///
 /// # Errors
 /// When the file cannot be read, or is not one of pgweir's.
 pub fn workload(path: &Path, since: i64, database: Option<&str>) -> Result<Workload, Trouble> {
-    let history = read::since(path, since)?;
-    let mut shapes = shapes(&history, database);
-    let window = history.between.map_or(0, |(from, to)| (to - from.max(since)).max(0));
+    of_history(path, &read::since(path, since)?, (since, i64::MAX), database)
+}
+
+/// The same of what was read of the file in that time. Of statements with their values there are those whose values are all in clear
+/// (`history.clear_values`).
+///
+/// # Errors
+/// As [`workload`].
+pub fn of_history(
+    path: &Path,
+    history: &History,
+    (since, until): (i64, i64),
+    database: Option<&str>,
+) -> Result<Workload, Trouble> {
+    let mut shapes = shapes(history, database);
+    // What is of the last minute is of all of it, though that may not be over.
+    let window =
+        history.between.map_or(0, |(from, to)| (to.min(until.max(from + 1)) - from.max(since)).max(1));
     for sample in read::samples(path, database)? {
         let Some(observed) = shapes.get_mut(&sample.fingerprint) else { continue };
-        observed.samples.extend(in_clear(&sample));
+        match in_clear(&sample) {
+            Some(sample) => observed.samples.push(sample),
+            None if observed.types.is_empty() || sample.origin == NEWEST => observed.types = sample.types,
+            None => {}
+        }
     }
+    shapes.values_mut().for_each(|observed| as_sent_now(&mut observed.samples));
     for (fingerprint, caller, calls) in read::callers(path, since, database)? {
         if let Some(observed) = shapes.get_mut(&fingerprint) {
             observed.habits.callers.push((caller, calls));
@@ -30,6 +49,9 @@ pub fn workload(path: &Path, since: i64, database: Option<&str>) -> Result<Workl
     }
     Ok(Workload { window: Duration::from_secs(window as u64), shapes: shapes.into_values().collect() })
 }
+
+/// The sample that came last, as the file names it.
+const NEWEST: &str = "newest";
 
 fn shapes(history: &History, database: Option<&str>) -> BTreeMap<u128, Observed> {
     let mut shapes: BTreeMap<u128, Observed> = BTreeMap::new();
@@ -52,6 +74,14 @@ fn shapes(history: &History, database: Option<&str>) -> BTreeMap<u128, Observed>
     shapes
 }
 
+/// Leaves out samples whose values were sent as other types than those of the newest: an application that was repaired is not told again.
+pub fn as_sent_now(samples: &mut Vec<Sample>) {
+    let newest = samples.iter().find(|one| one.origin == Origin::Newest);
+    if let Some(types) = newest.map(|newest| newest.types.clone()) {
+        samples.retain(|one| one.types == types);
+    }
+}
+
 /// How statements came, by what was counted: one outside of a block is a transaction of its own.
 pub fn habits(sums: &Sums) -> Habits {
     let own = &sums.habits;
@@ -69,10 +99,15 @@ fn in_clear(stored: &Stored) -> Option<Sample> {
         "frequent" => Origin::Frequent,
         "slowest" => Origin::Slowest,
         "rare" => Origin::Rare,
-        "newest" => Origin::Newest,
+        NEWEST => Origin::Newest,
         _ => return None,
     };
     let values = stored.in_clear()?;
-    let types = vec![0; values.len()];
-    Some(Sample { origin, text: stored.text.clone(), values, types, micros: Some(stored.micros) })
+    Some(Sample {
+        origin,
+        text: stored.text.clone(),
+        values,
+        types: stored.types.clone(),
+        micros: Some(stored.micros),
+    })
 }

@@ -4,6 +4,7 @@ mod bounds;
 mod command;
 mod found;
 mod reading;
+mod running;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,8 +14,9 @@ use pgweir::advice::ask::{Asked, Refused, Row, Server};
 use pgweir::advice::{
     Action, Advised, Fix, Limits, Nodes, Observed, Origin, Sample, Verdict, Workload, advise,
 };
-use pgweir::cli::advise::connection::Connection;
+use pgweir::cli::advise::asking::Login;
 use pgweir::config::{self, Sources};
+use pgweir::control::advising::connection::Connection;
 
 use crate::harness::cluster::{APP, Cluster, Database};
 
@@ -96,13 +98,9 @@ impl Scene {
         let database = &settings.databases[&self.database.name];
         let log = Log::default();
         let asking = async {
-            let opened = Connection::open(
-                &servers,
-                &self.database.name,
-                &database.hosts[0],
-                user.0,
-                limits.statement_timeout,
-            );
+            let (name, host) = (&self.database.name, &database.hosts[0]);
+            let login = Login { servers: &servers, database: name, host, user: user.0 };
+            let opened = Connection::open(login, limits.statement_timeout);
             let (server, standby) = opened.await.expect("a login");
             assert!(!standby);
             let primary = Logged { server, log: log.clone() };

@@ -91,18 +91,18 @@ fn names_of_statements_stay_and_changes_are_gated() {
     let Some(counted) = Counted::start() else { return };
     counted.run("select pg_sleep(0.001)", 30);
     counted.run("select 'secret-value', 2", 5);
-    counted.written("select pg_sleep(?)", 30);
-    counted.written("select ?, ?", 5);
+    counted.written("select pg_sleep($1)", 30);
+    counted.written("select $1, $2", 5);
     let file = counted.file();
     let first = json(&["--store", &file]);
     let kept = counted.folder.0.join("first.json");
     std::fs::write(&kept, first.to_string()).expect("it can be written");
     // What is dearest now was not there before.
     counted.run("select pg_sleep(0.2), 1", 3);
-    counted.written("select pg_sleep(?), ?", 3);
+    counted.written("select pg_sleep($1), $2", 3);
     let second = json(&["--store", &file]);
     assert_ne!(ids(&first)[0], ids(&second)[0]);
-    for text in ["select pg_sleep(?)", "select ?, ?"] {
+    for text in ["select pg_sleep($1)", "select $1, $2"] {
         assert_eq!(id(&first, text), id(&second, text));
         assert!(id(&first, text)[1..].parse::<u32>().is_ok(), "it is the store's number");
     }
@@ -111,8 +111,8 @@ fn names_of_statements_stay_and_changes_are_gated() {
     let new = gate("new_statement,slower");
     assert_eq!(new.status.code(), Some(3), "{}", said(&new));
     let error = String::from_utf8_lossy(&new.stderr).into_owned();
-    let name = id(&second, "select pg_sleep(?), ?");
-    assert!(error.contains(&format!("--fail-on new_statement: {name}: select pg_sleep(?), ?")), "{error}");
+    let name = id(&second, "select pg_sleep($1), $2");
+    assert!(error.contains(&format!("--fail-on new_statement: {name}: select pg_sleep($1), $2")), "{error}");
     assert_eq!(gate("failing").status.code(), Some(0));
     assert_eq!(gate("n_plus_on").status.code(), Some(2));
     assert_eq!(gate("n_plus_one").status.code(), Some(1), "nobody was asked for advice");

@@ -72,7 +72,7 @@ fn pages_show_what_is_counted_and_nothing_in_it_is_more_than_words() {
     let mut client = scene.client();
     client.run(&format!("select 1 as \"{}\"", HOSTILE.replace('"', "\"\"")));
     client.run("select pg_sleep(0.05), 'planted-secret'");
-    let statement = "select pg_sleep(?), ?";
+    let statement = "select pg_sleep($1), $2";
     eventually("it is shown with its number and over time", || {
         let body = scene.get("/", "").2;
         body.contains(statement) && body.contains(">Q") && body.contains("Time by statement")

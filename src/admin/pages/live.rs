@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Mutex;
 
 use crate::admin::Admin;
+use crate::report::ids::Names;
 use crate::report::{Origin, PARTS, Report, Scope};
 use crate::slow::Merged;
 use crate::store::read::{self, History};
@@ -37,7 +38,11 @@ impl Live {
         let name = "since the start".to_owned();
         let scope =
             Scope { origin: Origin::Live, name, window: (start, now.max(start + 1)), most: usize::MAX };
-        Report::of(scope, &history, admin.advice().as_deref())
+        let advising = &admin.advising;
+        let mut report = Report::of(scope, &history, advising.advice().as_deref());
+        report.notes.extend(advising.notes());
+        report.named(&mut Names::of_statements(&history.numbers), &mut Names::of_fixes(&advising.numbers()));
+        report
     }
 
     /// What the store has of the last hour. Where it cannot be read, nothing: the pages do without.

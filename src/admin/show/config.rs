@@ -147,6 +147,7 @@ fn history(history: &History) -> Vec<Value> {
         ("sample_memory", size(history.sample_memory)),
         ("clear_values", history.clear_values.join(",")),
         ("tags", history.tags.join(",")),
+        ("advise", history.advise.map_or("never".to_owned(), time)),
     ]
     .map(|(name, value)| ("history", name, value))
     .into()

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use crate::advice::ask::{Asked, Asker, NoPlan, Server, plannable};
+use crate::advice::candidates::Uses;
 use crate::advice::choose::Weight;
 use crate::advice::scan::of_observed;
 use crate::advice::schema::Schema;
@@ -35,8 +36,8 @@ pub struct Looked<'a> {
     pub observed: &'a Observed,
     /// What was observed, with the samples that have plans, which may have been made.
     pub seen: Observed,
-    /// The same with one sample, and the tables that it reads, those at the top of partitioned ones.
-    pub brief: Observed,
+    /// What it asks for, by its first sample, and the tables that it reads, those at the top of partitioned ones.
+    pub uses: Uses,
     pub tables: BTreeSet<u32>,
     /// Seconds a day that servers work for it.
     pub seconds: f64,
@@ -135,9 +136,15 @@ async fn one<'a, S: Server>(
         Ok(samples) => samples,
         Err(no_plan) => return Looked { no_plan: Some(no_plan), ..looked }.finished(schema),
     };
-    for sample in samples.into_iter().take(most) {
+    for mut sample in samples.into_iter().take(most) {
         let asked = Asked { text: &sample.text, types: &sample.types, values: &sample.values };
-        match asker.plan(asked).await {
+        let mut answer = asker.plan(asked).await;
+        // A made value need not be one of the type that the driver named.
+        if answer.is_err() && sample.origin == Origin::Statistics && !sample.types.is_empty() {
+            sample.types.clear();
+            answer = asker.plan(Asked { text: &sample.text, types: &[], values: &sample.values }).await;
+        }
+        match answer {
             Ok(plan) => {
                 looked.plans.push(plan);
                 looked.samples.push(sample);
@@ -184,22 +191,26 @@ async fn samples_of<S: Server>(
         0 => vec![],
         _ => asker.types(&observed.text).await?,
     };
-    Ok(samples::from_statistics(&observed.text, &parameters, schema))
+    let mut made = samples::from_statistics(&observed.text, &parameters, schema);
+    made.iter_mut().for_each(|sample| sample.types.clone_from(&observed.types));
+    Ok(made)
 }
 
 impl<'a> Looked<'a> {
     fn nothing(observed: &'a Observed) -> Looked<'a> {
-        let (seen, brief, tables) = (Observed::default(), Observed::default(), BTreeSet::new());
+        let (seen, uses, tables) = (Observed::default(), Uses::default(), BTreeSet::new());
         let (samples, plans) = (vec![], vec![]);
-        Looked { observed, seen, brief, tables, seconds: 0.0, samples, plans, generic: None, no_plan: None }
+        Looked { observed, seen, uses, tables, seconds: 0.0, samples, plans, generic: None, no_plan: None }
     }
 
     /// With what is known of it now.
     fn finished(mut self, schema: &Schema) -> Self {
         let samples = if self.samples.is_empty() { &self.observed.samples } else { &self.samples };
         let with = |samples: Vec<Sample>| Observed { samples, ..self.observed.clone() };
-        (self.seen, self.brief) = (with(samples.clone()), with(samples.iter().take(1).cloned().collect()));
-        let found = of_observed(&self.brief, schema);
+        let brief = with(samples.iter().take(1).cloned().collect());
+        self.seen = with(samples.clone());
+        self.uses = Uses::of(&brief, schema);
+        let found = of_observed(&brief, schema);
         let tables = found.iter().flat_map(|found| &found.scans).map(|scan| top(scan.table, schema));
         self.tables = tables.collect();
         self

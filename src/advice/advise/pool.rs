@@ -6,7 +6,7 @@ use super::look::{Looked, top};
 use super::prove::Planner;
 use crate::advice::ask::Server;
 use crate::advice::bill::Bill;
-use crate::advice::candidates::{Candidate, Shared, looked_at, relevant};
+use crate::advice::candidates::{Candidate, Shared, looked_at};
 use crate::advice::choose::{Item, WhatIf};
 use crate::advice::create::title;
 use crate::advice::existing::serves;
@@ -223,7 +223,7 @@ fn concerned(definition: &Definition, of: &[usize], looked: &[Looked<'_>], schem
     let concerns = |place: &usize| {
         let one = &looked[*place];
         !one.plans.is_empty()
-            && (of.contains(place) || one.tables.contains(&table) && relevant(&one.brief, definition, schema))
+            && (of.contains(place) || one.tables.contains(&table) && one.uses.has(definition, schema))
     };
     (0..looked.len()).filter(concerns).collect()
 }

@@ -11,7 +11,7 @@ use crate::advice::choose::WhatIf;
 use crate::advice::hypopg::{Hypothetical, leaves};
 use crate::advice::index::{Definition, Held, Key, quoted, unwrapped};
 use crate::advice::plan::{Node, Plan};
-use crate::advice::scan::{Condition, Found as Statement, Other, Scan, Test, of_condition, scan};
+use crate::advice::scan::{Condition, Found as Statement, Other, Scan, Test, rows_left, scan};
 use crate::advice::schema::{Schema, Table};
 use crate::advice::size;
 
@@ -281,18 +281,21 @@ fn part_of(definition: &Definition, table: &Table, scan: &Scan, schema: &Schema)
         one.what.print(schema.version).is_some_and(|printed| unwrapped(&printed) == text)
     };
     let ordered = definition.method == "btree";
-    let mut part = None;
+    let mut found: Vec<&Condition> = vec![];
     for key in &definition.keys {
-        let Some(condition) = scan.conditions.iter().find(|one| is_of(key, one)) else {
+        // Both bounds of a range, where it has two.
+        let mine: Vec<&Condition> = scan.conditions.iter().filter(|one| is_of(key, one)).collect();
+        if mine.is_empty() {
             if ordered { break } else { continue }
-        };
-        if matches!(condition.other, Other::Join(_)) {
+        }
+        if mine.iter().any(|one| matches!(one.other, Other::Join(_))) {
             break;
         }
-        part = Some(part.unwrap_or(1.0) * of_condition(condition, table));
-        if ordered && !matches!(condition.test, Test::Equal | Test::In | Test::Null) {
+        let exact = mine.iter().any(|one| matches!(one.test, Test::Equal | Test::In | Test::Null));
+        found.extend(mine);
+        if ordered && !exact {
             break;
         }
     }
-    part
+    (!found.is_empty()).then(|| rows_left(found, table) / table.rows.max(1.0))
 }

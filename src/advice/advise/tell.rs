@@ -15,6 +15,8 @@ use crate::stats::tally::TOTAL;
 
 /// A sample is better by this ratio, or it is not.
 const BETTER: f64 = 0.9;
+/// A plan is better only by more than one page that is read at random, and a row: less is nobody's index.
+const LEAST: f64 = 5.0;
 /// Statements that the evidence of a fix names.
 const NAMED: usize = 5;
 /// A statement of which this much is no work of the server cannot be helped there.
@@ -72,7 +74,11 @@ fn gain(
 ) -> Option<Gain> {
     let weight = &problem.statements[statement];
     let parts: Vec<f64> = with.iter().zip(without).map(|(with, without)| with / without.max(1e-9)).collect();
-    let better = parts.iter().filter(|part| **part <= BETTER).count();
+    let saved = |at: usize| {
+        looked[statement].plans.get(at).map_or(0.0, |plan| plan.cost() * (without[at] - with[at]))
+    };
+    let is_better = |at: &usize| parts[*at] <= BETTER && saved(*at) >= LEAST;
+    let better = (0..parts.len()).filter(is_better).count();
     let most = (0..parts.len()).min_by(|a, b| parts[*a].total_cmp(&parts[*b]))?;
     let base = looked[statement].plans.get(most)?.cost();
     (better > 0).then(|| Gain {

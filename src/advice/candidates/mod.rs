@@ -72,7 +72,7 @@ pub fn relevant(observed: &Observed, definition: &Definition, schema: &Schema) -
 }
 
 /// What statements of a shape ask for, found once, to be held against many indexes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Uses(Vec<Scan>);
 
 impl Uses {

@@ -349,6 +349,15 @@ fn rules_of_pgweir_are_for_hot_reads_of_what_is_seldom_written() {
     let parsed: toml::Value = toml::from_str(rule).unwrap_or_else(|error| panic!("{error}: {rule}"));
     assert_eq!(parsed["rule"][0]["when"]["database"].as_str(), Some("a \"shop\""));
     assert!(codes(&workload(100_000, 50_000, text)).is_empty(), "written too often");
+    let saves = |text: &str| {
+        let fixes = of_workload(&workload(100_000, 1_900, text), &schema, &|_| vec![]);
+        fixes.iter().find(|fix| fix.code == "cache").expect("it is hot").saves
+    };
+    let one = saves("select title from plans").expect("there is one answer");
+    let seconds = observed("select 1", vec![]).sums.micros[TOTAL] as f64 / 1e6;
+    let (hits, day) = (1.0 - 1_902.0 / 100_000.0, 86_400.0 / 600.0);
+    assert!((one - seconds * hits * day).abs() < 1e-6, "{one}");
+    assert_eq!(saves("select title from plans where title > $1"), None, "nobody knows how many there are");
     assert!(codes(&workload(100, 0, text)).is_empty(), "not hot");
     assert!(
         codes(&workload(100_000, 0, "select title from plans where id = $1 and random() < 0.5")).is_empty()

@@ -75,6 +75,7 @@ pub(super) fn table(row: &Row) -> Option<Table> {
 /// As many pages as there are now, filled as they were when last looked at.
 pub(super) fn resize(table: &mut Table, pages: u64) {
     let a_page = if table.pages > 0 { table.rows / table.pages as f64 } else { ROWS_A_PAGE };
+    table.grown = if table.pages > 0 { pages as f64 / table.pages as f64 } else { 0.0 };
     (table.rows, table.pages) = ((pages as f64 * a_page).round(), pages);
 }
 

@@ -203,7 +203,7 @@ pub fn of_observed(observed: &Observed, schema: &Schema) -> Vec<Found> {
     let mut all: Vec<Found> =
         observed.samples.iter().take(SAMPLES).filter_map(|sample| scan(sample, schema)).collect();
     if all.is_empty() {
-        all.extend(scan(&bare(&observed.text), schema));
+        all.extend(scan(&Sample { types: observed.types.clone(), ..bare(&observed.text) }, schema));
     }
     let Some(first) = all.first().map(structure) else { return all };
     all.retain(|one| structure(one) == first);

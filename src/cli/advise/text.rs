@@ -7,8 +7,8 @@ use crate::advice::{Action, Advised, Fix, Proof, Workload};
 /// Rejections that are listed.
 const REJECTED: usize = 30;
 
-/// All of it: what to do, of each statement why, what was rejected, and what could not be looked at.
-pub fn text(advised: &Advised, workload: &Workload) -> String {
+/// All of it, with these names of the fixes: what to do, of each statement why, what was rejected, and what could not be looked at.
+pub fn text(advised: &Advised, workload: &Workload, names: &[String]) -> String {
     let advice = &advised.advice;
     let mut out = format!(
         "{} statements looked at, {} plans asked for in {:.1} s, {}\n",
@@ -20,15 +20,16 @@ pub fn text(advised: &Advised, workload: &Workload) -> String {
     if advice.fixes.is_empty() {
         out += "\nNothing to do.\n";
     }
-    for (number, fix) in advice.fixes.iter().enumerate() {
-        one(&mut out, number + 1, fix);
+    for (name, fix) in names.iter().zip(&advice.fixes) {
+        one(&mut out, name, fix);
     }
     out += "\nSTATEMENTS\n";
     for verdict in &advice.verdicts {
         let observed = workload.shapes.iter().find(|one| one.fingerprint == verdict.fingerprint);
         let text =
             observed.map_or("", |one| one.text.as_str()).split_whitespace().collect::<Vec<_>>().join(" ");
-        let fixes: Vec<String> = verdict.fixes.iter().map(|place| format!("FIX-{}", place + 1)).collect();
+        let fixes: Vec<String> =
+            verdict.fixes.iter().filter_map(|place| names.get(*place).cloned()).collect();
         let fixes = if fixes.is_empty() { String::new() } else { format!(" -> {}", fixes.join(", ")) };
         let _ = writeln!(out, " {}\n   {}{fixes}", cut(&text), verdict.why);
     }
@@ -48,9 +49,9 @@ pub fn text(advised: &Advised, workload: &Workload) -> String {
     out
 }
 
-fn one(out: &mut String, number: usize, fix: &Fix) {
+fn one(out: &mut String, name: &str, fix: &Fix) {
     let saves = fix.saves.map_or(String::new(), |seconds| format!("   saves {seconds:.1} s a day"));
-    let _ = writeln!(out, "\nFIX-{number}  {}{saves}   {}", fix.title, proof(fix.proof));
+    let _ = writeln!(out, "\n{name}  {}{saves}   {}", fix.title, proof(fix.proof));
     fix.evidence.iter().for_each(|line| out.push_str(&format!("  - {line}\n")));
     match &fix.action {
         Action::Sql { run, undo, .. } => {

@@ -1,16 +1,15 @@
 //! Statements to advise on: from a store, or from a file of JSON.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
 use crate::advice::{Observed, Origin, Sample, Workload};
 use crate::sql::shape;
 use crate::stats::tally::TOTAL;
-use crate::store::{Trouble, read};
+use crate::store::read::{self, History};
+use crate::store::{Trouble, workload as store};
 
 /// The longest file that is read.
 const LONGEST: u64 = 256 << 20;
@@ -20,44 +19,41 @@ const LONGEST: u64 = 256 << 20;
 /// # Errors
 /// When it cannot be read, or has nothing of that database.
 pub fn of_store(file: &Path, database: &str, since: i64) -> Result<Workload, String> {
-    let reason = |trouble| match trouble {
-        Trouble::Corrupt(reason) | Trouble::Standing(_, reason) => reason,
-    };
     let history = read::since(file, since).map_err(reason)?;
-    let mut shapes: HashMap<u128, Observed> = HashMap::new();
-    let mut others: Vec<&str> = vec![];
-    for (who, fingerprint, text, sums) in history.counted.lines() {
-        if who.database != database {
-            if !others.contains(&who.database.as_str()) {
-                others.push(&who.database);
-            }
-            continue;
-        }
-        let by = (who.clone(), sums.calls);
-        match shapes.entry(fingerprint) {
-            Entry::Vacant(free) => {
-                let (text, sums) = (text.to_string(), sums.clone());
-                free.insert(Observed { fingerprint, text, sums, by: vec![by], ..Observed::default() });
-            }
-            Entry::Occupied(mut known) => {
-                known.get_mut().sums.merge(sums);
-                known.get_mut().by.push(by);
-            }
-        }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+    of_history(file, &history, database, (since, now))
+}
+
+/// The same of what was read of it.
+///
+/// # Errors
+/// As [`of_store`].
+pub fn of_history(
+    file: &Path,
+    history: &History,
+    database: &str,
+    window: (i64, i64),
+) -> Result<Workload, String> {
+    let workload = store::of_history(file, history, window, Some(database)).map_err(reason)?;
+    if !workload.shapes.is_empty() {
+        return Ok(workload);
     }
-    if shapes.is_empty() {
-        others.sort_unstable();
-        return Err(match others.as_slice() {
-            [] => "it has no statement of that time; a longer --since may help".to_owned(),
-            others => format!(
-                "it has no statement of the database {database:?}; name one of these with --database: {}",
-                others.join(", ")
-            ),
-        });
+    let mut others: Vec<&str> = history.counted.lines().map(|(who, ..)| who.database.as_str()).collect();
+    others.sort_unstable();
+    others.dedup();
+    Err(match others.as_slice() {
+        [] => "it has no statement of that time; a longer --since may help".to_owned(),
+        others => format!(
+            "it has no statement of the database {database:?}; name one of these with --database: {}",
+            others.join(", ")
+        ),
+    })
+}
+
+fn reason(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::Corrupt(reason) | Trouble::Standing(_, reason) => reason,
     }
-    let (from, to) = history.between.unwrap_or((0, 1));
-    let window = Duration::from_secs((to - from).max(1) as u64);
-    Ok(Workload { window, shapes: shapes.into_values().collect() })
 }
 
 /// A file: `{"seconds": 3600, "statements": [{"text": "...", "calls": 10, "milliseconds": 250.0, "samples": [{"values": ["1"]}]}]}`.

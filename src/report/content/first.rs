@@ -105,10 +105,16 @@ impl Report {
 
     /// What takes the time all the same.
     fn nothing_proposed(&self, document: &mut Document) {
-        let reason = if self.is_advised {
-            "Nothing is proposed: what was looked at, and why it was not enough, stands under Looked at and rejected."
-        } else {
-            "Nothing is proposed, for no database was asked. What takes the time is known all the same:"
+        let reason = match (self.is_advised, self.scope.origin) {
+            (true, _) => {
+                "Nothing is proposed: what was looked at, and why it was not enough, stands under Looked at and rejected."
+            }
+            (false, Origin::Store | Origin::Log) => {
+                "No database was asked what to do: put its URL at the end of `pgweir report`. What takes the time:"
+            }
+            (false, _) => {
+                "Nothing is proposed, for no database was asked. What takes the time is known all the same:"
+            }
         };
         document.put(Block::say(reason));
         let all = self.all.micros[TOTAL].max(1);

@@ -11,8 +11,8 @@ use super::Report;
 use super::document::{Block, Document};
 
 /// What is said where there is no advice.
-const NOT_ASKED: &str = "Nothing is proposed yet, for no database was asked: a running pgweir counts, and asks nothing by itself. \
-    What takes the time is known; see the overview.";
+const NOT_ASKED: &str = "Nothing is proposed yet, for no database was asked: a running pgweir does that within a minute after its start, and then \
+    every `advise` of [history], when no session waits. What takes the time is known; see the overview.";
 
 impl Report {
     /// The first page of a running pgweir: what to do first, what takes the time, and how that is known.
