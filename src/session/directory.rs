@@ -174,17 +174,7 @@ impl Directory {
     /// if the settings have that, else the fallback, else any of the node's if the settings have only one node. Of those
     /// with the same hosts one is preferred in which servers are logged in to as the client's user.
     pub fn node_for(&self, named: String) -> String {
-        let databases = &self.settings.databases;
-        let fallback = databases.get_key_value("*");
-        let Some((first, node)) = fallback.or_else(|| databases.iter().next()) else { return named };
-        let is_there = |database: &Database| database.hosts == node.hosts;
-        if databases.contains_key(&named) || fallback.is_none() && !databases.values().all(is_there) {
-            return named;
-        }
-        let mut entries = fallback.into_iter().chain(databases);
-        let as_client = entries.find(|(_, database)| is_there(database) && database.server_user.is_none());
-        let name = as_client.map_or(first, |(name, _)| name);
-        if name == "*" { "postgres".to_owned() } else { name.clone() }
+        node_for(&self.settings, named)
     }
 
     /// Who `user` is: from the settings, else from the server, else unknown.
@@ -258,7 +248,13 @@ impl Directory {
     /// its node, if it is known which that is; `None` else.
     async fn rows_of(&self, database: &str, asker: &str, sql: &str) -> Result<Option<Vec<Row>>, Fault> {
         let elsewhere = || self.stand_in(database).and_then(|other| self.lookup_target(&other, asker));
-        let Some(target) = self.lookup_target(database, asker).or_else(elsewhere) else { return Ok(None) };
+        // No server has the console, also where a database for all others is in the settings.
+        let here = if is_console(database) && !self.settings.databases.contains_key(database) {
+            None
+        } else {
+            self.lookup_target(database, asker)
+        };
+        let Some(target) = here.or_else(elsewhere) else { return Ok(None) };
         let mut answer = self.ask(&target, sql).await;
         if target.database == database
             && answer.as_ref().is_err_and(|fault| fault.sqlstate == "3D000")
@@ -269,11 +265,13 @@ impl Directory {
         answer.map(Some)
     }
 
-    /// Another database of the node that is meant by one that is not in the settings; the console has no node.
+    /// Another database of the node that is meant by one that is not in the settings; for the console, any.
     fn stand_in(&self, database: &str) -> Option<String> {
+        if is_console(database) {
+            return stand_in_for_console(&self.settings, database);
+        }
         let is_absent = !self.settings.databases.contains_key(database);
-        let may = is_absent && !matches!(database, "pgweir" | "pgbouncer");
-        may.then(|| self.node_for(database.to_owned())).filter(|other| other != database)
+        is_absent.then(|| self.node_for(database.to_owned())).filter(|other| other != database)
     }
 
     /// No longer than a session waits for a server, and within the time of a login, so that the client is told.
@@ -289,7 +287,7 @@ impl Directory {
         if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
             *told = Some(Instant::now());
             let way = if self.settings.auth.auth_query.is_some() { "auth_query" } else { "pass-through" };
-            tracing::error!(database, auth_user = asker, error = %fault, "{way} failed, so nobody but the users of the settings can log in");
+            tracing::error!(database, auth_user = asker, error = %fault, "{way} failed, so only the users of the settings can log in to this database");
         }
         // That a server is away for a while is no refusal: clients may try again.
         let is_away = fault.sqlstate.starts_with("08") || fault.sqlstate.starts_with("57P");
@@ -421,6 +419,7 @@ impl Directory {
             queue_timeout: settings.queue_timeout.unwrap_or(limits.queue_timeout),
             prepared_limit: limits.prepared_per_server,
             credential: Mutex::new(credential),
+            renewed: Default::default(),
             asks_channels: AtomicBool::default(),
         })
     }
@@ -452,6 +451,35 @@ impl Directory {
         };
         before.iter().filter_map(same).collect()
     }
+}
+
+fn is_console(database: &str) -> bool {
+    matches!(database, "pgweir" | "pgbouncer")
+}
+
+/// As [`Directory::node_for`].
+fn node_for(settings: &Settings, named: String) -> String {
+    let databases = &settings.databases;
+    let fallback = databases.get_key_value("*");
+    let Some((first, node)) = fallback.or_else(|| databases.iter().next()) else { return named };
+    let is_there = |database: &Database| database.hosts == node.hosts;
+    if databases.contains_key(&named) || fallback.is_none() && !databases.values().all(is_there) {
+        return named;
+    }
+    let mut entries = fallback.into_iter().chain(databases);
+    let as_client = entries.find(|(_, database)| is_there(database) && database.server_user.is_none());
+    let name = as_client.map_or(first, |(name, _)| name);
+    if name == "*" { "postgres".to_owned() } else { name.clone() }
+}
+
+/// The database at whose server users of the console are looked up, where the settings have none of its name: the first that they name, else one of the
+/// server that they have for all. The console itself is at no server.
+pub fn stand_in_for_console(settings: &Settings, console: &str) -> Option<String> {
+    if settings.databases.contains_key(console) {
+        return None;
+    }
+    let named = settings.databases.keys().find(|name| *name != "*").cloned();
+    named.or_else(|| Some(node_for(settings, console.to_owned())).filter(|other| other != console))
 }
 
 /// TLS towards the servers of the database of this name.
