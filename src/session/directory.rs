@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::asker::Askers;
 use super::entry::{BadEntry, Entry};
+use super::stand_in;
 use crate::auth::scram::{MockSecret, RandomFailed};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::Settings;
@@ -174,7 +175,7 @@ impl Directory {
     /// if the settings have that, else the fallback, else any of the node's if the settings have only one node. Of those
     /// with the same hosts one is preferred in which servers are logged in to as the client's user.
     pub fn node_for(&self, named: String) -> String {
-        node_for(&self.settings, named)
+        stand_in::node_for(&self.settings, named)
     }
 
     /// Who `user` is: from the settings, else from the server, else unknown.
@@ -249,7 +250,7 @@ impl Directory {
     async fn rows_of(&self, database: &str, asker: &str, sql: &str) -> Result<Option<Vec<Row>>, Fault> {
         let elsewhere = || self.stand_in(database).and_then(|other| self.lookup_target(&other, asker));
         // No server has the console, also where a database for all others is in the settings.
-        let here = if is_console(database) && !self.settings.databases.contains_key(database) {
+        let here = if stand_in::is_console(database) && !self.settings.databases.contains_key(database) {
             None
         } else {
             self.lookup_target(database, asker)
@@ -267,8 +268,8 @@ impl Directory {
 
     /// Another database of the node that is meant by one that is not in the settings; for the console, any.
     fn stand_in(&self, database: &str) -> Option<String> {
-        if is_console(database) {
-            return stand_in_for_console(&self.settings, database);
+        if stand_in::is_console(database) {
+            return stand_in::for_console(&self.settings, database);
         }
         let is_absent = !self.settings.databases.contains_key(database);
         is_absent.then(|| self.node_for(database.to_owned())).filter(|other| other != database)
@@ -451,35 +452,6 @@ impl Directory {
         };
         before.iter().filter_map(same).collect()
     }
-}
-
-fn is_console(database: &str) -> bool {
-    matches!(database, "pgweir" | "pgbouncer")
-}
-
-/// As [`Directory::node_for`].
-fn node_for(settings: &Settings, named: String) -> String {
-    let databases = &settings.databases;
-    let fallback = databases.get_key_value("*");
-    let Some((first, node)) = fallback.or_else(|| databases.iter().next()) else { return named };
-    let is_there = |database: &Database| database.hosts == node.hosts;
-    if databases.contains_key(&named) || fallback.is_none() && !databases.values().all(is_there) {
-        return named;
-    }
-    let mut entries = fallback.into_iter().chain(databases);
-    let as_client = entries.find(|(_, database)| is_there(database) && database.server_user.is_none());
-    let name = as_client.map_or(first, |(name, _)| name);
-    if name == "*" { "postgres".to_owned() } else { name.clone() }
-}
-
-/// The database at whose server users of the console are looked up, where the settings have none of its name: the first that they name, else one of the
-/// server that they have for all. The console itself is at no server.
-pub fn stand_in_for_console(settings: &Settings, console: &str) -> Option<String> {
-    if settings.databases.contains_key(console) {
-        return None;
-    }
-    let named = settings.databases.keys().find(|name| *name != "*").cloned();
-    named.or_else(|| Some(node_for(settings, console.to_owned())).filter(|other| other != console))
 }
 
 /// TLS towards the servers of the database of this name.
