@@ -27,7 +27,7 @@ run:
 	@scripts/setup.sh run
 	cargo build --release --locked
 	@pgweir="$${CARGO_TARGET_DIR:-target}/release/pgweir"; export PGWEIR_UNDER_MAKE=1; \
-	if [ -n "$$DATABASE_URL" ]; then exec "$$pgweir" run $(ARGS) "$$DATABASE_URL"; else exec "$$pgweir" demo $(ARGS); fi
+	if [ -n "$$DATABASE_URL" ]; then exec "$$pgweir" run $(ARGS) env:DATABASE_URL; else exec "$$pgweir" demo $(ARGS); fi
 
 demo:
 	@scripts/setup.sh demo

@@ -4,7 +4,7 @@ mod log;
 mod servers;
 
 use std::collections::HashMap;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{self, Admin, Demand, Wait};
 use crate::auth::scram::MockSecret;
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, cannot_listen};
 use crate::config::{self, ConfigError, Loaded, Sources};
 use crate::control::Control;
 use crate::control::advising::Advising;
@@ -83,18 +83,6 @@ const STEP: Duration = Duration::from_millis(20);
 /// How a socket came to be listened on, in the log.
 const LISTENING: &str = "listening";
 const TAKEN_OVER: &str = "taken over";
-/// Set by the Makefile, where flags are given in another way.
-const UNDER_MAKE: &str = "PGWEIR_UNDER_MAKE";
-
-/// What to do about an address that is not to be had.
-fn cannot_listen(name: &str) -> String {
-    let another = match std::env::var_os(UNDER_MAKE) {
-        Some(_) => "make run ARGS=\"--listen 127.0.0.1:6442\"",
-        None => "--listen or `listen`",
-    };
-    format!("cannot listen on {name} (choose another with {another})")
-}
-
 struct App {
     set_level: SetLevel,
     entrance: Arc<Entrance>,
@@ -111,6 +99,7 @@ struct App {
     streams: Streams,
     history: Arc<History>,
     advising: Arc<Advising>,
+    hangup: Hangup,
 }
 
 impl App {
@@ -171,6 +160,7 @@ impl App {
             streams: Streams::new(wanted),
             history,
             advising,
+            hangup: Hangup::of(arguments),
         };
         app.watch_nodes();
         Ok(app)
@@ -235,7 +225,12 @@ impl App {
         loop {
             tokio::select! {
                 wanted = self.streams.wanted() => self.streams.begin(&wanted, &self.entrance.directory(), &self.shared.caches),
-                _ = hangup.recv() => drop(self.reload()),
+                _ = hangup.recv() => {
+                    if self.hangup.ends() {
+                        break;
+                    }
+                    drop(self.reload());
+                }
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
                 _ = quit.recv() => return self.stop().await,
@@ -381,6 +376,26 @@ impl App {
     fn busy(&self, taken_over: bool) -> bool {
         let logins = self.entrance.clients.used() + self.entrance.unauthenticated.used();
         self.sessions() > 0 || taken_over && logins > 0
+    }
+}
+
+/// What SIGHUP means: read the settings again, or end, since nobody is there any more.
+struct Hangup {
+    /// The server goes with this process, and there is nothing to read again.
+    throw_away: bool,
+    /// It was started in a terminal.
+    terminal: bool,
+}
+
+impl Hangup {
+    fn of(arguments: &RunArgs) -> Hangup {
+        let has_files = arguments.config.is_some() || arguments.rules.is_some();
+        Hangup { throw_away: arguments.throw_away && !has_files, terminal: std::io::stdin().is_terminal() }
+    }
+
+    /// A terminal that was closed is one no more; what has none from the start (a service, `nohup`) is not ended so.
+    fn ends(&self) -> bool {
+        self.throw_away || self.terminal && !std::io::stdin().is_terminal()
     }
 }
 

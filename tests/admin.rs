@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::cluster::{APP, APP2, Cluster, Database, free_port};
 use crate::harness::command;
@@ -319,6 +319,8 @@ fn admin_kills_and_disables() {
     eventually("the command is logged as typed", || scene.proxy.log().contains(&logged));
     assert_eq!(scene.client().value("select 1"), "1");
     console.run(&format!("KILL {}", scene.database.name));
+    let log = scene.proxy.log();
+    assert!(log.contains("sessions were ended") && !log.contains("order=Pause"), "{log}");
     assert_eq!(fault(&second.until(b'Z').expect("the session ends in words")).sqlstate(), "57P01");
     console.run("RESUME");
     assert_eq!(scene.client().value("select 1"), "1");
@@ -352,7 +354,7 @@ fn admin_roles_and_refusals() {
     assert_eq!(console.simple("pause nowhere")[0].command_tag(), "PAUSE");
     let mut stranger = Client::dial(&scene.proxy.endpoint()).expect("it connects");
     let messages = stranger.login(&Login::new("md5", "x", "pgbouncer")).expect("an answer");
-    assert_eq!(fault(&messages).sqlstate(), "28000");
+    assert_eq!(fault(&messages).sqlstate(), "28P01", "as for any database: `app` may not look others up");
 }
 
 #[test]
@@ -466,6 +468,32 @@ fn admin_reload_keeps_servers_and_keys() {
     assert_ne!(client.value("select pg_backend_pid()"), server);
 }
 
+/// Whom the settings do not have is looked up for the console too, though no server has a database of its name.
+#[test]
+fn admin_users_by_pass_through() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let superuser = crate::harness::cluster::SUPERUSER;
+    let named = format!("[databases.{}]\nhosts = [\"127.0.0.1:{}\"]\n", database.name, cluster.port);
+    let asker =
+        format!("[auth]\nauth_user = \"{0}\"\n[users.{0}]\npassword = \"{1}\"\n", superuser.0, superuser.1);
+    let admin = format!("[admin]\nadmin_users = [\"{}\"]\n", APP.0);
+    for options in [
+        ProxyOptions::default().config(&format!("{named}{asker}{admin}")),
+        ProxyOptions::url(&cluster.url(superuser, &database.name, "")).config(&admin),
+    ] {
+        let proxy = Proxy::start_with(&options);
+        let mut console = Client::connect(&proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"));
+        assert!(!show(&mut console, "DATABASES").is_empty());
+        let mut wrong = Client::dial(&proxy.endpoint()).expect("a connection");
+        let answers = wrong.login(&Login::new(APP.0, "wrong", "pgweir")).expect("an answer");
+        assert_eq!(fault(&answers).sqlstate(), "28P01");
+    }
+}
+
 #[test]
 fn admin_no_more_clients_of_a_user_than_allowed() {
     let Some(scene) = Scene::new("pool_size=2") else { return };
@@ -574,9 +602,61 @@ fn nothing_is_promised_before_it_listens() {
     let mut command = Command::new(program());
     command.args(["demo", "--http", "off", "--listen", &address]).env("PGWEIR_UNDER_MAKE", "1");
     let output = command::run(&mut command, Duration::from_secs(60));
-    assert!(!output.ok && !output.stdout.contains("psql"), "{}", output.stdout);
+    assert!(!output.ok && output.stdout.is_empty(), "no server is made for it: {}", output.stdout);
     let told = format!("cannot listen on {address} (choose another with make run ARGS=\"--listen ");
     assert!(output.stderr.contains(&told), "{}", output.stderr);
+}
+
+/// Closing the terminal is no wish to read settings again, where there are none.
+#[test]
+fn a_hangup_ends_what_is_thrown_away() {
+    let folder = command::Folder::new();
+    // The server may run as another user.
+    std::fs::set_permissions(&folder.0, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("it is ours");
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut command = Command::new(program());
+    command.args(["demo", "--http", "off", "--listen", &address]).env("TMPDIR", &folder.0);
+    let mut demo = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let up = Instant::now() + Duration::from_secs(90);
+    while TcpStream::connect(&address).is_err() {
+        assert!(Instant::now() < up && demo.try_wait().expect("its state").is_none(), "it does not come up");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let hangup = Command::new("kill").args(["-HUP", &demo.id().to_string()]).status().expect("kill runs");
+    assert!(hangup.success());
+    let ended = command::wait(&mut demo, Duration::from_secs(30));
+    if ended.is_none() {
+        demo.kill().expect("it can be ended");
+        demo.wait().expect("it ends");
+    }
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+    let left = std::fs::read_dir(&folder.0).expect("it is there").count();
+    assert_eq!(left, 0, "the server's folder is left");
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_it() {
+    let folder = command::Folder::new();
+    let log = folder.0.join("log");
+    let address = format!("127.0.0.1:{}", free_port());
+    // As the first process of the terminal it is the one that is told of its end.
+    let line = format!(
+        "exec '{}' run --http off --listen {address} postgres://a:b@127.0.0.1:{}/x 2>'{}'",
+        program().to_string_lossy(),
+        free_port(),
+        log.display()
+    );
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut terminal = terminal.spawn().expect("script runs");
+    eventually("it listens", || TcpStream::connect(&address).is_ok());
+    terminal.kill().expect("it can be ended");
+    terminal.wait().expect("it ends");
+    let told = || std::fs::read_to_string(&log).unwrap_or_default();
+    eventually("it ends as when it is interrupted", || told().contains("stopped"));
+    assert!(!told().contains("settings reloaded") && !told().contains("panicked"), "{}", told());
+    eventually("it listens no more", || TcpStream::connect(&address).is_err());
 }
 
 #[test]

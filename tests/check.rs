@@ -121,8 +121,15 @@ fn nodes_are_tried_as_somebody_who_may_log_in() {
     let text = check(&with_users(&["admin", "aide", "app"], console)).success();
     assert!(text.contains("database shop, as app: ok: ") && !text.contains("not as"), "{text}");
 
-    let text = check(&with_users(&["aaron", "app"], "")).success();
-    assert!(text.contains("database shop, as app: ok: ") && text.contains("    not as aaron: "), "{text}");
+    for (users, place) in [(["aaron", "app"], "FILE:6:1"), (["app", "zoe"], "FILE:8:1")] {
+        let wrong = users.into_iter().find(|user| *user != APP.0).expect("one is");
+        let what_to_do = format!("{place}: correct the user `{wrong}` or its password");
+        let told = format!("user {wrong}: error: no node lets this user in; 127.0.0.1:");
+        refuses(&with_users(&users, ""), &told, &what_to_do);
+        let text = check(&with_users(&users, "")).stdout;
+        assert!(text.contains("database shop, as app: ok: "), "{text}");
+        assert!(text.contains(&format!("    not as {wrong}: ")), "{text}");
+    }
 
     let nobody = with_users(&["aaron", "abel"], "");
     refuses(&nobody, "as aaron: error: ", "FILE:6:1: correct the user `aaron` or its password");
@@ -132,6 +139,60 @@ fn nodes_are_tried_as_somebody_who_may_log_in() {
     assert!(
         text.contains("not tried: nobody is known to log in to `shop` as (users of the console"),
         "{text}"
+    );
+}
+
+/// What is wrong with a connection string and flags.
+fn check_arguments(arguments: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    run(command.args(["check", "--http", "off"]).args(arguments), Duration::from_secs(30))
+}
+
+#[test]
+fn a_user_without_a_password_whom_the_server_trusts() {
+    let cluster = Cluster::start_with_hba("", &[], "host all app 127.0.0.1/32 trust");
+    let trusted = format!("postgres://app@127.0.0.1:{}/postgres", cluster.port);
+    let output = check_arguments(&[&trusted]);
+    assert!(!output.ok, "{}", output.stdout);
+    for told in [
+        "  warning: URL: `app` has no password here, so it cannot log in through pgweir",
+        "  database postgres: error: nobody can log in through pgweir: no user above has a password, and app may not",
+        "    URL: write user:password@ before the host in the URL",
+    ] {
+        assert!(output.stdout.contains(told), "no {told:?} in\n{}", output.stdout);
+    }
+    let with_password = check_arguments(&[&cluster.url(APP, "postgres", "")]).success();
+    assert!(!with_password.contains("warning"), "{with_password}");
+}
+
+#[test]
+fn a_connection_string_that_others_cannot_see() {
+    let url = Cluster::shared().url(APP, "postgres", "");
+    let folder = Folder::new();
+    let path = folder.0.join("url");
+    std::fs::write(&path, format!("{url}\n")).expect("a file can be written");
+    let by_file = check_arguments(&[&format!("file:{}", path.display())]).success();
+    assert!(by_file.contains("database postgres, as app: ok: "), "{by_file}");
+    let mut command = Command::new(program());
+    command.args(["check", "--http", "off", "env:SHOP_URL"]).env("SHOP_URL", &url);
+    assert!(run(&mut command, Duration::from_secs(30)).success().contains("as app: ok: "));
+    let output = check_arguments(&["env:NO_SUCH_URL"]);
+    assert!(!output.ok);
+    assert_eq!(
+        output.stderr.trim_end(),
+        "URL: the URL asks for the environment variable NO_SUCH_URL, which is not set"
+    );
+}
+
+#[test]
+fn a_history_that_cannot_be_kept() {
+    let url = Cluster::shared().url(APP, "postgres", "");
+    let output = check_arguments(&["--store", "/nope/x.db", &url]);
+    assert!(!output.ok, "{}", output.stdout);
+    assert!(
+        output.stdout.contains("files\n  error: --store: the history cannot be kept in /nope/x.db: "),
+        "{}",
+        output.stdout
     );
 }
 

@@ -69,9 +69,13 @@ fn order(admin: &Admin, order: PoolOrder, database: Option<String>) -> Result<()
 
 /// Gives an order to the pools of a database, or to all.
 pub(super) fn give(admin: &Admin, order: PoolOrder, database: Option<String>) {
-    admin.paused().note(order, database.as_deref());
     let shown = database.as_deref().map_or("(all)".to_owned(), loggable);
     tracing::info!(?order, database = shown, "pools were ordered");
+    send(admin, order, database);
+}
+
+fn send(admin: &Admin, order: PoolOrder, database: Option<String>) {
+    admin.paused().note(order, database.as_deref());
     admin.entrance.workers.iter().for_each(|worker| worker.send(Order::Pools(order, database.clone())));
 }
 
@@ -81,8 +85,16 @@ async fn pause(admin: &Admin, database: Option<String>) -> Result<(), Fault> {
     wait_until_none(admin, database.as_deref(), live).await
 }
 
+/// Ends its sessions, and holds new ones until RESUME.
 fn kill(admin: &Admin, database: Option<String>) -> Result<(), Fault> {
-    order(admin, PoolOrder::Pause, database.clone())?;
+    known(admin, database.as_deref())?;
+    let shown = database.as_deref().map_or("(all)".to_owned(), loggable);
+    tracing::info!(
+        order = "Kill",
+        database = shown,
+        "sessions were ended, and pools are paused until RESUME"
+    );
+    send(admin, PoolOrder::Pause, database.clone());
     let which = database.map_or(KillOrder::All, KillOrder::Database);
     admin.entrance.workers.iter().for_each(|worker| worker.send(Order::Kill(which.clone())));
     Ok(())

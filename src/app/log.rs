@@ -9,7 +9,9 @@ pub(super) type SetLevel = Box<dyn Fn(tracing_subscriber::EnvFilter)>;
 pub(super) fn log(settings: &Settings) -> SetLevel {
     let filter = tracing_subscriber::EnvFilter::new(&settings.log.level);
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour);
+    // A terminal that is gone takes no log, and no complaint about it either, which would end the thread that logs.
+    let builder =
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour).log_internal_errors(false);
     if settings.log.json {
         let builder = builder.json().with_env_filter(filter).with_filter_reloading();
         let handle = builder.reload_handle();

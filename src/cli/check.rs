@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use super::cluster::{are_of_one_cluster, has_one_primary};
+use super::files::Files;
 use super::hint::what_to_do;
+use super::passwords::Passwords;
 use crate::catalog::Contents;
 use crate::config::settings::{
     AuthMethod, ClientTlsMode, Database, Host, PoolMode, SslMode, TargetSessionAttrs,
 };
-use crate::config::{ConfigError, Loaded, Origin, Settings};
+use crate::config::{Loaded, Origin, Settings};
 use crate::pool::connect::Connected;
 use crate::pool::role::{self, Role, Suits};
-use crate::session::directory::connector;
-use crate::session::entry::Entry;
+use crate::session::stand_in;
 use crate::wire::Fault;
 
 /// A node that answered.
@@ -62,20 +63,12 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
         loaded.notes.iter().try_for_each(|note| writeln!(out, "  warning: {note}"))?;
     }
     let console = console_users(loaded, out)?;
-    let for_clients = Entry::problems(&loaded.settings);
-    let for_clients: Vec<_> =
-        for_clients.iter().map(|bad| loaded.origins.error(bad.setting(), bad.to_string())).collect();
-    let for_servers = server_files(loaded);
-    if !for_clients.is_empty() || !for_servers.is_empty() {
-        writeln!(out, "files")?;
-        for problem in for_clients.iter().chain(for_servers.values()) {
-            writeln!(out, "  error: {problem}")?;
-        }
-    }
-    if !for_clients.is_empty() {
+    let files = Files::of(loaded);
+    files.tell(out)?;
+    if files.shut_clients_out() {
         return Ok(false);
     }
-    let mut well = console && for_servers.is_empty();
+    let mut well = console && files.are_well();
     if nobody_can_log_in(&loaded.settings) {
         let what_to_do = match loaded.settings.databases.keys().all(|name| by_url(loaded, name)) {
             true => URL_WITH_USER,
@@ -86,8 +79,9 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
     }
     writeln!(out, "nodes")?;
     let (mut tried, mut systems) = (BTreeSet::new(), BTreeMap::new());
+    let mut passwords = Passwords::new();
     for (name, database) in probe_order(&loaded.settings) {
-        if for_servers.contains_key(name) {
+        if files.shut_out_of(name) {
             writeln!(out, "  database {name}: not tried: see `files` above")?;
             continue;
         }
@@ -110,6 +104,7 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
             let logins = Logins::to(trial, name, host, &database.probe_users).await;
             well &= logins.node.is_some();
             logins.tell(loaded, name, host, out)?;
+            logins.try_others(trial, (name, host), &database.probe_users, &mut passwords, out).await?;
             let system = logins.node.as_ref().and_then(|(_, node)| node.system);
             systems.extend(system.map(|system| (host, system)));
             roles.extend(logins.node.map(|(_, node)| (host, node.role)));
@@ -121,7 +116,7 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
             well &= looks_up(loaded, (name, database), trial.lookup(name).await, out)?;
         }
     }
-    Ok(well)
+    Ok(passwords.tell(loaded, out)? && well)
 }
 
 /// What to do about a URL that names nobody.
@@ -132,17 +127,6 @@ fn by_url(loaded: &Loaded, name: &str) -> bool {
     let origins = &loaded.origins;
     matches!(origins.of(&format!("databases.{name}")), Origin::Url(_))
         || origins.exact(&format!("databases.{name}.url")).is_some()
-}
-
-/// What is wrong with the files for TLS towards servers, by database.
-fn server_files(loaded: &Loaded) -> BTreeMap<&str, ConfigError> {
-    let mut wrong = BTreeMap::new();
-    for (name, database) in &loaded.settings.databases {
-        if let Err(bad) = connector(name, &database.tls) {
-            wrong.insert(name.as_str(), loaded.origins.error(bad.setting(), bad.to_string()));
-        }
-    }
-    wrong
 }
 
 /// How users fared at a node, up to the one whom it let in.
@@ -173,6 +157,22 @@ impl<'a> Logins<'a> {
         logins
     }
 
+    /// Where somebody was let in, tries the others too.
+    async fn try_others(
+        &self,
+        trial: &impl Trial,
+        at: (&'a str, &'a Host),
+        users: &'a [String],
+        passwords: &mut Passwords<'a>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        let Some((let_in, _)) = &self.node else { return Ok(()) };
+        self.refused.iter().for_each(|(user, fault)| passwords.note(at, user, Some(fault)));
+        passwords.note(at, let_in, None);
+        let others = users.iter().map(String::as_str).skip(self.refused.len() + 1);
+        passwords.try_others(trial, at, others, out).await
+    }
+
     fn tell(&self, loaded: &Loaded, name: &str, host: &Host, out: &mut impl Write) -> io::Result<()> {
         write!(out, "  {}, database {name}, ", show_host(host))?;
         match (&self.node, self.refused.as_slice()) {
@@ -193,8 +193,13 @@ impl<'a> Logins<'a> {
 /// Whether every client has to prove who it is, and nobody is known who could.
 fn nobody_can_log_in(settings: &Settings) -> bool {
     let auth = &settings.auth;
-    let proves = auth.hba_file.is_none() && !matches!(auth.method, AuthMethod::Trust | AuthMethod::Cert);
-    proves && auth.auth_user.is_none() && settings.users.values().all(|user| user.password.is_none())
+    let looks_up = auth.auth_user.is_some() && (auth.pass_through || auth.auth_query.is_some());
+    !looks_up && nobody_has_a_password(settings)
+}
+
+/// Whether every client has to prove who it is, and the settings know of nobody who could.
+fn nobody_has_a_password(settings: &Settings) -> bool {
+    settings.auth.asks_for_passwords() && settings.users.values().all(|user| user.password.is_none())
 }
 
 /// Says whether users can be looked up at a server that answered.
@@ -213,6 +218,23 @@ fn looks_up(
             Ok(true)
         }
         None | Some(Ok(())) => Ok(true),
+        Some(Err(fault))
+            if fault.sqlstate == "42501"
+                && auth.auth_query.is_none()
+                && nobody_has_a_password(&loaded.settings) =>
+        {
+            writeln!(
+                out,
+                "  database {name}: error: nobody can log in through pgweir: no user above has a password, and {asker} may not read pg_authid to \
+                 look others up"
+            )?;
+            let origin = loaded.origins.of(&format!("users.{asker}"));
+            writeln!(
+                out,
+                "    {origin}: write user:password@ before the host in the URL, add [users] with passwords, or set `method` in [auth] to \"trust\""
+            )?;
+            Ok(false)
+        }
         Some(Err(fault)) if fault.sqlstate == "42501" && auth.auth_query.is_none() => {
             writeln!(
                 out,
@@ -330,11 +352,11 @@ fn console_users(loaded: &Loaded, out: &mut impl Write) -> io::Result<bool> {
     for (key, names) in [("admin_users", &admin.admin_users), ("stats_users", &admin.stats_users)] {
         let origin = loaded.origins.of(&format!("admin.{key}"));
         for name in names.iter().filter(|name| !unproven && !has_password(name)) {
-            let database = looked_up_in(settings).filter(|_| !settings.users.contains_key(name));
+            let database = looked_up_at(settings).filter(|_| !settings.users.contains_key(name));
             if let Some(database) = database {
                 writeln!(
                     out,
-                    "  {name}: warning: named in `{key}`, and not in [users]: looked up in the server's database `{database}`, if that is there ({origin})"
+                    "  {name}: warning: named in `{key}`, and not in [users]: looked up at the server of the database `{database}` ({origin})"
                 )?;
             } else if auth.hba_file.is_some() {
                 writeln!(
@@ -351,13 +373,11 @@ fn console_users(loaded: &Loaded, out: &mut impl Write) -> io::Result<bool> {
     Ok(well)
 }
 
-/// The server's database in which users of the console are looked up, as those of a database that the settings do not name:
-/// by way of the fallback, if there is one and anybody is looked up at all.
-fn looked_up_in(settings: &Settings) -> Option<&str> {
+/// The database at whose server users of the console are looked up, if anybody is looked up at all.
+fn looked_up_at(settings: &Settings) -> Option<String> {
     let auth = &settings.auth;
     let asks = auth.auth_user.is_some() && (auth.pass_through || auth.auth_query.is_some());
-    let fallback = settings.databases.get("*").filter(|_| asks)?;
-    Some(fallback.server_database.as_deref().unwrap_or("pgweir"))
+    asks.then(|| stand_in::for_console(settings, "pgweir")).flatten()
 }
 
 fn show_database(loaded: &Loaded, name: &str, database: &Database, out: &mut impl Write) -> io::Result<()> {

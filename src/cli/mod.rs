@@ -6,9 +6,11 @@ mod cluster;
 pub mod demo;
 pub mod explain;
 mod facts;
+mod files;
 mod generate;
 mod hint;
 pub mod import;
+mod passwords;
 mod report;
 mod rules;
 pub mod upstream;
@@ -22,6 +24,7 @@ use clap::{Args, Parser, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
+use crate::runtime::acceptor;
 use crate::runtime::rules::without_replicas;
 
 /// A proxy for PostgreSQL: pooled connections that applications cannot tell from PostgreSQL.
@@ -83,9 +86,13 @@ pub struct RunArgs {
     /// Share the port with a running pgweir, to take over from it
     #[arg(long)]
     pub reuse_port: bool,
-    /// postgres://user:password@host1,host2/database?pool_size=16; wins over the file
+    /// postgres://user:password@host1,host2/database?pool_size=16; wins over the file. `env:NAME` or `file:/path` hold it where others
+    /// cannot see it
     #[arg(value_name = "URL")]
     pub url: Option<String>,
+    /// The server is of no use without this process.
+    #[arg(skip)]
+    pub throw_away: bool,
 }
 
 /// What `explain` takes.
@@ -184,6 +191,11 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
 
 /// Runs the proxy in front of a throw-away server, which ends with it.
 fn run_demo(mut arguments: RunArgs, start: impl FnOnce(RunArgs, Loaded, &[String]) -> ExitCode) -> ExitCode {
+    arguments.throw_away = true;
+    if let Err(error) = is_free(&arguments) {
+        eprintln!("pgweir: {error}");
+        return ExitCode::FAILURE;
+    }
     println!("making a throw-away PostgreSQL with a sample shop ...");
     let demo = match demo::Demo::start() {
         Ok(demo) => demo,
@@ -204,6 +216,28 @@ fn run_demo(mut arguments: RunArgs, start: impl FnOnce(RunArgs, Loaded, &[String
     }
 }
 
+/// Whether the addresses are to be had, before a server is made in vain. What else is wrong with the settings is told later.
+fn is_free(arguments: &RunArgs) -> Result<(), String> {
+    let url = Some("postgres://demo:demo@127.0.0.1/shop".to_owned());
+    let Ok(settings) = config::load(&Sources { url, ..arguments.sources() }) else { return Ok(()) };
+    settings.listen.iter().try_for_each(|address| match acceptor::bind(*address, arguments.reuse_port) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{}: {error}", cannot_listen(&address.to_string()))),
+    })
+}
+
+/// Set by the Makefile, where flags are given in another way.
+const UNDER_MAKE: &str = "PGWEIR_UNDER_MAKE";
+
+/// What to do about an address that is not to be had.
+pub fn cannot_listen(name: &str) -> String {
+    let another = match std::env::var_os(UNDER_MAKE) {
+        Some(_) => "make run ARGS=\"--listen 127.0.0.1:6442\"",
+        None => "--listen or `listen`",
+    };
+    format!("cannot listen on {name} (choose another with {another})")
+}
+
 /// The lines to paste: through pgweir, and directly.
 fn where_to_connect(url: &str, settings: &Settings) -> Vec<String> {
     let authority = url.rfind('@').zip(url.rfind('/')).filter(|(at, slash)| at < slash);
@@ -216,9 +250,13 @@ fn where_to_connect(url: &str, settings: &Settings) -> Vec<String> {
     lines.into_iter().flatten().collect()
 }
 
-/// The line to paste for the database of a URL, through pgweir; without its password.
+/// The line to paste for the database of a URL, through pgweir; without its password. None for a user who has none, and cannot log in.
 fn to_paste(url: &str, settings: &Settings) -> Option<String> {
-    let url = config::url::parse(url).ok()?;
+    let url = config::url::parse(&config::meant_url(url).ok()?).ok()?;
+    let named = url.user.as_deref().and_then(|user| settings.users.get(user));
+    if settings.auth.asks_for_passwords() && named.is_some_and(|user| user.password.is_none()) {
+        return None;
+    }
     let mut address = *settings.listen.first()?;
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -403,6 +441,25 @@ mod tests {
         check("postgres://app:sekret@db1,db2/shop?pool_size=4", "127.0.0.1:6432", "app@127.0.0.1:6432/shop");
         check("postgres:///my%20db?user=a%40b&password=sekret", "0.0.0.0:1", "a%40b@127.0.0.1:1/my%20db");
         check("postgres://app:sekret@db", "[::]:6432", "app@[::1]:6432");
+    }
+
+    #[test]
+    fn a_user_without_a_password_gets_no_line_to_paste() {
+        let pasted = |url: &str| {
+            let sources = Sources { url: Some(url.into()), ..Sources::default() };
+            let loaded = config::load_with_origins(&sources).expect("good settings");
+            let notes: Vec<_> = loaded.notes.iter().map(ToString::to_string).collect();
+            (to_paste(url, &loaded.settings).is_some(), notes)
+        };
+        let (is_there, notes) = pasted("postgres://trust2@h/shop");
+        assert!(!is_there);
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].starts_with("URL: `trust2` has no password here"), "{notes:?}");
+        assert_eq!(pasted("postgres://app:sekret@h/shop"), (true, vec![]));
+        let folder = std::env::temp_dir().join(format!("pgweir-url-{}", std::process::id()));
+        std::fs::write(&folder, "postgres://app:sekret@h/shop\n").expect("written");
+        assert_eq!(pasted(&format!("file:{}", folder.display())), (true, vec![]));
+        std::fs::remove_file(&folder).expect("removed");
     }
 
     #[test]

@@ -31,9 +31,10 @@ pub fn check(rules: &Path, out: &mut impl Write) -> io::Result<bool> {
     let checks::Checked { rules: count, shadow, tests, .. } = checked;
     writeln!(
         out,
-        "rules of {}: {} files, {count} rules ({shadow} in shadow), {tests} tests run: {}",
+        "rules of {}: {} {}, {count} rules ({shadow} in shadow), {tests} tests run: {}",
         rules.display(),
         files.len(),
+        if files.len() == 1 { "file" } else { "files" },
         if well { "ok" } else { "not ok" }
     )?;
     Ok(well)

@@ -410,7 +410,7 @@ fn address(text: &str) -> Reading<SocketAddr> {
         return Ok(address);
     }
     let hint = match text.rsplit_once(':') {
-        Some(("*", port)) => format!("write 0.0.0.0:{port}, or [::]:{port} for IPv6 too"),
+        Some(("*", port)) => format!("write 0.0.0.0:{port}, and [::]:{port} beside it for IPv6"),
         Some(("localhost", port)) => format!("write 127.0.0.1:{port}"),
         _ => "write an IP address and a port, such as 127.0.0.1:6432 or [::1]:6432".to_owned(),
     };
@@ -450,7 +450,7 @@ fn level(given: &Given) -> Reading<Level> {
     Level::read(given.text().ok_or(Problem::NotThat)?, bound).unwrap_or(Err(Problem::NotThat))
 }
 
-fn secret(given: &Given, context: &Context<'_>) -> Reading<Option<Secret>> {
+pub(super) fn secret(given: &Given, context: &Context<'_>) -> Reading<Option<Secret>> {
     let Some(text) = given.text() else {
         return because("must be text in quotes");
     };

@@ -127,8 +127,31 @@ fn command_line(sources: &Sources, context: &Context<'_>, written: &mut Written)
         written.settings.history.store = Some(store.clone());
         written.origins.set("history.store", Origin::Flag("--store"));
     }
-    if let Some(text) = &sources.url {
-        url_argument(text, context, written);
+    if let Some(given) = &sources.url {
+        match url_text(given, context) {
+            Ok(text) => url_argument(&text, context, written),
+            Err(why) => written.error(Origin::Url(None), why),
+        }
+    }
+}
+
+/// The URL that is meant by the command line's: itself, or what `env:NAME` or `file:/path` hold, which other users of the machine
+/// cannot see.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn meant_url(given: &str) -> Result<String, String> {
+    url_text(given, &Context { folder: PathBuf::new(), env: &|name| std::env::var(name).ok() })
+}
+
+fn url_text(given: &str, context: &Context<'_>) -> Result<String, String> {
+    if !["env:", "file:"].iter().any(|prefix| given.starts_with(prefix)) {
+        return Ok(given.to_owned());
+    }
+    match kinds::secret(&Given::Word(given.to_owned()), context) {
+        Ok(Some(text)) => Ok(text.0),
+        Err(kinds::Problem::Because(why)) => Err(format!("the URL {why}")),
+        Ok(None) | Err(_) => Err(format!("`{given}` holds no URL")),
     }
 }
 

@@ -98,6 +98,13 @@ pub struct Auth {
     pub pass_through: bool,
 }
 
+impl Auth {
+    /// Whether every client has to prove who it is by a password.
+    pub fn asks_for_passwords(&self) -> bool {
+        self.hba_file.is_none() && !matches!(self.method, AuthMethod::Trust | AuthMethod::Cert)
+    }
+}
+
 /// Authentication methods towards clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMethod {

@@ -45,6 +45,7 @@ pub fn as_used(written: &mut Written) {
     client_tls(settings, &mut problems);
     auth(settings, &mut problems);
     secrets(settings, &mut problems);
+    unproven(settings, &mut problems);
     history(settings, &mut problems);
     for (name, database) in &settings.databases {
         identities(settings, name, database, &mut problems);
@@ -78,6 +79,23 @@ impl Problems<'_> {
     fn note(&mut self, path: &str, message: impl Into<String>) {
         if let Some(origin) = self.origins.exact(path) {
             self.notes.push(ConfigError { origin: origin.clone(), message: message.into() });
+        }
+    }
+}
+
+/// Users whom a URL on the command line names without a password.
+fn unproven(settings: &Settings, problems: &mut Problems<'_>) {
+    if !settings.auth.asks_for_passwords() {
+        return;
+    }
+    for (name, _) in settings.users.iter().filter(|(_, user)| user.password.is_none()) {
+        let path = format!("users.{name}");
+        if matches!(problems.origins.exact(&path), Some(Origin::Url(_))) {
+            let text = format!(
+                "`{name}` has no password here, so it cannot log in through pgweir, whatever the server asks for; write \
+                 user:password@ before the host in the URL, or `method = \"trust\"` in [auth] of a settings file"
+            );
+            problems.note(&path, text);
         }
     }
 }

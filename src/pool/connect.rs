@@ -477,6 +477,7 @@ mod tests {
             queue_timeout: Duration::from_secs(1),
             prepared_limit: 1,
             credential: Default::default(),
+            renewed: Default::default(),
             asks_channels: Default::default(),
         })
     }

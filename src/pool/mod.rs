@@ -25,6 +25,7 @@ pub mod terms;
 
 pub mod follow;
 
+mod backoff;
 mod fit;
 mod line;
 mod queue;

@@ -32,11 +32,6 @@ use crate::wire::Fault;
 const STATE_SEARCH: usize = 8;
 /// A server idle for longer is asked whether it is still there before it is lent.
 const UNASKED: Duration = Duration::from_millis(5);
-/// Delay before connecting again after a failure: doubled each time, up to [`MAX_BACKOFF`].
-const MIN_BACKOFF: Duration = Duration::from_millis(200);
-const MAX_BACKOFF: Duration = Duration::from_secs(15);
-/// The same where a primary may come up on another of several hosts, and sessions wait for it.
-const MOVING_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Servers for one (database, user) on one worker.
 #[derive(Debug)]
@@ -71,9 +66,11 @@ pub(super) struct Inner {
     pub(super) asked: usize,
     pub(super) paused: bool,
     pub(super) closed: bool,
-    failures: u32,
+    pub(super) failures: u32,
     pub(super) failure: Option<(Instant, Fault)>,
-    welcome: Option<Rc<Params>>,
+    /// Which of its target's credentials that login was tried with.
+    pub(super) failed_with: u32,
+    pub(super) welcome: Option<Rc<Params>>,
     /// Lent servers behind whose statement others may be sent.
     pub(super) followed: Vec<Rc<Shared>>,
 }
@@ -165,10 +162,13 @@ impl Pool {
     /// Stands in line; a `read` may be sent behind another session's meanwhile.
     ///
     /// # Errors
-    /// 53300 when the line is full, 57P03 when the pool was closed.
+    /// 53300 when the line is full, 57P03 when the pool was closed; what prevented the last login, where none is tried soon.
     pub fn enqueue(self: &Rc<Pool>, read: Option<Read>) -> Result<Ticket, Fault> {
         let target = self.target();
         let place = Place::new(read);
+        if let Some(fault) = self.refusal() {
+            return Err(fault);
+        }
         {
             let mut inner = self.inner.borrow_mut();
             if inner.closed {
@@ -293,8 +293,8 @@ impl Pool {
     fn may_make(&self) -> Option<[Share; 2]> {
         let mut inner = self.inner.borrow_mut();
         let wanted = inner.line.len().max(self.target.borrow().pool.min_idle.saturating_sub(inner.live));
-        let most = if self.target.borrow().may_move() { MOVING_BACKOFF } else { MAX_BACKOFF };
-        let holds = inner.closed || inner.paused || inner.backs_off(most);
+        let waits = !inner.line.is_empty();
+        let holds = inner.closed || inner.paused || inner.back_off(&self.target.borrow(), waits).is_some();
         if holds || inner.connecting + inner.asked >= wanted {
             return None;
         }
@@ -323,29 +323,6 @@ impl Pool {
         }
     }
 
-    fn login_failed(self: &Rc<Pool>, fault: Fault) {
-        self.stats.server_logins_failed.add(1);
-        let target = self.target();
-        tracing::warn!(database = target.database, user = target.user, error = %fault, "server login failed");
-        let mut inner = self.inner.borrow_mut();
-        inner.failures += 1;
-        inner.failure = Some((Instant::now(), fault.clone()));
-        // With servers at work the line moves on, and one that is just starting will be there soon; so may a primary on another
-        // of several hosts, if there ever was one. Else nobody in it can be served: say why.
-        let had_one = inner.welcome.is_some() || self.led.is_watched();
-        let moves = had_one && target.may_outlast(&fault);
-        let hopeless = inner.live == 0 && fault.sqlstate != "57P03" && !moves;
-        let refused = if hopeless { std::mem::take(&mut inner.line) } else { VecDeque::new() };
-        drop(inner);
-        refused.into_iter().for_each(|place| place.refuse(fault.clone()));
-    }
-
-    /// What prevented logins does so no more: the next is tried without delay.
-    pub(super) fn forget_failures(&self) {
-        let mut inner = self.inner.borrow_mut();
-        (inner.failures, inner.failure) = (0, None);
-    }
-
     /// Idle servers of a kind, to be dropped.
     pub(super) fn take_idle(&self, which: impl Fn(&Server) -> bool) -> Vec<Box<Server>> {
         self.inner.borrow_mut().idle.extract_if(.., |server| which(server)).collect()
@@ -354,6 +331,7 @@ impl Pool {
     /// Keeps the pool in order: call it a few times a second.
     pub fn tick(self: &Rc<Pool>, now: Instant) {
         self.refuse_the_overdue(now);
+        self.refuse_in_vain();
         let dropped = self.take_the_aged(now);
         drop(dropped);
         drop(self.take_what_others_want());
@@ -456,6 +434,7 @@ impl Pool {
     /// RECONNECT: every server is closed as soon as it is idle.
     pub fn reconnect(self: &Rc<Pool>) {
         self.generation.set(self.generation.get() + 1);
+        self.forget_failures();
         let mut inner = self.inner.borrow_mut();
         inner.old = inner.live;
         let _idle = std::mem::take(&mut inner.idle);
@@ -466,6 +445,7 @@ impl Pool {
     pub fn retarget(self: &Rc<Pool>, target: Arc<Target>) {
         self.budgets[0].set_limit(target.pool.size);
         self.led.retarget(&target);
+        self.forget_failures();
         let before = self.target.replace(target);
         if !before.makes_the_same(&self.target()) {
             self.reconnect();
@@ -488,11 +468,5 @@ impl Pool {
 impl Inner {
     pub(super) fn at_work(&self) -> usize {
         self.live - self.idle.len() - self.parked.len()
-    }
-
-    fn backs_off(&self, most: Duration) -> bool {
-        let Some((at, _)) = &self.failure else { return false };
-        let doubled = MIN_BACKOFF * 2u32.saturating_pow(self.failures.saturating_sub(1).min(16));
-        at.elapsed() < doubled.min(most)
     }
 }

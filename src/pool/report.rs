@@ -49,8 +49,7 @@ impl Pool {
     pub(crate) fn leads_nowhere(&self) -> bool {
         let inner = self.inner.borrow();
         let is_absent = inner.failure.as_ref().is_some_and(|(_, fault)| fault.sqlstate == "3D000");
-        let is_empty = inner.live == 0 && inner.connecting == 0 && inner.asked == 0 && inner.line.is_empty();
-        is_absent && is_empty && !self.target.borrow().is_named
+        is_absent && inner.is_unused() && !self.target.borrow().is_named
     }
 }
 

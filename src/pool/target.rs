@@ -1,6 +1,6 @@
 //! Where the servers of a pool are, and as whom pgweir logs in there.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub struct Target {
     pub prepared_limit: usize,
     /// What proves pgweir to the server.
     pub credential: Mutex<Credential>,
+    /// How often that was replaced by another.
+    pub renewed: AtomicU32,
     /// A session has asked for its channels inside a transaction, on any worker.
     pub asks_channels: AtomicBool,
 }
@@ -91,6 +93,21 @@ impl std::fmt::Debug for Hidden {
 }
 
 impl Credential {
+    /// Whether a server that refuses one refuses the other.
+    fn is_like(&self, other: &Credential) -> bool {
+        match (self, other) {
+            (Credential::None, Credential::None) => true,
+            (Credential::Password { password: one, .. }, Credential::Password { password: two, .. }) => {
+                one == two
+            }
+            (Credential::Md5(one), Credential::Md5(two)) => one == two,
+            (Credential::Keys { client_key: one, .. }, Credential::Keys { client_key: two, .. }) => {
+                one == two
+            }
+            _ => false,
+        }
+    }
+
     /// As SCRAM takes it; `None` where it cannot do SCRAM.
     pub fn scram_secret(&self) -> Option<Secret> {
         match self {
@@ -153,6 +170,7 @@ impl Target {
             queue_timeout: self.queue_timeout,
             prepared_limit: self.prepared_limit,
             credential: Mutex::new(self.credential()),
+            renewed: AtomicU32::new(self.renewals()),
             asks_channels: AtomicBool::default(),
         }
     }
@@ -191,7 +209,16 @@ impl Target {
 
     /// Replaces it, after a client proved itself with a newer secret.
     pub fn set_credential(&self, credential: Credential) {
-        *self.credential.lock().unwrap_or_else(PoisonError::into_inner) = credential;
+        let mut known = self.credential.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.is_like(&credential) {
+            self.renewed.fetch_add(1, Ordering::Relaxed);
+        }
+        *known = credential;
+    }
+
+    /// How often its credential was replaced by another: what the server refused before may be let in now.
+    pub fn renewals(&self) -> u32 {
+        self.renewed.load(Ordering::Relaxed)
     }
 
     /// Keeps derived keys for the next login.

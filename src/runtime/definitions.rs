@@ -1,5 +1,6 @@
 //! Reads the names of a database that change sessions, on a connection of its own.
 
+use std::cmp::Reverse;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,14 +15,16 @@ use crate::catalog::{
 };
 use crate::config::settings::Host;
 use crate::plan::Profiles;
+use crate::pool::Target;
 use crate::pool::ask::{Row, open, rows};
 use crate::pool::connect::Connected;
-use crate::pool::{Pool, Target};
 use crate::rules::Problem;
 use crate::wire::Fault;
 
 /// How long the server may take for all answers.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// As how many users it is tried to log in for one reading.
+const MAX_READERS: usize = 4;
 
 /// What follows when barriers cannot be read.
 const NO_READS: &str = "cannot read which functions and tables make more than a read; until that succeeds, nothing new counts as a read";
@@ -55,26 +58,34 @@ impl Worker {
         profiles.entry(target.database.clone()).or_insert_with(new).clone()
     }
 
-    /// A pool of a database whose servers have its newest catalogs.
-    fn pool_at_primary(&self, database: &str) -> Option<Rc<Pool>> {
+    /// As whom the catalogs of a database may be read where they are newest: one user of each kind of its pools, those first who have
+    /// a server. Whom the server has refused is not among them, unless it let that user in before.
+    fn readers(&self, database: &str) -> Vec<Arc<Target>> {
         let pools = self.pools.borrow();
-        let found = pools.iter().find(|(key, _)| key.0 == database && key.2.is_none());
-        found.map(|(_, pool)| pool.clone())
+        let of_primary = pools.iter().filter(|(key, _)| key.0 == database && key.2.is_none());
+        let mut found: Vec<_> =
+            of_primary.filter_map(|(_, pool)| Some((pool.promise()?, pool.target()))).collect();
+        found.sort_by_key(|(promise, _)| Reverse(*promise));
+        let mut readers: Vec<Arc<Target>> = vec![];
+        for (_, target) in found {
+            let is_new = readers.iter().all(|known| known.server_user != target.server_user);
+            if is_new && readers.len() < MAX_READERS {
+                readers.push(target);
+            }
+        }
+        readers
     }
 
     /// Reads the names of a database in use that others may have changed meanwhile.
     pub(super) fn read_what_is_old(&self, now: Instant) {
         for (database, profiles) in self.profiles.borrow().iter() {
             let Some(reading) = profiles.judge.reading_due(now) else { continue };
-            if let Some(pool) = self.pool_at_primary(database) {
-                tokio::task::spawn_local(read_contents(self.shared.clone(), reading, pool.target()));
-            }
+            let readers = self.readers(database);
+            tokio::task::spawn_local(read_contents(self.shared.clone(), reading, readers));
         }
         for (database, known) in self.functions.borrow().iter() {
             let Some(reading) = known.reading_due(now) else { continue };
-            if let Some(pool) = self.pool_at_primary(database) {
-                tokio::task::spawn_local(read(reading, pool.target()));
-            }
+            tokio::task::spawn_local(read_as(reading, self.readers(database)));
         }
     }
 }
@@ -116,39 +127,63 @@ impl Shared {
 /// The version of a server, and the answer to [`OWN`] there.
 pub(crate) type Own = (String, Arc<Vec<Row>>);
 
+/// Asks as one user after the other, until one gets an answer. Where the server is not to be reached, nobody else would.
+async fn ask_as<T>(
+    readers: &[Arc<Target>],
+    question: impl AsyncFn(&Arc<Target>) -> Result<T, Fault>,
+) -> Result<(&Arc<Target>, T), Fault> {
+    let mut refused = Fault::error("28000", "no user is known whom the server lets in");
+    for target in readers {
+        match tokio::time::timeout(PATIENCE, question(target)).await {
+            Ok(Ok(answer)) => return Ok((target, answer)),
+            Ok(Err(fault)) => refused = fault,
+            Err(_) => refused = too_slow(),
+        }
+        if ["08", "57"].iter().any(|class| refused.sqlstate.starts_with(class)) {
+            break;
+        }
+    }
+    Err(refused)
+}
+
 /// Reads, and passes on what was found. When the server does not answer, what was uncertain stays so.
-async fn read_contents(shared: Arc<Shared>, reading: Reading<Contents>, target: Arc<Target>) {
+async fn read_contents(shared: Arc<Shared>, reading: Reading<Contents>, readers: Vec<Arc<Target>>) {
     let known = reading.mark.clone();
-    let caches = shared.some_rule_caches.load(Ordering::Relaxed);
-    let asking = async {
-        let mut server = open(&target).await?;
-        let mark = mark(&mut server, caches).await?;
-        if mark.is_some() && mark == known {
-            return Ok((None, mark));
-        }
-        let own = shared.own_names(&target);
-        let (barriers, own) = barriers(&mut server, own).await?;
-        shared.keep_own_names(&target, own);
-        let relations = relations(&mut server).await?;
-        if relations.is_none() {
-            let database = &target.database;
-            tracing::warn!(database, "too many tables: rules hold for those that a statement names itself");
-        }
-        let grounds = if caches { grounds(&mut server).await? } else { None };
-        if caches && grounds.is_none() {
-            let database = &target.database;
-            tracing::warn!(database, "too many tables or functions: nothing of this database is cached");
-        }
-        Ok::<_, Fault>((Some(Contents { barriers, relations, grounds }), mark))
-    };
-    match tokio::time::timeout(PATIENCE, asking).await {
-        Ok(Ok((contents, mark))) => {
-            contents.iter().for_each(|contents| tell_names(&shared, &target, contents));
+    match ask_as(&readers, async |target| newer_contents(&shared, target, known.as_ref()).await).await {
+        Ok((target, (contents, mark))) => {
+            contents.iter().for_each(|contents| tell_names(&shared, target, contents));
             reading.done(contents, mark);
         }
-        Ok(Err(error)) => tell_unread(reading, &target, &error, NO_READS),
-        Err(_) => tell_unread(reading, &target, &too_slow(), NO_READS),
+        Err(error) => tell_unread(reading, &readers, &error, NO_READS),
     }
+}
+
+/// The contents, unless the catalogs look as they did, and what they look like.
+async fn newer_contents(
+    shared: &Shared,
+    target: &Arc<Target>,
+    known: Option<&String>,
+) -> Result<(Option<Contents>, Option<String>), Fault> {
+    let caches = shared.some_rule_caches.load(Ordering::Relaxed);
+    let mut server = open(target).await?;
+    let mark = mark(&mut server, caches).await?;
+    if mark.is_some() && mark.as_ref() == known {
+        return Ok((None, mark));
+    }
+    let own = shared.own_names(target);
+    let (barriers, own) = barriers(&mut server, own).await?;
+    shared.keep_own_names(target, own);
+    let relations = relations(&mut server).await?;
+    if relations.is_none() {
+        let database = &target.database;
+        tracing::warn!(database, "too many tables: rules hold for those that a statement names itself");
+    }
+    let grounds = if caches { grounds(&mut server).await? } else { None };
+    if caches && grounds.is_none() {
+        let database = &target.database;
+        tracing::warn!(database, "too many tables or functions: nothing of this database is cached");
+    }
+    Ok((Some(Contents { barriers, relations, grounds }), mark))
 }
 
 /// Says which names in rules are of nothing in the database: what a rule says of those counts for nothing.
@@ -170,9 +205,11 @@ async fn mark(server: &mut Connected, caches: bool) -> Result<Option<String>, Fa
 }
 
 /// Says from time to time that the catalogs cannot be read, and what follows.
-fn tell_unread<T>(reading: Reading<T>, target: &Target, error: &Fault, what: &str) {
+fn tell_unread<T>(reading: Reading<T>, readers: &[Arc<Target>], error: &Fault, what: &str) {
+    let Some(target) = readers.first() else { return };
     if reading.failed(Instant::now()) {
-        tracing::warn!(database = target.database, user = target.user, %error, "{what}");
+        let users: Vec<_> = readers.iter().map(|target| target.server_user.as_str()).collect();
+        tracing::warn!(database = target.database, user = users.join(", "), %error, "{what}");
     }
 }
 
@@ -190,11 +227,14 @@ pub(crate) fn read_again(known: &Rc<Known>, target: Arc<Target>) {
 
 /// Reads, and passes on what was found. When the server does not answer, what was known stays, and what was uncertain too.
 pub(crate) async fn read(reading: Reading, target: Arc<Target>) {
+    read_as(reading, vec![target]).await;
+}
+
+async fn read_as(reading: Reading, readers: Vec<Arc<Target>>) {
     let known = reading.mark.clone();
-    match tokio::time::timeout(PATIENCE, ask(&target, known.as_deref())).await {
-        Ok(Ok((names, mark))) => reading.done(names, mark),
-        Ok(Err(error)) => tell_unread(reading, &target, &error, ALL_MAY_CHANGE),
-        Err(_) => tell_unread(reading, &target, &too_slow(), ALL_MAY_CHANGE),
+    match ask_as(&readers, async |target| ask(target, known.as_deref()).await).await {
+        Ok((_, (names, mark))) => reading.done(names, mark),
+        Err(error) => tell_unread(reading, &readers, &error, ALL_MAY_CHANGE),
     }
 }
 

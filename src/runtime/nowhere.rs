@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use super::Worker;
 use super::shared::{PoolKey, Shared, lock, place};
@@ -16,8 +17,10 @@ use crate::wire::Fault;
 const UNUSED: usize = 2;
 
 impl Worker {
-    /// Forgets databases that the settings do not name, that are not there, and that no session uses.
-    pub(super) fn forget_what_is_not_there(&self) {
+    /// Forgets pools of users whom the server never let in, and databases that the settings do not name, that are not
+    /// there, and that no session uses.
+    pub(super) fn forget_what_is_not_there(&self, now: Instant) {
+        self.forget_who_is_refused(now);
         let is_unused = |pool: &Rc<Pool>| Rc::strong_count(pool) == UNUSED && pool.leads_nowhere();
         let pools = self.pools.borrow();
         let gone: Vec<PoolKey> =
@@ -32,6 +35,15 @@ impl Worker {
             if !self.pools.borrow().keys().any(|(database, ..)| *database == target.database) {
                 self.forget_database(&target);
             }
+        }
+    }
+
+    /// What was counted of them stays.
+    fn forget_who_is_refused(&self, now: Instant) {
+        let is_of_use = |pool: &Rc<Pool>| Rc::strong_count(pool) > UNUSED || !pool.was_given_up(now);
+        let gone: Vec<_> = self.pools.borrow_mut().extract_if(|_, pool| !is_of_use(pool)).collect();
+        for (_, pool) in gone {
+            pool.close(&Fault::error("57P03", "the pool is being removed"));
         }
     }
 

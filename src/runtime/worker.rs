@@ -189,7 +189,7 @@ impl Worker {
                 worker.follow_nodes();
                 worker.read_what_is_old(now);
                 worker.look_for_idle(now);
-                worker.forget_what_is_not_there();
+                worker.forget_what_is_not_there(now);
             }
         });
         while let Some(order) = inbox.recv().await {

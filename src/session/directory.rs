@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::asker::Askers;
 use super::entry::{BadEntry, Entry};
+use super::stand_in;
 use crate::auth::scram::{MockSecret, RandomFailed};
 use crate::auth::{Identity, StoredSecret};
 use crate::config::Settings;
@@ -174,17 +175,7 @@ impl Directory {
     /// if the settings have that, else the fallback, else any of the node's if the settings have only one node. Of those
     /// with the same hosts one is preferred in which servers are logged in to as the client's user.
     pub fn node_for(&self, named: String) -> String {
-        let databases = &self.settings.databases;
-        let fallback = databases.get_key_value("*");
-        let Some((first, node)) = fallback.or_else(|| databases.iter().next()) else { return named };
-        let is_there = |database: &Database| database.hosts == node.hosts;
-        if databases.contains_key(&named) || fallback.is_none() && !databases.values().all(is_there) {
-            return named;
-        }
-        let mut entries = fallback.into_iter().chain(databases);
-        let as_client = entries.find(|(_, database)| is_there(database) && database.server_user.is_none());
-        let name = as_client.map_or(first, |(name, _)| name);
-        if name == "*" { "postgres".to_owned() } else { name.clone() }
+        stand_in::node_for(&self.settings, named)
     }
 
     /// Who `user` is: from the settings, else from the server, else unknown.
@@ -258,7 +249,13 @@ impl Directory {
     /// its node, if it is known which that is; `None` else.
     async fn rows_of(&self, database: &str, asker: &str, sql: &str) -> Result<Option<Vec<Row>>, Fault> {
         let elsewhere = || self.stand_in(database).and_then(|other| self.lookup_target(&other, asker));
-        let Some(target) = self.lookup_target(database, asker).or_else(elsewhere) else { return Ok(None) };
+        // No server has the console, also where a database for all others is in the settings.
+        let here = if stand_in::is_console(database) && !self.settings.databases.contains_key(database) {
+            None
+        } else {
+            self.lookup_target(database, asker)
+        };
+        let Some(target) = here.or_else(elsewhere) else { return Ok(None) };
         let mut answer = self.ask(&target, sql).await;
         if target.database == database
             && answer.as_ref().is_err_and(|fault| fault.sqlstate == "3D000")
@@ -269,11 +266,13 @@ impl Directory {
         answer.map(Some)
     }
 
-    /// Another database of the node that is meant by one that is not in the settings; the console has no node.
+    /// Another database of the node that is meant by one that is not in the settings; for the console, any.
     fn stand_in(&self, database: &str) -> Option<String> {
+        if stand_in::is_console(database) {
+            return stand_in::for_console(&self.settings, database);
+        }
         let is_absent = !self.settings.databases.contains_key(database);
-        let may = is_absent && !matches!(database, "pgweir" | "pgbouncer");
-        may.then(|| self.node_for(database.to_owned())).filter(|other| other != database)
+        is_absent.then(|| self.node_for(database.to_owned())).filter(|other| other != database)
     }
 
     /// No longer than a session waits for a server, and within the time of a login, so that the client is told.
@@ -289,7 +288,7 @@ impl Directory {
         if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
             *told = Some(Instant::now());
             let way = if self.settings.auth.auth_query.is_some() { "auth_query" } else { "pass-through" };
-            tracing::error!(database, auth_user = asker, error = %fault, "{way} failed, so nobody but the users of the settings can log in");
+            tracing::error!(database, auth_user = asker, error = %fault, "{way} failed, so only the users of the settings can log in to this database");
         }
         // That a server is away for a while is no refusal: clients may try again.
         let is_away = fault.sqlstate.starts_with("08") || fault.sqlstate.starts_with("57P");
@@ -421,6 +420,7 @@ impl Directory {
             queue_timeout: settings.queue_timeout.unwrap_or(limits.queue_timeout),
             prepared_limit: limits.prepared_per_server,
             credential: Mutex::new(credential),
+            renewed: Default::default(),
             asks_channels: AtomicBool::default(),
         })
     }

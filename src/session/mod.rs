@@ -27,6 +27,7 @@ pub mod relay;
 mod rename;
 pub mod replication;
 pub mod serve;
+pub mod stand_in;
 pub mod statement;
 pub mod upstream;
 pub mod verify;

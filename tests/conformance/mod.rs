@@ -19,6 +19,7 @@ mod old_certificates;
 mod own_names;
 mod pools;
 mod portals;
+mod refused;
 mod replication;
 mod simple;
 mod startup;

@@ -119,8 +119,8 @@ fn values_that_are_not_of_their_kind() {
     check(
         "listen = [\"*:6432\"]\n",
         &[
-            "f.toml:1:10: `listen` holds `*:6432`, which is not an address to listen on; write 0.0.0.0:6432, or \
-           [::]:6432 for IPv6 too",
+            "f.toml:1:10: `listen` holds `*:6432`, which is not an address to listen on; write 0.0.0.0:6432, and \
+           [::]:6432 beside it for IPv6",
         ],
     );
     check(

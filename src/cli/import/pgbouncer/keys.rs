@@ -140,7 +140,7 @@ const PGBOUNCER_KEYS: &[Key] = &[
     taken(&["server_connect_timeout"], &["limits.connect_timeout"], turn::seconds).or("15"),
     left(
         &["server_login_retry"],
-        "the wait after a failed login grows from failure to failure; clients are not refused meanwhile",
+        "the wait after a failed login grows from 0.2 s to 2 s; meanwhile clients are told at once what it failed of",
     ),
     taken(&["client_login_timeout"], &["limits.login_timeout"], turn::seconds).or("60"),
     left(&["autodb_idle_timeout", "pool_idle_timeout"], "servers of unused pools end by pool.idle_timeout"),
