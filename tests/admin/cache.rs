@@ -259,7 +259,11 @@ fn admin_barrier_waits_for_a_commit_that_nobody_sees() {
     let mut direct = Client::connect(&cluster.tcp(), &scene.database.login());
     eventually("it is in force", || direct.value("show synchronous_standby_names") == "nobody");
     direct.run("set synchronous_commit = on");
-    direct.send(&msg::query("update t set n = 7 where i = 1"));
+    // That commits wait now, the server's checkpointer hears by itself.
+    eventually("it hangs", || {
+        direct.send(&msg::query("update t set n = 7 where i = 1"));
+        direct.within(Duration::from_millis(300)).expect("the server is there").is_empty()
+    });
     eventually("it is in limbo", || scene.shown()[0]["limbo"] == "1");
     assert!(scene.metric("limbo{database=\"NAME\"}") >= 1.0);
     let mut console = scene.console(APP);
