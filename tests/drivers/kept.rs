@@ -38,7 +38,8 @@ impl Hits {
 
 /// Runs reads directly and through a cache: the same is to be said of both.
 fn directly_and_out_of_the_cache(suite: impl Fn(&Target, &Hits) -> String) {
-    let cluster = Cluster::shared();
+    // What other tests change of roles and databases is nothing to it.
+    let cluster = Cluster::start("", &[]);
     let database = cluster.database();
     database.setup(SETUP);
     let expected = suite(&target(cluster.port, &database), &Hits(None));
