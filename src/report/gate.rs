@@ -1,10 +1,11 @@
 //! `--fail-on`: what a report must not have, for CI.
 
 use super::Report;
+use crate::advice::findings;
 use crate::spelling::did_you_mean;
 
-/// What may be named, and what it means: first what is seen of statements, then what advice finds.
-pub const CODES: &[(&str, &str)] = &[
+/// What is seen of statements and may be named, and what it means; besides, what advice finds may be ([`findings::all`]).
+pub const OF_STATEMENTS: &[(&str, &str)] = &[
     (
         "new_seq_scan",
         "A statement reads a table as a whole by its plan, and did not before; needs `--diff` and plans.",
@@ -19,33 +20,6 @@ pub const CODES: &[(&str, &str)] = &[
         "failing",
         "A larger share of a statement's calls fail: twice what it was, and by at least 1 % of all; needs `--diff`.",
     ),
-    ("index", "An index would help."),
-    ("drop_index", "An index can be dropped."),
-    ("invalid_index", "An index is not valid."),
-    ("foreign_key_index", "A foreign key has no index on its own side."),
-    ("rewrite_sargable", "A condition puts a column into a function or a sum, so that no index serves."),
-    ("implicit_cast", "A parameter is sent as another type than the column's."),
-    ("rewrite_union", "An OR over several tables would be faster as a UNION."),
-    ("rewrite_not_exists", "A NOT IN would be faster as a NOT EXISTS."),
-    ("deep_offset", "Pages far behind are read from the beginning."),
-    ("order_by_random", "All rows are sorted to take some at random."),
-    ("over_fetch", "Far more is read than can be used."),
-    ("count_everything", "All rows are counted again and again."),
-    ("work_mem", "Sorts or hashes go to disk."),
-    ("analyze", "Statistics are stale."),
-    ("extended_statistics", "Columns depend on each other and the planner does not know."),
-    ("vacuum", "Dead rows are in the way."),
-    ("missing_partition_key", "All partitions are read."),
-    ("n_plus_one", "One statement is sent for each row of another."),
-    ("chatty_transaction", "A transaction sends many small statements."),
-    ("idle_in_transaction", "Transactions wait for the application."),
-    ("lock_wait", "Statements wait for locks."),
-    ("pool_starved", "Sessions wait for a server of the pool."),
-    ("slow_client", "Clients take their answers slowly."),
-    ("generic_plan", "The generic plan is worse than those for the values."),
-    ("plan_regression", "A statement became slow at some time."),
-    ("cache_rule", "A read is worth keeping its result."),
-    ("replica_rule", "Reads could go to a replica."),
 ];
 
 /// What was found of one code.
@@ -63,15 +37,17 @@ pub struct Found {
 /// A code that is none, with the nearest one.
 pub fn parse(text: &str) -> Result<Vec<String>, String> {
     let codes = text.split(',').map(str::trim).filter(|code| !code.is_empty());
-    codes.map(|code| if is_known(code) { Ok(code.to_owned()) } else { Err(unknown(code)) }).collect()
+    codes
+        .map(|code| if known().any(|known| known == code) { Ok(code.to_owned()) } else { Err(unknown(code)) })
+        .collect()
 }
 
-fn is_known(code: &str) -> bool {
-    CODES.iter().any(|(known, _)| *known == code)
+fn known() -> impl Iterator<Item = &'static str> {
+    OF_STATEMENTS.iter().map(|(name, _)| *name).chain(findings::all().map(|code| code.name))
 }
 
 fn unknown(code: &str) -> String {
-    let all: Vec<_> = CODES.iter().map(|(known, _)| *known).collect();
+    let all: Vec<_> = known().collect();
     format!("there is no `{code}`{}\nknown: {}", did_you_mean(code, all.iter().copied()), all.join(", "))
 }
 
@@ -121,6 +97,9 @@ impl Report {
     }
 
     fn found_fixes(&self, code: &str) -> Result<Vec<String>, String> {
+        if findings::named(code).is_some_and(|code| !code.is_told) {
+            return Err(format!("{code} cannot be told yet: nothing measures it"));
+        }
         if !self.is_advised {
             return Err(format!("{code} needs advice, and there is none: name the database"));
         }
@@ -144,7 +123,7 @@ mod tests {
     fn every_code_is_in_the_guide() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/report.md");
         let page = std::fs::read_to_string(path).expect("the guide is there");
-        let missing: Vec<_> = CODES
+        let missing: Vec<_> = OF_STATEMENTS
             .iter()
             .filter(|(code, meaning)| !page.contains(&format!("| `{code}` | {meaning} |")))
             .map(|(code, meaning)| format!("| `{code}` | {meaning} |"))

@@ -49,7 +49,14 @@ impl Session {
     /// Asks to be woken by either side; whether one has said something already.
     pub(super) fn is_spoken_to(&mut self, cx: &mut Context<'_>) -> bool {
         let server = self.server.as_ref().is_none_or(|server| server.socket.poll_read_ready(cx).is_ready());
-        self.attends = self.client.poll_read_ready(cx).is_pending() && has_budget_remaining();
+        let pending = self.client.poll_read_ready(cx).is_pending();
+        self.attend(pending);
         server || !self.attends
+    }
+
+    /// The client's socket was asked: its next word wakes the session if it had nothing, and said so itself. One that was not asked because the session
+    /// has done enough for one turn wakes nobody.
+    pub(super) fn attend(&mut self, pending: bool) {
+        self.attends = pending && has_budget_remaining();
     }
 }

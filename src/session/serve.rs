@@ -5,8 +5,6 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use tokio::task::coop::has_budget_remaining;
-
 use super::begin::HeldBegin;
 use super::cached::Cached;
 use super::capture::Capture;
@@ -181,8 +179,7 @@ pub struct Session {
     /// The server that ran its last transaction.
     pub(super) last_server: u64,
     pub(super) leaving: bool,
-    /// The client's next word wakes the session: its socket had nothing, and said so itself. One that was not asked because the session had done enough for
-    /// one turn wakes nobody.
+    /// The client's next word wakes the session: see [`Session::attend`].
     pub(super) attends: bool,
     pub(super) eof: bool,
     pub(super) end: Option<End>,
@@ -377,7 +374,7 @@ impl Session {
         }
         let mut scratch = self.worker.take_scratch();
         let poll = self.client.poll_read(cx, &mut scratch);
-        self.attends = poll.is_pending() && has_budget_remaining();
+        self.attend(poll.is_pending());
         if let Poll::Ready(Ok(n)) = poll {
             self.handle.heard.set(true);
             self.handle.stirred.set(true);

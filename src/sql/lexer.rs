@@ -82,6 +82,22 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// A value between quotes of any kind.
+    pub(super) fn is_quoted_value(self) -> bool {
+        matches!(
+            self,
+            Kind::String
+                | Kind::EscapeString
+                | Kind::NationalString
+                | Kind::UnicodeString
+                | Kind::BitString
+                | Kind::HexString
+                | Kind::DollarString
+        )
+    }
+}
+
 /// One token: `sql[start..end]`. Never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {

@@ -52,6 +52,6 @@ pub use plain::plain_verb;
 pub use reads::{NotRead, not_a_read, words_against_reading};
 pub use shape::{BadFingerprint, Fingerprint, Literal, Shape, Value, numbered, shape, without_values};
 pub use summary::{Statement, Summary, summarize};
-pub use text::{literal_string, unquoted};
+pub use text::{literal_string, quote_identifier, unquoted};
 pub use transaction::{Isolation, Modes};
 pub use verb::Verb;

@@ -151,15 +151,7 @@ impl<'a> Folding<'a> {
     fn token(&mut self, token: Token) {
         match token.kind {
             Kind::Comment => return self.comment(token),
-            Kind::String
-            | Kind::EscapeString
-            | Kind::NationalString
-            | Kind::UnicodeString
-            | Kind::BitString
-            | Kind::HexString
-            | Kind::DollarString
-                if !is_word(self.before, self.sql, b"uescape") =>
-            {
+            kind if kind.is_quoted_value() && !is_word(self.before, self.sql, b"uescape") => {
                 self.literal(token, Value::String);
             }
             Kind::Integer | Kind::Float => self.literal(token, Value::Number),

@@ -13,7 +13,7 @@ pub fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// An identifier as `quote_identifier` of the server writes it.
-pub(super) fn quote_identifier(name: &[u8]) -> Vec<u8> {
+pub fn quote_identifier(name: &[u8]) -> Vec<u8> {
     let plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
     let starts_plain = name.first().is_some_and(|first| matches!(first, b'a'..=b'z' | b'_'));
     if starts_plain && name.iter().all(plain) && !needs_quotes(name) {

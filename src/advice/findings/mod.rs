@@ -19,7 +19,7 @@ use super::schema::Table;
 use super::{Action, Fix, Observed, Plan, Price, Proof, Schema, Workload};
 use crate::stats::tally::TOTAL;
 
-pub use codes::{CODES, Code, page};
+pub use codes::{CODES, Code, OF_INDEXES, all, named, page};
 pub use database::of_schema;
 pub use moments::{Era, Transactions, of_transactions, plan_regression};
 

@@ -410,3 +410,12 @@ fn the_page_is_committed_as_generated() {
     let command = "cargo run -- generate findings-page > docs/guide/findings.md";
     assert!(found == page(), "docs/guide/findings.md is not as generated; run: {command}");
 }
+
+#[test]
+fn what_is_said_of_indexes_has_a_code() {
+    let source = include_str!("../existing.rs");
+    let said = source.split('"').filter(|word| word.ends_with("_index") && !word.contains(' '));
+    let said: BTreeSet<&str> = said.chain(["index"]).collect();
+    assert_eq!(said, OF_INDEXES.iter().map(|code| code.name).collect());
+    assert_eq!(all().map(|code| code.name).collect::<BTreeSet<_>>().len(), all().count());
+}

@@ -59,7 +59,7 @@ pub(super) fn tokens(
             }
             None => {
                 let parsed = match strings {
-                    Strings::Kept if is_string(token.kind) => kept(token, sql, dialect)?,
+                    Strings::Kept if token.kind.is_quoted_value() => kept(token, sql, dialect)?,
                     _ => convert(token, sql)?,
                 };
                 converted.push(placed(parsed, token.start));
@@ -145,19 +145,6 @@ fn convert(token: Token, sql: &[u8]) -> Option<Parsed> {
         Kind::RightBracket => Parsed::RBracket,
         Kind::UnicodeIdent | Kind::DotDot | Kind::Comment | Kind::Unterminated | Kind::Other => return None,
     })
-}
-
-fn is_string(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::String
-            | Kind::EscapeString
-            | Kind::NationalString
-            | Kind::UnicodeString
-            | Kind::BitString
-            | Kind::HexString
-            | Kind::DollarString
-    )
 }
 
 fn kept(token: Token, sql: &[u8], dialect: Dialect) -> Option<Parsed> {
