@@ -256,7 +256,7 @@ impl Nodes {
                 Choice::Primary(reason) if reason.may_change() && now < until => {}
                 choice => return choice,
             }
-            if tokio::time::timeout_at(until.into(), self.changed()).await.is_err() {
+            if crate::timer::timeout_at(until, self.changed()).await.is_err() {
                 return choice;
             }
             now = Instant::now();

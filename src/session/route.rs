@@ -157,7 +157,7 @@ impl Route {
         }
         let nodes = self.nodes.clone();
         let news: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move {
-            let _ = tokio::time::timeout_at(until.into(), nodes.changed()).await;
+            let _ = crate::timer::timeout_at(until, nodes.changed()).await;
         });
         self.step = Step::Waits(Wait { until, news: Some(news) });
         true
