@@ -1,5 +1,6 @@
 """pgweir as a contestant: the workload goes through it, and `pgweir advise` is asked what its store says."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -18,6 +19,8 @@ import measure
 STATEMENTS, ALONE = 4000, 20
 # The longest that a run of advise may take.
 PATIENCE = 300
+# What each statement did in each database as things are.
+RUNS = {}
 
 
 class Missing(Exception):
@@ -54,6 +57,15 @@ def advise(lab, database, folder, budget, feed):
     return indexes, codes, _claimed(said, folder / feed) if feed == "workload" else None, "; ".join(said["notes"])
 
 
+def _run(connection, statement, values):
+    """Measured once: the same traffic in another order is the same traffic, with the same times."""
+    key = (connection.info.dbname, statement.sql, tuple(values))
+    if key not in RUNS:
+        one = dataclasses.replace(statement, samples=[values])
+        RUNS[key] = measure.measured(connection, one, 1)[0]
+    return RUNS[key]
+
+
 def _workload(lab, database, cases):
     """A day in a file, with each statement's time as it is now."""
     statements = [statement for case in cases for statement in case.statements]
@@ -62,7 +74,7 @@ def _workload(lab, database, cases):
 
 
 def _statement(connection, statement):
-    runs = measure.measured(connection, statement, 1)
+    runs = [_run(connection, statement, values) for values in statement.samples]
     samples = [
         {"values": values, "types": statement.types, "milliseconds": run.ms}
         for values, run in zip(statement.samples, runs, strict=True)

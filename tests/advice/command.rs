@@ -63,7 +63,10 @@ fn advice_is_printed_and_written_in_each_style() {
     assert!(fix["action"]["run"][0].as_str().is_some_and(|run| run.starts_with("CREATE INDEX")), "{fix}");
     let helped = value["statements"].as_array().expect("statements").iter();
     let helped = helped.filter(|one| one["fixes"][0] == fix["id"]).map(|one| one["text"].as_str());
-    assert_eq!(helped.collect::<Vec<_>>(), [Some("select * from orders where account_id = $1 order by created_at desc limit 20")]);
+    assert_eq!(
+        helped.collect::<Vec<_>>(),
+        [Some("select * from orders where account_id = $1 order by created_at desc limit 20")]
+    );
     let budget = advise_with(&["--workload", &file, "--budget", "64kB", &url]).success();
     assert!(!budget.contains("CREATE INDEX") && budget.contains("more than the budget"), "{budget}");
 }
