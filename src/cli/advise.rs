@@ -5,7 +5,7 @@ mod text;
 pub mod workload;
 mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ use self::write::Style;
 use super::upstream::Open;
 use crate::advice::{Advice, Workload};
 use crate::config::Settings;
-use crate::report::ids;
+use crate::report::{ids, json};
 use crate::store::numbers;
 
 /// What `advise` takes.
@@ -34,6 +34,9 @@ pub struct AdviseArgs {
     /// Write what is proposed to files of this folder
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
+    /// For whom what is printed is
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
     /// The form of files with SQL
     #[arg(long, value_enum, default_value_t = Style::Sql, requires = "write")]
     style: Style,
@@ -42,6 +45,15 @@ pub struct AdviseArgs {
     /// postgres://user:password@host1,host2/database; of several hosts, plans are asked of a standby
     #[arg(value_name = "URL")]
     url: String,
+}
+
+/// Forms of what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For the terminal.
+    Text,
+    /// For programs.
+    Json,
 }
 
 impl std::fmt::Debug for AdviseArgs {
@@ -61,11 +73,15 @@ pub fn run<T: Open>(arguments: &AdviseArgs, servers: impl FnOnce(Settings) -> T)
         let workload = read(arguments, &settings)?;
         let servers = servers(settings.clone());
         let advised = arguments.asking.ask(&settings, &servers, &workload).await?;
-        println!("{}", text::text(&advised, &workload, &names(arguments, &advised.advice)));
+        let names = names(arguments, &advised.advice);
+        match arguments.format {
+            Format::Text => println!("{}", text::text(&advised, &workload, &names)),
+            Format::Json => print!("{}", json::advice::text(&advised, &workload, &names)),
+        }
         if let Some(folder) = &arguments.write {
             let written = write::write(folder, arguments.style, &advised.advice)
                 .map_err(|error| format!("{}: {error}", folder.display()))?;
-            written.iter().for_each(|path| println!("wrote {}", path.display()));
+            written.iter().for_each(|path| wrote(arguments.format, path));
         }
         Ok::<(), String>(())
     };
@@ -76,6 +92,14 @@ pub fn run<T: Open>(arguments: &AdviseArgs, servers: impl FnOnce(Settings) -> T)
             eprintln!("pgweir: {reason}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Tells of a file that was written, where it is not in the way of who reads what is printed.
+fn wrote(format: Format, path: &Path) {
+    match format {
+        Format::Text => println!("wrote {}", path.display()),
+        Format::Json => eprintln!("wrote {}", path.display()),
     }
 }
 

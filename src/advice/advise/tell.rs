@@ -56,7 +56,7 @@ pub async fn indexes<S: Server>(
             continue;
         }
         gains.sort_by(|a, b| b.seconds.total_cmp(&a.seconds).then(a.statement.cmp(&b.statement)));
-        let shown = planner.shows(*item);
+        let shown = gains.iter().all(|gain| planner.proves(gain.statement, *item));
         all.push((
             problem.items[*item].definition.clone(),
             fix(problem, *item, &gains, pool, planner, shown, taken),

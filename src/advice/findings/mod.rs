@@ -135,11 +135,7 @@ impl<'a> Seen<'a> {
             name == table.name
                 || self.schema.tables.iter().any(|one| one.name == name && one.parent == Some(table.oid))
         };
-        let whole = |plan: &Plan| {
-            plan.nodes()
-                .iter()
-                .any(|node| node.kind == "Seq Scan" && node.table.as_ref().is_some_and(|(_, name)| of(name)))
-        };
+        let whole = |plan: &Plan| plan.whole_tables().iter().any(|(_, name)| of(name));
         self.plans.is_empty() || self.plans.iter().any(whole)
     }
 

@@ -419,3 +419,38 @@ fn what_is_said_of_indexes_has_a_code() {
     assert_eq!(said, OF_INDEXES.iter().map(|code| code.name).collect());
     assert_eq!(all().map(|code| code.name).collect::<BTreeSet<_>>().len(), all().count());
 }
+
+#[test]
+fn all_of_an_index_is_the_whole_table_where_no_limit_stops_it() {
+    let text = "select note from orders where created_at::date = '2024-05-05'";
+    let one = observed(text, vec![sample(text, &[])]);
+    let codes = |plan: &str| {
+        let plan = Plan::parse(plan).expect("a plan");
+        findings(&one, &with_index(&["created_at"]), &[plan]).iter().map(|fix| fix.code).collect::<Vec<_>>()
+    };
+    let scan = r#"{"Node Type": "Index Only Scan", "Relation Name": "orders", "Schema": "public", "Total Cost": 9000"#;
+    assert_eq!(codes(&format!(r#"[{{"Plan": {scan}, "Filter": "x"}}}}]"#)), ["rewrite_sargable"]);
+    assert_eq!(codes(&format!(r#"[{{"Plan": {scan}, "Index Cond": "x"}}}}]"#)), [""; 0]);
+    let limited = format!(r#"[{{"Plan": {{"Node Type": "Limit", "Total Cost": 9, "Plans": [{scan}}}]}}}}]"#);
+    assert_eq!(codes(&limited), [""; 0]);
+}
+
+#[test]
+fn rows_that_are_all_read_to_look_for_a_few_are_looked_up_instead() {
+    let plan = r#"[{"Plan": {"Node Type": "Index Scan", "Relation Name": "accounts", "Schema": "public", "Total Cost": 9000,
+        "Index Cond": "(name = 'x'::text)", "Filter": "(NOT (hashed SubPlan 1))"}}]"#;
+    let plan = Plan::parse(plan).expect("a plan");
+    let fixes = |condition: &str| {
+        let text = format!(
+            "select id from accounts where {condition} and id not in (select account_id from orders)"
+        );
+        findings(&observed(&text, vec![sample(&text, &[])]), &shop(), std::slice::from_ref(&plan))
+    };
+    let found = fixes("name = 'x'");
+    assert_eq!(found.iter().map(|fix| fix.code).collect::<Vec<_>>(), ["rewrite_not_exists"]);
+    assert!(
+        found[0].evidence[0].starts_with("each call reads all of the inner query, as many as 2000000 rows")
+    );
+    // Nearly as many are looked for as there are: a hash of them is what is fastest.
+    assert_eq!(fixes("id > 0").len(), 0);
+}
