@@ -18,7 +18,7 @@ import measure
 STATEMENTS, ALONE = 4000, 20
 # What findings are called (docs/guide/findings.md).
 CODES = """rewrite_sargable implicit_cast rewrite_union rewrite_not_exists deep_offset order_by_random over_fetch count_everything analyze
-extended_statistics vacuum missing_partition_key foreign_key n_plus_one chatty_transaction idle_in_transaction lock_wait pool_starved slow_client
+extended_statistics work_mem vacuum missing_partition_key foreign_key n_plus_one chatty_transaction idle_in_transaction lock_wait pool_starved slow_client
 generic_plan plan_regression cache replica drop_index duplicate_index redundant_index unused_index invalid_index""".split()
 # The longest that a run of advise may take.
 PATIENCE = 300
