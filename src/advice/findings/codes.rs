@@ -147,7 +147,7 @@ pub const CODES: &[Code] = &[
     counted(
         "idle_in_transaction",
         "Transactions stay open while nothing is asked: they hold locks, a server, and dead rows.",
-        "Behind a statement, a second or more on average over three times or more, or once a minute. Counted when the transaction goes on or ends; not while its `BEGIN` is held back, for then \
+        "Behind a statement, a second or more on average over three times or more, or one of a minute. Counted when the transaction goes on or ends; not while its `BEGIN` is held back, for then \
          it has no server.",
     ),
     code(
