@@ -253,8 +253,7 @@ mod tests {
     #[test]
     fn what_is_asked_ahead_is_no_round_trip_and_loops_are_told() {
         let one = tally("select $1");
-        let ahead: Vec<(u64, u64, &[&Rc<Tally>])> = vec![(0, 1, &[&one]), (0, 2, &[&one]), (0, 3, &[])];
-        let begun = counted(&ahead)[0].1.begun;
+        let begun = counted(&[(0, 1, &[&one]), (0, 2, &[&one]), (0, 3, &[])])[0].1.begun;
         assert_eq!((begun.trips, begun.idle, begun.micros, begun.looped), (1, 0, 3000, 0));
         let statements = [&one];
         let mut looped: Vec<(u64, u64, &[&Rc<Tally>])> =
