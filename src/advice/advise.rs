@@ -21,6 +21,7 @@ use self::prove::Planner;
 use super::ask::{Asker, Bounds, Refused, Server};
 use super::bill::Bill;
 use super::choose::{Budget, Problem, Weight, choose};
+use super::form::Planned;
 use super::hypopg::Hypothetical;
 use super::index::Definition;
 use super::read_schema::{add_scans, read_schema, scans_elsewhere};
@@ -87,6 +88,8 @@ pub struct Advised {
     pub schema: Schema,
     /// Plans that the database was asked for.
     pub plans: u64,
+    /// The forms of those that statements have as things are, each once.
+    pub planned: Vec<Planned>,
     /// Statements that were looked at.
     pub statements: usize,
     /// HypoPG was there.
@@ -139,13 +142,17 @@ pub async fn advise<S: Server>(
     fixes.extend(besides(&looked, workload, &schema));
     let mut of_schema = findings::of_schema(&schema);
     let indexes = stale::statistics_first(indexes, &mut of_schema, &schema, &mut advice.rejected);
+    // What an index gives in order need not be sorted.
+    fixes.retain(|fix| fix.code != "work_mem" || !indexes.iter().any(|index| helps_all(index, fix)));
     fixes.extend(of_schema.into_iter().chain(indexes));
     advice.fixes = in_order(fixes);
     advice.verdicts = looked.iter().map(|one| tell::verdict(one, &advice.fixes, &schema)).collect();
     tell::sort(&mut advice.rejected);
     let statements = looked.len();
     let plans = asker.asked();
-    Ok(Advised { advice, statements, plans, hypothetical: has_hypothetical, took: began.elapsed(), schema })
+    let planned = planned(&looked, &schema);
+    let (hypothetical, took) = (has_hypothetical, began.elapsed());
+    Ok(Advised { advice, statements, plans, planned, hypothetical, took, schema })
 }
 
 /// Reads the database from its primary, and how its indexes are used from all nodes; plans are asked of a standby where there is one.
@@ -228,6 +235,26 @@ fn problem(
             .collect(),
         budget,
     }
+}
+
+/// Whether a fix helps all statements that another does.
+fn helps_all(fix: &Fix, other: &Fix) -> bool {
+    other.helps.iter().all(|name| fix.helps.contains(name))
+}
+
+/// The forms of plans as things are, each once for a shape.
+fn planned(looked: &[Looked<'_>], schema: &Schema) -> Vec<Planned> {
+    let mut all: Vec<Planned> = vec![];
+    for one in looked {
+        let first = all.len();
+        for plan in &one.plans {
+            let planned = Planned::of(one.observed.fingerprint, plan, schema);
+            if all[first..].iter().all(|known| known.hash != planned.hash) {
+                all.push(planned);
+            }
+        }
+    }
+    all
 }
 
 /// What there is to find besides indexes.

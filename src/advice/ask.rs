@@ -279,7 +279,8 @@ fn read(rows: Vec<Row>) -> Result<Plan, NoPlan> {
     Plan::parse(&lines.join("\n")).map_err(NoPlan::Unreadable)
 }
 
-fn always_quoted(name: &str) -> String {
+/// A name that is one whatever is in it.
+pub(super) fn always_quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -23,6 +23,21 @@ pub struct Schema {
     pub read_at: Option<i64>,
     /// How often indexes were used is known of every node.
     pub scans_known: bool,
+    /// Statements that wrote temporary files, where the server counts that.
+    pub spills: Vec<Spill>,
+}
+
+/// What statements of a shape wrote to temporary files since counters run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spill {
+    /// The shape.
+    pub fingerprint: u128,
+    /// Its calls.
+    pub calls: u64,
+    /// Bytes that they wrote, all together.
+    pub bytes: u64,
+    /// Bytes of memory that each sort or hash may take where it was asked (`work_mem`).
+    pub work_mem: u64,
 }
 
 /// An extension.

@@ -17,7 +17,7 @@ use super::upstream::Open;
 use crate::advice::{Advice, Workload};
 use crate::config::Settings;
 use crate::report::{ids, json};
-use crate::store::numbers;
+use crate::store::{numbers, plans};
 
 /// What `advise` takes.
 #[derive(Args, Clone)]
@@ -72,7 +72,12 @@ pub fn run<T: Open>(arguments: &AdviseArgs, servers: impl FnOnce(Settings) -> T)
     let done = async {
         let workload = read(arguments, &settings)?;
         let servers = servers(settings.clone());
-        let advised = arguments.asking.ask(&settings, &servers, &workload).await?;
+        let mut advised = arguments.asking.ask(&settings, &servers, &workload).await?;
+        if let Some(file) = &arguments.store {
+            let database = arguments.asking.database(&settings)?;
+            let untold = plans::note_or_tell(file, database, &advised.planned, now());
+            advised.advice.notes.extend(untold);
+        }
         let names = names(arguments, &advised.advice);
         match arguments.format {
             Format::Text => println!("{}", text::text(&advised, &workload, &names)),
@@ -106,10 +111,14 @@ fn wrote(format: Format, path: &Path) {
 /// Names of the fixes: those that the store gives, as reports have them; without one, or where it cannot be written, their places.
 fn names(arguments: &AdviseArgs, advice: &Advice) -> Vec<String> {
     let keys: Vec<u128> = advice.fixes.iter().map(ids::key).collect();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
-    let given = arguments.store.as_ref().and_then(|file| numbers::of_fixes(file, &keys, now).ok());
+    let given = arguments.store.as_ref().and_then(|file| numbers::of_fixes(file, &keys, now()).ok());
     let numbers = given.unwrap_or_else(|| (1..=keys.len() as u64).collect());
     numbers.into_iter().map(|number| format!("FIX-{number}")).collect()
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 
 /// The statements to look at.
@@ -118,8 +127,7 @@ fn read(arguments: &AdviseArgs, settings: &Settings) -> Result<Workload, String>
         return workload::of_file(file).map_err(|reason| format!("{}: {reason}", file.display()));
     }
     let database = arguments.asking.database(settings)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let since = now.saturating_sub(arguments.since).as_secs() as i64;
+    let since = now() - i64::try_from(arguments.since.as_secs()).unwrap_or(i64::MAX);
     let file = arguments.store.as_deref().ok_or("neither a store nor a workload is given")?;
     workload::of_store(file, database, since).map_err(|reason| format!("{}: {reason}", file.display()))
 }

@@ -3,6 +3,7 @@
 mod bounds;
 mod command;
 mod found;
+mod moments;
 mod reading;
 mod running;
 
