@@ -211,7 +211,7 @@ fn gone<S: Server>(asker: &Asker<S>, notes: &mut Vec<String>) {
     }
     if asker.is_gone() {
         notes.push(
-            "the server that was asked for plans went away midway: what it was not asked by then is not known, and not proposed"
+            "the server that was asked for plans went away midway: what it was not asked by then is not known"
                 .to_owned(),
         );
     }
