@@ -8,7 +8,7 @@ use super::look::Looked;
 use super::pool::Found;
 use crate::advice::ask::{Asked, Asker, NoPlan, Server};
 use crate::advice::candidates::has_trigrams;
-use crate::advice::choose::WhatIf;
+use crate::advice::choose::{Answer, WhatIf};
 use crate::advice::hypopg::{Hypothetical, leaves};
 use crate::advice::index::{Definition, Held, Key, quoted, unwrapped};
 use crate::advice::plan::{Node, Plan};
@@ -126,6 +126,10 @@ impl<'a, 'b, S: Server> Planner<'a, 'b, S> {
         if wanted.is_empty() {
             return Some(base());
         }
+        // A server that is gone without a word takes its time to say so.
+        if self.asker.is_late() {
+            return None;
+        }
         if let Err(no_plan) = hypothetical.set(self.asker, &wanted, self.schema).await {
             hypothetical.lose(&no_plan);
             return None;
@@ -177,10 +181,10 @@ impl<'a, 'b, S: Server> Planner<'a, 'b, S> {
 }
 
 impl<S: Server> WhatIf for Planner<'_, '_, S> {
-    async fn costs(&mut self, statement: usize, set: &[usize]) -> Option<Vec<f64>> {
+    async fn answer(&mut self, statement: usize, set: &[usize]) -> Option<Answer> {
         if let Some(known) = self.known.get(&statement).and_then(|all| all.iter().find(|one| one.tells(set)))
         {
-            return Some(known.costs.clone());
+            return Some(Answer { costs: known.costs.clone(), used: known.used.clone() });
         }
         let (mut costs, mut used) = self.shown(statement, set).await?;
         for candidate in set {
@@ -190,9 +194,9 @@ impl<S: Server> WhatIf for Planner<'_, '_, S> {
         }
         used.sort_unstable();
         used.dedup();
-        let known = Known { set: set.to_vec(), used, costs: costs.clone() };
+        let known = Known { set: set.to_vec(), used: used.clone(), costs: costs.clone() };
         self.known.entry(statement).or_default().push(known);
-        Some(costs)
+        Some(Answer { costs, used })
     }
 }
 

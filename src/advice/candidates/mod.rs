@@ -214,8 +214,8 @@ impl Look<'_> {
     /// Whether some plan reads all of the table; where there are no plans, it may.
     fn is_read_whole(&self, table: &Table) -> bool {
         let partition = |name: &str| {
-            let schema = self.schema;
-            schema.tables.iter().any(|one| one.name == name && one.parent == Some(table.oid))
+            let mut below = self.schema.below(table.oid);
+            below.any(|one| one.name == name)
         };
         let reads =
             |plan: &Plan| plan.whole_tables().iter().any(|(_, name)| *name == table.name || partition(name));

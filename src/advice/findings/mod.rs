@@ -145,10 +145,7 @@ impl<'a> Seen<'a> {
 
     /// Whether a plan reads all of a table; where there are no plans, it may.
     pub fn is_read_whole(&self, table: &Table) -> bool {
-        let of = |name: &str| {
-            name == table.name
-                || self.schema.tables.iter().any(|one| one.name == name && one.parent == Some(table.oid))
-        };
+        let of = |name: &str| name == table.name || self.schema.below(table.oid).any(|one| one.name == name);
         let whole = |plan: &Plan| plan.whole_tables().iter().any(|(_, name)| of(name));
         self.plans.is_empty() || self.plans.iter().any(whole)
     }
