@@ -172,14 +172,21 @@ impl Digests {
     #[inline]
     pub fn count(&self, tally: &Rc<Tally>, answer: &Answer) {
         tally.sums.borrow_mut().add(answer);
-        if tally.gone.get() && self.is_on() {
-            self.inner.borrow_mut().put_back(tally, self.limit.get());
-        }
+        self.keep(tally);
     }
 
     /// Counts how they came in a transaction block.
-    pub fn count_block(&self, tally: &Tally, habits: &Habits) {
+    pub fn count_block(&self, tally: &Rc<Tally>, habits: &Habits) {
         tally.sums.borrow_mut().habits.merge(habits);
+        self.keep(tally);
+    }
+
+    /// One that was let go, because nothing came for it for a while, is back when something does.
+    #[inline]
+    fn keep(&self, tally: &Rc<Tally>) {
+        if tally.gone.get() && self.is_on() {
+            self.inner.borrow_mut().put_back(tally, self.limit.get());
+        }
     }
 
     /// Takes what was counted since the last time.

@@ -140,6 +140,10 @@ fn transactions_that_talk_much_or_wait_are_found() {
         .collect();
     waits.into_iter().for_each(|thread| thread.join().expect("it runs"));
     seen.written("update accounts set plan = $1 where id = $2", 3);
+    // What blocks were like is written when they have ended, with what is counted next.
+    eventually("blocks are written", || {
+        seen.fixes("chatty_transaction").len() == 1 && seen.fixes("idle_in_transaction").len() == 1
+    });
     let chatty = seen.fixes("chatty_transaction");
     assert_eq!(chatty.len(), 1, "{chatty:?}");
     assert_eq!(chatty[0].1, ["select plan as c0 from accounts where id = $1"]);

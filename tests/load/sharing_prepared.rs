@@ -293,7 +293,7 @@ fn a_statement_that_is_another_one_by_now_fails_behind_others() {
         });
         calm(&mut slow);
         let before = scene.followed();
-        slow.send(&bound("sleep", "0.03"));
+        slow.send(&bound("sleep", "0.15"));
         std::thread::sleep(Duration::from_millis(2));
         reader.send(&bound(&name, "1"));
         Cluster::shared().superuser(&scene.database.name).run(&format!("alter table d add c{n} int"));

@@ -218,6 +218,9 @@ fn store_tells_which_statements_a_replica_has_answered() {
     let scene = cluster::Scene::new(1);
     let make = "create table read_there (i int); insert into read_there values (1); grant all on read_there to public";
     scene.primary.superuser("postgres").run(make);
+    eventually("the replica has it", || {
+        scene.standbys[0].superuser("postgres").value("select to_regclass('read_there') is not null") == "t"
+    });
     let folder = Folder::new();
     let file = folder.0.join("history.db");
     let mut options = ProxyOptions::url(&scene.url(APP, "check_interval=50ms&consistency=any"));

@@ -156,7 +156,7 @@ fn the_types_that_the_driver_names_are_seen() {
 fn plans_keep_findings_quiet() {
     let plan = |node: &str| {
         let text = format!(
-            r#"[{{"Plan": {{"Node Type": "{node}", "Relation Name": "orders", "Filter": "(NOT (hashed SubPlan 1))"}}}}]"#
+            r#"[{{"Plan": {{"Node Type": "{node}", "Relation Name": "orders", "Index Cond": "(id = 1)", "Filter": "(NOT (hashed SubPlan 1))"}}}}]"#
         );
         Plan::parse(&text).expect("a plan")
     };
