@@ -156,10 +156,11 @@ stop_services() {
 }
 
 for part in "${@:-run}"; do
-    case $part in
-        run | test | jdbc | fuzz | instructions | bench | bench-advice | pages) "check_$part" ;;
-        *) say "unknown part '$part'; known: run, test, jdbc, fuzz, instructions, bench, bench-advice, pages" && exit 2 ;;
-    esac
+    if ! declare -F "check_$part" >/dev/null; then
+        say "unknown part '$part'; known: $(compgen -A function check_ | sed 's/^check_//' | paste -sd ' ')"
+        exit 2
+    fi
+    "check_$part"
 done
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -46,6 +46,19 @@ fn imports_follow_the_design() {
     assert!(forbidden.is_empty(), "DESIGN: who may import whom\n{}", forbidden.join("\n"));
 }
 
+/// What the commands of the project ask to be set up, the script knows.
+#[test]
+fn every_part_that_is_set_up_is_known() {
+    let read = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect(name);
+    let (makefile, script) = (read("Makefile"), read("scripts/setup.sh"));
+    let calls = makefile.lines().filter_map(|line| line.split_once("scripts/setup.sh ").map(|call| call.1));
+    let parts: Vec<&str> = calls.flat_map(str::split_whitespace).collect();
+    assert!(parts.contains(&"demo") && parts.contains(&"run"), "{parts:?}");
+    for part in parts {
+        assert!(script.contains(&format!("\ncheck_{part}() {{")), "scripts/setup.sh knows no {part}");
+    }
+}
+
 /// A worker's reactor keeps no timers: one that is made without [`pgweir::timer`] would panic there.
 #[test]
 fn workers_have_their_timers_kept() {
