@@ -17,14 +17,17 @@ use super::upstream::Open;
 use crate::advice::{Advice, Workload};
 use crate::config::Settings;
 use crate::report::ids;
-use crate::store::numbers;
+use crate::store::Place;
 
 /// What `advise` takes.
 #[derive(Args, Clone)]
 pub struct AdviseArgs {
-    /// The store of `run --store`; it may be in use
-    #[arg(long, value_name = "FILE", required_unless_present = "workload", conflicts_with = "workload")]
+    /// The store of `run --store`; it may be in use. Of a fleet, the URL of `history.url` (`env:NAME` or `file:/path` hold it)
+    #[arg(long, value_name = "FILE|URL", required_unless_present = "workload", conflicts_with = "workload")]
     store: Option<PathBuf>,
+    /// Only what was sent through this pgweir (`history.instance`) [default: through all that write to the store]
+    #[arg(long, value_name = "NAME", requires = "store")]
+    instance: Option<String>,
     /// Statements in a file of JSON, instead of a store
     #[arg(long, value_name = "FILE")]
     workload: Option<PathBuf>,
@@ -47,7 +50,7 @@ pub struct AdviseArgs {
 impl std::fmt::Debug for AdviseArgs {
     /// Without the URL, which may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AdviseArgs").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("AdviseArgs").field("workload", &self.workload).finish_non_exhaustive()
     }
 }
 
@@ -57,20 +60,7 @@ pub fn run<T: Open>(arguments: &AdviseArgs, servers: impl FnOnce(Settings) -> T)
         Ok(settings) => settings,
         Err(errors) => return super::refuse(&errors),
     };
-    let done = async {
-        let workload = read(arguments, &settings)?;
-        let servers = servers(settings.clone());
-        let advised = arguments.asking.ask(&settings, &servers, &workload).await?;
-        println!("{}", text::text(&advised, &workload, &names(arguments, &advised.advice)));
-        if let Some(folder) = &arguments.write {
-            let written = write::write(folder, arguments.style, &advised.advice)
-                .map_err(|error| format!("{}: {error}", folder.display()))?;
-            written.iter().for_each(|path| println!("wrote {}", path.display()));
-        }
-        Ok::<(), String>(())
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(|error| format!("no runtime: {error}")).and_then(|runtime| runtime.block_on(done)) {
+    match advised(arguments, &settings, servers) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("pgweir: {reason}");
@@ -79,23 +69,45 @@ pub fn run<T: Open>(arguments: &AdviseArgs, servers: impl FnOnce(Settings) -> T)
     }
 }
 
+fn advised<T: Open>(
+    arguments: &AdviseArgs,
+    settings: &Settings,
+    servers: impl FnOnce(Settings) -> T,
+) -> Result<(), String> {
+    let store = arguments.store.as_deref().map(Place::named).transpose();
+    let store = store.map_err(|reason| format!("--store: {reason}"))?;
+    let workload = read(arguments, store.as_ref(), settings)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let servers = servers(settings.clone());
+    let advised = runtime.block_on(arguments.asking.ask(settings, &servers, &workload))?;
+    println!("{}", text::text(&advised, &workload, &names(store.as_ref(), &advised.advice)));
+    if let Some(folder) = &arguments.write {
+        let written = write::write(folder, arguments.style, &advised.advice)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+        written.iter().for_each(|path| println!("wrote {}", path.display()));
+    }
+    Ok(())
+}
+
 /// Names of the fixes: those that the store gives, as reports have them; without one, or where it cannot be written, their places.
-fn names(arguments: &AdviseArgs, advice: &Advice) -> Vec<String> {
+fn names(store: Option<&Place>, advice: &Advice) -> Vec<String> {
     let keys: Vec<u128> = advice.fixes.iter().map(ids::key).collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
-    let given = arguments.store.as_ref().and_then(|file| numbers::of_fixes(file, &keys, now).ok());
+    let given = store.and_then(|place| place.of_fixes(&keys, now).ok());
     let numbers = given.unwrap_or_else(|| (1..=keys.len() as u64).collect());
     numbers.into_iter().map(|number| format!("FIX-{number}")).collect()
 }
 
 /// The statements to look at.
-fn read(arguments: &AdviseArgs, settings: &Settings) -> Result<Workload, String> {
+fn read(arguments: &AdviseArgs, store: Option<&Place>, settings: &Settings) -> Result<Workload, String> {
     if let Some(file) = &arguments.workload {
         return workload::of_file(file).map_err(|reason| format!("{}: {reason}", file.display()));
     }
     let database = arguments.asking.database(settings)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = now.saturating_sub(arguments.since).as_secs() as i64;
-    let file = arguments.store.as_deref().ok_or("neither a store nor a workload is given")?;
-    workload::of_store(file, database, since).map_err(|reason| format!("{}: {reason}", file.display()))
+    let place = store.ok_or("neither a store nor a workload is given")?;
+    let read = workload::of_store(place, database, since, arguments.instance.as_deref());
+    read.map_err(|reason| format!("{place}: {reason}"))
 }

@@ -10,7 +10,6 @@ mod followed;
 mod kept;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,7 +20,6 @@ use crate::advice::{self, Advice, Advised, Fix, Limits, Workload};
 use crate::pool::Target;
 use crate::report::ids;
 use crate::runtime::acceptor::Entrance;
-use crate::store::numbers;
 use kept::Kept;
 
 /// The first time is so long after the start at most: by then there is something to see.
@@ -214,10 +212,10 @@ impl Advising {
 
     /// The numbers that the store gives; none where there is no store, or it cannot be written.
     async fn numbered(&self, keys: Vec<u128>) -> Vec<(u128, u64)> {
-        let Some((file, _)) = self.history.view().store else { return vec![] };
+        let Some((place, _)) = self.history.view().store else { return vec![] };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
         let asked = move || {
-            let numbers = numbers::of_fixes(&PathBuf::from(file), &keys, now).unwrap_or_default();
+            let numbers = place.of_fixes(&keys, now).unwrap_or_default();
             keys.into_iter().zip(numbers).collect()
         };
         tokio::task::spawn_blocking(asked).await.unwrap_or_default()
