@@ -9,7 +9,7 @@ use super::super::file::Trouble;
 use super::super::fold::AGES;
 use super::super::{Policy, SPANS};
 use super::bulk::{self, Lines, SUMS};
-use super::{Value, WORK, bounds, first, number};
+use super::{Value, WORK, ask, bounds, first, number};
 use crate::slow::Merged;
 
 /// One pgweir tends; nobody writes meanwhile.
@@ -68,14 +68,14 @@ pub(super) async fn tend(
 }
 
 /// Minutes that have more shapes of one pgweir than may have rows of their own; those without are not counted.
-async fn too_many(client: &Client, minute: i64, policy: &Policy) -> Result<Vec<(i64, String)>, Trouble> {
+async fn too_many(client: &mut Client, minute: i64, policy: &Policy) -> Result<Vec<(i64, String)>, Trouble> {
     let (span, from, most) = (SPANS[0] as i32, minute - LATE, policy.statements as i64);
     let sql = "SELECT b.start, o.instance FROM pgweir_history.bucket b JOIN pgweir_history.origin o ON o.id = b.origin
         WHERE b.span = $1 AND b.start >= $2 AND b.start < $3 AND b.fingerprint <> pg_catalog.decode(repeat('00', 16), 'hex')
         GROUP BY 1, 2 HAVING count(*) > $4 ORDER BY 1 LIMIT 50";
     let values: [Value<'_>; 4] =
         [(&span, Type::INT4), (&from, Type::INT8), (&minute, Type::INT8), (&most, Type::INT8)];
-    let rows = client.query_typed(sql, &values).await?;
+    let rows = ask(client, sql, &values).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
@@ -85,7 +85,7 @@ async fn fold(client: &mut Client, now: i64, policy: &Policy) -> Result<bool, Tr
         let (small, large) = (SPANS[at], SPANS[at + 1]);
         let sql = "SELECT b.start, o.instance FROM pgweir_history.bucket b JOIN pgweir_history.origin o ON o.id = b.origin
             WHERE b.span = $1 ORDER BY b.start LIMIT 1";
-        let rows = client.query_typed(sql, &[(&(small as i32), Type::INT4)]).await?;
+        let rows = ask(client, sql, &[(&(small as i32), Type::INT4)]).await?;
         let Some((oldest, instance)) =
             rows.first().map(|row| (row.get::<_, i64>(0), row.get::<_, String>(1)))
         else {
@@ -191,14 +191,14 @@ const USED: &str =
 
 /// Bytes that are in use: those that the server has for the tables while they are few enough; else those of the rows, for the server
 /// gives back little of what was deleted.
-pub(super) async fn bytes(client: &Client, policy: &Policy) -> Result<u64, Trouble> {
+pub(super) async fn bytes(client: &mut Client, policy: &Policy) -> Result<u64, Trouble> {
     let number =
         |rows: Vec<tokio_postgres::Row>| rows.first().map_or(0, |row| row.get::<_, i64>(0).max(0) as u64);
-    let taken = number(client.query_typed(TAKEN, &[]).await?);
+    let taken = number(ask(client, TAKEN, &[]).await?);
     if taken <= policy.max_size {
         return Ok(taken);
     }
-    Ok(number(client.query_typed(USED, &[]).await?))
+    Ok(number(ask(client, USED, &[]).await?))
 }
 
 /// Removes the oldest counts where there is more than there may be; gives what is in use then, and when the last of them began.

@@ -226,6 +226,19 @@ async fn first(
     Ok(part.query_typed(sql, values).await?.into_iter().next())
 }
 
+/// Asks one thing within bounds, which hold in a transaction only.
+async fn ask(
+    client: &mut Client,
+    sql: &str,
+    values: &[Value<'_>],
+) -> Result<Vec<tokio_postgres::Row>, Trouble> {
+    let part = client.transaction().await?;
+    part.batch_execute(&bounds()).await?;
+    let rows = part.query_typed(sql, values).await?;
+    part.commit().await?;
+    Ok(rows)
+}
+
 /// A text that every index takes: without zero bytes, and not too long.
 fn short(text: &str, most: usize) -> String {
     let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at));

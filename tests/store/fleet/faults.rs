@@ -28,7 +28,8 @@ fn fleet_history_outlasts_its_server() {
     if direct_only() {
         return;
     }
-    let cluster = Cluster::start("", &[]);
+    // What it has said is committed outlasts it.
+    let cluster = Cluster::start("synchronous_commit = on\n", &[]);
     let history = cluster.database();
     let mut own = writer(&cluster.url(APP, &history.name, ""), "own");
     let mut sent = 0;

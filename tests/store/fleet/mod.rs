@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use pgweir::store::{Batch, Place, Policy, Writer};
 
-use super::report;
 use crate::admin::show;
 use crate::check::check;
 use crate::conformance::tls::Secured;
@@ -107,6 +106,12 @@ impl Fleet {
     }
 }
 
+/// What `pgweir report` says, with single blanks, and whether it ends well.
+fn report(file: &Path, more: &[&str]) -> (bool, String) {
+    let (well, text) = super::report(file, more);
+    (well, text.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 /// What SHOW STORE says, by column.
 fn store(proxy: &Proxy) -> std::collections::BTreeMap<String, String> {
     let login = Login::new(APP.0, APP.1, "pgweir");
@@ -120,11 +125,7 @@ fn state(proxy: &Proxy) -> String {
 #[test]
 fn fleet_history_has_what_each_pgweir_counted() {
     let Some(fleet) = Fleet::new() else { return };
-    let mut proxies = std::thread::scope(|scope| {
-        let start = |name: &'static str| scope.spawn(|| Proxy::start_with(&fleet.options(name)));
-        let both = [start("one"), start("two")];
-        both.map(|one| one.join().expect("it starts"))
-    });
+    let mut proxies = ["one", "two"].map(|name| Proxy::start_with(&fleet.options(name)));
     for (proxy, times) in proxies.iter().zip([3, 5]) {
         let mut client = fleet.client(proxy);
         (0..times).for_each(|n| client.run(&format!("select i from t where i = {n}")));
@@ -142,7 +143,9 @@ fn fleet_history_has_what_each_pgweir_counted() {
     assert!(well && one.contains("counted by one") && one.contains("4 statements, 2 shapes"), "{one}");
     let (well, none) = report(Path::new(&file), &["--instance", "three"]);
     assert!(well && !none.contains("counted by"), "{none}");
-    proxies.iter_mut().for_each(Proxy::stop);
+    proxies.iter_mut().for_each(|proxy| {
+        proxy.stop();
+    });
     assert_eq!(
         fleet.ask("select string_agg(number::text || name, ' ') from pgweir_history.migration"),
         "1001_history"

@@ -50,7 +50,9 @@ fn forth(mut client: TcpStream, mut server: TcpStream, wish: &AtomicBool, cut: &
             break;
         }
     }
-    [client, server].map(|socket| socket.shutdown(Shutdown::Both).ok());
+    for socket in [client, server] {
+        let _ = socket.shutdown(Shutdown::Both);
+    }
 }
 
 fn answers(mut server: TcpStream, mut client: TcpStream, cut: &AtomicBool) {
