@@ -34,7 +34,7 @@ impl FleetKeeper {
         // Without it, processes of one name could not tell their batches apart; time does for chance.
         if aws_lc_rs::rand::fill(&mut process).is_err() {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            process = (now.as_nanos() as u64 ^ u64::from(std::process::id()) << 48).to_be_bytes();
+            process = (now.as_nanos() as u64 ^ (u64::from(std::process::id()) << 48)).to_be_bytes();
         }
         let me = Me { instance: short(instance, NAME), process: i64::from_be_bytes(process) };
         FleetKeeper { fleet, me, runtime: None, client: None, written: 0, minute: None }

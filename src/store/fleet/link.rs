@@ -13,7 +13,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::super::file::Trouble;
-use super::trouble::{lost, refused};
+use super::trouble::refused;
 use crate::pool::Target;
 use crate::pool::connect::{self, Connected};
 use crate::wire::frame::back;
@@ -30,7 +30,7 @@ pub(super) async fn open(target: &Arc<Target>) -> Result<Client, Trouble> {
         startup: Startup::default(),
         socket: connected.socket,
     };
-    let (client, driver) = config.connect_raw(handed, NoTls).await.map_err(lost)?;
+    let (client, driver) = config.connect_raw(handed, NoTls).await?;
     tokio::spawn(async move {
         // Whoever waits for an answer is told of its end.
         drop(driver.await);

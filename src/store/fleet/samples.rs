@@ -23,12 +23,12 @@ pub(super) async fn put(part: &Transaction<'_>, instance: &str, batch: &Batch) -
     let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
     let (mut rows, mut databases, mut names) = (Rows::default(), vec![], vec![]);
     for one in &batch.samples {
-        databases.push(short(&one.database, NAME));
-        names.push(one.fingerprint.to_be_bytes().to_vec());
-        let place = (databases.len() - 1, &one.shown);
-        for (number, shown) in place.1.iter().take(SAMPLES).enumerate() {
-            rows.push((&databases[place.0], &names[place.0], number), shown, &key);
+        let (database, name) = (short(&one.database, NAME), one.fingerprint.to_be_bytes().to_vec());
+        for (number, shown) in one.shown.iter().take(SAMPLES).enumerate() {
+            rows.push((&database, &name, number), shown, &key);
         }
+        databases.push(database);
+        names.push(name);
     }
     let (text, blob) = (Type::TEXT_ARRAY, Type::BYTEA_ARRAY);
     let gone = "DELETE FROM pgweir_history.sample WHERE instance = $1 AND (database, fingerprint) IN (SELECT * FROM unnest($2, $3))";

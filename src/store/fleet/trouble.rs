@@ -11,11 +11,6 @@ pub(super) fn refused(fault: &Fault) -> Trouble {
     Trouble::Standing(state(&fault.sqlstate), fault.to_string())
 }
 
-/// A connection that could not be taken over.
-pub(super) fn lost(error: Error) -> Trouble {
-    Trouble::from(error)
-}
-
 /// It took too long.
 pub(super) fn late(what: &str) -> Trouble {
     Trouble::Standing(State::Slow, format!("{what} took too long"))
