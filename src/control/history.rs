@@ -76,6 +76,14 @@ pub struct View {
     pub slow_lines: Option<(u64, u64)>,
 }
 
+impl View {
+    /// The instance whose counts in the store are of what this pgweir has counted: in a fleet's there are others of other servers; a file's are of one
+    /// place all, `None`.
+    pub fn own(&self) -> Option<String> {
+        matches!(self.store, Some((Place::Fleet(_), _))).then(|| self.instance.clone())
+    }
+}
+
 impl History {
     /// Begins as the settings say. Needs a runtime.
     pub fn start(settings: &Settings, workers: Vec<WorkerLink>) -> Arc<History> {

@@ -13,10 +13,12 @@ mod keep;
 mod migrate;
 pub mod numbers;
 mod place;
+mod plans;
 mod put;
 pub mod read;
 mod samples;
 mod status;
+mod turns;
 pub mod workload;
 pub mod writer;
 

@@ -1,14 +1,17 @@
 //! Where a history is: a file, or a PostgreSQL that a fleet of pgweirs has in common. Whoever reads need not know which.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::file::Trouble;
 use super::fleet::{self, Fleet};
-use super::numbers;
 use super::read::{self, History};
 use super::samples::Stored;
+use super::{numbers, plans, turns};
+use crate::advice::form::Planned;
+use crate::advice::turn::Turn;
 use crate::config::{self, settings};
 
 /// A file, or a PostgreSQL.
@@ -86,6 +89,52 @@ impl Place {
             Place::File(path) => read::callers(path, since, database),
             Place::Fleet(fleet) => fleet::read::callers(fleet, since, database, instance),
         }
+    }
+
+    /// Shapes that have become slower and are slower still in a time, in seconds since 1970, beside the week before it, or as much time as that has; by
+    /// what all pgweirs have counted, or one. Plans are with them that somebody saw who asked the database for that one, or for all.
+    ///
+    /// # Errors
+    /// As [`Place::between`].
+    pub fn turns(
+        &self,
+        window: (i64, i64),
+        database: Option<&str>,
+        instance: Option<&str>,
+    ) -> Result<HashMap<u128, Turn>, Trouble> {
+        match self {
+            Place::File(path) => turns::turns(path, window, database, instance),
+            Place::Fleet(fleet) => fleet::turns::turns(fleet, window, database, instance),
+        }
+    }
+
+    /// Remembers plans of a database's shapes that were seen at this time, in seconds since 1970, by somebody who asked for one pgweir or for all. A file
+    /// does not know for which.
+    ///
+    /// # Errors
+    /// When it cannot be written, or is not pgweir's.
+    pub fn note_plans(
+        &self,
+        (database, instance): (&str, Option<&str>),
+        seen: &[Planned],
+        now: i64,
+    ) -> Result<(), Trouble> {
+        match self {
+            Place::File(path) => plans::note(path, database, seen, now),
+            Place::Fleet(fleet) => fleet::plans::note(fleet, (database, instance), seen, now),
+        }
+    }
+
+    /// The same; where it cannot be done, a sentence on that for whoever reads the advice.
+    pub fn note_plans_or_tell(
+        &self,
+        whose: (&str, Option<&str>),
+        seen: &[Planned],
+        now: i64,
+    ) -> Option<String> {
+        let trouble = self.note_plans(whose, seen, now).err()?;
+        let reason = trouble.reason();
+        Some(format!("plans are not remembered for later, since the store cannot be written: {reason}"))
     }
 
     /// The numbers of these fixes, each by its key; those that have none yet get the next ones, in this order. `now` is in seconds since 1970.

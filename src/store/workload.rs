@@ -48,6 +48,11 @@ pub fn of_history(
             observed.habits.callers.push((caller, calls));
         }
     }
+    for (fingerprint, turn) in place.turns((since, until), database, instance)? {
+        if let Some(observed) = shapes.get_mut(&fingerprint) {
+            observed.turn = Some(turn);
+        }
+    }
     Ok(Workload { window: Duration::from_secs(window as u64), shapes: shapes.into_values().collect() })
 }
 

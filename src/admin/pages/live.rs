@@ -9,7 +9,6 @@ use crate::admin::Admin;
 use crate::report::ids::Names;
 use crate::report::{Origin, PARTS, Report, Scope};
 use crate::slow::Merged;
-use crate::store::Place;
 use crate::store::read::History;
 
 /// So many statements are listed on the overview.
@@ -54,13 +53,11 @@ impl Live {
             return history.clone();
         }
         let view = admin.history.view();
+        // The counts beside it are this pgweir's; a fleet has others.
+        let own = view.own();
         let Some((place, _)) = view.store else { return Arc::default() };
         let now = seconds(SystemTime::now());
-        let read = move || {
-            // The counts beside it are this pgweir's; a fleet has others.
-            let own = matches!(place, Place::Fleet(_)).then_some(view.instance.as_str());
-            place.between((now - BACK, now), PARTS, own).unwrap_or_default()
-        };
+        let read = move || place.between((now - BACK, now), PARTS, own.as_deref()).unwrap_or_default();
         let history = Arc::new(tokio::task::spawn_blocking(read).await.unwrap_or_default());
         *known = Some((Instant::now(), history.clone()));
         history

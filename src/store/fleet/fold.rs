@@ -150,6 +150,7 @@ async fn expire(client: &mut Client, now: i64, policy: &Policy) -> Result<bool, 
     for (sql, value) in [
         ("DELETE FROM pgweir_history.missing WHERE start <= $1", &before),
         ("DELETE FROM pgweir_history.writer WHERE at <= $1", &before),
+        ("DELETE FROM pgweir_history.plan WHERE last_seen < $1", &before),
         ("DELETE FROM pgweir_history.caller WHERE start <= $1", &day),
         (
             "DELETE FROM pgweir_history.shape_number n
@@ -167,7 +168,7 @@ async fn expire(client: &mut Client, now: i64, policy: &Policy) -> Result<bool, 
 
 /// Removes shapes and origins of which there are no counts any more.
 async fn forget(part: &Transaction<'_>) -> Result<(), Trouble> {
-    for table in ["shape", "sample", "caller"] {
+    for table in ["shape", "sample", "caller", "plan"] {
         let sql = format!(
             "DELETE FROM pgweir_history.{table} t WHERE NOT EXISTS (SELECT FROM pgweir_history.bucket b WHERE b.fingerprint = t.fingerprint)"
         );
@@ -187,6 +188,7 @@ const USED: &str =
     "SELECT (coalesce((SELECT sum(pg_catalog.pg_column_size(t) + 100) FROM pgweir_history.bucket t), 0)
     + coalesce((SELECT sum(pg_catalog.pg_column_size(t) + 100) FROM pgweir_history.shape t), 0)
     + coalesce((SELECT sum(pg_catalog.pg_column_size(t) + 100) FROM pgweir_history.sample t), 0)
+    + coalesce((SELECT sum(pg_catalog.pg_column_size(t) + 100) FROM pgweir_history.plan t), 0)
     + coalesce((SELECT sum(pg_catalog.pg_column_size(t) + 100) FROM pgweir_history.caller t), 0))::bigint";
 
 /// Bytes that are in use: those that the server has for the tables while they are few enough; else those of the rows, for the server

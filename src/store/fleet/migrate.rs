@@ -1,5 +1,7 @@
 //! Migrations of a fleet's history: steps that are numbered, as those of the file, in the schema `pgweir_history`.
 
+use std::cmp::Ordering;
+
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Transaction};
 
@@ -7,18 +9,21 @@ use super::super::file::Trouble;
 use super::super::status::State;
 use super::{LOCK_MIGRATE, bounds};
 
-/// The steps, in order. How many of them are applied is the greatest number in `pgweir_history.migration`.
-const STEPS: &[(&str, &str)] =
-    &[("001_history", include_str!("../../../migrations/fleet/001_history.up.sql"))];
+/// The steps, in order, each with its number, which is that of the file's for the same tables; the first has what the file's first three have. Up to which
+/// they are applied is the greatest number in `pgweir_history.migration`.
+const STEPS: &[(i32, &str, &str)] = &[
+    (1, "001_history", include_str!("../../../migrations/fleet/001_history.up.sql")),
+    (4, "004_plans", include_str!("../../../migrations/fleet/004_plans.up.sql")),
+];
 
 /// What is in the database.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// It has all steps.
     Ours,
-    /// It has so many, and lacks some.
+    /// It has those up to this number, and lacks some.
     Older(i32),
-    /// It has so many steps, and this pgweir knows fewer.
+    /// It has those up to this number, and this pgweir knows fewer.
     Newer(i32),
     /// It has a schema of that name with tables, and none of pgweir's.
     Foreign,
@@ -36,10 +41,11 @@ pub(super) async fn kind(client: &Client) -> Result<Kind, Trouble> {
         return Ok(Kind::Foreign);
     }
     let version = version(client.query_typed(VERSION, &[]).await?.first());
-    Ok(match usize::try_from(version) {
-        Ok(number) if number > STEPS.len() => Kind::Newer(version),
-        Ok(number) if number == STEPS.len() => Kind::Ours,
-        _ => Kind::Older(version),
+    let last = STEPS.last().map_or(0, |(number, ..)| *number);
+    Ok(match version.cmp(&last) {
+        Ordering::Greater => Kind::Newer(version),
+        Ordering::Equal => Kind::Ours,
+        Ordering::Less => Kind::Older(version),
     })
 }
 
@@ -74,21 +80,20 @@ pub(super) async fn migrate(client: &mut Client) -> Result<(), Trouble> {
     if kind == Kind::Ours {
         return Ok(());
     }
-    for (at, (name, sql)) in STEPS.iter().enumerate() {
+    for (number, name, sql) in STEPS {
         let part = client.transaction().await?;
         part.batch_execute(&bounds()).await?;
         part.query_typed(LOCK_MIGRATE, &[]).await?;
-        let number = at as i32 + 1;
         // Another may have done it meanwhile.
-        if applied(&part).await? >= number {
+        if applied(&part).await? >= *number {
             continue;
         }
-        if number == 1 && !has_schema(&part).await? {
+        if *number == 1 && !has_schema(&part).await? {
             part.batch_execute("CREATE SCHEMA pgweir_history").await?;
         }
         part.batch_execute(sql).await?;
         let note = "INSERT INTO pgweir_history.migration (number, name) VALUES ($1, $2)";
-        part.execute_typed(note, &[(&number, Type::INT4), (name, Type::TEXT)]).await?;
+        part.execute_typed(note, &[(number, Type::INT4), (name, Type::TEXT)]).await?;
         part.commit().await?;
         tracing::info!(step = name, "the tables of the history were made or changed");
     }
@@ -113,7 +118,10 @@ async fn applied(part: &Transaction<'_>) -> Result<i32, Trouble> {
 mod tests {
     use super::*;
 
-    const UNDO: &[&str] = &[include_str!("../../../migrations/fleet/001_history.down.sql")];
+    const UNDO: &[&str] = &[
+        include_str!("../../../migrations/fleet/001_history.down.sql"),
+        include_str!("../../../migrations/fleet/004_plans.down.sql"),
+    ];
 
     /// Names behind a verb.
     fn tables<'a>(sql: &'a str, verb: &'static str) -> Vec<&'a str> {
@@ -126,7 +134,9 @@ mod tests {
     #[test]
     fn every_step_has_its_undo() {
         assert_eq!(STEPS.len(), UNDO.len());
-        for ((name, up), down) in STEPS.iter().zip(UNDO) {
+        assert!(STEPS.is_sorted_by(|one, other| one.0 < other.0));
+        for ((number, name, up), down) in STEPS.iter().zip(UNDO) {
+            assert!(name.starts_with(&format!("{number:03}_")), "{name}");
             let made = tables(up, "CREATE TABLE ");
             assert!(!made.is_empty());
             assert_eq!(made, tables(down, "DROP TABLE "), "{name}");

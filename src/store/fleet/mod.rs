@@ -9,10 +9,12 @@ pub(super) mod keeper;
 mod link;
 mod migrate;
 pub(super) mod numbers;
+pub(super) mod plans;
 mod put;
 pub(super) mod read;
 mod samples;
 mod trouble;
+pub(super) mod turns;
 
 use std::fmt;
 use std::sync::Arc;
@@ -93,9 +95,9 @@ impl Fleet {
         }
     }
 
-    /// Opens it to read. The tables are left as they are: to make or change them is for those that write.
-    async fn open_to_read(&self) -> Result<Client, Trouble> {
-        let client = self.open(false).await?;
+    /// Opens it for a report. The tables are left as they are: to make or change them is for those that write counts.
+    async fn open_as_it_is(&self, writes: bool) -> Result<Client, Trouble> {
+        let client = self.open(writes).await?;
         let kind = migrate::kind(&client).await?;
         migrate::usable(&kind)?;
         match kind {

@@ -19,8 +19,7 @@ pub(super) async fn of_shapes(part: &Transaction<'_>) -> Result<HashMap<u128, u6
 /// As [`super::super::numbers::of_fixes`].
 pub(in super::super) fn of_fixes(fleet: &Fleet, keys: &[u128], now: i64) -> Result<Vec<u64>, Trouble> {
     let asked = async {
-        let mut client = fleet.open(true).await?;
-        super::migrate::usable(&super::migrate::kind(&client).await?)?;
+        let mut client = fleet.open_as_it_is(true).await?;
         let part = client.transaction().await?;
         part.batch_execute(&bounds()).await?;
         // One report after the other: a number is given once.

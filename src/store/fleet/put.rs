@@ -21,7 +21,7 @@ pub(super) struct Me {
 }
 
 /// Others may write too, but nobody folds or removes; and of one name, one after the other writes.
-const LOCKS: &str = "SELECT pg_catalog.pg_advisory_xact_lock_shared(1885828965, 2),
+pub(super) const LOCKS: &str = "SELECT pg_catalog.pg_advisory_xact_lock_shared(1885828965, 2),
     pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 1885828965))";
 /// No row: this batch, or a later one, is there already.
 const ONCE: &str = "INSERT INTO pgweir_history.writer AS w VALUES ($1, $2, $3, $4)

@@ -15,12 +15,15 @@ use crate::slow::{SAMPLES, Series};
 use crate::stats::tally::Who;
 
 /// So many rows are read at once.
-const ROWS: i32 = 5000;
+pub(super) const ROWS: i32 = 5000;
 
 /// Does what a report asks for.
-fn asked<T>(fleet: &Fleet, ask: impl AsyncFnOnce(&mut Client) -> Result<T, Trouble>) -> Result<T, Trouble> {
+pub(super) fn asked<T>(
+    fleet: &Fleet,
+    ask: impl AsyncFnOnce(&mut Client) -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
     let asking = async {
-        let mut client = fleet.open_to_read().await?;
+        let mut client = fleet.open_as_it_is(false).await?;
         ask(&mut client).await
     };
     let limited = async {

@@ -1,6 +1,7 @@
 //! History in a PostgreSQL: what several pgweirs write to one, and what is read from it, on a real server.
 
 mod faults;
+mod plans;
 mod relay;
 mod secrets;
 
@@ -60,6 +61,8 @@ fn ask(cluster: &Cluster, database: &str, sql: &str) -> String {
 }
 
 const CALLS: &str = "select coalesce(sum(calls), 0) from pgweir_history.bucket";
+const MIGRATIONS: &str =
+    "select string_agg(number::text || name, ' ' order by number) from pgweir_history.migration";
 
 /// Waits until so many statements were written.
 fn written(writer: &Writer, statements: u64) {
@@ -146,10 +149,7 @@ fn fleet_history_has_what_each_pgweir_counted() {
     proxies.iter_mut().for_each(|proxy| {
         proxy.stop();
     });
-    assert_eq!(
-        fleet.ask("select string_agg(number::text || name, ' ') from pgweir_history.migration"),
-        "1001_history"
-    );
+    assert_eq!(fleet.ask(MIGRATIONS), "1001_history 4004_plans");
     let by = "select string_agg(instance || '=' || n, ' ' order by instance) from (select instance, sum(calls) as n
         from pgweir_history.bucket b join pgweir_history.origin o on o.id = b.origin group by instance) as s";
     assert_eq!(fleet.ask(by), "one=4 two=6");
@@ -171,7 +171,7 @@ fn fleet_of_many_makes_its_tables_once() {
         assert_eq!(writer.status().standing().0.name(), "ok");
         assert!(writer.close(Duration::from_secs(10)));
     }
-    assert_eq!(fleet.ask("select count(*) from pgweir_history.migration"), "1");
+    assert_eq!(fleet.ask("select count(*) from pgweir_history.migration"), "2");
     assert_eq!(fleet.ask(CALLS), "120");
     assert_eq!(fleet.ask("select count(*) || ' ' || max(number) from pgweir_history.shape_number"), "1 1");
     assert_eq!(fleet.ask("select count(distinct instance) from pgweir_history.origin"), "12");
