@@ -181,7 +181,7 @@ fn fleet_of_many_makes_its_tables_once() {
 fn fleet_history_folds_and_forgets() {
     let Some(fleet) = Fleet::new() else { return };
     let (url, mut other) = (fleet.url(), writer(&fleet.url(), "other"));
-    let mut own = writer(&url, "own");
+    let own = writer(&url, "own");
     let (mut all, mut calls_of_other) = (0, 0);
     for minute in 0..120 {
         let at = NOON + minute * 60;
