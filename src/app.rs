@@ -289,7 +289,7 @@ impl App {
         let waiting: Vec<_> =
             waiting.iter().map(|key| format!("`{key}` is changed by a restart only")).collect();
         waiting.iter().for_each(|text| tracing::warn!("{text}"));
-        (self.set_level)(tracing_subscriber::EnvFilter::new(&settings.log.level));
+        (self.set_level)(log::filter(&settings.log.level));
         let random = |_| vec!["no randomness".to_owned()];
         let mock = MockSecret::random().map_err(random)?;
         let mut directory = Directory::new(settings, mock)

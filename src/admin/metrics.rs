@@ -100,7 +100,7 @@ metrics! {
         "Statements counted with all others of their user, database and application, because more shapes were in use than are counted by themselves (`history.statements`)."
         |all, out| out.count(&[], all.history.folded);
     "pgweir_store_state" Gauge ["state"]
-        "1 for the state of the store of history (`--store`), 0 for the others: `off`, `ok`, `locked`, `full`, `read-only`, `unusable`, `newer`, `foreign`."
+        "1 for the state of the store of history (`--store`, `history.url`), 0 for the others: `off`, `ok`, `locked`, `full`, `read-only`, `unusable`, `newer`, `foreign`, `away`, `refused`, `denied`, `slow`."
         |all, out| statements::states(&all.history).for_each(|(state, is)| out.count(&[state], is));
     "pgweir_store_bytes" Gauge []
         "Bytes of the store that are in use (`history.max_size` is the most)."

@@ -53,15 +53,15 @@ fn classes(sums: &Sums) -> String {
     errors.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
-/// SHOW STORE: the file of the history, and how it is.
+/// SHOW STORE: where the history is kept, and how that is.
 pub fn store(view: &View) -> Table {
-    let columns = "file state reason bytes# written# dropped# last_written corrupt_files#";
+    let columns = "place state reason bytes# written# dropped# last_written corrupt_files#";
     let mut table = Table::new(columns);
-    if let Some((file, status)) = &view.store {
+    if let Some((place, status)) = &view.store {
         let (state, reason) = status.standing();
         let last = status.last.load(Relaxed);
         table.rows.push(row![
-            file,
+            place.to_string(),
             state.name(),
             Some(reason).filter(|reason| !reason.is_empty()),
             status.bytes.load(Relaxed),

@@ -1,13 +1,20 @@
 //! The log: where it goes, and how much of it.
 
+use tracing_subscriber::EnvFilter;
+
 use crate::config::{ConfigError, Settings};
 
 /// Changes how much is logged.
-pub(super) type SetLevel = Box<dyn Fn(tracing_subscriber::EnvFilter)>;
+pub(super) type SetLevel = Box<dyn Fn(EnvFilter)>;
+
+/// What is logged at this level. Of the driver of the fleet's history only what is wrong, for it tells statements with their values.
+pub(super) fn filter(level: &str) -> EnvFilter {
+    EnvFilter::new(format!("{level},tokio_postgres=warn"))
+}
 
 /// Begins to log; gives what changes the level.
 pub(super) fn log(settings: &Settings) -> SetLevel {
-    let filter = tracing_subscriber::EnvFilter::new(&settings.log.level);
+    let filter = filter(&settings.log.level);
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A terminal that is gone takes no log, and no complaint about it either, which would end the thread that logs.
     let builder =

@@ -17,14 +17,17 @@ use super::upstream::Open;
 use crate::advice::{Advice, Workload};
 use crate::config::Settings;
 use crate::report::{ids, json};
-use crate::store::{numbers, plans};
+use crate::store::Place;
 
 /// What `advise` takes.
 #[derive(Args, Clone)]
 pub struct AdviseArgs {
-    /// The store of `run --store`; it may be in use
-    #[arg(long, value_name = "FILE", required_unless_present = "workload", conflicts_with = "workload")]
+    /// The store of `run --store`; it may be in use. Of a fleet, the URL of `history.url` (`env:NAME` or `file:/path` hold it)
+    #[arg(long, value_name = "FILE|URL", required_unless_present = "workload", conflicts_with = "workload")]
     store: Option<PathBuf>,
+    /// Only what was sent through this pgweir (`history.instance`) [default: through all that write to the store]
+    #[arg(long, value_name = "NAME", requires = "store")]
+    instance: Option<String>,
     /// Statements in a file of JSON, instead of a store
     #[arg(long, value_name = "FILE")]
     workload: Option<PathBuf>,
@@ -59,7 +62,7 @@ enum Format {
 impl std::fmt::Debug for AdviseArgs {
     /// Without the URL, which may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AdviseArgs").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("AdviseArgs").field("workload", &self.workload).finish_non_exhaustive()
     }
 }
 
@@ -69,35 +72,44 @@ pub fn run<T: Open>(arguments: &AdviseArgs, servers: impl FnOnce(Settings) -> T)
         Ok(settings) => settings,
         Err(errors) => return super::refuse(&errors),
     };
-    let done = async {
-        let workload = read(arguments, &settings)?;
-        let servers = servers(settings.clone());
-        let mut advised = arguments.asking.ask(&settings, &servers, &workload).await?;
-        if let Some(file) = &arguments.store {
-            let database = arguments.asking.database(&settings)?;
-            let untold = plans::note_or_tell(file, database, &advised.planned, now());
-            advised.advice.notes.extend(untold);
-        }
-        let names = names(arguments, &advised.advice);
-        match arguments.format {
-            Format::Text => println!("{}", text::text(&advised, &workload, &names)),
-            Format::Json => print!("{}", json::advice::text(&advised, &workload, &names)),
-        }
-        if let Some(folder) = &arguments.write {
-            let written = write::write(folder, arguments.style, &advised.advice)
-                .map_err(|error| format!("{}: {error}", folder.display()))?;
-            written.iter().for_each(|path| wrote(arguments.format, path));
-        }
-        Ok::<(), String>(())
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(|error| format!("no runtime: {error}")).and_then(|runtime| runtime.block_on(done)) {
+    match advised(arguments, &settings, servers) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("pgweir: {reason}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn advised<T: Open>(
+    arguments: &AdviseArgs,
+    settings: &Settings,
+    servers: impl FnOnce(Settings) -> T,
+) -> Result<(), String> {
+    let store = arguments.store.as_deref().map(Place::named).transpose();
+    let store = store.map_err(|reason| format!("--store: {reason}"))?;
+    let workload = read(arguments, store.as_ref(), settings)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let servers = servers(settings.clone());
+    let mut advised = runtime.block_on(arguments.asking.ask(settings, &servers, &workload))?;
+    if let Some(place) = &store {
+        let database = arguments.asking.database(settings)?;
+        let instance = arguments.instance.as_deref();
+        let untold = place.note_plans_or_tell((database, instance), &advised.planned, now());
+        advised.advice.notes.extend(untold);
+    }
+    let names = names(store.as_ref(), &advised.advice);
+    match arguments.format {
+        Format::Text => println!("{}", text::text(&advised, &workload, &names)),
+        Format::Json => print!("{}", json::advice::text(&advised, &workload, &names)),
+    }
+    if let Some(folder) = &arguments.write {
+        let written = write::write(folder, arguments.style, &advised.advice)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+        written.iter().for_each(|path| wrote(arguments.format, path));
+    }
+    Ok(())
 }
 
 /// Tells of a file that was written, where it is not in the way of who reads what is printed.
@@ -109,9 +121,9 @@ fn wrote(format: Format, path: &Path) {
 }
 
 /// Names of the fixes: those that the store gives, as reports have them; without one, or where it cannot be written, their places.
-fn names(arguments: &AdviseArgs, advice: &Advice) -> Vec<String> {
+fn names(store: Option<&Place>, advice: &Advice) -> Vec<String> {
     let keys: Vec<u128> = advice.fixes.iter().map(ids::key).collect();
-    let given = arguments.store.as_ref().and_then(|file| numbers::of_fixes(file, &keys, now()).ok());
+    let given = store.and_then(|place| place.of_fixes(&keys, now()).ok());
     let numbers = given.unwrap_or_else(|| (1..=keys.len() as u64).collect());
     numbers.into_iter().map(|number| format!("FIX-{number}")).collect()
 }
@@ -122,12 +134,13 @@ fn now() -> i64 {
 }
 
 /// The statements to look at.
-fn read(arguments: &AdviseArgs, settings: &Settings) -> Result<Workload, String> {
+fn read(arguments: &AdviseArgs, store: Option<&Place>, settings: &Settings) -> Result<Workload, String> {
     if let Some(file) = &arguments.workload {
         return workload::of_file(file).map_err(|reason| format!("{}: {reason}", file.display()));
     }
     let database = arguments.asking.database(settings)?;
     let since = now() - i64::try_from(arguments.since.as_secs()).unwrap_or(i64::MAX);
-    let file = arguments.store.as_deref().ok_or("neither a store nor a workload is given")?;
-    workload::of_store(file, database, since).map_err(|reason| format!("{}: {reason}", file.display()))
+    let place = store.ok_or("neither a store nor a workload is given")?;
+    let read = workload::of_store(place, database, since, arguments.instance.as_deref());
+    read.map_err(|reason| format!("{place}: {reason}"))
 }

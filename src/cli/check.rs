@@ -15,6 +15,8 @@ use crate::config::{Loaded, Origin, Settings};
 use crate::pool::connect::Connected;
 use crate::pool::role::{self, Role, Suits};
 use crate::session::stand_in;
+use crate::store::Fleet;
+use crate::store::fleet::what_to_do as what_to_do_there;
 use crate::wire::Fault;
 
 /// A node that answered.
@@ -116,7 +118,24 @@ pub async fn run(loaded: &Loaded, trial: &impl Trial, out: &mut impl Write) -> i
             well &= looks_up(loaded, (name, database), trial.lookup(name).await, out)?;
         }
     }
+    well &= history(loaded, out).await?;
     Ok(passwords.tell(loaded, out)? && well)
+}
+
+/// Whether the history can be kept in its database, if it has one. Nothing is made there.
+async fn history(loaded: &Loaded, out: &mut impl Write) -> io::Result<bool> {
+    let Some(fleet) = loaded.settings.history.url.as_ref().and_then(|url| Fleet::of(&url.0).ok()) else {
+        return Ok(true);
+    };
+    writeln!(out, "history")?;
+    match fleet.try_out().await {
+        Ok(what) => writeln!(out, "  {fleet}: ok: {what}").map(|()| true),
+        Err(trouble) => {
+            writeln!(out, "  {fleet}: error: {}", trouble.reason())?;
+            writeln!(out, "    {}: {}", loaded.origins.of("history.url"), what_to_do_there(&trouble))?;
+            Ok(false)
+        }
+    }
 }
 
 /// What to do about a URL that names nobody.

@@ -77,8 +77,9 @@ pub struct RunArgs {
     /// Folder with rule files; `check` checks them and runs their tests, `run` applies them
     #[arg(long, value_name = "DIR")]
     pub rules: Option<PathBuf>,
-    /// File in which the history of statements is kept, made when it is missing; wins over `history.store`
-    #[arg(long, value_name = "FILE")]
+    /// File in which the history of statements is kept, made when it is missing; or a URL, `env:NAME` or `file:/path` of one, for a fleet; wins
+    /// over `history.store` and `history.url`
+    #[arg(long, value_name = "FILE|URL")]
     pub store: Option<PathBuf>,
     /// Address of the HTTP server, or `off` [default: 127.0.0.1:6433]
     #[arg(long, value_name = "ADDR")]

@@ -19,8 +19,8 @@ use crate::pool::ask;
 use crate::report::ids::Names;
 use crate::report::log::{self, Log};
 use crate::report::{Before, Origin, PARTS, Report, Scope, gate, json};
-use crate::store::read;
-use crate::store::{Trouble, numbers, plans};
+use crate::store::workload::Whose;
+use crate::store::{Place, Trouble};
 
 /// The status with which `--fail-on` fails.
 const FOUND: u8 = 3;
@@ -32,6 +32,9 @@ const MAX_REPORT: u64 = 64 << 20;
 pub struct ReportArgs {
     #[command(flatten)]
     source: Source,
+    /// Only what this pgweir has counted (`history.instance`) [default: all that write to the store]
+    #[arg(long, value_name = "NAME", requires = "store")]
+    instance: Option<String>,
     /// The server's log_line_prefix, when it is not one of the common ones
     #[arg(long, value_name = "PREFIX", conflicts_with_all = ["store", "pg_stat_statements"])]
     log_line_prefix: Option<String>,
@@ -64,8 +67,8 @@ pub struct ReportArgs {
 #[derive(Args, Clone)]
 #[group(required = true, multiple = false)]
 struct Source {
-    /// The store of `run --store`; it may be in use
-    #[arg(long, value_name = "FILE")]
+    /// The store of `run --store`; it may be in use. Of a fleet, the URL of `history.url` (`env:NAME` or `file:/path` hold it)
+    #[arg(long, value_name = "FILE|URL")]
     store: Option<PathBuf>,
     /// A log of PostgreSQL (its own format, csvlog or jsonlog); - for standard input
     #[arg(long, value_name = "FILE")]
@@ -83,7 +86,7 @@ impl std::fmt::Debug for ReportArgs {
     /// Without the URL, which may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ReportArgs")
-            .field("store", &self.source.store)
+            .field("instance", &self.instance)
             .field("log", &self.source.log)
             .finish_non_exhaustive()
     }
@@ -153,7 +156,10 @@ fn made<T: Open>(arguments: &ReportArgs, servers: impl FnOnce(Settings) -> T) ->
         );
     }
     let mut report = match (&source.store, &source.log, &source.pg_stat_statements) {
-        (Some(path), ..) => return of_store(arguments, path, (since, until), now, servers),
+        (Some(name), ..) => {
+            let place = Place::named(name).map_err(|reason| format!("--store: {reason}"))?;
+            return of_store(arguments, &place, (since, until), now, servers);
+        }
         (_, Some(path), _) => of_log(arguments, path, (since, until), servers)?,
         (_, _, Some(url)) => of_server(arguments, url, servers)?,
         _ => return Err("name a --store, a --log or --pg-stat-statements".into()),
@@ -172,26 +178,30 @@ fn made<T: Open>(arguments: &ReportArgs, servers: impl FnOnce(Settings) -> T) ->
 
 fn of_store<T: Open>(
     arguments: &ReportArgs,
-    path: &Path,
+    place: &Place,
     window: (i64, i64),
     now: i64,
     servers: impl FnOnce(Settings) -> T,
 ) -> Result<Report, String> {
-    let history = read::between(path, window, PARTS).map_err(|trouble| told(path, trouble))?;
-    let name = path.display().to_string();
+    let instance = arguments.instance.as_deref();
+    let history = place.between(window, PARTS, instance).map_err(|trouble| told(place, &trouble))?;
+    let name = place.to_string();
     let scope = Scope { origin: Origin::Store, name, window, most: arguments.limit };
-    let read = |database: &str| workload::of_history(path, &history, database, window);
-    let keep = |database: &str, planned: &[Planned]| plans::note_or_tell(path, database, planned, now);
+    let read = |database: &str| {
+        workload::of_history(place, &history, window, Whose { database: Some(database), instance })
+    };
+    let keep =
+        |database: &str, planned: &[Planned]| place.note_plans_or_tell((database, instance), planned, now);
     let asked = arguments.url.as_deref().map(|url| advice(arguments, url, read, keep, servers));
     let advice = asked.transpose()?;
     let mut report = Report::of(scope, &history, advice.as_ref());
     let mut statements = Names::of_statements(&history.numbers);
-    let mut fixes = fix_names(path, &mut report, now);
+    let mut fixes = fix_names(place, &mut report, now);
     report.named(&mut statements, &mut fixes);
     if let Some(diff) = &arguments.diff {
         let before = match earlier(diff)? {
             Some(before) => before,
-            None => before_in(path, diff, window)?,
+            None => before_in(place, diff, window, instance)?,
         };
         report.beside(before, &mut statements, &mut fixes);
     }
@@ -250,21 +260,20 @@ fn only_of(mut workload: Workload, database: &str) -> Result<Workload, String> {
 }
 
 /// What is the matter with a store.
-fn told(path: &Path, trouble: Trouble) -> String {
-    let (Trouble::Corrupt(reason) | Trouble::Standing(_, reason)) = trouble;
-    format!("{}: {reason}", path.display())
+fn told(place: &Place, trouble: &Trouble) -> String {
+    format!("{place}: {}", trouble.reason())
 }
 
 /// Names of fixes by the numbers that the store has, or gives. Where it cannot be written, they are made of what the fixes are, and that is told.
-fn fix_names(path: &Path, report: &mut Report, now: i64) -> Names {
+fn fix_names(place: &Place, report: &mut Report, now: i64) -> Names {
     let keys: Vec<u128> = report.fixes.iter().map(|one| one.key).collect();
     if keys.is_empty() {
         return Names::of_fixes(&Default::default());
     }
-    match numbers::of_fixes(path, &keys, now) {
+    match place.of_fixes(&keys, now) {
         Ok(numbers) => Names::of_fixes(&keys.into_iter().zip(numbers).collect()),
         Err(trouble) => {
-            let (Trouble::Corrupt(reason) | Trouble::Standing(_, reason)) = trouble;
+            let reason = trouble.reason();
             report.notes.push(format!("fixes have no numbers, for the store cannot be written: {reason}"));
             Names::of_fixes(&Default::default())
         }
@@ -287,7 +296,12 @@ fn earlier(diff: &str) -> Result<Option<Before>, String> {
 }
 
 /// The same time, so long before.
-fn before_in(path: &Path, diff: &str, (since, until): (i64, i64)) -> Result<Before, String> {
+fn before_in(
+    place: &Place,
+    diff: &str,
+    (since, until): (i64, i64),
+    instance: Option<&str>,
+) -> Result<Before, String> {
     let by = duration(diff)?.as_secs() as i64;
     if by < until - since {
         return Err(format!(
@@ -295,7 +309,7 @@ fn before_in(path: &Path, diff: &str, (since, until): (i64, i64)) -> Result<Befo
         ));
     }
     let window = (since - by, until - by);
-    let history = read::between(path, window, 0).map_err(|trouble| told(path, trouble))?;
+    let history = place.between(window, 0, instance).map_err(|trouble| told(place, &trouble))?;
     if history.counted.is_empty() {
         return Err(format!("--diff {diff}: nothing was counted then"));
     }

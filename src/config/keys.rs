@@ -277,11 +277,14 @@ table! {
 }
 
 table! {
-    /// What statements cost, by shape: counted, shown on the console (`SHOW STATEMENTS`), and kept in a file of pgweir's own.
+    /// What statements cost, by shape: counted, shown on the console (`SHOW STATEMENTS`), and kept in a file of pgweir's own, or in a PostgreSQL for a fleet.
     HISTORY: History = "history";
     /// The file; `--store` wins over it. Empty: nothing is kept. Several pgweirs may have one file.
     store: FILE = "" e.g. "/var/lib/pgweir/history.db", Restart, |history| history.store;
-    /// Whether statements are counted: `auto`: where there is a file to keep it in, or a slow-query log; `on`; `off`.
+    /// A database that a fleet of pgweirs keeps its history in, instead of a file: `postgres://user:password@host/database`. TLS is said as in a database's URL.
+    /// Each count says which pgweir it is of (`instance`). Not beside `store`; `--store`, which takes a URL too, wins over both.
+    url: SECRET = "" e.g. "file:/etc/pgweir/history-url", Restart, |history| history.url;
+    /// Whether statements are counted: `auto`: where there is a place to keep it in, or a slow-query log; `on`; `off`.
     capture: CAPTURE = "auto", Reload, |history| history.capture;
     /// How often what was counted is gathered and written. A crash loses no more than that.
     interval: DURATION = "10s", Reload, |history| history.interval;
@@ -289,15 +292,15 @@ table! {
     statements: POSITIVE = 1000, Reload, |history| history.statements;
     /// How long it is kept: by the minute for six hours, by the hour for seven days, then by the day.
     keep: DURATION = "30d", Reload, |history| history.keep;
-    /// How large the file may become. When it is larger, the oldest goes. At least 1MB.
+    /// How large the file, or all of a fleet's counts, may become. When it is larger, the oldest goes. At least 1MB.
     max_size: SIZE = "256MB", Reload, |history| history.max_size;
-    /// The name of this pgweir in the file. Empty: the machine's, and the port of the first `listen` address.
+    /// The name of this pgweir in the history. Empty: the machine's, and the port of the first `listen` address.
     instance: TEXT = "" e.g. "proxy-1", Restart, |history| history.instance;
     /// Statements of each shape that are held with their values, for advice: 12 at most. They never leave the memory in clear, but for `clear_values`. 0: none.
     samples: COUNT = 12, Reload, |history| history.samples;
     /// Memory for them, of each worker and of all together. Where there is more, the shapes that cost most have theirs.
     sample_memory: SIZE = "8MB", Reload, |history| history.sample_memory;
-    /// Columns whose values may be in the file as they are: `table.column`, `column` in any table, or `*` for all values. Of values that stand beside others there is a hash only.
+    /// Columns whose values may be in the history as they are: `table.column`, `column` in any table, or `*` for all values. Of values that stand beside others there is a hash only.
     clear_values: NAMES = [] e.g. ["orders.status", "country"], Reload, |history| history.clear_values;
     /// Names of the tags in comments (sqlcommenter) that say where a statement is sent from. What else stands in comments is never kept. Empty: none.
     tags: NAMES = ["application", "controller", "action", "route", "job"], Reload, |history| history.tags;

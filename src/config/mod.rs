@@ -35,7 +35,7 @@ pub struct Sources {
     pub listen: Vec<String>,
     /// `--http`.
     pub http: Option<String>,
-    /// `--store`, in place of the file's.
+    /// `--store`, a file or a URL, in place of the settings file's.
     pub store: Option<PathBuf>,
 }
 
@@ -66,12 +66,14 @@ pub fn keep_until_restart(new: &mut Settings, old: &Settings) -> Vec<&'static st
     keep("limits.cache_size", new.limits.cache_size != old.limits.cache_size);
     keep("log.format", new.log.json != old.log.json);
     keep("history.store", new.history.store != old.history.store);
+    keep("history.url", new.history.url != old.history.url);
     keep("history.instance", new.history.instance != old.history.instance);
     new.listen.clone_from(&old.listen);
     new.unix_socket_dir.clone_from(&old.unix_socket_dir);
     (new.http_listen, new.workers, new.log.json) = (old.http_listen, old.workers, old.log.json);
     new.limits.cache_size = old.limits.cache_size;
     new.history.store.clone_from(&old.history.store);
+    new.history.url.clone_from(&old.history.url);
     new.history.instance.clone_from(&old.history.instance);
     kept
 }
@@ -124,8 +126,7 @@ fn command_line(sources: &Sources, context: &Context<'_>, written: &mut Written)
         flag(written, context, "http", "--http", &Given::Word(http.clone()));
     }
     if let Some(store) = &sources.store {
-        written.settings.history.store = Some(store.clone());
-        written.origins.set("history.store", Origin::Flag("--store"));
+        store_argument(store, context, written);
     }
     if let Some(given) = &sources.url {
         match url_text(given, context) {
@@ -133,6 +134,45 @@ fn command_line(sources: &Sources, context: &Context<'_>, written: &mut Written)
             Err(why) => written.error(Origin::Url(None), why),
         }
     }
+}
+
+/// A file or a URL, in place of what the settings file says.
+fn store_argument(store: &Path, context: &Context<'_>, written: &mut Written) {
+    let history = &mut written.settings.history;
+    (history.store, history.url) = (None, None);
+    let Some(word) = store.to_str().filter(|word| is_url(word)) else {
+        history.store = Some(store.to_owned());
+        return written.origins.set("history.store", Origin::Flag("--store"));
+    };
+    match url_text(word, context) {
+        Ok(text) => {
+            history.url = Some(settings::Secret(text));
+            written.origins.set("history.url", Origin::Flag("--store"));
+        }
+        Err(why) => written.error(Origin::Flag("--store"), why),
+    }
+}
+
+/// Whether a word is a URL of a server, or says where one is (`env:NAME`, `file:/path`), and is no name of a file.
+pub fn is_url(word: &str) -> bool {
+    ["postgres://", "postgresql://", "env:", "file:"].iter().any(|prefix| word.starts_with(prefix))
+}
+
+/// A URL that is no database of clients: the settings that it stands for, and the names of its only database and of its user.
+///
+/// # Errors
+/// What is wrong with it, without its password.
+pub fn place_of_url(url: &str) -> Result<(Settings, String, String), String> {
+    let sources = Sources { url: Some(url.to_owned()), ..Sources::default() };
+    let loaded = load_in(&sources, &|_| None);
+    let settings = loaded
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?
+        .settings;
+    let incomplete = "it names no database or no user; write postgres://user:password@host/database";
+    let named = settings.databases.iter().find(|(name, _)| *name != "*").ok_or(incomplete)?;
+    let user = url::parse(url).ok().and_then(|url| url.user).ok_or(incomplete)?;
+    let database = named.0.clone();
+    Ok((settings, database, user))
 }
 
 /// The URL that is meant by the command line's: itself, or what `env:NAME` or `file:/path` hold, which other users of the machine

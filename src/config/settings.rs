@@ -49,7 +49,10 @@ impl Settings {
     /// Whether statements are counted.
     pub fn counts(&self) -> bool {
         match self.history.capture {
-            Capture::Auto => self.history.store.is_some() || self.slow_log.file.is_some(),
+            Capture::Auto => {
+                let history = &self.history;
+                history.store.is_some() || history.url.is_some() || self.slow_log.file.is_some()
+            }
             Capture::On => true,
             Capture::Off => false,
         }
@@ -398,6 +401,8 @@ pub struct Log {
 pub struct History {
     /// The file; `None`: nothing is kept.
     pub store: Option<PathBuf>,
+    /// The database of a fleet, in place of a file; it may hold a password.
+    pub url: Option<Secret>,
     /// Whether statements are counted.
     pub capture: Capture,
     /// How often what was counted is gathered.

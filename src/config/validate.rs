@@ -139,6 +139,15 @@ fn history(settings: &Settings, problems: &mut Problems<'_>) {
     if settings.history.max_size < SMALLEST_STORE {
         problems.at(&["history.max_size"], "must be \"1MB\" or more");
     }
+    let Some(url) = &settings.history.url else { return };
+    if settings.history.store.is_some() {
+        let message =
+            "a history is kept in a file or in a database: `store` and `url` are both set; remove one";
+        problems.at(&["history.url", "history.store"], message);
+    }
+    if let Err(why) = super::place_of_url(&url.0) {
+        problems.at(&["history.url"], format!("`url` cannot be used: {why}"));
+    }
 }
 
 fn files(settings: &Settings, problems: &mut Problems<'_>) {

@@ -319,6 +319,7 @@ impl Default for History {
         // The table has every one.
         let mut history = Self {
             store: None,
+            url: None,
             capture: Capture::Auto,
             interval: Duration::ZERO,
             statements: 0,

@@ -16,7 +16,7 @@ use crate::runtime::worker::Order;
 use crate::slow::log::{self, Advised, Log, Slow};
 use crate::slow::{Merged, SAMPLES, Samples, Shown, Wants};
 use crate::stats::tally::{Callers, TOTAL};
-use crate::store::{Batch, KeptSample, Policy, Status, Writer};
+use crate::store::{Batch, KeptSample, Place, Policy, Status, Writer};
 
 /// How long a stop waits for what is not written yet.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -43,6 +43,8 @@ pub(super) struct Inner {
     /// Statements are counted.
     counts: bool,
     instance: String,
+    /// Where the history is kept.
+    place: Option<Place>,
     /// The slow-query log.
     log: Option<Log>,
     /// Statements with their values.
@@ -66,10 +68,20 @@ pub struct View {
     pub counts: bool,
     /// Statements that were counted with all others of their user, for want of room, up to when it was last gathered.
     pub folded: u64,
-    /// The file, and how it is.
-    pub store: Option<(String, Arc<Status>)>,
+    /// Where the history is kept, and how that is.
+    pub store: Option<(Place, Arc<Status>)>,
+    /// The name of this pgweir in it.
+    pub instance: String,
     /// Lines of the slow-query log that were written, and that were dropped.
     pub slow_lines: Option<(u64, u64)>,
+}
+
+impl View {
+    /// The instance whose counts in the store are of what this pgweir has counted: in a fleet's there are others of other servers; a file's are of one
+    /// place all, `None`.
+    pub fn own(&self) -> Option<String> {
+        matches!(self.store, Some((Place::Fleet(_), _))).then(|| self.instance.clone())
+    }
 }
 
 impl History {
@@ -77,6 +89,11 @@ impl History {
     pub fn start(settings: &Settings, workers: Vec<WorkerLink>) -> Arc<History> {
         let own = settings.history.clone();
         let instance = own.instance.clone().unwrap_or_else(|| instance(settings));
+        // The settings were looked at before: nothing is wrong with the URL.
+        let place = Place::of(&own).unwrap_or_else(|reason| {
+            tracing::error!(reason, "the history cannot be kept");
+            None
+        });
         let inner = Inner {
             settings: own,
             slow_log: settings.slow_log.clone(),
@@ -86,6 +103,7 @@ impl History {
             callers: HashMap::new(),
             began: Instant::now(),
             instance,
+            place,
             writer: None,
             seen: Merged::default(),
             pending: Merged::default(),
@@ -133,7 +151,6 @@ impl History {
     /// How it is now.
     pub fn view(&self) -> View {
         let inner = self.inner();
-        let file = inner.settings.store.as_ref().map(|path| path.display().to_string());
         let status = inner.writer.as_ref().map(|writer| writer.status().clone());
         let others = inner.seen.lines().filter(|(_, fingerprint, ..)| *fingerprint == 0);
         let folded = others.map(|(_, _, _, sums)| sums.calls).sum();
@@ -142,7 +159,8 @@ impl History {
             (counts.written.load(Relaxed), counts.dropped.load(Relaxed))
         };
         let slow_lines = inner.log.as_ref().map(lines);
-        View { counts: inner.counts, folded, store: file.zip(status), slow_lines }
+        let (store, instance) = (inner.place.clone().zip(status), inner.instance.clone());
+        View { counts: inner.counts, folded, store, instance, slow_lines }
     }
 
     /// Looks at what was counted since the start, up to now.
@@ -167,11 +185,11 @@ impl History {
         inner.begin_log(&self.advised);
         let wants = inner.wants();
         self.workers.iter().for_each(|worker| worker.send(Order::Capture(wants.clone())));
-        let wanted = inner.settings.store.clone().filter(|_| counts);
+        let wanted = inner.place.clone().filter(|_| counts);
         let policy = policy(&inner.settings);
         match (wanted, &inner.writer) {
             (Some(_), Some(writer)) => writer.set_policy(policy),
-            (Some(path), None) => match Writer::start(path, inner.instance.clone(), policy) {
+            (Some(place), None) => match Writer::start(&place, inner.instance.clone(), policy) {
                 Ok(writer) => inner.writer = Some(writer),
                 Err(error) => {
                     tracing::error!(%error, "the store cannot be started: there is no thread for it")

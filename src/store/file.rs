@@ -16,16 +16,22 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Parts of a file that belong to it.
 const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
-/// Why the file cannot be used.
+/// Why the file, or the server, cannot be used.
 #[derive(Debug)]
 pub enum Trouble {
-    /// It is damaged, or no database: another is begun in its place.
+    /// The file is damaged, or no database: another is begun in its place.
     Corrupt(String),
     /// Something that may pass, and what it is.
     Standing(State, String),
 }
 
 impl Trouble {
+    /// The reason in words.
+    pub fn reason(&self) -> &str {
+        let (Trouble::Corrupt(reason) | Trouble::Standing(_, reason)) = self;
+        reason
+    }
+
     /// It was given up for this state, for this reason.
     fn standing(state: State, reason: impl Into<String>) -> Trouble {
         Trouble::Standing(state, reason.into())

@@ -7,7 +7,7 @@ use super::{Policy, SPANS};
 use crate::slow::Merged;
 
 /// So long minutes are kept before they become hours, and hours before they become days, in seconds.
-const AGES: [i64; 2] = [6 * 3600, 7 * 86400];
+pub(super) const AGES: [i64; 2] = [6 * 3600, 7 * 86400];
 /// So many rows go at once where the file is too large.
 const CHUNK: usize = 2000;
 /// So much of what the file may have is left when it was too large, in percent.

@@ -1,20 +1,24 @@
-//! History, kept in a file of pgweir's own (SQLite): what statements cost, by minutes, hours and days.
+//! History: what statements cost, by minutes, hours and days, kept in a file of pgweir's own (SQLite), or in a PostgreSQL that a fleet has in common.
 //!
 //! One thread writes ([`writer`]); who hands it something never waits, and what does not fit is dropped and counted. Nothing that is wrong
-//! with the file stops the proxy: it is told once, shown ([`Status`]), and tried again. Several pgweirs may write to one file: every row says
-//! of which it is. See `docs/design/store.md`.
+//! with the file or the server stops the proxy: it is told once, shown ([`Status`]), and tried again. Several pgweirs may write to one place: counts
+//! say of which they are. See `docs/design/store.md`.
 
 mod encode;
 mod file;
+mod file_keeper;
+pub mod fleet;
 mod fold;
+mod keep;
 mod migrate;
 pub mod numbers;
-pub mod plans;
+mod place;
+mod plans;
 mod put;
 pub mod read;
 mod samples;
 mod status;
-pub mod turns;
+mod turns;
 pub mod workload;
 pub mod writer;
 
@@ -26,6 +30,8 @@ use std::time::Duration;
 use crate::slow::{Merged, Shown};
 
 pub use file::Trouble;
+pub use fleet::Fleet;
+pub use place::Place;
 pub use samples::{Stored, StoredValue};
 pub use status::{STATES, State, Status};
 pub use writer::Writer;
@@ -33,12 +39,12 @@ pub use writer::Writer;
 /// Seconds of a minute, an hour and a day: how long what is in one row may be.
 pub const SPANS: [i64; 3] = [60, 3600, 86400];
 
-/// What the settings say of the file.
+/// What the settings say of what is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// How long something is kept.
     pub keep: Duration,
-    /// How large the file may become, in bytes.
+    /// How large it may become, in bytes.
     pub max_size: u64,
     /// How many shapes have rows of their own in a minute, an hour or a day.
     pub statements: usize,

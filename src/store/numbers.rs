@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use super::file::{self, Trouble};
 
 /// So many fixes are remembered; those that were proposed longest ago are forgotten.
-const FIXES: i64 = 10_000;
+pub(super) const FIXES: i64 = 10_000;
 
 /// The numbers of all shapes of a file, by fingerprint.
 pub(super) fn of_shapes(file: &Connection) -> rusqlite::Result<HashMap<u128, u64>> {

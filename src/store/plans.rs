@@ -10,13 +10,13 @@ use crate::advice::form::Planned;
 use crate::advice::turn::KnownPlan;
 
 /// So many plans of a shape are remembered; those that were seen longest ago are forgotten.
-const MOST: i64 = 16;
+pub(super) const MOST: i64 = 16;
 
 /// Remembers plans of a database's shapes that were seen at this time, in seconds since 1970.
 ///
 /// # Errors
 /// When the file cannot be written, or is not one of pgweir's.
-pub fn note(path: &Path, database: &str, seen: &[Planned], now: i64) -> Result<(), Trouble> {
+pub(super) fn note(path: &Path, database: &str, seen: &[Planned], now: i64) -> Result<(), Trouble> {
     if seen.is_empty() {
         return Ok(());
     }
@@ -37,12 +37,6 @@ pub fn note(path: &Path, database: &str, seen: &[Planned], now: i64) -> Result<(
         .execute((database, name, MOST))?;
     }
     Ok(all.commit()?)
-}
-
-/// The same; where it cannot be done, a sentence on that for whoever reads the advice.
-pub fn note_or_tell(path: &Path, database: &str, seen: &[Planned], now: i64) -> Option<String> {
-    let (Trouble::Corrupt(reason) | Trouble::Standing(_, reason)) = note(path, database, seen, now).err()?;
-    Some(format!("plans are not remembered for later, since the store cannot be written: {reason}"))
 }
 
 /// Plans that were seen, by shape; of one database or of all.

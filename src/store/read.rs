@@ -9,7 +9,7 @@ use super::numbers;
 use super::put::{self, SUMS};
 use super::samples::Stored;
 use crate::slow::{Merged, Series};
-use crate::stats::tally::{TOTAL, Who};
+use crate::stats::tally::{Sums, TOTAL, Who};
 
 /// More lines than this are not kept apart: those that took longest are.
 const MOST: usize = 10_000;
@@ -33,27 +33,68 @@ pub struct History {
     pub numbers: HashMap<u128, u64>,
 }
 
+/// One row of counts.
+pub(super) struct Counted {
+    /// When it begins, in seconds since 1970.
+    pub(super) start: i64,
+    /// How long it is, in seconds.
+    pub(super) span: i64,
+    /// Which pgweir has counted.
+    pub(super) instance: String,
+    /// Who has sent it.
+    pub(super) who: Who,
+    /// Its shape.
+    pub(super) fingerprint: u128,
+    /// The shape's text.
+    pub(super) text: Arc<str>,
+    /// What was counted.
+    pub(super) sums: Sums,
+}
+
+impl History {
+    /// Adds a row.
+    pub(super) fn take(&mut self, row: Counted) {
+        let (from, to) = (row.start, row.start + row.span);
+        let (first, last) = self.between.unwrap_or((from, to));
+        self.between = Some((first.min(from), last.max(to)));
+        if !self.instances.contains(&row.instance) {
+            self.instances.push(row.instance);
+        }
+        self.series.add(row.fingerprint, (from, row.span), row.sums.calls, row.sums.micros[TOTAL]);
+        self.counted.add(row.who, row.fingerprint, row.text, row.sums);
+        if self.counted.len() > MOST * 2 {
+            self.counted.bound(MOST);
+        }
+    }
+}
+
 /// Reads what was counted since a time, in seconds since 1970. What is older is kept by the hour or the day: all of one that reaches into the time counts.
 ///
 /// # Errors
 /// When the file cannot be read, or is not one of pgweir's.
 pub fn since(path: &Path, since: i64) -> Result<History, Trouble> {
-    between(path, (since, i64::MAX), 0)
+    between(path, (since, i64::MAX), 0, None)
 }
 
-/// Reads what was counted in a time, in seconds since 1970, and keeps it in so many parts besides.
+/// Reads what was counted in a time, in seconds since 1970, by all pgweirs or by one, and keeps it in so many parts besides.
 ///
 /// # Errors
 /// As [`since`].
-pub fn between(path: &Path, (since, until): (i64, i64), parts: usize) -> Result<History, Trouble> {
+pub fn between(
+    path: &Path,
+    (since, until): (i64, i64),
+    parts: usize,
+    instance: Option<&str>,
+) -> Result<History, Trouble> {
     let mut connection = file::open_to_read(path)?;
     // At one point in time.
     let file = connection.transaction()?;
     let mut history = History {
         begins: file.query_row("SELECT min(start) FROM bucket", [], |row| row.get(0))?,
         missing: file.query_row(
-            "SELECT coalesce(sum(statements), 0) FROM missing WHERE start + 3600 > ?1 AND start < ?2",
-            [since, until],
+            "SELECT coalesce(sum(statements), 0) FROM missing
+             WHERE start + 3600 > ?1 AND start < ?2 AND instance = coalesce(?3, instance)",
+            (since, until, instance),
             |row| row.get::<_, i64>(0),
         )? as u64,
         numbers: numbers::of_shapes(&file)?,
@@ -62,31 +103,20 @@ pub fn between(path: &Path, (since, until): (i64, i64), parts: usize) -> Result<
     };
     let mut texts: HashMap<Vec<u8>, Arc<str>> = HashMap::new();
     let statement = format!(
-        "SELECT start, start + span, instance, database, user, application, bucket.fingerprint, text, {SUMS}
+        "SELECT start, span, instance, database, user, application, bucket.fingerprint, text, {SUMS}
          FROM bucket JOIN origin ON origin.id = origin LEFT JOIN shape ON shape.fingerprint = bucket.fingerprint
-         WHERE start + span > ?1 AND start < ?2"
+         WHERE start + span > ?1 AND start < ?2 AND instance = coalesce(?3, instance)"
     );
     let mut read = file.prepare(&statement)?;
-    let mut rows = read.query([since, until])?;
+    let mut rows = read.query((since, until, instance))?;
     while let Some(row) = rows.next()? {
-        let (from, to): (i64, i64) = (row.get(0)?, row.get(1)?);
-        let (first, last) = history.between.unwrap_or((from, to));
-        history.between = Some((first.min(from), last.max(to)));
-        let instance: String = row.get(2)?;
-        if !history.instances.contains(&instance) {
-            history.instances.push(instance);
-        }
+        let (start, span, instance) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let who = Who { database: row.get(3)?, user: row.get(4)?, application: row.get(5)? };
-        let fingerprint: Vec<u8> = row.get(6)?;
-        let number = fingerprint.as_slice().try_into().map_or(0, u128::from_be_bytes);
+        let name: Vec<u8> = row.get(6)?;
+        let fingerprint = name.as_slice().try_into().map_or(0, u128::from_be_bytes);
         let text: Option<String> = row.get(7)?;
-        let text = texts.entry(fingerprint).or_insert_with(|| text.unwrap_or_default().into()).clone();
-        let sums = put::sums(row, 8)?;
-        history.series.add(number, (from, to - from), sums.calls, sums.micros[TOTAL]);
-        history.counted.add(who, number, text, sums);
-        if history.counted.len() > MOST * 2 {
-            history.counted.bound(MOST);
-        }
+        let text = texts.entry(name).or_insert_with(|| text.unwrap_or_default().into()).clone();
+        history.take(Counted { start, span, instance, who, fingerprint, text, sums: put::sums(row, 8)? });
     }
     history.instances.sort();
     Ok(history)

@@ -5,7 +5,7 @@ use rusqlite::{Row, Transaction};
 use serde_json::{Value, json};
 
 use super::{KeptSample, SPANS};
-use crate::slow::{SAMPLES, Shows};
+use crate::slow::{SAMPLES, Shown, Shows};
 
 /// Puts in samples in the place of those of their shapes that are there.
 pub(super) fn put(file: &Transaction<'_>, at: i64, samples: &[KeptSample]) -> rusqlite::Result<()> {
@@ -19,12 +19,6 @@ pub(super) fn put(file: &Transaction<'_>, at: i64, samples: &[KeptSample]) -> ru
         file.prepare_cached("DELETE FROM sample WHERE database = ?1 AND fingerprint = ?2")?
             .execute((database, name))?;
         for (number, one) in shown.iter().take(SAMPLES).enumerate() {
-            let values: Vec<Value> = one
-                .values
-                .iter()
-                .zip(one.types.iter().copied().chain(std::iter::repeat(0)))
-                .map(|(value, oid)| written(value, oid, &key))
-                .collect();
             file.prepare_cached("INSERT INTO sample VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(
                 (
                     database,
@@ -32,7 +26,7 @@ pub(super) fn put(file: &Transaction<'_>, at: i64, samples: &[KeptSample]) -> ru
                     number as i64,
                     one.origin.name(),
                     &one.text,
-                    Value::Array(values).to_string(),
+                    values_as_written(one, &key),
                     one.micros as i64,
                     one.calls as i64,
                     at,
@@ -41,6 +35,13 @@ pub(super) fn put(file: &Transaction<'_>, at: i64, samples: &[KeptSample]) -> ru
         }
     }
     Ok(())
+}
+
+/// The values of a statement, as they may be kept: those that may not be in clear as hashes.
+pub(super) fn values_as_written(one: &Shown, key: &hmac::Key) -> String {
+    let types = one.types.iter().copied().chain(std::iter::repeat(0));
+    let values = one.values.iter().zip(types).map(|(value, oid)| written(value, oid, key));
+    Value::Array(values.collect()).to_string()
 }
 
 fn written(value: &Shows, oid: u32, key: &hmac::Key) -> Value {
@@ -127,18 +128,25 @@ impl Stored {
     /// From `database, fingerprint, origin, text, vals, micros, calls`.
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
         let fingerprint: Vec<u8> = row.get(1)?;
-        let values: String = row.get(4)?;
-        let values = serde_json::from_str::<Vec<Value>>(&values).unwrap_or_default();
-        Ok(Stored {
+        let stored = Stored {
             database: row.get(0)?,
             fingerprint: fingerprint.try_into().map_or(0, u128::from_be_bytes),
             origin: row.get(2)?,
             text: row.get(3)?,
-            values: values.iter().map(read_value).collect(),
-            types: values.iter().map(read_type).collect(),
             micros: row.get::<_, i64>(5)?.max(0) as u64,
             calls: row.get::<_, i64>(6)?.max(0) as u64,
-        })
+            values: vec![],
+            types: vec![],
+        };
+        Ok(stored.with_values(&row.get::<_, String>(4)?))
+    }
+
+    /// The same with values, from the JSON that they are kept as.
+    pub(super) fn with_values(mut self, values: &str) -> Stored {
+        let values = serde_json::from_str::<Vec<Value>>(values).unwrap_or_default();
+        self.values = values.iter().map(read_value).collect();
+        self.types = values.iter().map(read_type).collect();
+        self
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What may be the matter with the file, as it is named in the console, the metrics and the log.
+/// What may be the matter with the file or the server, as it is named in the console, the metrics and the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum State {
-    /// There is no file: nothing is kept.
+    /// There is no place for it: nothing is kept.
     #[default]
     Off,
     /// It is written.
@@ -23,10 +23,31 @@ pub enum State {
     Newer,
     /// It is a database of somebody else's.
     Foreign,
+    /// The server cannot be reached, or takes no connections now.
+    Away,
+    /// The server does not let pgweir in: the password, the user or the database is wrong.
+    Refused,
+    /// The user may not make tables there, or not write to them.
+    Denied,
+    /// The server did not answer in time.
+    Slow,
 }
 
 /// Names of [`State`], in its order.
-pub const STATES: [&str; 8] = ["off", "ok", "locked", "full", "read-only", "unusable", "newer", "foreign"];
+pub const STATES: [&str; 12] = [
+    "off",
+    "ok",
+    "locked",
+    "full",
+    "read-only",
+    "unusable",
+    "newer",
+    "foreign",
+    "away",
+    "refused",
+    "denied",
+    "slow",
+];
 
 /// Numbers of the store and its state.
 #[derive(Debug, Default)]
@@ -36,7 +57,7 @@ pub struct Status {
     pub written: AtomicU64,
     /// Statements whose counts were dropped.
     pub dropped: AtomicU64,
-    /// Bytes of the file that are in use.
+    /// Bytes of it that are in use.
     pub bytes: AtomicU64,
     /// When something was last written, in seconds since 1970; 0: never.
     pub last: AtomicU64,

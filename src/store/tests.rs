@@ -117,7 +117,8 @@ fn the_oldest_goes_where_there_is_too_much() {
 fn a_writer_that_is_never_given_anything_ends() {
     let folder = std::env::temp_dir().join(format!("pgweir-store-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
-    let mut writer = Writer::start(folder.join("h.db"), "one".into(), policy(10)).expect("a thread");
+    let mut writer =
+        Writer::start(&Place::File(folder.join("h.db")), "one".into(), policy(10)).expect("a thread");
     assert!(writer.send(batch(NOON, 2)));
     assert!(writer.close(Duration::from_secs(20)));
     let history = read::since(&folder.join("h.db"), NOON - 60).expect("it can be read");

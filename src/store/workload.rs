@@ -1,40 +1,40 @@
-//! What the file knows of statements, as advice wants it.
+//! What the history knows of statements, as advice wants it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
+use super::Place;
 use super::file::Trouble;
-use super::read::{self, History};
+use super::read::History;
 use super::samples::Stored;
-use super::turns;
 use crate::advice::{Habits, Observed, Origin, Sample, Workload};
 use crate::stats::tally::{Sums, TOTAL, Who};
 
-/// What was seen of the statements of databases since a time, in seconds since 1970; of one, or of all.
-///
-/// # Errors
-/// When the file cannot be read, or is not one of pgweir's.
-pub fn workload(path: &Path, since: i64, database: Option<&str>) -> Result<Workload, Trouble> {
-    of_history(path, &read::since(path, since)?, (since, i64::MAX), database)
+/// Whose statements are meant.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Whose<'a> {
+    /// Of this database, as clients name it; `None`: of all.
+    pub database: Option<&'a str>,
+    /// Sent through this pgweir; `None`: through any.
+    pub instance: Option<&'a str>,
 }
 
-/// The same of what was read of the file in that time. Of statements with their values there are those whose values are all in clear
-/// (`history.clear_values`).
+/// What was seen of statements, of what was read of the history in that time, in seconds since 1970. Of statements with their values there are those
+/// whose values are all in clear (`history.clear_values`).
 ///
 /// # Errors
-/// As [`workload`].
+/// When the history cannot be read, or is not pgweir's.
 pub fn of_history(
-    path: &Path,
+    place: &Place,
     history: &History,
     (since, until): (i64, i64),
-    database: Option<&str>,
+    Whose { database, instance }: Whose<'_>,
 ) -> Result<Workload, Trouble> {
     let mut shapes = shapes(history, database);
     // What is of the last minute is of all of it, though that may not be over.
     let window =
         history.between.map_or(0, |(from, to)| (to.min(until.max(from + 1)) - from.max(since)).max(1));
-    for sample in read::samples(path, database)? {
+    for sample in place.samples(database, instance)? {
         let Some(observed) = shapes.get_mut(&sample.fingerprint) else { continue };
         match in_clear(&sample) {
             Some(sample) => observed.samples.push(sample),
@@ -43,12 +43,12 @@ pub fn of_history(
         }
     }
     shapes.values_mut().for_each(|observed| as_sent_now(&mut observed.samples));
-    for (fingerprint, caller, calls) in read::callers(path, since, database)? {
+    for (fingerprint, caller, calls) in place.callers(since, database, instance)? {
         if let Some(observed) = shapes.get_mut(&fingerprint) {
             observed.habits.callers.push((caller, calls));
         }
     }
-    for (fingerprint, turn) in turns::turns(path, (since, until), database)? {
+    for (fingerprint, turn) in place.turns((since, until), database, instance)? {
         if let Some(observed) = shapes.get_mut(&fingerprint) {
             observed.turn = Some(turn);
         }

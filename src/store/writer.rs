@@ -1,27 +1,22 @@
 //! The thread that writes, and the line in front of it.
 
 use std::collections::VecDeque;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
-
-use super::file::{self, Trouble};
+use super::file::Trouble;
+use super::file_keeper::FileKeeper;
+use super::fleet::keeper::FleetKeeper;
+use super::keep::Keep;
 use super::status::{State, Status};
-use super::{Batch, Policy, SPANS, fold, put};
+use super::{Batch, Place, Policy};
 
 /// So many batches wait at most; one more is dropped.
 const LINE: usize = 8;
 /// How long it is waited after the first failure, and after many.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// Hours and days are made of at most so much at once.
-const FOLDS: usize = 50;
-/// More pages than the policy allows, in percent: for what a batch needs before room is made.
-const SLACK: u64 = 20;
 
 /// The way to the thread that writes. Dropping it ends the thread at once; see [`Writer::close`].
 pub struct Writer {
@@ -52,24 +47,25 @@ enum Closing {
 }
 
 impl Writer {
-    /// Starts the thread, which opens the file. `instance` says of which pgweir the rows are.
+    /// Starts the thread, which opens the place. `instance` says of which pgweir the rows are.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(path: PathBuf, instance: String, policy: Policy) -> std::io::Result<Writer> {
+    pub fn start(place: &Place, instance: String, policy: Policy) -> std::io::Result<Writer> {
+        let place: Box<dyn Keep> = match place {
+            Place::File(path) => Box::new(FileKeeper::new(path.clone(), instance)),
+            Place::Fleet(fleet) => Box::new(FleetKeeper::new(fleet.clone(), &instance)),
+        };
         let line = Line { policy: Some(policy.clone()), ..Line::default() };
         let shared =
             Arc::new(Shared { line: Mutex::new(line), news: Condvar::new(), status: Arc::default() });
         let mut keeper = Keeper {
             shared: shared.clone(),
-            path,
-            instance,
+            place,
             policy,
-            file: None,
             held: None,
             failures: 0,
             told: State::Ok,
-            minute: None,
             tried: false,
         };
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || keeper.run())?;
@@ -136,30 +132,16 @@ impl Shared {
 /// What the thread has.
 struct Keeper {
     shared: Arc<Shared>,
-    path: PathBuf,
-    instance: String,
+    place: Box<dyn Keep>,
     policy: Policy,
-    file: Option<Opened>,
     /// What could not be written yet.
     held: Option<Batch>,
     /// How often in a row that failed.
     failures: u32,
     /// The last state that is in the log.
     told: State,
-    /// The last minute that something was written of.
-    minute: Option<i64>,
     /// It ends, and what failed was tried once more.
     tried: bool,
-}
-
-/// The open file, and what it is known by: somebody may move it away.
-struct Opened {
-    file: Connection,
-    inode: Option<u64>,
-}
-
-fn inode(path: &Path) -> Option<u64> {
-    std::fs::metadata(path).ok().map(|found| found.ino())
 }
 
 impl Keeper {
@@ -176,9 +158,9 @@ impl Keeper {
         }
     }
 
-    /// Opens the file before there is anything to write, so that it is known at once what is the matter with it.
+    /// Opens the place before there is anything to write, so that it is known at once what is the matter with it.
     fn try_open(&mut self) {
-        let opened = self.opened().map(|_| ());
+        let opened = self.place.open(&self.policy);
         match opened {
             Ok(()) => self.is_well(),
             Err(Trouble::Corrupt(reason)) => self.replace(&reason),
@@ -194,7 +176,7 @@ impl Keeper {
         loop {
             if let Some(policy) = line.policy.take() {
                 self.policy = policy;
-                self.file = None;
+                self.place.close();
             }
             match line.closing {
                 Some(Closing::Now) => return None,
@@ -231,7 +213,7 @@ impl Keeper {
     }
 
     fn write(&mut self, batch: Batch) {
-        match self.written(&batch) {
+        match self.place.write(&batch, &self.policy) {
             Ok(()) => {
                 Status::add(&self.shared.status.written, batch.counted.calls());
                 self.shared.status.last.store(batch.at.max(0) as u64, Ordering::Relaxed);
@@ -248,7 +230,7 @@ impl Keeper {
         }
     }
 
-    /// Something went wrong with the file.
+    /// Something went wrong with the place.
     fn suffer(&mut self, trouble: Trouble) {
         match trouble {
             Trouble::Corrupt(reason) => self.replace(&reason),
@@ -256,74 +238,13 @@ impl Keeper {
         }
     }
 
-    /// The open file; opened, if it is not, or is not the one of this name any more.
-    fn opened(&mut self) -> Result<&mut Connection, Trouble> {
-        let now = inode(&self.path);
-        let stays = self.file.take().filter(|opened| now.is_some() && opened.inode == now);
-        let opened = match stays {
-            Some(opened) => opened,
-            None => {
-                let file = file::open(&self.path)?;
-                let size: i64 = file.pragma_query_value(None, "page_size", |row| row.get(0))?;
-                let most = self.policy.max_size / 100 * (100 + SLACK) / size.max(1) as u64;
-                let most = i64::try_from(most).unwrap_or(i64::MAX);
-                file.query_row(&format!("PRAGMA max_page_count = {most}"), [], |row| row.get::<_, i64>(0))?;
-                Opened { file, inode: inode(&self.path) }
-            }
-        };
-        Ok(&mut self.file.insert(opened).file)
-    }
-
-    fn written(&mut self, batch: &Batch) -> Result<(), Trouble> {
-        let instance = self.instance.clone();
-        let policy = self.policy.clone();
-        let file = self.opened()?;
-        let once = |file: &mut Connection, samples: bool| {
-            let part = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            put::batch(&part, &instance, batch, samples)?;
-            part.commit()
-        };
-        match once(file, true).map_err(Trouble::from) {
-            Err(Trouble::Standing(State::Full, _))
-                if !batch.samples.is_empty() && once(file, false).is_ok() =>
-            {
-                // Counts go before samples, which come again.
-                Ok(())
-            }
-            Err(Trouble::Standing(State::Full, _)) => {
-                // What is old makes room.
-                let half = Policy { max_size: fold::bytes(file)?.min(policy.max_size) / 100 * 80, ..policy };
-                fold::shrink(file, &half)?;
-                Ok(once(file, false)?)
-            }
-            other => other,
-        }
-    }
-
-    /// Once in a minute: brings the one before down to its size, folds what is old, removes what is too old or too much.
     fn tend(&mut self, at: i64) -> Result<(), Trouble> {
-        let minute = at - at.rem_euclid(SPANS[0]);
-        let before = self.minute.replace(minute);
-        let policy = self.policy.clone();
-        let file = self.opened()?;
-        if before.is_none_or(|before| before < minute) {
-            fold::settle(file, before.unwrap_or(minute - SPANS[0]), &policy)?;
-            let hour = |at: i64| at.div_euclid(SPANS[1]);
-            if before.is_none_or(|before| hour(before) < hour(minute)) {
-                fold::expire(file, at, &policy)?;
-            }
-            for _ in 0..FOLDS {
-                if !fold::fold(file, at, &policy)? {
-                    break;
-                }
-            }
-        }
-        let removed = fold::shrink(file, &policy)?;
-        let bytes = fold::bytes(file)?;
+        let Some((bytes, removed)) = self.place.tend(at, &self.policy)? else { return Ok(()) };
         self.shared.status.bytes.store(bytes, Ordering::Relaxed);
         if let Some(until) = removed {
             tracing::warn!(
-                file = %self.path.display(), until,
+                store = self.place.name(),
+                until,
                 "the store was larger than history.max_size: the oldest counts were removed; keep less, or allow more"
             );
         }
@@ -332,16 +253,15 @@ impl Keeper {
 
     /// The file is damaged: it is kept under another name, and a new one begins.
     fn replace(&mut self, reason: &str) {
-        self.file = None;
-        let path = self.path.display().to_string();
-        match file::move_aside(&self.path) {
+        let name = self.place.name();
+        match self.place.move_aside() {
             Ok(aside) => {
                 Status::add(&self.shared.status.moved, 1);
                 tracing::error!(
-                    file = path, reason, moved_to = %aside.display(),
+                    store = name, reason, moved_to = %aside.display(),
                     "the store is damaged: it was moved aside, and a new one begins; `sqlite3 FILE .recover` may read what is left of it"
                 );
-                match self.opened().map(|_| ()) {
+                match self.place.open(&self.policy) {
                     Ok(()) => {
                         // What is held is written at once.
                         self.failures = 0;
@@ -361,7 +281,7 @@ impl Keeper {
         self.failures = 0;
         self.shared.status.set(State::Ok, "");
         if std::mem::replace(&mut self.told, State::Ok) != State::Ok {
-            tracing::info!(file = %self.path.display(), "the store is written again");
+            tracing::info!(store = self.place.name(), "the store is written again");
         }
     }
 
@@ -373,26 +293,17 @@ impl Keeper {
         self.failures = self.failures.saturating_add(1);
         self.shared.status.set(state, reason);
         if state != State::Locked {
-            self.file = None;
+            self.place.close();
         }
         if std::mem::replace(&mut self.told, state) != state {
             tracing::warn!(
-                file = %self.path.display(), state = state.name(), reason,
-                "the store cannot be written: statements go on, their history is kept for a while and then dropped; {}", advice(state)
+                store = self.place.name(),
+                state = state.name(),
+                reason,
+                "the store cannot be written: statements go on, their history is kept for a while and then dropped; {}",
+                self.place.advice(state)
             );
         }
-    }
-}
-
-/// What to do.
-fn advice(state: State) -> &'static str {
-    match state {
-        State::Locked => "another process has locked it; it is tried again",
-        State::Full => "make room on its disk, or raise history.max_size; it is tried again",
-        State::ReadOnly => "let pgweir's user write to it and to its folder; it is tried again",
-        State::Newer => "run the pgweir that made it, or name another file",
-        State::Foreign => "name another file",
-        _ => "see what is wrong with the file and its folder; it is tried again",
     }
 }
 

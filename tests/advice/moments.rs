@@ -17,8 +17,10 @@ use crate::harness::{direct_only, eventually};
 /// A pgweir with a store in front of a database.
 struct Seen {
     proxy: Proxy,
-    folder: Folder,
+    _folder: Folder,
     scene: Scene,
+    /// A file, or the URL of a PostgreSQL.
+    store: String,
 }
 
 impl Seen {
@@ -26,8 +28,14 @@ impl Seen {
         if direct_only() {
             return None;
         }
-        let (scene, folder) = (Scene::bare(setup), Folder::new());
-        Some(Seen { proxy: proxy(&scene, &folder, advise), folder, scene })
+        let folder = Folder::new();
+        let file = folder.0.join("history.db").display().to_string();
+        Some(Seen::in_store(setup, advise, folder, file))
+    }
+
+    fn in_store(setup: &str, advise: &str, folder: Folder, store: String) -> Seen {
+        let scene = Scene::bare(setup);
+        Seen { proxy: proxy(&scene, &store, advise), _folder: folder, scene, store }
     }
 
     fn client(&self) -> Client {
@@ -35,14 +43,10 @@ impl Seen {
         Client::connect(&self.proxy.endpoint(), &login)
     }
 
-    fn file(&self) -> String {
-        self.folder.0.join("history.db").display().to_string()
-    }
-
     /// What `report` says with advice of the database.
     fn report(&self, more: &[&str]) -> Output {
-        let (file, url) = (self.file(), self.scene.url(APP));
-        let arguments = [&["--store", &file, "--explains-per-second", "500"], more, &[&url]].concat();
+        let url = self.scene.url(APP);
+        let arguments = [&["--store", &self.store, "--explains-per-second", "500"], more, &[&url]].concat();
         run(Command::new(program()).arg("report").args(arguments), Duration::from_secs(60))
     }
 
@@ -66,8 +70,7 @@ impl Seen {
     /// Waits until the store has so many calls of a statement.
     fn written(&self, text: &str, calls: u64) {
         eventually("it is written", || {
-            let file = self.file();
-            let arguments = ["report", "--store", &file, "--format", "json", "--limit", "200"];
+            let arguments = ["report", "--store", &self.store, "--format", "json", "--limit", "200"];
             let said = run(Command::new(program()).args(arguments), Duration::from_secs(60));
             let Ok(value) = serde_json::from_str::<Value>(&said.stdout) else { return false };
             value["statements"].as_array().is_some_and(|all| {
@@ -84,14 +87,13 @@ impl Seen {
     }
 }
 
-fn proxy(scene: &Scene, folder: &Folder, advise: &str) -> Proxy {
+fn proxy(scene: &Scene, store: &str, advise: &str) -> Proxy {
     let config = format!(
-        "[admin]\nadmin_users = [\"{}\"]\n[history]\ninterval = \"100ms\"\nadvise = \"{advise}\"\n",
+        "[admin]\nadmin_users = [\"{}\"]\n[history]\ninstance = \"one\"\ninterval = \"100ms\"\nadvise = \"{advise}\"\n",
         APP.0
     );
     let mut options = ProxyOptions::url(&scene.url(APP)).config(&config);
-    let file = folder.0.join("history.db").display().to_string();
-    options.args.extend(["--store".to_owned(), file]);
+    options.args.extend(["--store".to_owned(), store.to_owned()]);
     Proxy::start_with(&options)
 }
 
@@ -172,11 +174,43 @@ fn transactions_that_talk_much_or_wait_are_found() {
 
 #[test]
 fn what_has_become_slower_is_told_with_its_plans() {
-    const BIG: &str = "create table big (id int primary key, k int, pad text);
-        insert into big select i, i % 4000, repeat('x', 40) from generate_series(1, 400000) i;
-        create index big_k on big (k); analyze big";
+    let Some(seen) = Seen::start(BIG, "never") else { return };
+    let file = seen.store.clone();
+    let two_hours_pass = || {
+        let file = File::open(&file).expect("a file");
+        file.busy_timeout(Duration::from_secs(10)).expect("a time");
+        file.execute_batch(
+            "update bucket set start = start - 7200; update plan set first_seen = first_seen - 7200, last_seen = last_seen - 7200",
+        )
+        .expect("it is written");
+    };
+    becomes_slower(seen, two_hours_pass);
+}
+
+#[test]
+fn what_has_become_slower_is_told_with_its_plans_by_a_fleet_too() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let history = cluster.database();
+    let url = cluster.url(APP, &history.name, "");
+    let two_hours_pass = || {
+        cluster.superuser(&history.name).run(
+            "update pgweir_history.bucket set start = start - 7200;
+             update pgweir_history.plan set first_seen = first_seen - 7200, last_seen = last_seen - 7200",
+        );
+    };
+    becomes_slower(Seen::in_store(BIG, "never", Folder::new(), url), two_hours_pass);
+}
+
+const BIG: &str = "create table big (id int primary key, k int, pad text);
+    insert into big select i, i % 4000, repeat('x', 40) from generate_series(1, 400000) i;
+    create index big_k on big (k); analyze big";
+
+/// Statements become slower, when this time has passed, for an index is gone.
+fn becomes_slower(mut seen: Seen, two_hours_pass: impl FnOnce()) {
     const TEXT: &str = "select count(*), min(md5(pad || id)) from big where k = $1 or k = $2";
-    let Some(mut seen) = Seen::start(BIG, "never") else { return };
     let load = |seen: &Seen, times: i32| {
         let mut client = seen.client();
         (0..times).for_each(|n| {
@@ -187,13 +221,7 @@ fn what_has_become_slower_is_told_with_its_plans() {
     seen.written(TEXT, 40);
     let before = seen.report(&["--fail-on", "plan_regression"]);
     assert!(before.ok, "{before:?}");
-    // Two hours pass.
-    let file = File::open(seen.file()).expect("a file");
-    file.busy_timeout(Duration::from_secs(10)).expect("a time");
-    file.execute_batch(
-        "update bucket set start = start - 7200; update plan set first_seen = first_seen - 7200, last_seen = last_seen - 7200",
-    )
-    .expect("it is written");
+    two_hours_pass();
     seen.scene.database.setup("drop index big_k");
     load(&seen, 40);
     seen.written(TEXT, 40);
@@ -213,7 +241,7 @@ fn what_has_become_slower_is_told_with_its_plans() {
     }
     // One that runs knows it from the store.
     seen.proxy.stop();
-    seen.proxy = proxy(&seen.scene, &seen.folder, "1s");
+    seen.proxy = proxy(&seen.scene, &seen.store, "1s");
     eventually("it is advised", || {
         load(&seen, 1);
         seen.codes().iter().any(|code| code == "plan_regression")

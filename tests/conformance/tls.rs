@@ -19,7 +19,7 @@ const SSL_ON: &str =
 
 /// A cluster with TLS, and the authority that signed its certificate.
 pub(crate) struct Secured {
-    pub(super) authority: Authority,
+    pub(crate) authority: Authority,
     pub(crate) cluster: Cluster,
     pub(super) server: Identity,
 }

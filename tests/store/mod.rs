@@ -1,6 +1,7 @@
 //! History: what a real pgweir counts of statements that run on a real PostgreSQL, and what of it is in the file afterwards.
 
 mod faults;
+mod fleet;
 mod samples;
 mod secrets;
 

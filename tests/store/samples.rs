@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use pgweir::store::{StoredValue, read, workload};
+use pgweir::advice::Workload;
+use pgweir::store::workload::{Whose, of_history};
+use pgweir::store::{Place, StoredValue, read};
 use rusqlite::Connection;
 
 use super::{Scene, line, lines};
@@ -27,6 +29,13 @@ fn looped(client: &mut Client, values: std::ops::Range<i32>) {
         client.send(&[parse, bind, msg::execute("", 0), msg::sync()].concat());
         client.until_ready();
     }
+}
+
+/// What a file has of a database, as advice has it.
+fn workload(file: &Path, database: Option<&str>) -> Workload {
+    let (place, all) = (Place::File(file.to_owned()), (0, i64::MAX));
+    let history = place.between(all, 0, None).expect("it can be read");
+    of_history(&place, &history, all, Whose { database, instance: None }).expect("it can be read")
 }
 
 fn bytes(file: &Path) -> Vec<u8> {
@@ -63,7 +72,7 @@ fn store_has_values_as_hashes_but_for_columns_that_are_named() {
     assert!(!bytes(&scene.file()).windows(SECRET.len()).any(|part| part == SECRET.as_bytes()));
     assert!(!scene.proxy.log().contains(SECRET));
     // And as advice has it.
-    let workload = workload::workload(&scene.file(), 0, Some(&scene.database.name)).expect("it can be read");
+    let workload = workload(&scene.file(), Some(&scene.database.name));
     let shape =
         workload.shapes.iter().find(|one| one.text == "select s from t where i = $1").expect("it was seen");
     assert!(!shape.samples.is_empty() && shape.samples.iter().all(|one| one.values.len() == 1));
@@ -103,7 +112,7 @@ fn store_knows_loops_in_transactions() {
     scene.written(3 * 15 + 54 + 30);
     drop(client);
     scene.proxy.stop();
-    let workload = workload::workload(&scene.file(), 0, None).expect("it can be read");
+    let workload = workload(&scene.file(), None);
     let habits = |text: &str| {
         let shape =
             workload.shapes.iter().find(|one| one.text == text).unwrap_or_else(|| panic!("no {text}"));

@@ -1,6 +1,5 @@
 //! What is known of statements now: what was counted since the start, and when, from the store where there is one.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +9,7 @@ use crate::admin::Admin;
 use crate::report::ids::Names;
 use crate::report::{Origin, PARTS, Report, Scope};
 use crate::slow::Merged;
-use crate::store::read::{self, History};
+use crate::store::read::History;
 
 /// So many statements are listed on the overview.
 pub(super) const LISTED: usize = 50;
@@ -53,9 +52,12 @@ impl Live {
         {
             return history.clone();
         }
-        let Some((file, _)) = admin.history.view().store else { return Arc::default() };
+        let view = admin.history.view();
+        // The counts beside it are this pgweir's; a fleet has others.
+        let own = view.own();
+        let Some((place, _)) = view.store else { return Arc::default() };
         let now = seconds(SystemTime::now());
-        let read = move || read::between(&PathBuf::from(file), (now - BACK, now), PARTS).unwrap_or_default();
+        let read = move || place.between((now - BACK, now), PARTS, own.as_deref()).unwrap_or_default();
         let history = Arc::new(tokio::task::spawn_blocking(read).await.unwrap_or_default());
         *known = Some((Instant::now(), history.clone()));
         history

@@ -137,6 +137,7 @@ fn others(settings: &Settings) -> Vec<Value> {
 fn history(history: &History) -> Vec<Value> {
     [
         ("store", path(&history.store)),
+        ("url", if history.url.is_some() { "(secret)" } else { "" }.to_owned()),
         ("capture", format!("{:?}", history.capture).to_ascii_lowercase()),
         ("interval", time(history.interval)),
         ("statements", history.statements.to_string()),

@@ -8,20 +8,26 @@ use serde::Deserialize;
 use crate::advice::{Observed, Origin, Sample, Workload};
 use crate::sql::shape;
 use crate::stats::tally::TOTAL;
-use crate::store::read::{self, History};
-use crate::store::{Trouble, workload as store};
+use crate::store::read::History;
+use crate::store::workload::{self as store, Whose};
+use crate::store::{Place, Trouble};
 
 /// The longest file that is read.
 const LONGEST: u64 = 256 << 20;
 
-/// What a store has of a database since a time, in seconds since 1970.
+/// What a store has of a database since a time, in seconds since 1970, by all pgweirs or by one.
 ///
 /// # Errors
 /// When it cannot be read, or has nothing of that database.
-pub fn of_store(file: &Path, database: &str, since: i64) -> Result<Workload, String> {
-    let history = read::since(file, since).map_err(reason)?;
+pub fn of_store(
+    place: &Place,
+    database: &str,
+    since: i64,
+    instance: Option<&str>,
+) -> Result<Workload, String> {
+    let history = place.between((since, i64::MAX), 0, instance).map_err(reason)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
-    of_history(file, &history, database, (since, now))
+    of_history(place, &history, (since, now), Whose { database: Some(database), instance })
 }
 
 /// The same of what was read of it.
@@ -29,18 +35,19 @@ pub fn of_store(file: &Path, database: &str, since: i64) -> Result<Workload, Str
 /// # Errors
 /// As [`of_store`].
 pub fn of_history(
-    file: &Path,
+    place: &Place,
     history: &History,
-    database: &str,
     window: (i64, i64),
+    whose: Whose<'_>,
 ) -> Result<Workload, String> {
-    let workload = store::of_history(file, history, window, Some(database)).map_err(reason)?;
+    let workload = store::of_history(place, history, window, whose).map_err(reason)?;
     if !workload.shapes.is_empty() {
         return Ok(workload);
     }
     let mut others: Vec<&str> = history.counted.lines().map(|(who, ..)| who.database.as_str()).collect();
     others.sort_unstable();
     others.dedup();
+    let database = whose.database.unwrap_or_default();
     Err(match others.as_slice() {
         [] => "it has no statement of that time; a longer --since may help".to_owned(),
         others => format!(
@@ -51,9 +58,7 @@ pub fn of_history(
 }
 
 fn reason(trouble: Trouble) -> String {
-    match trouble {
-        Trouble::Corrupt(reason) | Trouble::Standing(_, reason) => reason,
-    }
+    trouble.reason().to_owned()
 }
 
 /// A file: `{"seconds": 3600, "statements": [{"text": "...", "calls": 10, "milliseconds": 250.0, "samples": [{"values": ["1"]}]}]}`.

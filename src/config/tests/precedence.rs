@@ -242,13 +242,21 @@ fn what_takes_a_restart() {
         .collect();
     let load = |text: &str| loaded(text, &with_url("postgres://db/shop"));
     let old = load("");
-    let other = "listen = [\"127.0.0.1:1\"]\nunix_socket_dir = \"/tmp\"\nhttp = \"off\"\nworkers = 3\n[limits]\ncache_size = \"1MB\"\n[log]\nformat = \"json\"\nlevel = \"debug\"\n[history]\nstore = \"h.db\"\ninstance = \"a\"\n";
-    let mut new = load(other);
-    assert_eq!(super::super::keep_until_restart(&mut new, &old), documented);
-    assert_eq!(new.log.level, "debug");
-    new.log.level.clone_from(&old.log.level);
-    assert_eq!(new, old);
-    assert!(super::super::keep_until_restart(&mut new, &old).is_empty());
+    let other = "listen = [\"127.0.0.1:1\"]\nunix_socket_dir = \"/tmp\"\nhttp = \"off\"\nworkers = 3\n[limits]\ncache_size = \"1MB\"\n[log]\nformat = \"json\"\nlevel = \"debug\"\n[history]\ninstance = \"a\"\n";
+    // A history is in one of two places.
+    let places = [
+        ("store = \"h.db\"\n", "history.url"),
+        ("url = \"postgres://u:secret@h/history\"\n", "history.store"),
+    ];
+    for (place, unset) in places {
+        let mut new = load(&format!("{other}{place}"));
+        let expected: Vec<_> = documented.iter().filter(|path| *path != unset).collect();
+        assert_eq!(super::super::keep_until_restart(&mut new, &old), expected);
+        assert_eq!(new.log.level, "debug");
+        new.log.level.clone_from(&old.log.level);
+        assert_eq!(new, old);
+        assert!(super::super::keep_until_restart(&mut new, &old).is_empty());
+    }
 }
 
 #[test]

@@ -10,7 +10,6 @@ mod followed;
 mod kept;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,7 +21,6 @@ use crate::advice::{self, Advice, Advised, Fix, Limits, Workload};
 use crate::pool::Target;
 use crate::report::ids;
 use crate::runtime::acceptor::Entrance;
-use crate::store::{numbers, plans, turns};
 use kept::Kept;
 
 /// The first time is so long after the start at most: by then there is something to see.
@@ -189,9 +187,11 @@ impl Advising {
 
     /// From when on statements have been slower: the store knows, where there is one that can be read.
     async fn add_moments(&self, database: &str, workload: &mut Workload) {
-        let Some((file, _)) = self.history.view().store else { return };
+        let view = self.history.view();
+        let own = view.own();
+        let Some((place, _)) = view.store else { return };
         let (database, window) = (database.to_owned(), (now() - DAY, now()));
-        let read = move || turns::turns(&PathBuf::from(file), window, Some(&database)).unwrap_or_default();
+        let read = move || place.turns(window, Some(&database), own.as_deref()).unwrap_or_default();
         let mut turns = tokio::task::spawn_blocking(read).await.unwrap_or_default();
         for observed in &mut workload.shapes {
             observed.turn = turns.remove(&observed.fingerprint);
@@ -230,13 +230,14 @@ impl Advising {
 
     /// The numbers that the store gives, which keeps the plans besides; none where there is no store, or it cannot be written.
     async fn numbered(&self, database: &str, keys: Vec<u128>, planned: Vec<Planned>) -> Vec<(u128, u64)> {
-        let Some((file, _)) = self.history.view().store else { return vec![] };
+        let view = self.history.view();
+        let own = view.own();
+        let Some((place, _)) = view.store else { return vec![] };
         let (database, now) = (database.to_owned(), now());
         let asked = move || {
-            let file = PathBuf::from(file);
-            let numbers = numbers::of_fixes(&file, &keys, now).unwrap_or_default();
-            // What is the matter with the file, its own writer tells.
-            drop(plans::note(&file, &database, &planned, now));
+            let numbers = place.of_fixes(&keys, now).unwrap_or_default();
+            // What is the matter with it, its own writer tells.
+            drop(place.note_plans((&database, own.as_deref()), &planned, now));
             keys.into_iter().zip(numbers).collect()
         };
         tokio::task::spawn_blocking(asked).await.unwrap_or_default()

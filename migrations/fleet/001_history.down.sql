@@ -1,0 +1,11 @@
+DROP TABLE pgweir_history.fix_number;
+DROP TABLE pgweir_history.shape_number;
+DROP TABLE pgweir_history.caller;
+DROP TABLE pgweir_history.sample;
+DROP TABLE pgweir_history.secret;
+DROP TABLE pgweir_history.writer;
+DROP TABLE pgweir_history.missing;
+DROP TABLE pgweir_history.bucket;
+DROP TABLE pgweir_history.origin;
+DROP TABLE pgweir_history.shape;
+DROP TABLE pgweir_history.migration;

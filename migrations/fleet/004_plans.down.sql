@@ -1,0 +1,1 @@
+DROP TABLE pgweir_history.plan;
