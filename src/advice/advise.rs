@@ -39,6 +39,8 @@ const CHOOSING: f64 = 0.9;
 /// part to improve on a choice.
 const AS_THINGS_ARE: f64 = 0.3;
 const TO_IMPROVE: f64 = 0.15;
+/// However fast may be asked, to improve on a choice takes no more plans than statements have as things are, but for this many that it always has.
+const IMPROVED: usize = 300;
 
 /// Where a database can be asked.
 #[derive(Debug)]
@@ -127,10 +129,10 @@ pub async fn advise<S: Server>(
         lock_timeout: limits.lock_timeout,
         until: began + limits.time,
     };
-    let mut shapes = look::slow(workload, SHARE);
+    let (mut shapes, mut rest) = look::slow(workload, SHARE);
     let mut advice = Advice::default();
     let (mut asker, schema) = read(&shapes, nodes, bounds, limits, &mut advice.notes).await?;
-    look::cut(&mut shapes, limits.statements, workload, &mut advice.notes);
+    look::cut(&mut shapes, &mut rest, limits.statements, workload, &mut advice.notes);
     asker.set_end(began + limits.time.mul_f64(LOOKING));
     let looked = look::look(&mut asker, &shapes, &schema, limits.plans(AS_THINGS_ARE)).await;
     tell::unplanned(&looked, &mut advice.notes);
@@ -163,6 +165,8 @@ pub async fn advise<S: Server>(
     advice.fixes = in_order(fixes);
     let verdict = |(place, one)| tell::verdict(one, pool.untried.contains(&place), &advice.fixes, &schema);
     advice.verdicts = looked.iter().enumerate().map(verdict).collect();
+    advice.verdicts.extend(rest.iter().map(|shape| tell::not_looked_at(shape, &advice.fixes)));
+    advice.verdicts.sort_by_key(|verdict| verdict.fingerprint);
     tell::sort(&mut advice.rejected);
     let statements = looked.len();
     let plans = asker.asked();
@@ -256,13 +260,14 @@ fn problem(
 ) -> Problem {
     let bill = Bill::of(schema, workload);
     let all: f64 = looked.iter().map(|one| one.seconds).sum();
+    let planned: usize = looked.iter().map(|one| one.plans.len()).sum();
     let budget = Budget {
         bytes: limits.bytes,
         per_table: limits.per_table,
         // A gigabyte counts as ten seconds a day.
         rent: 10.0 / 1e9,
         each: 0.01 + all * 0.0005,
-        questions: limits.plans(TO_IMPROVE),
+        questions: limits.plans(TO_IMPROVE).min(planned.max(IMPROVED)),
     };
     Problem {
         items: pool.candidates.iter().map(|found| found.item(schema, &bill)).collect(),

@@ -22,6 +22,11 @@ use super::index::Definition;
 pub trait WhatIf {
     /// What it says of this set of candidates, by place, in order; `None`: it cannot be said any more.
     fn answer(&mut self, statement: usize, set: &[usize]) -> impl Future<Output = Option<Answer>>;
+
+    /// Whether the time for questions is over.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// What the planner says of a statement with a set of candidates.

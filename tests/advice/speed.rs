@@ -61,6 +61,7 @@ fn of_many_statements_all_are_weighed_with_few_plans() {
     let work = workload(statements(60, 5));
     let advised = scene.advise(&work);
     let found = indexes(&advised).len();
+    eprintln!("{} plans, {found} indexes", advised.plans);
     assert!((5..=25).contains(&found), "{found}: {:?}", indexes(&advised));
     let helped = advised.advice.verdicts.iter().filter(|one| !one.fixes.is_empty()).count();
     assert!(helped >= 40, "{helped} of 60 are helped");

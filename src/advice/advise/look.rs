@@ -48,8 +48,8 @@ pub struct Looked<'a> {
     pub no_plan: Option<NoPlan>,
 }
 
-/// The statements that take this share of the time, the dearest first.
-pub fn slow(workload: &Workload, share: f64) -> Vec<Shape<'_>> {
+/// The statements that take this share of the time, the dearest first, and then those that take what is left of it.
+pub fn slow(workload: &Workload, share: f64) -> (Vec<Shape<'_>>, Vec<Shape<'_>>) {
     let days = workload.window.as_secs_f64().max(1.0) / DAY;
     let mut all: Vec<Shape<'_>> = workload
         .shapes
@@ -60,12 +60,14 @@ pub fn slow(workload: &Workload, share: f64) -> Vec<Shape<'_>> {
     all.sort_by(dearest);
     let whole: f64 = all.iter().map(|shape| shape.seconds).sum();
     let mut sum = 0.0;
-    all.retain(|shape| {
+    let slow = all.iter().take_while(|shape| {
         let before = sum;
         sum += shape.seconds;
         before < whole * share
     });
-    all
+    let count = slow.count();
+    let rest = all.split_off(count);
+    (all, rest)
 }
 
 fn dearest(a: &Shape<'_>, b: &Shape<'_>) -> Ordering {
@@ -78,9 +80,16 @@ fn micros(observed: &Observed) -> u64 {
     if first + stream > 0 { first + stream } else { total }
 }
 
-/// Keeps so many, and tells what was left out.
-pub fn cut(shapes: &mut Vec<Shape<'_>>, most: usize, workload: &Workload, notes: &mut Vec<String>) {
+/// Keeps so many of the slow ones, and of the rest so many that they are as many together, and tells what was left out.
+pub fn cut<'a>(
+    shapes: &mut Vec<Shape<'a>>,
+    rest: &mut Vec<Shape<'a>>,
+    most: usize,
+    workload: &Workload,
+    notes: &mut Vec<String>,
+) {
     shapes.truncate(most);
+    rest.truncate(most - shapes.len());
     let left = workload.shapes.len().saturating_sub(shapes.len());
     if left > 0 {
         notes.push(format!(
@@ -260,6 +269,24 @@ impl<'a> Looked<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_that_take_next_to_none_of_the_time_are_the_rest() {
+        let mut workload = Workload { window: std::time::Duration::from_secs(86_400), shapes: vec![] };
+        for (fingerprint, seconds) in [(1, 1), (2, 0), (3, 997), (4, 1), (5, 1)] {
+            let mut observed = Observed { fingerprint, ..Observed::default() };
+            observed.sums.micros[4] = seconds * 1_000_000;
+            workload.shapes.push(observed);
+        }
+        let names =
+            |shapes: &[Shape<'_>]| shapes.iter().map(|one| one.observed.fingerprint).collect::<Vec<_>>();
+        let (mut shapes, mut rest) = slow(&workload, 0.9975);
+        assert_eq!((names(&shapes), names(&rest)), (vec![3, 1], vec![4, 5]));
+        let mut notes = vec![];
+        cut(&mut shapes, &mut rest, 3, &workload, &mut notes);
+        assert_eq!((names(&shapes), names(&rest)), (vec![3, 1], vec![4]));
+        assert!(notes[0].starts_with("3 of 5 statements"), "{notes:?}");
+    }
 
     #[test]
     fn the_more_statements_the_fewer_samples_of_each() {

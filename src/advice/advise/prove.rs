@@ -198,6 +198,10 @@ impl<S: Server> WhatIf for Planner<'_, '_, S> {
         self.known.entry(statement).or_default().push(known);
         Some(Answer { costs, used })
     }
+
+    fn is_over(&self) -> bool {
+        self.asker.is_late()
+    }
 }
 
 /// Whether HypoPG (1.3.1) keeps an index from the planner: expressions in it, and its predicate, are those of the first relation of a query,

@@ -1,6 +1,6 @@
 //! What was found, in words: fixes with their evidence, verdicts, rejections.
 
-use super::look::Looked;
+use super::look::{Looked, Shape};
 use super::pool::{Found, Pool, reject};
 use super::prove::Planner;
 use crate::advice::ask::{NoPlan, Server};
@@ -208,8 +208,7 @@ pub fn unplanned(looked: &[Looked<'_>], notes: &mut Vec<String>) {
 /// What there is to say of a statement; of one that is `untried`, that no index helps is not known.
 pub fn verdict(looked: &Looked<'_>, untried: bool, fixes: &[Fix], schema: &Schema) -> Verdict {
     let fingerprint = looked.observed.fingerprint;
-    let helps = |fix: &Fix| fix.helps.contains(&fingerprint);
-    let mine: Vec<usize> = (0..fixes.len()).filter(|place| helps(&fixes[*place])).collect();
+    let mine = helping(fingerprint, fixes);
     let dearest = looked.plans.iter().max_by(|a, b| a.cost().total_cmp(&b.cost()));
     let why = match dearest {
         None => {
@@ -226,6 +225,18 @@ pub fn verdict(looked: &Looked<'_>, untried: bool, fixes: &[Fix], schema: &Schem
         Some(plan) => what_hurts(plan, schema),
     };
     Verdict { fingerprint, fixes: mine, why, plan: dearest.cloned() }
+}
+
+/// What there is to say of a statement that was not planned, for others take nearly all of the time.
+pub fn not_looked_at(shape: &Shape<'_>, fixes: &[Fix]) -> Verdict {
+    let fingerprint = shape.observed.fingerprint;
+    let why = format!("not looked at: it takes {} a day, next to none of the time", duration(shape.seconds));
+    Verdict { fingerprint, fixes: helping(fingerprint, fixes), why, plan: None }
+}
+
+/// The places of fixes that help a statement.
+fn helping(fingerprint: u128, fixes: &[Fix]) -> Vec<usize> {
+    (0..fixes.len()).filter(|place| fixes[*place].helps.contains(&fingerprint)).collect()
 }
 
 /// Why nothing helps.

@@ -55,6 +55,11 @@ impl<'a, W: WhatIf> Book<'a, W> {
         Book { problem, what_if, relevant, known, unknown: HashSet::new(), complete: true, asked: 0 }
     }
 
+    /// Whether nothing more is answered.
+    pub fn is_over(&self) -> bool {
+        self.what_if.is_over()
+    }
+
     /// Those of a set that concern a statement, in order.
     pub fn own(&self, statement: usize, set: &[usize]) -> Vec<usize> {
         set.iter().copied().filter(|item| self.relevant[statement].binary_search(item).is_ok()).collect()

@@ -52,6 +52,8 @@ pub(super) struct Search<'a, W> {
     left: usize,
     /// When so many have been asked for, only what is known counts.
     until: usize,
+    /// What is there is allowed and has been shrunk, so that it can stay as it is when the time is over.
+    improves: bool,
     /// There are so few questions that beginning from nothing, too, can be afforded: it finds the last hundredth.
     few: bool,
 }
@@ -64,7 +66,7 @@ impl<W: WhatIf> Search<'_, W> {
         let questions: usize =
             problem.items.iter().map(|item| item.relevant.iter().map(samples).sum::<usize>()).sum();
         let left = problem.budget.questions;
-        Search { book, order: vec![], left, until: usize::MAX, few: questions <= left }
+        Search { book, order: vec![], left, until: usize::MAX, improves: false, few: questions <= left }
     }
 
     /// The best set of candidates in `order` that is found from this one.
@@ -130,7 +132,10 @@ impl<W: WhatIf> Search<'_, W> {
         loop {
             let floor = Rank { broken: 0, score: state.worth };
             let steps = self.with_each(&state.set);
-            let Some(next) = self.best_of(state, steps, Some(floor), By::Worth).await else { return };
+            self.improves = true;
+            let next = self.best_of(state, steps, Some(floor), By::Worth).await;
+            self.improves = false;
+            let Some(next) = next else { return };
             *state = next;
         }
     }
@@ -156,8 +161,9 @@ impl<W: WhatIf> Search<'_, W> {
             let floor = Rank { broken: 0, score: state.worth + enough };
             let asked = self.book.asked;
             self.until = if self.few { usize::MAX } else { asked + self.left };
+            self.improves = true;
             let next = self.best_of(state, steps(self, &state.set), Some(floor), By::Worth).await;
-            self.until = usize::MAX;
+            (self.until, self.improves) = (usize::MAX, false);
             self.left = self.left.saturating_sub(self.book.asked - asked);
             let Some(next) = next else { return };
             *state = next;
@@ -175,7 +181,7 @@ impl<W: WhatIf> Search<'_, W> {
         let is_above = |rank: Rank, floor: &Option<Rank>| floor.is_none_or(|floor| rank.is_better(floor));
         let (mut best, mut floor) = (None, floor);
         for (hope, set) in self.hopes(from, steps, floor, by) {
-            if !is_above(hope, &floor) {
+            if !is_above(hope, &floor) || self.improves && self.book.is_over() {
                 break;
             }
             let mut step = self.step(from, &set);

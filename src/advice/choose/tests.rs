@@ -199,6 +199,32 @@ fn when_time_is_over_nothing_is_claimed() {
     assert_eq!((choice.set, choice.complete), (vec![], false));
 }
 
+#[test]
+fn when_time_is_over_what_there_is_is_not_improved_on() {
+    struct Over(Table);
+    impl WhatIf for Over {
+        async fn answer(&mut self, statement: usize, set: &[usize]) -> Option<Answer> {
+            self.0.answer(statement, set).await
+        }
+        fn is_over(&self) -> bool {
+            true
+        }
+    }
+    let (mut least, mut most) = (0, 0);
+    for seed in 1..30 {
+        let (problem, mut table) = problem(&mut Random(seed * 7919), 8, 6, false);
+        let whole = run(choose(&problem, &mut table));
+        most += std::mem::take(&mut table.asked);
+        let mut over = Over(table);
+        let choice = run(choose(&problem, &mut over));
+        least += std::mem::take(&mut over.0.asked);
+        let found = worth(&problem, &mut over, &choice.set).expect("it is allowed");
+        assert!((found - choice.worth).abs() < 1e-6 && found <= whole.worth + 1e-6, "{seed}: {found}");
+    }
+    // To drop takes most of them where there are so few candidates.
+    assert!(least > 0 && least * 5 < most * 4, "{least} questions, {most} in time");
+}
+
 /// A database of tables with eight columns each: statements compare some of them, and an index leaves the rows that its first keys leave.
 struct Shelves {
     rows: Vec<f64>,
