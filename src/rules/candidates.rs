@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::action::{CONCERNS, Concern, Concerns};
+use super::caching::Cache;
 use super::context::{Context, Session};
 use super::file::Mode;
 use super::ruleset::Rule;
@@ -15,8 +16,17 @@ use super::ruleset::Rule;
 #[derive(Debug, Clone, Default)]
 pub struct Candidates {
     rules: Box<[Candidate]>,
-    /// What is decided whatever the session and the moment are, and which ones count a hit then.
-    settled: Option<Box<(Winners, Vec<u16>)>>,
+    settled: Option<Box<Settled>>,
+}
+
+/// What is decided whatever the session and the moment are.
+#[derive(Debug, Clone)]
+struct Settled {
+    winners: Winners,
+    /// Which ones count a hit then.
+    counted: Vec<u16>,
+    /// The one that keeps answers, if nothing else is decided.
+    caches: Option<u16>,
 }
 
 /// A rule, and what is still to be asked.
@@ -64,7 +74,8 @@ impl Candidates {
         let settle = || {
             let mut counted = vec![];
             let winners = winners(&rules, |_| true, |index| counted.push(index));
-            Box::new((winners, counted))
+            let caches = winners.only(Concern::Cache);
+            Box::new(Settled { winners, counted, caches })
         };
         let settled = (!open && !rules.is_empty()).then(settle);
         Candidates { rules: rules.into(), settled }
@@ -91,9 +102,18 @@ impl Candidates {
         if self.rules.is_empty() {
             return Some(Decision::nothing());
         }
-        let (winners, counted) = self.settled.as_deref()?;
+        let Settled { winners, counted, .. } = self.settled.as_deref()?;
         counted.iter().for_each(|index| self.count(*index));
         Some(Decision { rules: &self.rules, by: winners.by, shadow: Cow::Borrowed(&winners.shadow) })
+    }
+
+    /// How answers are kept, if that is all that is decided, whatever the session and the moment are. Counts hits then.
+    #[inline]
+    pub fn settled_cache(&self) -> Option<&Arc<Cache>> {
+        let Settled { counted, caches, .. } = self.settled.as_deref()?;
+        let cache = self.rules.get(usize::from((*caches)?))?.rule.then().cache.as_ref()?;
+        counted.iter().for_each(|index| self.count(*index));
+        Some(cache)
     }
 
     /// Those whose conditions on the session hold: found once for a shape and a session, for as long as nothing that is in `session`
@@ -129,6 +149,16 @@ impl Candidates {
 
     fn count(&self, index: u16) {
         self.rules[usize::from(index)].rule.count();
+    }
+}
+
+impl Winners {
+    /// Who decides on a concern, if nobody decides on another.
+    fn only(&self, concern: Concern) -> Option<u16> {
+        let is_other = |(at, by): (usize, &u16)| at != concern as usize && *by != NOBODY;
+        let others = self.by.iter().enumerate().any(is_other);
+        let by = self.by[concern as usize];
+        (by != NOBODY && !others).then_some(by)
     }
 }
 

@@ -283,6 +283,10 @@ impl Session {
             verdict.slow = slow_from(&decision);
             return;
         }
+        if let Some(cache) = candidates.settled_cache() {
+            verdict.cache = Some(Arc::clone(cache));
+            return;
+        }
         let decision = match candidates.settled() {
             Some(decision) => decision,
             None => candidates.decide(&self.context(text)),
