@@ -11,6 +11,7 @@
 //! the conjuncts that are of its variable ([`crate::sql::facts::Conjunct`]), and what the statement gives is a function of what its levels give.
 
 mod dependencies;
+mod joined;
 mod refusal;
 mod values;
 mod words;

@@ -26,7 +26,9 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
-pub use self::level::{Cast, Change, ChangeKind, ColumnName, Conjunct, Constant, Form, Level, Variable};
+pub use self::level::{
+    Cast, Change, ChangeKind, ColumnName, Conjunct, Constant, Equality, Form, Level, Variable,
+};
 use self::tokens::Strings;
 use self::walk::Walk;
 use super::dialect::Dialect;

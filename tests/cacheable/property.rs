@@ -318,7 +318,8 @@ fn or_as_and(facts: &mut Facts) {
         let Operand::Literal(place) = predicate.operand else { continue };
         let column = ColumnName { schema: None, table: None, name: predicate.column.clone() };
         let constant = Constant { place, form: Form::One, cast: None };
-        level.conjuncts.push(Conjunct { of: 0..level.variables.len(), column, constant });
+        let all = 0..level.variables.len();
+        level.conjuncts.push(Conjunct { of: all.clone(), sees: all, column, constant });
     }
 }
 

@@ -126,7 +126,7 @@ impl<'a> Search<'a> {
         for id in ids {
             match self.relations.kind(id) {
                 RelationKind::Table | RelationKind::Partitioned => {
-                    let keys = self.keys(level, at, self.detail(id)?);
+                    let keys = self.keys_by_joins(level, at, self.detail(id)?);
                     self.with_children(id, &keys, found)?;
                 }
                 _ => self.any(id, found)?,
@@ -259,7 +259,7 @@ impl<'a> Search<'a> {
 
     /// Whether a column, if the variable has it, is the variable's. Without a table before it, it is that only if no other variable of the
     /// level may have one of the name.
-    fn is_of(&self, level: &Level, at: usize, column: &ColumnName) -> bool {
+    pub(super) fn is_of(&self, level: &Level, at: usize, column: &ColumnName) -> bool {
         let this = &level.variables[at];
         match &column.table {
             Some(alias) => {

@@ -7,6 +7,7 @@ use sqlparser::ast::{
     TableSampleKind, TableWithJoins, Value, With,
 };
 
+use super::conjunct::Reach;
 use super::scope::{is_name, name_of};
 use super::walk::{Strange, Walk, Walked};
 use super::{Access, Comparison, Name, Operand, Predicate};
@@ -206,8 +207,11 @@ impl Walk<'_> {
                 FullOuter(_) => first..first,
                 _ => first..end,
             };
-            if let JoinConstraint::On(condition) = constraint {
-                self.conjuncts(condition, of);
+            let of = Reach { of, sees: first..end };
+            match constraint {
+                JoinConstraint::On(condition) => self.conjuncts(condition, of),
+                JoinConstraint::Using(columns) => self.equal_by_using(columns, second, of),
+                JoinConstraint::Natural | JoinConstraint::None => {}
             }
             self.join(constraint, first, second, inner && holds(at))?;
         }

@@ -12,7 +12,7 @@ use sqlparser::ast::{
     UpdateTableFromKind,
 };
 
-use super::conjunct::{assigned, listed};
+use super::conjunct::{Reach, assigned, listed};
 use super::level::{Change, ChangeKind};
 use super::query::is_row_by_row;
 use super::scope::{Scopes, name_of};
@@ -290,7 +290,7 @@ impl<'a> Walk<'a> {
         let Some(condition) = condition else { return Ok(()) };
         self.facts.filtered |= own;
         let all = 0..self.scopes.last().relations.len();
-        self.conjuncts(condition, all);
+        self.conjuncts(condition, Reach { of: all.clone(), sees: all });
         self.condition(condition, own)
     }
 
