@@ -93,7 +93,7 @@ impl Search<'_> {
 }
 
 /// Whether values of two types are equal exactly if their texts are.
-fn are_alike(one: KeyType, other: KeyType) -> bool {
+pub(super) fn are_alike(one: KeyType, other: KeyType) -> bool {
     let is_integer = |kind: KeyType| matches!(kind, KeyType::Int2 | KeyType::Int4 | KeyType::Int8);
     one == other || is_integer(one) && is_integer(other)
 }
