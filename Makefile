@@ -1,8 +1,6 @@
 # The commands of this project. Each installs what it needs by itself; the first `make run` on a clean machine works.
 
-.PHONY: help run demo test test-versions fuzz fuzz-merge instructions bench bench-advice check format check-format lint doc check-cache setup clean
-.PHONY: help run test test-versions fuzz fuzz-merge instructions bench pages check format check-format lint doc check-cache setup clean
-.PHONY: help run test test-versions test-jdbc fuzz fuzz-merge instructions bench check format check-format lint doc check-cache setup clean
+.PHONY: help run demo test test-versions test-jdbc fuzz fuzz-merge instructions bench bench-advice pages check format check-format lint doc check-cache setup clean
 
 help:
 	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database;'
@@ -69,7 +67,7 @@ check-cache:
 
 instructions:
 	@scripts/setup.sh instructions
-	cargo bench --locked --bench instructions -- $(ARGS)
+	cargo run --locked --profile counted --features instructions --bin instructions -- $(ARGS)
 
 bench:
 	@scripts/setup.sh bench
@@ -81,6 +79,7 @@ bench-advice:
 	cargo build --release --locked
 	target/advice/python/bin/python -m unittest discover -q -s benches/advice
 	target/advice/python/bin/python benches/advice/main.py $(ARGS)
+
 pages:
 	@scripts/setup.sh pages
 	scripts/pages.sh $(or $(FOLDER),target/pages) $(URLS)
@@ -95,7 +94,7 @@ check-format:
 	cargo fmt --check
 
 lint:
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 
 doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps

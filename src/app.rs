@@ -112,10 +112,10 @@ impl App {
         tell_notes(&notes);
         let limits = Arc::new(settings.limits.clone());
         let (shared, wanted) = Shared::new(&limits, rules);
-        let beats = beat::start(settings.workers.max(1)).context("cannot start a thread")?;
+        let (beats, timers) = beat::start(settings.workers.max(1)).context("cannot start a thread")?;
         let started: Result<Vec<_>, _> = (0..)
             .zip(beats)
-            .map(|(index, beat)| worker::start(index, shared.clone(), limits.clone(), beat))
+            .map(|(index, beat)| worker::start(index, shared.clone(), limits.clone(), (beat, timers.clone())))
             .collect();
         // Their threads end with the process.
         let (workers, _threads): (Vec<_>, Vec<_>) =

@@ -34,4 +34,5 @@ pub mod spelling;
 pub mod sql;
 pub mod stats;
 pub mod store;
+pub mod timer;
 pub mod wire;

@@ -21,19 +21,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("stats", &[]),
     ("spelling", &[]),
     ("level", &[]),
+    ("timer", &[]),
     ("catalog", &["sql"]),
     ("rules", &["sql", "spelling", "level"]),
     ("plan", &["sql", "catalog", "rules", "level"]),
     ("slow", &["sql", "stats"]),
     ("advice", &["sql", "stats", "spelling"]),
     ("auth", &["wire", "stats", "config"]),
-    ("pool", &["wire", "auth", "stats", "config"]),
+    ("pool", &["wire", "auth", "stats", "config", "timer"]),
     ("cache", &["wire", "stats", "level"]),
     (
         "session",
         &[
             "catalog", "rules", "plan", "pool", "cache", "auth", "wire", "stats", "sql", "config", "slow",
-            "runtime", "level",
+            "runtime", "level", "timer",
         ],
     ),
 ];
@@ -43,6 +44,28 @@ fn imports_follow_the_design() {
     let forbidden: Vec<String> =
         sources().iter().flat_map(|(path, text)| forbidden_imports(path, text)).collect();
     assert!(forbidden.is_empty(), "DESIGN: who may import whom\n{}", forbidden.join("\n"));
+}
+
+/// A worker's reactor keeps no timers: one that is made without [`pgweir::timer`] would panic there.
+#[test]
+fn workers_have_their_timers_kept() {
+    const OF_WORKERS: [&str; 6] = ["session/", "pool/", "runtime/", "cache/", "plan/", "catalog/"];
+    let theirs =
+        |path: &str| OF_WORKERS.iter().any(|folder| path.starts_with(folder)) && path != "runtime/beat.rs";
+    let makes = |line: &&str| line.contains("tokio::time") && line.trim() != "use tokio::time::Sleep;";
+    let sources = sources();
+    let made: Vec<String> = sources
+        .iter()
+        .filter(|(path, _)| theirs(path))
+        .flat_map(|(path, text)| {
+            without_tests(text)
+                .lines()
+                .filter(makes)
+                .map(move |line| format!("{path}: {line}"))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(made.is_empty(), "timers that are not made by `timer`: {made:#?}");
 }
 
 #[test]

@@ -163,6 +163,18 @@ def drop(connection, built):
         connection.execute(f'DROP INDEX IF EXISTS "{index.name}"')
 
 
+def unwritten(connection):
+    """Tables of which no write was counted."""
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    counted = "SELECT relid FROM pg_stat_user_tables WHERE n_tup_ins + n_tup_upd + n_tup_del = 0"
+    return [oid for (oid,) in connection.execute(counted).fetchall()]
+
+
+def forget_writes(connection, tables):
+    """Makes the counters of these tables begin anew: what one case writes is nothing that the next one's database has seen."""
+    connection.execute("SELECT pg_stat_reset_single_table_counters(oid) FROM unnest(%s::oid[]) AS oid", [tables])
+
+
 def plain(sql):
     """Without what only matters where others are at work."""
     return re.sub(r"\bCONCURRENTLY\s+", "", sql, flags=re.IGNORECASE)

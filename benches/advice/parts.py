@@ -65,10 +65,13 @@ def each_case(lab, cases, wanted):
     """Each case as a workload of its own: whether the advice is right. By contestant, and what was measured."""
     copy(lab, "single", "desk")
     results = {contestant.name: [] for contestant in wanted}
+    with lab.connect("single") as connection:
+        others = measure.unwritten(connection)
     for number, case in enumerate(cases, 1):
         say(f"case {number} of {len(cases)}: {case.name}")
         kept = {}
         with lab.connect("single") as connection:
+            measure.forget_writes(connection, others)
             nothing = measure.measured(connection, case.statement)
             person = _built_and_measured(connection, case, case.indexes, kept)[1]
         for contestant in wanted:

@@ -1,5 +1,6 @@
 """pgweir as a contestant: the workload goes through it, and `pgweir advise` is asked what its store says."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -16,12 +17,10 @@ import measure
 # So many statements are sent in all; where a day has more, all have fewer, but none fewer than one of each sample. A statement that is alone is sent
 # as often as it takes to be noticed.
 STATEMENTS, ALONE = 4000, 20
-# What findings are called (docs/guide/findings.md).
-CODES = """rewrite_sargable implicit_cast rewrite_union rewrite_not_exists deep_offset order_by_random over_fetch count_everything analyze
-extended_statistics vacuum missing_partition_key foreign_key n_plus_one chatty_transaction idle_in_transaction lock_wait pool_starved slow_client
-generic_plan plan_regression cache replica drop_index duplicate_index redundant_index unused_index invalid_index""".split()
 # The longest that a run of advise may take.
 PATIENCE = 300
+# What each statement did in each database as things are.
+RUNS = {}
 
 
 class Missing(Exception):
@@ -46,16 +45,25 @@ def prepare(lab, database, cases, folder, feed):
 
 
 def advise(lab, database, folder, budget, feed):
-    """Indexes as SQL, codes of other findings, what is left of the workload's time by its own claim, and a note on what went wrong."""
-    program = contestants.program()
-    known = subprocess.run([program, "advise", "--help"], capture_output=True, text=True, check=False)
-    form = ["--format", "json"] if "--format" in known.stdout else []
-    words = [program, "advise", *form, f"--{feed}", folder / feed, "--write", folder / "advice"]
+    """Indexes as SQL, codes of all findings, what is left of the workload's time by its own claim, and notes."""
+    words = [contestants.program(), "advise", "--format", "json", f"--{feed}", folder / feed]
     words += ["--budget", f"{budget // 2**20}MB"] if budget else []
     done = subprocess.run([*map(str, words), lab.url(database)], capture_output=True, text=True, timeout=PATIENCE, check=False)
-    note = "" if done.returncode == 0 else (done.stderr or done.stdout).strip()[-300:]
-    indexes = [sql for path in sorted((folder / "advice").rglob("*.up.sql")) for sql in _creates(path)]
-    return indexes, _codes(done.stdout), _claimed(done.stdout, folder / feed) if feed == "workload" else None, note
+    if done.returncode != 0:
+        return [], [], None, done.stderr.strip()[-300:]
+    said = json.loads(done.stdout)
+    indexes = [sql for fix in said["fixes"] for sql in _creates(fix)]
+    codes = sorted({fix["code"] for fix in said["fixes"]})
+    return indexes, codes, _claimed(said, folder / feed) if feed == "workload" else None, "; ".join(said["notes"])
+
+
+def _run(connection, statement, values):
+    """Measured once: the same traffic in another order is the same traffic, with the same times."""
+    key = (connection.info.dbname, statement.sql, tuple(values))
+    if key not in RUNS:
+        one = dataclasses.replace(statement, samples=[values])
+        RUNS[key] = measure.measured(connection, one, 1)[0]
+    return RUNS[key]
 
 
 def _workload(lab, database, cases):
@@ -66,7 +74,7 @@ def _workload(lab, database, cases):
 
 
 def _statement(connection, statement):
-    runs = measure.measured(connection, statement, 1)
+    runs = [_run(connection, statement, values) for values in statement.samples]
     samples = [
         {"values": values, "types": statement.types, "milliseconds": run.ms}
         for values, run in zip(statement.samples, runs, strict=True)
@@ -140,27 +148,15 @@ def _send(connection, statement, values):
     measure.run(connection, "ROLLBACK" if statement.writes else "COMMIT")
 
 
-def _creates(path):
-    """What a migration makes, as one text: the parts of an index on a partitioned table belong together."""
-    text = re.sub(r"--[^\n]*", "", path.read_text())
-    made = [" ".join(sql.split()) for sql in text.split(";")]
+def _creates(fix):
+    """What a fix makes, as one text: the parts of an index on a partitioned table belong together."""
+    made = [" ".join(sql.split()) for sql in fix["action"].get("run", [])]
     made = [sql for sql in made if re.match(r"(CREATE (UNIQUE )?INDEX|CREATE EXTENSION|ALTER INDEX \S+ ATTACH)", sql, re.IGNORECASE)]
     return ["; ".join(made)] if any("INDEX" in sql.upper() for sql in made) else []
 
 
-def _claimed(text, workload):
-    """The part of a file's time that is left, as it says itself: fixes name the seconds a day that they save."""
+def _claimed(said, workload):
+    """The part of a file's time that is left, as it says itself: indexes name the seconds a day that they save."""
     total = sum(statement["milliseconds"] for statement in json.loads(workload.read_text())["statements"]) / 1000
-    try:
-        saved = sum(fix.get("saves") or 0 for fix in json.loads(text)["fixes"])
-    except (ValueError, KeyError, TypeError):
-        saved = sum(float(found) for found in re.findall(r"(?m)^FIX-\d+ .*\bsaves ([\d.]+) s a day", text))
+    saved = sum(fix["saves_s_per_day"] or 0 for fix in said["fixes"] if _creates(fix))
     return max(0.0, 1 - saved / total) if saved and total else None
-
-
-def _codes(text):
-    """Codes of findings in the JSON, or, where there is none, at the edges of what is printed."""
-    try:
-        return sorted({fix["code"] for fix in json.loads(text)["fixes"]})
-    except (ValueError, KeyError, TypeError):
-        return sorted(code for code in CODES if re.search(rf"(?m)(^|\s|\[|\(){code}($|\s|\]|\)|:)", text))

@@ -1,7 +1,5 @@
 """What is reckoned is right. `make bench-advice` runs these first."""
 
-import pathlib
-import tempfile
 import unittest
 
 import contestants
@@ -76,14 +74,19 @@ class Indexes(unittest.TestCase):
         self.assertFalse(contestants.begins("CREATE INDEX ON t (a, b) WHERE c", "CREATE INDEX ON t (a)"))
         self.assertFalse(contestants.begins("CREATE INDEX ON t (ab)", "CREATE INDEX ON t (a)"))
 
-    def test_a_migration_is_one_text_without_what_is_no_index(self):
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder) / "01_x.up.sql"
-            path.write_text("-- why; and how\nCREATE EXTENSION pg_trgm;\nCREATE INDEX CONCURRENTLY i\n  ON t (a);\nANALYZE t;\n")
-            self.assertEqual(pgweir_side._creates(path), ["CREATE EXTENSION pg_trgm; CREATE INDEX CONCURRENTLY i ON t (a)"])
-            path.write_text("DROP INDEX CONCURRENTLY i;\n")
-            self.assertEqual(pgweir_side._creates(path), [])
+    def test_a_fix_is_one_text_without_what_is_no_index(self):
+        run = ["CREATE EXTENSION pg_trgm", "CREATE INDEX CONCURRENTLY i\n  ON t (a)", "ANALYZE t"]
+        made = pgweir_side._creates({"action": {"kind": "sql", "run": run}})
+        self.assertEqual(made, ["CREATE EXTENSION pg_trgm; CREATE INDEX CONCURRENTLY i ON t (a)"])
+        self.assertEqual(pgweir_side._creates({"action": {"kind": "sql", "run": ["DROP INDEX CONCURRENTLY i"]}}), [])
+        self.assertEqual(pgweir_side._creates({"action": {"kind": "rule", "rule": "CREATE INDEX"}}), [])
         self.assertEqual(measure.plain("CREATE INDEX CONCURRENTLY i ON t (a)"), "CREATE INDEX i ON t (a)")
+
+    def test_what_is_said_of_the_schema_is_no_answer_to_an_index_problem(self):
+        case = workload.Case("c", "p", "index", workload.Statement("s", "SELECT 1", [[]], [], 1), [], [], [], [], None)
+        there = {"new": [], "errors": [], "idle": [], "duplicates": []}
+        of = lambda codes: figures.grade(case, contestants.Suggestion([], codes), there, runs(999), runs(999), runs(9))["missed"]
+        self.assertEqual([of([]), of(["analyze", "vacuum"]), of(["rewrite_sargable"])], [True, True, False])
 
 
 class Statements(unittest.TestCase):

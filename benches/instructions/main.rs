@@ -21,7 +21,7 @@ const ROUNDS: u64 = 1000;
 const TOLERANCE: f64 = 6.0;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         ["run", name] => pieces::run(name).map(|()| true),

@@ -32,10 +32,10 @@ use crate::runtime::Shared;
 use crate::runtime::acceptor::Entrance;
 use crate::runtime::paused::Paused;
 use crate::runtime::worker::PoolOrder;
+pub use crate::stats::calendar::timestamp;
 use averages::Averages;
 use ready::Ready;
 pub use snapshot::Snapshot;
-pub use table::timestamp;
 
 /// What only the process as a whole can do.
 #[derive(Debug)]

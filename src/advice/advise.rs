@@ -21,6 +21,7 @@ use self::prove::Planner;
 use super::ask::{Asker, Bounds, Refused, Server};
 use super::bill::Bill;
 use super::choose::{Budget, Problem, Weight, choose};
+use super::form::Planned;
 use super::hypopg::Hypothetical;
 use super::index::Definition;
 use super::read_schema::{add_scans, read_schema, scans_elsewhere};
@@ -32,6 +33,12 @@ const SHARE: f64 = 0.995;
 /// The part of the time until which statements are planned as things are, and until which all candidates of each are shown at once.
 const LOOKING: f64 = 0.4;
 const TRYING: f64 = 0.7;
+/// And until which is chosen; what is left is for what is claimed of each that was chosen.
+const CHOOSING: f64 = 0.9;
+/// Of the plans that may be asked for in all, the part for statements as things are, of which as many follow with all candidates; and the
+/// part to improve on a choice.
+const AS_THINGS_ARE: f64 = 0.3;
+const TO_IMPROVE: f64 = 0.15;
 
 /// Where a database can be asked.
 #[derive(Debug)]
@@ -78,6 +85,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// This part of the plans that there is time for.
+    fn plans(&self, part: f64) -> usize {
+        (self.plans_per_second * self.time.as_secs_f64() * part) as usize
+    }
+}
+
 /// Advice, and what it took.
 #[derive(Debug, Default)]
 pub struct Advised {
@@ -87,6 +101,8 @@ pub struct Advised {
     pub schema: Schema,
     /// Plans that the database was asked for.
     pub plans: u64,
+    /// The forms of those that statements have as things are, each once.
+    pub planned: Vec<Planned>,
     /// Statements that were looked at.
     pub statements: usize,
     /// HypoPG was there.
@@ -116,7 +132,7 @@ pub async fn advise<S: Server>(
     let (mut asker, schema) = read(&shapes, nodes, bounds, limits, &mut advice.notes).await?;
     look::cut(&mut shapes, limits.statements, workload, &mut advice.notes);
     asker.set_end(began + limits.time.mul_f64(LOOKING));
-    let looked = look::look(&mut asker, &shapes, &schema).await;
+    let looked = look::look(&mut asker, &shapes, &schema, limits.plans(AS_THINGS_ARE)).await;
     tell::unplanned(&looked, &mut advice.notes);
     asker.set_end(began + limits.time.mul_f64(TRYING));
     let hypothetical = hypothetical(&mut asker, &schema, &mut advice.notes).await;
@@ -124,13 +140,15 @@ pub async fn advise<S: Server>(
     let mut pool = Pool::of(&looked, workload, &schema, &mut advice.rejected);
     let mut planner = Planner::new(&mut asker, hypothetical, &schema, &looked);
     pool.narrow(&mut planner, &mut advice.rejected).await;
-    planner.set_end(began + limits.time);
+    planner.set_end(began + limits.time.mul_f64(CHOOSING));
     let problem = problem(&pool, &looked, workload, &schema, limits);
     let choice = choose(&problem, &mut planner).await;
+    let late = pool.late || !choice.complete && planner.is_late();
+    planner.set_end(began + limits.time);
     let mut taken = vec![];
     let indexes = tell::indexes(&problem, &choice, &pool, &mut planner, &mut taken).await;
     tell::not_chosen(&problem, &pool, &indexes, &looked, &schema, &mut advice.rejected);
-    if !choice.complete || pool.late > 0 {
+    if late {
         let seconds = limits.time.as_secs();
         advice.notes.push(format!("the time for advice ({seconds} s) was over before everything was tried: the same with more time may find more"));
     }
@@ -139,13 +157,19 @@ pub async fn advise<S: Server>(
     fixes.extend(besides(&looked, workload, &schema));
     let mut of_schema = findings::of_schema(&schema);
     let indexes = stale::statistics_first(indexes, &mut of_schema, &schema, &mut advice.rejected);
+    // What an index gives in order need not be sorted.
+    fixes.retain(|fix| fix.code != "work_mem" || !indexes.iter().any(|index| helps_all(index, fix)));
     fixes.extend(of_schema.into_iter().chain(indexes));
     advice.fixes = in_order(fixes);
-    advice.verdicts = looked.iter().map(|one| tell::verdict(one, &advice.fixes, &schema)).collect();
+    let verdict = |(place, one)| tell::verdict(one, pool.untried.contains(&place), &advice.fixes, &schema);
+    advice.verdicts = looked.iter().enumerate().map(verdict).collect();
     tell::sort(&mut advice.rejected);
     let statements = looked.len();
     let plans = asker.asked();
-    Ok(Advised { advice, statements, plans, hypothetical: has_hypothetical, took: began.elapsed(), schema })
+    let planned = planned(&looked, &schema);
+    gone(&asker, &mut advice.notes);
+    let (hypothetical, took) = (has_hypothetical, began.elapsed());
+    Ok(Advised { advice, statements, plans, planned, hypothetical, took, schema })
 }
 
 /// Reads the database from its primary, and how its indexes are used from all nodes; plans are asked of a standby where there is one.
@@ -177,7 +201,27 @@ async fn read<S: Server>(
             }
         }
     }
-    Ok((planner.unwrap_or(primary), schema))
+    let asker = match planner {
+        Some(standby) => standby.with_spare(primary.into_server()),
+        None => primary,
+    };
+    Ok((asker, schema))
+}
+
+/// Tells who went away midway.
+fn gone<S: Server>(asker: &Asker<S>, notes: &mut Vec<String>) {
+    if asker.is_replaced() {
+        notes.push(
+            "the standby that was asked for plans went away midway: the primary was asked for the others"
+                .to_owned(),
+        );
+    }
+    if asker.is_gone() {
+        notes.push(
+            "the server that was asked for plans went away midway: what it was not asked by then is not known"
+                .to_owned(),
+        );
+    }
 }
 
 /// What HypoPG is, where it is there and may be used.
@@ -218,16 +262,37 @@ fn problem(
         // A gigabyte counts as ten seconds a day.
         rent: 10.0 / 1e9,
         each: 0.01 + all * 0.0005,
+        questions: limits.plans(TO_IMPROVE),
     };
     Problem {
         items: pool.candidates.iter().map(|found| found.item(schema, &bill)).collect(),
         statements: looked
             .iter()
-            .zip(&pool.least)
-            .map(|(one, least)| Weight { least: *least, ..one.weight() })
+            .zip(pool.least.iter().zip(&pool.best))
+            .map(|(one, (least, best))| Weight { least: *least, best: best.clone(), ..one.weight() })
             .collect(),
         budget,
     }
+}
+
+/// Whether a fix helps all statements that another does.
+fn helps_all(fix: &Fix, other: &Fix) -> bool {
+    other.helps.iter().all(|name| fix.helps.contains(name))
+}
+
+/// The forms of plans as things are, each once for a shape.
+fn planned(looked: &[Looked<'_>], schema: &Schema) -> Vec<Planned> {
+    let mut all: Vec<Planned> = vec![];
+    for one in looked {
+        let first = all.len();
+        for plan in &one.plans {
+            let planned = Planned::of(one.observed.fingerprint, plan, schema);
+            if all[first..].iter().all(|known| known.hash != planned.hash) {
+                all.push(planned);
+            }
+        }
+    }
+    all
 }
 
 /// What there is to find besides indexes.

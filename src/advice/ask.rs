@@ -100,6 +100,12 @@ pub enum NoPlan {
 #[derive(Debug)]
 pub struct Asker<S> {
     server: S,
+    /// Who is asked when that one is gone.
+    spare: Option<S>,
+    /// So many questions in a row found nobody there.
+    lost: u32,
+    /// The spare one is asked.
+    replaced: bool,
     bounds: Bounds,
     /// When the next plan may be asked for.
     next: Instant,
@@ -112,7 +118,28 @@ pub struct Asker<S> {
 impl<S: Server> Asker<S> {
     /// With nothing asked yet.
     pub fn new(server: S, bounds: Bounds) -> Asker<S> {
-        Asker { server, bounds, next: Instant::now(), asked: 0, path: String::new() }
+        let (spare, lost, replaced) = (None, 0, false);
+        Asker { server, spare, lost, replaced, bounds, next: Instant::now(), asked: 0, path: String::new() }
+    }
+
+    /// With another server that has the same, to be asked when this one is gone.
+    pub fn with_spare(self, spare: S) -> Asker<S> {
+        Asker { spare: Some(spare), ..self }
+    }
+
+    /// The server, to be a spare one.
+    pub fn into_server(self) -> S {
+        self.server
+    }
+
+    /// Whether the spare server took the first one's place.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced
+    }
+
+    /// Whether nobody is there to be asked.
+    pub fn is_gone(&self) -> bool {
+        self.lost >= GONE
     }
 
     /// Plans asked for so far.
@@ -148,7 +175,7 @@ impl<S: Server> Asker<S> {
         patience: Duration,
     ) -> Result<Vec<Row>, Refused> {
         let begin = begin(patience, self.bounds.lock_timeout) + &self.path;
-        self.server.ask(&begin, Asked { text: sql, types: &[], values }, "ROLLBACK").await
+        self.send(&begin, Asked { text: sql, types: &[], values }, "ROLLBACK").await
     }
 
     /// The plan for these values, as a server makes it that knows them.
@@ -171,7 +198,7 @@ impl<S: Server> Asker<S> {
         self.turn().await?;
         let text = format!("{EXPLAIN} {}", asked.text);
         let asked = Asked { text: &text, ..asked };
-        read(self.server.ask(&self.begin(), asked, "ROLLBACK").await?)
+        read(self.send(&self.begin(), asked, "ROLLBACK").await?)
     }
 
     /// The plan that is made without values, as a server has it from the sixth execution of a prepared statement on where that seems no dearer.
@@ -184,12 +211,12 @@ impl<S: Server> Asker<S> {
         let types = self.type_names(types).await?;
         let types = if types.is_empty() { types } else { format!(" ({types})") };
         let prepare = format!("PREPARE pgweir_advice{types} AS {text}");
-        self.server.ask(&self.begin(), bare(&prepare), "ROLLBACK").await?;
+        self.send(&self.begin(), bare(&prepare), "ROLLBACK").await?;
         let values = vec!["NULL"; values].join(", ");
         let values = if values.is_empty() { values } else { format!("({values})") };
         let explain = format!("{EXPLAIN} EXECUTE pgweir_advice{values}");
         let begin = self.begin() + "SET LOCAL plan_cache_mode = force_generic_plan";
-        read(self.server.ask(&begin, bare(&explain), FORGET).await?)
+        read(self.send(&begin, bare(&explain), FORGET).await?)
     }
 
     async fn type_names(&mut self, types: &[u32]) -> Result<String, Refused> {
@@ -211,13 +238,13 @@ impl<S: Server> Asker<S> {
     pub async fn types(&mut self, text: &str) -> Result<Vec<Parameter>, NoPlan> {
         plannable(text).map_err(NoPlan::NotSent)?;
         let prepare = format!("PREPARE pgweir_advice AS {text}");
-        self.server.ask(&self.begin(), bare(&prepare), "ROLLBACK").await?;
+        self.send(&self.begin(), bare(&prepare), "ROLLBACK").await?;
         let sql = "SELECT y.oid, y.typcategory, pg_catalog.format_type(y.oid, NULL) \
             FROM pg_catalog.pg_prepared_statements p, \
             pg_catalog.unnest(p.parameter_types::pg_catalog.oid[]) WITH ORDINALITY AS t(oid, place), \
             pg_catalog.pg_type y WHERE y.oid OPERATOR(pg_catalog.=) t.oid::pg_catalog.oid \
             AND p.name OPERATOR(pg_catalog.=) 'pgweir_advice' ORDER BY t.place";
-        let rows = self.server.ask(&self.begin(), bare(sql), FORGET).await?;
+        let rows = self.send(&self.begin(), bare(sql), FORGET).await?;
         let parameter = |row: &Row| {
             let cell = |at: usize| row.get(at)?.as_deref();
             Some(Parameter {
@@ -234,7 +261,21 @@ impl<S: Server> Asker<S> {
     /// # Errors
     /// As the server refuses it.
     pub(super) async fn tell(&mut self, sql: &str, values: &[Option<String>]) -> Result<Vec<Row>, Refused> {
-        self.server.ask(&self.begin(), Asked { text: sql, types: &[], values }, "ROLLBACK").await
+        self.send(&self.begin(), Asked { text: sql, types: &[], values }, "ROLLBACK").await
+    }
+
+    /// Asks. A connection that is lost is made again for the next question; when that is in vain, too, the spare server is asked from then on. The
+    /// question itself is not asked again: what it rests upon, such as hypothetical indexes, went with the connection.
+    async fn send(&mut self, begin: &str, asked: Asked<'_>, end: &str) -> Result<Vec<Row>, Refused> {
+        let answer = self.server.ask(begin, asked, end).await;
+        let is_lost = answer.as_ref().is_err_and(|refused| refused.lost);
+        self.lost = if is_lost { self.lost + 1 } else { 0 };
+        if self.is_gone()
+            && let Some(spare) = self.spare.take()
+        {
+            (self.server, self.lost, self.replaced) = (spare, 0, true);
+        }
+        answer
     }
 
     fn begin(&self) -> String {
@@ -253,6 +294,9 @@ impl<S: Server> Asker<S> {
         Ok(())
     }
 }
+
+/// A server that was not there for so many questions in a row is gone.
+const GONE: u32 = 2;
 
 /// What is asked for of a plan: the whole of names, and settings that are not what they are by default.
 const EXPLAIN: &str = "EXPLAIN (FORMAT JSON, VERBOSE, SETTINGS)";
@@ -279,7 +323,8 @@ fn read(rows: Vec<Row>) -> Result<Plan, NoPlan> {
     Plan::parse(&lines.join("\n")).map_err(NoPlan::Unreadable)
 }
 
-fn always_quoted(name: &str) -> String {
+/// A name that is one whatever is in it.
+pub(super) fn always_quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

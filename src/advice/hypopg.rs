@@ -184,7 +184,7 @@ pub fn leaves<'a>(schema: &'a Schema, table: &'a Table) -> Vec<&'a Table> {
     let (mut found, mut open) = (vec![], vec![table]);
     while let Some(one) = open.pop() {
         if one.kind == 'p' {
-            open.extend(schema.tables.iter().filter(|below| below.parent == Some(one.oid)));
+            open.extend(schema.below(one.oid));
         } else {
             found.push(one);
         }

@@ -12,6 +12,7 @@ pub mod choose;
 mod create;
 mod existing;
 pub mod findings;
+pub mod form;
 mod hypopg;
 pub mod index;
 pub mod plan;
@@ -21,6 +22,7 @@ pub mod samples;
 pub mod scan;
 pub mod schema;
 pub mod size;
+pub mod turn;
 
 use std::time::Duration;
 
@@ -58,6 +60,8 @@ pub struct Observed {
     pub types: Vec<u32>,
     /// How they came: in which transactions, how often in a row.
     pub habits: Habits,
+    /// The moment from which on they have been slower.
+    pub turn: Option<turn::Turn>,
 }
 
 /// One statement of a shape.

@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value};
 
+/// `random_page_cost` by default.
+const RANDOM_PAGE_COST: f64 = 4.0;
+
 /// A plan of one statement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -94,6 +97,24 @@ impl Plan {
         self.top.cost.1
     }
 
+    /// What a page costs that is read out of order, as the server has it set.
+    pub fn random_page_cost(&self) -> f64 {
+        let set = self.settings.iter().find(|(name, _)| name == "random_page_cost");
+        set.and_then(|(_, value)| value.parse().ok()).unwrap_or(RANDOM_PAGE_COST)
+    }
+
+    /// Tables that are read from end to end: one after the other page, or all of an index, where no limit stops that.
+    pub fn whole_tables(&self) -> Vec<&(Option<String>, String)> {
+        let nodes = self.nodes();
+        let limited = nodes.iter().any(|node| node.kind == "Limit");
+        let whole = |node: &&Node| match node.kind.as_str() {
+            "Seq Scan" => true,
+            "Index Scan" | "Index Only Scan" => !limited && node.condition("Index Cond").is_none(),
+            _ => false,
+        };
+        nodes.into_iter().filter(whole).filter_map(|node| node.table.as_ref()).collect()
+    }
+
     /// Every node, those above first.
     pub fn nodes(&self) -> Vec<&Node> {
         let mut all = vec![&self.top];
@@ -178,6 +199,9 @@ mod tests {
         let plan = Plan::parse(text).expect("a plan");
         assert_eq!((plan.cost(), plan.milliseconds), (9.25, Some(3.5)));
         assert_eq!(plan.settings, [("work_mem".to_owned(), "8MB".to_owned())]);
+        assert_eq!((plan.random_page_cost(), plan.whole_tables().len()), (4.0, 1));
+        let set = text.replace("work_mem", "random_page_cost").replace("8MB", "1.1");
+        assert_eq!(Plan::parse(&set).expect("a plan").random_page_cost(), 1.1);
         let scan = plan.nodes()[1];
         assert_eq!(scan.condition("Filter"), Some("(o.id > 5)"));
         assert_eq!(scan.table, Some((Some("public".to_owned()), "orders".to_owned())));

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use self::rows::{Cells, names_of};
-use super::ask::{Asker, Refused, Row, Server};
+use super::ask::{Asker, Refused, Row, Server, always_quoted};
 use super::schema::{Schema, Table};
 
 const SERVER: &str = include_str!("sql/server.sql");
@@ -24,6 +24,7 @@ const FOREIGN_KEYS: &str = include_str!("sql/foreign_keys.sql");
 const PARTITION_KEYS: &str = include_str!("sql/partition_keys.sql");
 const ACTIVITY: &str = include_str!("sql/activity.sql");
 const INDEX_SCANS: &str = include_str!("sql/index_scans.sql");
+const SPILLS: &str = include_str!("sql/spills.sql");
 
 /// How long each question may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -69,7 +70,26 @@ pub async fn read_schema<S: Server>(
         ));
     }
     details(asker, &mut reading, named).await?;
+    spills(asker, &mut reading).await?;
     Ok(reading)
+}
+
+/// What statements wrote to temporary files, where the server counts it.
+async fn spills<S: Server>(asker: &mut Asker<S>, reading: &mut Reading) -> Result<(), Refused> {
+    let Some(schema) = reading.schema.extension("pg_stat_statements") else {
+        reading.notes.push(
+            "the extension pg_stat_statements is not there, so that it is not known which sorts and hashes have too little memory"
+                .to_owned(),
+        );
+        return Ok(());
+    };
+    let sql = SPILLS.replace("SCHEMA", &always_quoted(schema));
+    let rows = asker.catalog(&sql, &[], PATIENCE).await;
+    let rows =
+        or_note(rows, "what statements wrote to temporary files (pg_stat_statements)", &mut reading.notes)?;
+    let page = reading.schema.page;
+    reading.schema.spills = rows::spills(&rows, page);
+    Ok(())
 }
 
 async fn server<S: Server>(asker: &mut Asker<S>, schema: &mut Schema) -> Result<(), Refused> {

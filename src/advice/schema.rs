@@ -1,5 +1,8 @@
 //! What a database is, as far as advice needs it: tables, columns, what the planner knows of them, and the indexes that are there.
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use super::index::Definition;
 
 /// A database.
@@ -9,8 +12,10 @@ pub struct Schema {
     pub version: u32,
     /// Extensions that are there, and those that could be created, by name.
     pub extensions: Vec<Extension>,
-    /// Tables, partitioned ones and partitions too, by OID. System catalogs are not among them.
+    /// Tables, partitioned ones and partitions too. System catalogs are not among them. None comes, goes or is renamed after it was looked for.
     pub tables: Vec<Table>,
+    /// Where they are, for look-ups in databases of thousands of tables.
+    pub places: Places,
     /// The schemas in which names without one are looked up, in order.
     pub search_path: Vec<String>,
     /// Bytes of a page.
@@ -23,6 +28,39 @@ pub struct Schema {
     pub read_at: Option<i64>,
     /// How often indexes were used is known of every node.
     pub scans_known: bool,
+    /// Statements that wrote temporary files, where the server counts that.
+    pub spills: Vec<Spill>,
+}
+
+/// What statements of a shape wrote to temporary files since counters run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spill {
+    /// The shape.
+    pub fingerprint: u128,
+    /// Its calls.
+    pub calls: u64,
+    /// Bytes that they wrote, all together.
+    pub bytes: u64,
+    /// Bytes of memory that each sort or hash may take where it was asked (`work_mem`).
+    pub work_mem: u64,
+}
+
+/// Where the tables of a schema are, found when one is looked up first. A copy begins anew, for its tables may become others.
+#[derive(Debug, Default)]
+pub struct Places(OnceLock<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    by_oid: HashMap<u32, usize>,
+    by_name: HashMap<String, Vec<usize>>,
+    /// By the table that they are partitions of.
+    below: HashMap<u32, Vec<usize>>,
+}
+
+impl Clone for Places {
+    fn clone(&self) -> Places {
+        Places::default()
+    }
 }
 
 /// An extension.
@@ -163,17 +201,37 @@ pub struct Activity {
 impl Schema {
     /// A table by OID.
     pub fn table(&self, oid: u32) -> Option<&Table> {
-        self.tables.iter().find(|table| table.oid == oid)
+        let at = self.found().by_oid.get(&oid)?;
+        self.tables.get(*at)
+    }
+
+    /// The partitions of a table, in order, those of partitions not among them.
+    pub fn below(&self, oid: u32) -> impl Iterator<Item = &Table> {
+        let places = self.found().below.get(&oid).into_iter().flatten();
+        places.filter_map(|at| self.tables.get(*at))
     }
 
     /// What a name means; one without a schema is looked up along the search path.
     pub fn named(&self, schema: Option<&str>, name: &str) -> Option<&Table> {
-        let find =
-            |schema: &str| self.tables.iter().find(|table| table.schema == schema && table.name == name);
+        let places = self.found().by_name.get(name)?;
+        let tables = places.iter().filter_map(|at| self.tables.get(*at));
+        let find = |schema: &str| tables.clone().find(|table| table.schema == schema);
         match schema {
             Some(schema) => find(schema),
             None => self.search_path.iter().find_map(|schema| find(schema)),
         }
+    }
+
+    fn found(&self) -> &Found {
+        self.places.0.get_or_init(|| {
+            let mut found = Found::default();
+            for (at, table) in self.tables.iter().enumerate() {
+                found.by_oid.entry(table.oid).or_insert(at);
+                found.by_name.entry(table.name.clone()).or_default().push(at);
+                table.parent.into_iter().for_each(|up| found.below.entry(up).or_default().push(at));
+            }
+            found
+        })
     }
 
     /// The schema of an extension that is there.
@@ -186,5 +244,36 @@ impl Table {
     /// A column by name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_found_by_oid_by_name_and_by_what_they_are_parts_of() {
+        let table = |oid, schema: &str, name: &str, parent| {
+            let (schema, name) = (schema.to_owned(), name.to_owned());
+            Table { oid, schema, name, parent, ..Table::default() }
+        };
+        let tables = vec![
+            table(9, "public", "t", None),
+            table(3, "other", "t", None),
+            table(5, "other", "u", Some(3)),
+            table(4, "other", "v", Some(3)),
+        ];
+        let search_path = vec!["nowhere".to_owned(), "other".to_owned(), "public".to_owned()];
+        let mut schema = Schema { tables, search_path, ..Schema::default() };
+        let oid = |found: Option<&Table>| found.map(|table| table.oid);
+        assert_eq!((oid(schema.table(3)), oid(schema.table(7))), (Some(3), None));
+        assert_eq!(oid(schema.named(None, "t")), Some(3), "the first of the path");
+        assert_eq!(oid(schema.named(Some("public"), "t")), Some(9));
+        assert_eq!((oid(schema.named(Some("public"), "u")), oid(schema.named(None, "w"))), (None, None));
+        assert_eq!(schema.below(3).map(|table| table.oid).collect::<Vec<_>>(), [5, 4]);
+        assert_eq!(schema.below(9).count(), 0);
+        schema = schema.clone();
+        schema.tables.push(table(7, "public", "w", None));
+        assert_eq!((oid(schema.table(7)), oid(schema.named(None, "w"))), (Some(7), Some(7)), "of a copy");
     }
 }

@@ -5,7 +5,7 @@ mod text;
 pub mod workload;
 mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,8 +16,8 @@ use self::write::Style;
 use super::upstream::Open;
 use crate::advice::{Advice, Workload};
 use crate::config::Settings;
-use crate::report::ids;
-use crate::store::numbers;
+use crate::report::{ids, json};
+use crate::store::{numbers, plans};
 
 /// What `advise` takes.
 #[derive(Args, Clone)]
@@ -34,6 +34,9 @@ pub struct AdviseArgs {
     /// Write what is proposed to files of this folder
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
+    /// For whom what is printed is
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
     /// The form of files with SQL
     #[arg(long, value_enum, default_value_t = Style::Sql, requires = "write")]
     style: Style,
@@ -42,6 +45,15 @@ pub struct AdviseArgs {
     /// postgres://user:password@host1,host2/database; of several hosts, plans are asked of a standby
     #[arg(value_name = "URL")]
     url: String,
+}
+
+/// Forms of what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For the terminal.
+    Text,
+    /// For programs.
+    Json,
 }
 
 impl std::fmt::Debug for AdviseArgs {
@@ -60,12 +72,21 @@ pub fn run<T: Open>(arguments: &AdviseArgs, servers: impl FnOnce(Settings) -> T)
     let done = async {
         let workload = read(arguments, &settings)?;
         let servers = servers(settings.clone());
-        let advised = arguments.asking.ask(&settings, &servers, &workload).await?;
-        println!("{}", text::text(&advised, &workload, &names(arguments, &advised.advice)));
+        let mut advised = arguments.asking.ask(&settings, &servers, &workload).await?;
+        if let Some(file) = &arguments.store {
+            let database = arguments.asking.database(&settings)?;
+            let untold = plans::note_or_tell(file, database, &advised.planned, now());
+            advised.advice.notes.extend(untold);
+        }
+        let names = names(arguments, &advised.advice);
+        match arguments.format {
+            Format::Text => println!("{}", text::text(&advised, &workload, &names)),
+            Format::Json => print!("{}", json::advice::text(&advised, &workload, &names)),
+        }
         if let Some(folder) = &arguments.write {
             let written = write::write(folder, arguments.style, &advised.advice)
                 .map_err(|error| format!("{}: {error}", folder.display()))?;
-            written.iter().for_each(|path| println!("wrote {}", path.display()));
+            written.iter().for_each(|path| wrote(arguments.format, path));
         }
         Ok::<(), String>(())
     };
@@ -79,13 +100,25 @@ pub fn run<T: Open>(arguments: &AdviseArgs, servers: impl FnOnce(Settings) -> T)
     }
 }
 
+/// Tells of a file that was written, where it is not in the way of who reads what is printed.
+fn wrote(format: Format, path: &Path) {
+    match format {
+        Format::Text => println!("wrote {}", path.display()),
+        Format::Json => eprintln!("wrote {}", path.display()),
+    }
+}
+
 /// Names of the fixes: those that the store gives, as reports have them; without one, or where it cannot be written, their places.
 fn names(arguments: &AdviseArgs, advice: &Advice) -> Vec<String> {
     let keys: Vec<u128> = advice.fixes.iter().map(ids::key).collect();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
-    let given = arguments.store.as_ref().and_then(|file| numbers::of_fixes(file, &keys, now).ok());
+    let given = arguments.store.as_ref().and_then(|file| numbers::of_fixes(file, &keys, now()).ok());
     let numbers = given.unwrap_or_else(|| (1..=keys.len() as u64).collect());
     numbers.into_iter().map(|number| format!("FIX-{number}")).collect()
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 
 /// The statements to look at.
@@ -94,8 +127,7 @@ fn read(arguments: &AdviseArgs, settings: &Settings) -> Result<Workload, String>
         return workload::of_file(file).map_err(|reason| format!("{}: {reason}", file.display()));
     }
     let database = arguments.asking.database(settings)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let since = now.saturating_sub(arguments.since).as_secs() as i64;
+    let since = now() - i64::try_from(arguments.since.as_secs()).unwrap_or(i64::MAX);
     let file = arguments.store.as_deref().ok_or("neither a store nor a workload is given")?;
     workload::of_store(file, database, since).map_err(|reason| format!("{}: {reason}", file.display()))
 }

@@ -12,6 +12,7 @@ use super::advise::asking::{self, Asking};
 use super::advise::workload;
 use super::upstream::{self, Open};
 use super::when::{When, duration, when};
+use crate::advice::form::Planned;
 use crate::advice::{Advice, Workload};
 use crate::config::Settings;
 use crate::pool::ask;
@@ -19,7 +20,7 @@ use crate::report::ids::Names;
 use crate::report::log::{self, Log};
 use crate::report::{Before, Origin, PARTS, Report, Scope, gate, json};
 use crate::store::read;
-use crate::store::{Trouble, numbers};
+use crate::store::{Trouble, numbers, plans};
 
 /// The status with which `--fail-on` fails.
 const FOUND: u8 = 3;
@@ -180,7 +181,9 @@ fn of_store<T: Open>(
     let name = path.display().to_string();
     let scope = Scope { origin: Origin::Store, name, window, most: arguments.limit };
     let read = |database: &str| workload::of_history(path, &history, database, window);
-    let advice = arguments.url.as_deref().map(|url| advice(arguments, url, read, servers)).transpose()?;
+    let keep = |database: &str, planned: &[Planned]| plans::note_or_tell(path, database, planned, now);
+    let asked = arguments.url.as_deref().map(|url| advice(arguments, url, read, keep, servers));
+    let advice = asked.transpose()?;
     let mut report = Report::of(scope, &history, advice.as_ref());
     let mut statements = Names::of_statements(&history.numbers);
     let mut fixes = fix_names(path, &mut report, now);
@@ -195,18 +198,22 @@ fn of_store<T: Open>(
     Ok(report)
 }
 
-/// Asks the database of a URL what would help; `read` gives the statements of a database of that name.
+/// Asks the database of a URL what would help; `read` gives the statements of a database of that name, and `keep` remembers the plans that were seen,
+/// or tells why not.
 fn advice<T: Open>(
     arguments: &ReportArgs,
     url: &str,
     read: impl FnOnce(&str) -> Result<Workload, String>,
+    keep: impl FnOnce(&str, &[Planned]) -> Option<String>,
     servers: impl FnOnce(Settings) -> T,
 ) -> Result<Advice, String> {
     let settings = settings(url)?;
     let asking = &arguments.asking;
-    let workload = read(asking.database(&settings)?)?;
+    let database = asking.database(&settings)?;
+    let workload = read(database)?;
     let servers = servers(settings.clone());
-    let advised = runtime()?.block_on(asking.ask(&settings, &servers, &workload))?;
+    let mut advised = runtime()?.block_on(asking.ask(&settings, &servers, &workload))?;
+    advised.advice.notes.extend(keep(database, &advised.planned));
     Ok(advised.advice)
 }
 
@@ -313,7 +320,8 @@ fn of_log<T: Open>(
     let log = read.map_err(|reason| format!("{name}: {reason}"))?;
     let workload = log.workload.clone();
     let read = |database: &str| only_of(workload, database);
-    let advice = arguments.url.as_deref().map(|url| advice(arguments, url, read, servers)).transpose()?;
+    let asked = arguments.url.as_deref().map(|url| advice(arguments, url, read, |_, _| None, servers));
+    let advice = asked.transpose()?;
     Ok(of_foreign(arguments, log, (Origin::Log, name), advice.as_ref()))
 }
 

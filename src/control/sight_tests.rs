@@ -57,7 +57,7 @@ impl Scene {
     }
 
     fn replicas(&self) -> Vec<u32> {
-        self.topology().replicas().map(|(node, _)| node.id.0).collect()
+        self.topology().replicas().map(|node| node.id.0).collect()
     }
 }
 

@@ -181,7 +181,7 @@ impl World {
 
     fn read(&mut self, level: Level) {
         let (session, worker) = (self.random.below(SESSIONS), self.random.below(WORKERS));
-        let read = Read { level, client: 0, node: None, now: self.now };
+        let read = Read { level, client: 0, node: None, now: Some(self.now) };
         let floor = &mut self.sessions[session].floor;
         let choice = choose(read, &self.copies[worker], floor, &self.loads, &mut self.balancer);
         let Choice::Replica(NodeId(node)) = choice else {

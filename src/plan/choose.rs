@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::balance::{Balancer, Candidate};
 use super::consistency::{Floor, Level, Shows};
 use super::loads::Loads;
@@ -47,6 +49,12 @@ impl Reason {
     }
 }
 
+/// For more replicas than this, room is made at each choice.
+const FEW: usize = 4;
+
+/// Those that will do.
+type Fit<'a> = SmallVec<[&'a Node; FEW]>;
+
 /// A read that may go to a replica.
 #[derive(Debug, Clone, Copy)]
 pub struct Read {
@@ -56,8 +64,15 @@ pub struct Read {
     pub client: u64,
     /// The replica that answers it where that may, before all others.
     pub node: Option<NodeId>,
-    /// Now.
-    pub now: Instant,
+    /// When it is asked for; `None`: at the moment at which the clock is read, which it is only where a node's age or latency matters.
+    pub now: Option<Instant>,
+}
+
+impl Read {
+    /// When it is asked for.
+    pub fn now(&self) -> Instant {
+        self.now.unwrap_or_else(Instant::now)
+    }
 }
 
 /// Chooses. `floor` is what the session must not see undone; it takes in what probes have told.
@@ -71,28 +86,47 @@ pub fn choose(
     if read.level == Level::Primary {
         return Choice::Primary(Reason::Level);
     }
+    if read.level == Level::Session
+        && let Some(node) = at_hand(&read, topology, floor)
+    {
+        if read.node != Some(node) {
+            balancer.takes(node);
+        }
+        return Choice::Replica(node);
+    }
     floor.look(topology);
-    let (mut first, mut more, mut why) = (None, vec![], Reason::NoReplica);
-    for (node, _) in topology.replicas() {
-        match (will_do(&read, node, topology.policy.max_lag, floor), first) {
-            (Ok(()), _) if read.node == Some(node.id) => return Choice::Replica(node.id),
-            (Ok(()), None) => first = Some(node),
-            (Ok(()), Some(_)) => more.push(node),
+    let (mut fit, mut why) = (Fit::new(), Reason::NoReplica);
+    for node in topology.replicas() {
+        match will_do(&read, node, topology.policy.max_lag, floor) {
+            Ok(()) if read.node == Some(node.id) => return Choice::Replica(node.id),
+            Ok(()) => fit.push(node),
             // The reason of the one that came closest.
-            (Err(reason), _) if reason as usize > why as usize => why = reason,
-            (Err(_), _) => {}
+            Err(reason) => why = if reason as usize > why as usize { reason } else { why },
         }
     }
-    let Some(first) = first else { return Choice::Primary(why) };
-    if more.is_empty() {
+    match fit[..] {
+        [] => Choice::Primary(why),
         // As for most reads of a session that reads without a pause.
-        balancer.takes(first.id);
-        return Choice::Replica(first.id);
+        [only] => {
+            balancer.takes(only.id);
+            Choice::Replica(only.id)
+        }
+        _ => {
+            let now = read.now();
+            let candidates: SmallVec<[_; FEW]> = fit.iter().map(|node| candidate(node, loads, now)).collect();
+            let at = balancer.pick(topology.policy.strategy, &candidates, read.client);
+            at.map_or(Choice::Primary(why), |at| Choice::Replica(candidates[at].node))
+        }
     }
-    let all = std::iter::once(first).chain(more);
-    let candidates: Vec<_> = all.map(|node| candidate(node, loads, read.now)).collect();
-    let at = balancer.pick(topology.policy.strategy, &candidates, read.client);
-    at.map_or(Choice::Primary(why), |at| Choice::Replica(candidates[at].node))
+}
+
+/// The replica at which the session was last, if it will do and no other can: what is found below as well, with more ado.
+fn at_hand(read: &Read, topology: &Topology, floor: &mut Floor) -> Option<NodeId> {
+    let only = floor.only(topology)?;
+    let node = topology.replica(only)?;
+    will_do(read, node, topology.policy.max_lag, floor).ok()?;
+    floor.looks();
+    Some(only)
 }
 
 /// Whether `node`, at which the session has a transaction, will do for one more read in it.
@@ -114,7 +148,7 @@ pub(super) fn will_do(
         _ => None,
     };
     let oldest = bound.into_iter().chain(max_lag).min();
-    if oldest.is_some_and(|oldest| node.age(read.now).is_none_or(|age| age > oldest)) {
+    if oldest.is_some_and(|oldest| node.age(read.now()).is_none_or(|age| age > oldest)) {
         return Err(Reason::TooOld);
     }
     match floor.shown_by(node) {
@@ -140,12 +174,13 @@ fn candidate<'a>(node: &'a Node, loads: &Loads, now: Instant) -> Candidate<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::balance::Random;
     use super::super::topology::tests::{position, topology};
     use super::super::topology::{Health, Role};
     use super::*;
 
     fn chosen(level: Level, topology: &Topology, floor: &mut Floor, now: Instant) -> Choice {
-        let read = Read { level, client: 1, node: None, now };
+        let read = Read { level, client: 1, node: None, now: Some(now) };
         choose(read, topology, floor, &Loads::default(), &mut Balancer::new(1))
     }
 
@@ -160,7 +195,7 @@ mod tests {
     fn a_node_that_is_wanted_answers_where_it_may() {
         let now = Instant::now();
         let mut topology = topology(&[500, 500, 500, 500]);
-        let read = Read { level: Level::Session, client: 1, node: Some(NodeId(2)), now };
+        let read = Read { level: Level::Session, client: 1, node: Some(NodeId(2)), now: Some(now) };
         let chosen = |topology: &Topology, seed| {
             choose(read, topology, &mut Floor::default(), &Loads::default(), &mut Balancer::new(seed))
         };
@@ -168,6 +203,38 @@ mod tests {
         topology.nodes[2].health = Health::Banned { until: now, reason: "".into() };
         let others = [NodeId(1), NodeId(3)].map(Choice::Replica);
         assert!((0..50).all(|seed| others.contains(&chosen(&topology, seed))));
+    }
+
+    #[test]
+    fn what_is_at_hand_is_what_the_long_way_finds() {
+        let (mut random, now, mut found) = (Random::new(7), Instant::now(), 0);
+        for _ in 0..500 {
+            let (mut topology, mut floor) = (topology(&[500, 400, 300]), Floor::default());
+            for _ in 0..30 {
+                let at = random.below(3);
+                let id = NodeId(at as u32);
+                match random.below(8) {
+                    0 => position(&mut topology, id, 300 + random.below(400) as u64),
+                    1 => topology.nodes[at].since = topology.clock.start(),
+                    2 => {
+                        let banned = Health::Banned { until: now, reason: "".into() };
+                        topology.nodes[at].health = if random.below(3) == 0 { banned } else { Health::Up };
+                    }
+                    _ => {
+                        floor.used(id, &topology);
+                    }
+                }
+                let read = Read { level: Level::Session, client: 1, node: None, now: Some(now) };
+                let mut looked = floor.clone();
+                let Some(node) = at_hand(&read, &topology, &mut floor) else { continue };
+                found += 1;
+                looked.look(&topology);
+                let will_do = |node: &&Node| will_do(&read, node, None, &looked).is_ok();
+                let fit: Vec<_> = topology.replicas().filter(will_do).map(|node| node.id).collect();
+                assert_eq!((fit, &floor), (vec![node], &looked), "{topology:?}");
+            }
+        }
+        assert!(found > 500, "{found}: too few for the test to say something");
     }
 
     #[test]

@@ -129,9 +129,15 @@ impl Floor {
         }
     }
 
+    /// It is looked at for a read, and there is nothing to take in.
+    #[inline]
+    pub fn looks(&mut self) {
+        self.looked = true;
+    }
+
     /// Takes in what probes have told meanwhile.
     pub fn look(&mut self, topology: &Topology) {
-        self.looked = true;
+        self.looks();
         self.adopt(topology);
         for slot in &mut self.notes {
             let Some(note) = slot else { continue };
@@ -145,6 +151,18 @@ impl Floor {
                 *slot = None;
             }
         }
+    }
+
+    /// The only replica that may show all that it must, where that is plain: the one at which the session was last, if nothing else is noted and no probe was
+    /// started since, so that none can tell of another. As for most reads of a session that reads without a pause.
+    #[inline]
+    pub fn only(&self, topology: &Topology) -> Option<NodeId> {
+        let [Some(Note { node: Some(node), after, need: None }), None, None] = self.notes else {
+            return None;
+        };
+        let plain =
+            self.ahead.is_none() && self.history == topology.history && after == topology.clock.started();
+        (plain && topology.primary != Some(node)).then_some(node)
     }
 
     /// Whether `node`, a replica of the topology that was looked at last, shows all that it must.

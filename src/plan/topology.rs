@@ -224,10 +224,20 @@ impl Topology {
     }
 
     /// Replicas that follow the history of the primary, and to which reads may go.
-    pub fn replicas(&self) -> impl Iterator<Item = (&Node, Position)> {
-        let up = |node: &&Node| node.role == Role::Replica && node.health == Health::Up;
-        let following = |node: &'_ Node| node.position.filter(|at| Some(at.history) == self.history);
-        self.nodes.iter().filter(up).filter_map(move |node| Some((node, following(node)?)))
+    pub fn replicas(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| self.serves(node))
+    }
+
+    /// The replica of that name, if it is one of these.
+    #[inline]
+    pub fn replica(&self, id: NodeId) -> Option<&Node> {
+        self.node(id).filter(|node| self.serves(node))
+    }
+
+    #[inline]
+    fn serves(&self, node: &Node) -> bool {
+        let follows = |at: Position| Some(at.history) == self.history;
+        node.role == Role::Replica && node.health == Health::Up && node.position.is_some_and(follows)
     }
 
     /// Bytes of WAL between the primary and a node, as they were probed.
@@ -301,7 +311,7 @@ pub(crate) mod tests {
     #[test]
     fn replicas_are_those_that_follow_the_primary_and_are_not_banned() {
         let mut topology = topology(&[9, 8, 7, 6]);
-        let ids = |topology: &Topology| topology.replicas().map(|(node, _)| node.id.0).collect::<Vec<_>>();
+        let ids = |topology: &Topology| topology.replicas().map(|node| node.id.0).collect::<Vec<_>>();
         assert_eq!(ids(&topology), [1, 2, 3]);
         topology.nodes[1].health = Health::Banned { until: Instant::now(), reason: "".into() };
         topology.nodes[2].position.as_mut().expect("it is known").history.timeline = 2;

@@ -28,7 +28,7 @@ pub async fn ask(target: &Arc<Target>, sql: &str) -> Result<Vec<Row>, Fault> {
         let mut connected = open(target).await?;
         rows(&mut connected, sql).await
     };
-    tokio::time::timeout(target.connect_timeout * 2, asking)
+    crate::timer::timeout(target.connect_timeout * 2, asking)
         .await
         .unwrap_or_else(|_| Err(Fault::error("08006", "the server did not answer in time")))
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use crate::timer::timeout;
 
 use super::encrypt::{Connector, Way};
 use super::lead;

@@ -138,7 +138,7 @@ impl Pool {
         server.clock = Clock::default();
         let pool = self.clone();
         tokio::task::spawn_local(async move {
-            let told = tokio::time::timeout(PATIENCE, server.ask_role()).await;
+            let told = crate::timer::timeout(PATIENCE, server.ask_role()).await;
             pool.inner.borrow_mut().asked -= 1;
             if told == Ok(Some(())) && !pool.is_misplaced(&server) {
                 return pool.give_back(server);

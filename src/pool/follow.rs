@@ -384,7 +384,7 @@ impl Pool {
         let pool = self.clone();
         tokio::task::spawn_local(async move {
             loop {
-                tokio::time::sleep(LOOK).await;
+                crate::timer::sleep(LOOK).await;
                 let now = Instant::now();
                 let followed: Vec<_> = pool.inner.borrow().followed.clone();
                 followed.iter().for_each(|one| one.follow.send_overdue_away(now));
@@ -421,7 +421,7 @@ async fn drop_answers(mut server: Box<Server>, answers: usize) {
     });
     let deadline = Instant::now() + DROPPING;
     let dropped = loop {
-        match tokio::time::timeout(SOON, &mut dropping).await {
+        match crate::timer::timeout(SOON, &mut dropping).await {
             Ok(dropped) => break dropped,
             // Each of them by itself.
             Err(_) => cancel(&shared).await,

@@ -97,7 +97,7 @@ impl Lead {
 pub(super) async fn heard(news: &mut watch::Receiver<Primary>) {
     let heard = news.wait_for(|primary| *primary != Primary::Unheard);
     // Nobody watches any more, or no node lets us in: they are asked one by one.
-    let _ = tokio::time::timeout(MOMENT, heard).await;
+    let _ = crate::timer::timeout(MOMENT, heard).await;
 }
 
 /// Returns when what is written at `host` may be lost.

@@ -211,7 +211,7 @@ impl Listener {
                 break;
             }
             again = true;
-            tokio::time::sleep(delay).await;
+            crate::timer::sleep(delay).await;
             delay = (delay * 2).min(MAX_DELAY);
         }
         self.runs.set(false);
@@ -245,7 +245,7 @@ impl Listener {
                 message = line.message() => self.deliver(&message?)?,
                 () = self.news.notified() => {}
                 () = &mut astray => return Err(gone()),
-                () = tokio::time::sleep(LINGER), if self.is_unused() => return Ok(()),
+                () = crate::timer::sleep(LINGER), if self.is_unused() => return Ok(()),
             }
         }
     }

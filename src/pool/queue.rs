@@ -25,6 +25,7 @@ use super::sequences::Asking;
 use super::server::{Clock, Server, Shared};
 use super::state::{State, States};
 use super::target::Target;
+use crate::config::settings::Level;
 use crate::stats::PoolStats;
 use crate::wire::Fault;
 
@@ -101,6 +102,12 @@ impl Pool {
     /// Where its servers are.
     pub fn target(&self) -> Arc<Target> {
         self.target.borrow().clone()
+    }
+
+    /// What reads of its user promise, if the settings say so.
+    #[inline]
+    pub fn level(&self) -> Option<Level> {
+        self.target.borrow().level
     }
 
     /// What happens here is counted in these.

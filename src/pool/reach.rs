@@ -106,7 +106,7 @@ pub async fn cancel(shared: &Shared) {
         // The server closes the connection after it has sent the signal.
         socket.read_exact(&mut [0]).await
     };
-    let _ = tokio::time::timeout(CANCEL, request).await;
+    let _ = crate::timer::timeout(CANCEL, request).await;
 }
 
 /// A host as it is shown in messages.

@@ -62,15 +62,18 @@ impl Group {
 
 /// The fixes of an advice, those that save most first; names come later.
 pub(super) fn listed(advice: &Advice) -> Vec<Listed> {
-    let listed =
-        |fix: &Fix| Listed { id: String::new(), key: ids::key(fix), group: Group::of(fix), fix: fix.clone() };
-    let mut all: Vec<_> = advice.fixes.iter().map(listed).collect();
+    let mut all: Vec<_> = advice.fixes.iter().map(|fix| Listed::of(fix, String::new())).collect();
     // Those of which it is not known come behind, in the order that they have.
     all.sort_by(|one, other| other.fix.saves.unwrap_or(-1.0).total_cmp(&one.fix.saves.unwrap_or(-1.0)));
     all
 }
 
 impl Listed {
+    /// A fix by its name.
+    pub fn of(fix: &Fix, id: String) -> Listed {
+        Listed { id, key: ids::key(fix), group: Group::of(fix), fix: fix.clone() }
+    }
+
     /// What it saves a day.
     pub fn saves(&self) -> String {
         self.fix.saves.map_or("-".to_owned(), seconds)

@@ -97,8 +97,8 @@ impl Report {
     }
 
     fn found_fixes(&self, code: &str) -> Result<Vec<String>, String> {
-        if findings::named(code).is_some_and(|code| !code.is_told) {
-            return Err(format!("{code} cannot be told yet: nothing measures it"));
+        if findings::named(code).is_some_and(|code| code.is_of_pgweir) && !self.is_of_pgweir() {
+            return Err(format!("{code} needs what pgweir itself counts: a --store, not a log"));
         }
         if !self.is_advised {
             return Err(format!("{code} needs advice, and there is none: name the database"));

@@ -106,6 +106,22 @@ impl Concern {
 pub struct Concerns(u16);
 
 impl Concerns {
+    /// These.
+    pub const fn of(concerns: &[Concern]) -> Concerns {
+        let (mut bits, mut at) = (0, 0);
+        while at < concerns.len() {
+            bits |= 1 << concerns[at] as u16;
+            at += 1;
+        }
+        Concerns(bits)
+    }
+
+    /// Whether one is in both.
+    #[inline]
+    pub const fn meets(self, other: Concerns) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Whether this one is in it.
     pub fn has(self, concern: Concern) -> bool {
         self.0 & 1 << concern as u16 != 0

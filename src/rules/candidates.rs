@@ -1,14 +1,15 @@
 //! The rules that may hold for a shape, and what they decide on one of its statements.
 //!
 //! Three steps, so that what is known once is found out once: `Ruleset::candidates` for a shape, [`Candidates::of_session`] for a
-//! session, and [`Candidates::decide`] for a statement. After either of the first two, [`Candidates::settled`] may have the decision already.
+//! session, and [`Candidates::decide`] for a statement. After either of the first two, [`Candidates::settled`] may have the decision already: where rules ask
+//! nothing more, or nothing but whether a transaction is open.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::action::{CONCERNS, Concern, Concerns};
 use super::caching::Cache;
-use super::context::{Context, Session};
+use super::context::{Context, Moment, Session};
 use super::file::Mode;
 use super::ruleset::Rule;
 
@@ -16,15 +17,15 @@ use super::ruleset::Rule;
 #[derive(Debug, Clone, Default)]
 pub struct Candidates {
     rules: Box<[Candidate]>,
-    settled: Option<Box<Settled>>,
+    /// What is decided whatever the session and the moment are, outside of transactions and in them.
+    settled: Option<Box<[Settled; 2]>>,
 }
 
-/// What is decided whatever the session and the moment are.
+/// A decision, and which candidates count a hit for it.
 #[derive(Debug, Clone)]
 struct Settled {
     winners: Winners,
-    /// Which ones count a hit then.
-    counted: Vec<u16>,
+    counted: Box<[u16]>,
     /// The one that keeps answers, if nothing else is decided.
     caches: Option<u16>,
 }
@@ -34,7 +35,27 @@ struct Settled {
 struct Candidate {
     rule: Arc<Rule>,
     session: bool,
-    moment: bool,
+    moment: Asks,
+}
+
+/// What is to be asked of the moment of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Nothing,
+    /// Whether a transaction is open, and nothing else.
+    Transaction,
+    /// More than that.
+    More,
+}
+
+impl Asks {
+    fn of(rule: &Rule) -> Asks {
+        match (rule.asks_more_of_the_moment(), rule.asks_the_moment()) {
+            (true, _) => Asks::More,
+            (false, true) => Asks::Transaction,
+            (false, false) => Asks::Nothing,
+        }
+    }
 }
 
 /// Nobody has decided.
@@ -44,6 +65,8 @@ const NOBODY: u16 = u16::MAX;
 #[derive(Debug, Clone)]
 struct Winners {
     by: [u16; CONCERNS],
+    /// What they decide on.
+    decided: Concerns,
     /// What those in shadow would have decided, in order.
     shadow: Vec<(u16, Concern)>,
 }
@@ -53,7 +76,7 @@ impl Candidates {
         Candidates::new(rules.map(|rule| Candidate {
             rule: Arc::clone(rule),
             session: rule.asks_the_session(),
-            moment: rule.asks_the_moment(),
+            moment: Asks::of(rule),
         }))
     }
 
@@ -70,14 +93,9 @@ impl Candidates {
             }
             rules.push(candidate);
         }
-        let open = rules.iter().any(Candidate::is_open);
-        let settle = || {
-            let mut counted = vec![];
-            let winners = winners(&rules, |_| true, |index| counted.push(index));
-            let caches = winners.only(Concern::Cache);
-            Box::new(Settled { winners, counted, caches })
-        };
-        let settled = (!open && !rules.is_empty()).then(settle);
+        let open = rules.iter().any(|one| one.session || one.moment == Asks::More);
+        let settled =
+            (!open && !rules.is_empty()).then(|| Box::new([false, true].map(|in_it| settle(&rules, in_it))));
         Candidates { rules: rules.into(), settled }
     }
 
@@ -91,26 +109,27 @@ impl Candidates {
         self.rules.len()
     }
 
-    /// Whether the decision is the same whatever the session and the moment are.
+    /// Whether the decision is the same whatever the session and the moment are, but for whether a transaction is open.
     pub fn is_settled(&self) -> bool {
         self.rules.is_empty() || self.settled.is_some()
     }
 
-    /// The decision, if it is the same whatever the session and the moment are. Counts hits.
+    /// The decision, if it is the same whatever the session and the moment are, but for whether a transaction is open. Counts hits.
     #[inline]
-    pub fn settled(&self) -> Option<Decision<'_>> {
+    pub fn settled(&self, in_transaction: bool) -> Option<Decision<'_>> {
         if self.rules.is_empty() {
             return Some(Decision::nothing());
         }
-        let Settled { winners, counted, .. } = self.settled.as_deref()?;
+        let Settled { winners, counted, .. } = &self.settled.as_ref()?[usize::from(in_transaction)];
         counted.iter().for_each(|index| self.count(*index));
-        Some(Decision { rules: &self.rules, by: winners.by, shadow: Cow::Borrowed(&winners.shadow) })
+        let shadow = Cow::Borrowed(&winners.shadow[..]);
+        Some(Decision { rules: &self.rules, by: winners.by, concerns: winners.decided, shadow })
     }
 
-    /// How answers are kept, if that is all that is decided, whatever the session and the moment are. Counts hits then.
+    /// How answers are kept, if that is all that is decided, as at [`Candidates::settled`]. Counts hits then.
     #[inline]
-    pub fn settled_cache(&self) -> Option<&Arc<Cache>> {
-        let Settled { counted, caches, .. } = self.settled.as_deref()?;
+    pub fn settled_cache(&self, in_transaction: bool) -> Option<&Arc<Cache>> {
+        let Settled { counted, caches, .. } = &self.settled.as_ref()?[usize::from(in_transaction)];
         let cache = self.rules.get(usize::from((*caches)?))?.rule.then().cache.as_ref()?;
         counted.iter().for_each(|index| self.count(*index));
         Some(cache)
@@ -127,7 +146,7 @@ impl Candidates {
 
     /// Decides on a statement. Counts hits.
     pub fn decide(&self, context: &Context<'_>) -> Decision<'_> {
-        match self.settled() {
+        match self.settled(context.moment.in_transaction) {
             Some(decision) => decision,
             None => self.decision(context, |index| self.count(index)),
         }
@@ -141,10 +160,10 @@ impl Candidates {
     fn decision(&self, context: &Context<'_>, hit: impl FnMut(u16)) -> Decision<'_> {
         let holds = |one: &Candidate| {
             (!one.session || one.rule.against_session(&context.session).is_none())
-                && (!one.moment || one.rule.against_moment(&context.moment).is_none())
+                && (one.moment == Asks::Nothing || one.rule.against_moment(&context.moment).is_none())
         };
-        let Winners { by, shadow } = winners(&self.rules, holds, hit);
-        Decision { rules: &self.rules, by, shadow: Cow::Owned(shadow) }
+        let Winners { by, decided, shadow } = winners(&self.rules, holds, hit);
+        Decision { rules: &self.rules, by, concerns: decided, shadow: Cow::Owned(shadow) }
     }
 
     fn count(&self, index: u16) {
@@ -164,18 +183,27 @@ impl Winners {
 
 impl Candidate {
     fn is_open(&self) -> bool {
-        self.session || self.moment
+        self.session || self.moment != Asks::Nothing
     }
+}
+
+/// What is decided where nothing is asked but whether a transaction is open.
+fn settle(rules: &[Candidate], in_transaction: bool) -> Settled {
+    let moment = Moment { in_transaction, ..Moment::default() };
+    let holds = |one: &Candidate| one.moment == Asks::Nothing || one.rule.against_moment(&moment).is_none();
+    let mut counted = vec![];
+    let winners = winners(rules, holds, |index| counted.push(index));
+    let caches = winners.only(Concern::Cache);
+    Settled { winners, counted: counted.into(), caches }
 }
 
 /// The first that holds decides, for each concern; one in shadow, where nobody before it has decided, would have.
 ///
 /// `hit` is told of each that counts.
 fn winners(rules: &[Candidate], holds: impl Fn(&Candidate) -> bool, mut hit: impl FnMut(u16)) -> Winners {
-    let mut winners = Winners { by: [NOBODY; CONCERNS], shadow: vec![] };
-    let mut decided = Concerns::default();
+    let mut winners = Winners { by: [NOBODY; CONCERNS], decided: Concerns::default(), shadow: vec![] };
     for (index, candidate) in (0..NOBODY).zip(rules) {
-        let left = candidate.rule.concerns().without(decided);
+        let left = candidate.rule.concerns().without(winners.decided);
         if left.is_empty() || !holds(candidate) {
             continue;
         }
@@ -184,7 +212,7 @@ fn winners(rules: &[Candidate], holds: impl Fn(&Candidate) -> bool, mut hit: imp
             Mode::Shadow => winners.shadow.extend(left.iter().map(|concern| (index, concern))),
             Mode::Enforce => {
                 left.iter().for_each(|concern| winners.by[concern as usize] = index);
-                decided = decided.with(left);
+                winners.decided = winners.decided.with(left);
             }
         }
     }
@@ -196,6 +224,7 @@ fn winners(rules: &[Candidate], holds: impl Fn(&Candidate) -> bool, mut hit: imp
 pub struct Decision<'a> {
     rules: &'a [Candidate],
     by: [u16; CONCERNS],
+    concerns: Concerns,
     shadow: Cow<'a, [(u16, Concern)]>,
 }
 
@@ -211,12 +240,23 @@ pub struct Decided<'a, T> {
 impl<'a> Decision<'a> {
     /// Where there are no rules.
     pub fn nothing() -> Decision<'a> {
-        Decision { rules: &[], by: [NOBODY; CONCERNS], shadow: Cow::Borrowed(&[]) }
+        Decision {
+            rules: &[],
+            by: [NOBODY; CONCERNS],
+            concerns: Concerns::default(),
+            shadow: Cow::Borrowed(&[]),
+        }
     }
 
     /// Whether nothing was decided.
     pub fn is_empty(&self) -> bool {
-        self.by == [NOBODY; CONCERNS]
+        self.concerns.is_empty()
+    }
+
+    /// Whether something was decided on one of these.
+    #[inline]
+    pub fn has_one_of(&self, concerns: Concerns) -> bool {
+        self.concerns.meets(concerns)
     }
 
     /// The rule that decided on a concern.

@@ -120,7 +120,12 @@ impl When {
 
     /// Whether the moment matters.
     pub fn asks_the_moment(&self) -> bool {
-        self.in_transaction.is_some() || self.time.is_some() || self.text_regex.is_some()
+        self.in_transaction.is_some() || self.asks_more_of_the_moment()
+    }
+
+    /// Whether it does by more than whether a transaction is open.
+    pub fn asks_more_of_the_moment(&self) -> bool {
+        self.time.is_some() || self.text_regex.is_some()
     }
 
     /// Whether it says something of the statement's tree, so that it does not hold where that is not understood.

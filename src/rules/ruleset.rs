@@ -157,6 +157,11 @@ impl Rule {
         self.when.asks_the_moment() || self.until.is_some()
     }
 
+    /// The same, by something else than whether a transaction is open.
+    pub(super) fn asks_more_of_the_moment(&self) -> bool {
+        self.when.asks_more_of_the_moment() || self.until.is_some()
+    }
+
     pub(super) fn against_session(&self, session: &Session<'_>) -> Option<Key> {
         let hash = || xxh3_64_with_seed(&session.number.to_le_bytes(), self.seed);
         self.when.against_session(session, hash)

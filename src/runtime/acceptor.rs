@@ -227,7 +227,7 @@ async fn accept_unix(entrance: &Arc<Entrance>, listener: UnixListener) {
 /// Out of descriptors or memory: others must be let go first.
 async fn rest_after(error: &io::Error) {
     tracing::warn!(%error, "cannot accept");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    crate::timer::sleep(Duration::from_millis(50)).await;
 }
 
 /// Reads up to the startup packet, without encryption; gives the process id and secret of a cancel.
@@ -263,7 +263,7 @@ fn enter(entrance: &Arc<Entrance>, socket: Socket, peer: String) {
     tokio::spawn(Box::pin(async move {
         let time = directory.settings.limits.login_timeout;
         let login = login::login((&directory, &entrance.control), &entrance.clients, socket, peer);
-        let outcome = tokio::time::timeout(time, login).await.unwrap_or(Outcome::Closed);
+        let outcome = crate::timer::timeout(time, login).await.unwrap_or(Outcome::Closed);
         drop(waiting);
         entrance.hand_over(outcome);
     }));
@@ -279,7 +279,7 @@ impl Entrance {
         let entrance = self.clone();
         tokio::spawn(async move {
             while entrance.unauthenticated.used() > 0 {
-                tokio::time::sleep(BEAT).await;
+                crate::timer::sleep(BEAT).await;
             }
             entrance.beating.store(false, Ordering::Relaxed);
         });
@@ -292,7 +292,7 @@ impl Entrance {
         let Some(place) = self.turned_away.take() else { return };
         let entrance = self.clone();
         tokio::spawn(async move {
-            let request = tokio::time::timeout(FAREWELL, first_request(&mut socket)).await;
+            let request = crate::timer::timeout(FAREWELL, first_request(&mut socket)).await;
             if let Ok(Ok(Some((pid, secret)))) = request {
                 return entrance.cancel_anywhere(pid, &secret).await;
             }
@@ -304,7 +304,7 @@ impl Entrance {
                 while std::future::poll_fn(|cx| socket.poll_read(cx, &mut rest)).await? > 0 {}
                 io::Result::Ok(())
             };
-            let _ = tokio::time::timeout(FAREWELL, farewell).await;
+            let _ = crate::timer::timeout(FAREWELL, farewell).await;
             drop(place);
         });
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 /// How often.
@@ -15,24 +16,28 @@ const BEAT: Duration = Duration::from_millis(100);
 /// What a worker waits for; a beat that it missed comes at once, several as one.
 pub type Beat = Arc<Notify>;
 
-/// So many beats, from now on, for as long as somebody has any of them.
+/// So many beats, from now on, for as long as somebody has any of them; and who keeps the workers' other timers as long.
 ///
 /// # Errors
-/// When the system gives no thread.
-pub fn start(workers: usize) -> std::io::Result<Vec<Beat>> {
+/// When the system gives no thread, or no descriptor.
+pub fn start(workers: usize) -> std::io::Result<(Vec<Beat>, Handle)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let keeper = runtime.handle().clone();
     let beats: Vec<Beat> = (0..workers).map(|_| Beat::default()).collect();
     let felt: Vec<Weak<Notify>> = beats.iter().map(Arc::downgrade).collect();
     thread::Builder::new().name("beat".to_owned()).spawn(move || {
-        loop {
-            thread::sleep(BEAT);
-            let there: Vec<Beat> = felt.iter().filter_map(Weak::upgrade).collect();
-            if there.is_empty() {
-                return;
+        runtime.block_on(async {
+            loop {
+                tokio::time::sleep(BEAT).await;
+                let there: Vec<Beat> = felt.iter().filter_map(Weak::upgrade).collect();
+                if there.is_empty() {
+                    return;
+                }
+                there.iter().for_each(|beat| beat.notify_one());
             }
-            there.iter().for_each(|beat| beat.notify_one());
-        }
+        });
     })?;
-    Ok(beats)
+    Ok((beats, keeper))
 }
 
 #[cfg(test)]
@@ -41,7 +46,7 @@ mod tests {
 
     #[tokio::test]
     async fn everybody_is_woken_again_and_again_until_nobody_is_there() {
-        let beats = start(2).expect("a thread");
+        let (beats, _) = start(2).expect("a thread");
         for _ in 0..3 {
             for beat in &beats {
                 let woken = tokio::time::timeout(Duration::from_secs(10), beat.notified()).await;

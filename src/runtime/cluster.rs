@@ -248,15 +248,15 @@ impl Nodes {
     /// a few milliseconds, and those that follow go on at the replica that it found. `now` of the read is when it was asked for.
     /// Dropped at its await, it has changed nothing.
     pub async fn choose_within(&self, read: Read, floor: &mut Floor, wait: Duration) -> Choice {
-        let until = read.now + wait;
-        let mut now = read.now;
+        let mut now = read.now();
+        let until = now + wait;
         loop {
-            let choice = self.choose(Read { now, ..read }, floor);
+            let choice = self.choose(Read { now: Some(now), ..read }, floor);
             match choice {
                 Choice::Primary(reason) if reason.may_change() && now < until => {}
                 choice => return choice,
             }
-            if tokio::time::timeout_at(until.into(), self.changed()).await.is_err() {
+            if crate::timer::timeout_at(until, self.changed()).await.is_err() {
                 return choice;
             }
             now = Instant::now();
@@ -348,7 +348,7 @@ mod tests {
     }
 
     fn read() -> Read {
-        Read { level: Level::Session, client: 1, node: None, now: Instant::now() }
+        Read { level: Level::Session, client: 1, node: None, now: None }
     }
 
     #[tokio::test]

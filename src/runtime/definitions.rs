@@ -134,7 +134,7 @@ async fn ask_as<T>(
 ) -> Result<(&Arc<Target>, T), Fault> {
     let mut refused = Fault::error("28000", "no user is known whom the server lets in");
     for target in readers {
-        match tokio::time::timeout(PATIENCE, question(target)).await {
+        match crate::timer::timeout(PATIENCE, question(target)).await {
             Ok(Ok(answer)) => return Ok((target, answer)),
             Ok(Err(fault)) => refused = fault,
             Err(_) => refused = too_slow(),

@@ -91,7 +91,7 @@ impl Peers {
     pub async fn cancel(&self, pid: i32, secret: &[u8]) {
         let request = format!("cancel {pid} {}\n", hex(secret));
         for peer in self.known() {
-            let asked = tokio::time::timeout(PATIENCE, ask(&peer, &request)).await;
+            let asked = crate::timer::timeout(PATIENCE, ask(&peer, &request)).await;
             if asked.is_ok_and(|answer| answer.is_ok_and(|text| text == "done\n")) {
                 return;
             }
@@ -123,7 +123,7 @@ pub fn serve(entrance: Arc<Entrance>, peers: Arc<Peers>) -> io::Result<()> {
     tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                crate::timer::sleep(Duration::from_millis(50)).await;
                 continue;
             };
             if stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw()) {
@@ -135,7 +135,7 @@ pub fn serve(entrance: Arc<Entrance>, peers: Arc<Peers>) -> io::Result<()> {
 }
 
 async fn answer(entrance: Arc<Entrance>, peers: Arc<Peers>, mut stream: UnixStream) {
-    let request = tokio::time::timeout(PATIENCE, read_line(&mut stream)).await;
+    let request = crate::timer::timeout(PATIENCE, read_line(&mut stream)).await;
     let Ok(Ok(request)) = request else { return };
     let mut words = request.split_ascii_whitespace();
     match (words.next(), words.next(), words.next()) {

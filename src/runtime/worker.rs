@@ -35,6 +35,7 @@ use crate::session::verify::Verifier;
 use crate::slow::Digests;
 use crate::stats::PoolStats;
 use crate::stats::tally::Taken;
+use crate::timer;
 use crate::wire::Fault;
 
 /// Size of the buffer that all reads of a worker go through.
@@ -130,14 +131,15 @@ pub fn start(
     index: usize,
     shared: Arc<Shared>,
     limits: Arc<Limits>,
-    beat: Beat,
+    (beat, timers): (Beat, tokio::runtime::Handle),
 ) -> std::io::Result<(WorkerLink, std::thread::JoinHandle<()>)> {
     let (orders, inbox) = mpsc::unbounded_channel();
     let count = Arc::new(AtomicUsize::new(0));
     let link = WorkerLink { orders, sessions: count.clone() };
     let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        timer::keep_by(timers);
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
+            .enable_io()
             .max_blocking_threads(2)
             .build_local(tokio::runtime::LocalOptions::default());
         match runtime {
@@ -240,7 +242,7 @@ impl Worker {
     /// Ends sessions whose client has said nothing for as long as [`QUIET`].
     async fn retire(self: Rc<Worker>) {
         loop {
-            tokio::time::sleep(QUIET).await;
+            crate::timer::sleep(QUIET).await;
             self.ask(|session| !session.heard.replace(false), Request::Drain);
         }
     }

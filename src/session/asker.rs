@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use crate::timer::timeout;
 
 use crate::pool::Target;
 use crate::pool::ask::{Row, rows};

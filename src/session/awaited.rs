@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::time::{Sleep, sleep_until};
+use crate::timer::sleep_until;
+use tokio::time::Sleep;
 
 use super::cached::Cached;
 use super::ruled::Stage;
@@ -92,7 +93,7 @@ impl Session {
 impl Moving {
     /// Waits until the stream has come to `to`, so long at most.
     fn new(to: Option<Instant>, now: Instant, patience: Duration) -> Moving {
-        Moving { to, timer: Box::pin(sleep_until((now + LOOK).into())), until: now + patience }
+        Moving { to, timer: Box::pin(sleep_until(now + LOOK)), until: now + patience }
     }
 
     /// Whether the stream, which is there now, has come, or has been waited for long enough.

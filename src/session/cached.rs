@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::time::sleep_until;
+use crate::timer::sleep_until;
 
 use super::asked::Asked;
 use super::awaited::{InVain, STUCK, Waits};
@@ -230,7 +230,7 @@ impl Session {
             // What it has waited for was not kept.
             Lookup::Follow(_) if stage >= Stage::AnswerCame => Found::Nothing,
             Lookup::Follow(following) => {
-                let until = Box::pin(sleep_until(following.until().into()));
+                let until = Box::pin(sleep_until(following.until()));
                 cached.waits = Some(Waits::For(following, until));
                 Found::Wait
             }

@@ -13,7 +13,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::asked::Asked;
-use super::held::{Block, Held};
+use super::block::Block;
+use super::held::Held;
 use super::reading::depends_on_reading;
 use super::serve::Session;
 use super::statement::{Named, Statement};
@@ -348,7 +349,7 @@ impl Session {
             return;
         }
         self.settle_times(now);
-        self.note_cycle_in_block();
+        self.note_cycle_in_block(now);
         let more =
             self.server.as_ref().and_then(|server| server.expects.back()).is_some_and(|last| !last.ours);
         if let Some(capture) = &mut self.capture {

@@ -17,9 +17,13 @@ use super::upstream::{Flow, body};
 use crate::plan::Profile;
 use crate::pool::exchange::{Kind, Note};
 use crate::pool::terms::{Terms, Wording};
-use crate::rules::Decision;
+use crate::rules::{Concern, Concerns, Decision};
 use crate::wire::frame::{self, Frame, front};
 use crate::wire::{Fault, emit};
+
+/// What is carried out by [`Asks`].
+pub(super) const CARRIED: Concerns =
+    Concerns::of(&[Concern::Rewrite, Concern::Hint, Concern::MaxRows, Concern::Mirror]);
 
 /// What rules ask of one statement.
 pub(super) struct Asks {

@@ -24,10 +24,11 @@ impl Session {
         }
         let Some(asked) = server.clock.exchange.take() else { return };
         server.clock.answered = Some(now);
-        stats.query_time.add_time(now.duration_since(asked));
         let time = now.duration_since(asked);
+        stats.query_time.add_time(time);
         if ended && let Some(began) = server.clock.transaction.take() {
-            stats.transaction_time.add_time(now.duration_since(began));
+            let alone = began == asked;
+            stats.transaction_time.add_time(if alone { time } else { now.duration_since(began) });
         }
         self.note_pace(time);
     }

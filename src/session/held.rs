@@ -1,5 +1,4 @@
-//! What a session holds of a statement until it has ended, for those that deserve a closer look ([`crate::slow::Closely`]), and how often it has
-//! sent which in its transaction block.
+//! What a session holds of a statement until it has ended, for those that deserve a closer look ([`crate::slow::Closely`]).
 //!
 //! Held are the bytes in which the values stand, of one statement: the first where several are under way. They are in a buffer of the worker's, so
 //! that a session at rest has none.
@@ -14,10 +13,8 @@ use crate::pool::prepared::Form;
 use crate::slow::{Look, Seen};
 use crate::sql::Dialect;
 use crate::stats::tally::{Answer, Served, Tally};
-use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
+use crate::wire::frame::{self, Frame, HEADER, front};
 
-/// So many shapes are counted in one transaction block.
-const SHAPES: usize = 32;
 /// Longer ones are not held, in bytes.
 const LONGEST: usize = crate::slow::LONGEST;
 
@@ -28,32 +25,6 @@ pub(super) struct Held {
     bytes: Vec<u8>,
     /// What is bound.
     bound: Option<Named>,
-}
-
-/// What was sent in the transaction block that is open.
-#[derive(Default)]
-pub(super) struct Block {
-    /// Shapes, how often each, and the cycle that had the last of it.
-    shapes: Vec<(Rc<Tally>, u64, u64)>,
-    /// How many statements.
-    statements: u32,
-    /// The number of the cycle that is under way.
-    cycle: u64,
-}
-
-impl Block {
-    /// A statement has ended, and the block is open.
-    fn note(&mut self, tally: &Rc<Tally>) {
-        self.statements = self.statements.saturating_add(1);
-        let room = self.shapes.len() < SHAPES;
-        match self.shapes.iter_mut().find(|(known, ..)| Rc::ptr_eq(known, tally)) {
-            // Those of one batch take one round trip.
-            Some((_, _, cycle)) if *cycle == self.cycle => {}
-            Some((_, count, cycle)) => (*count, *cycle) = (*count + 1, self.cycle),
-            None if room => self.shapes.push((tally.clone(), 1, self.cycle)),
-            None => {}
-        }
-    }
 }
 
 impl Session {
@@ -173,35 +144,6 @@ impl Session {
             None => {}
         }
         self.worker.digests.closely.look(tally, answer, look, seen);
-    }
-
-    /// A statement has ended; the how many-th it is in its transaction block, 0 where none is open.
-    #[inline]
-    pub(super) fn note_in_block(&mut self, tally: &Rc<Tally>) -> u32 {
-        let open = self.server.as_ref().is_some_and(|server| server.tx != TxStatus::Idle);
-        let Some(capture) = self.capture.as_mut().filter(|_| open) else { return 0 };
-        capture.block.note(tally);
-        capture.block.statements
-    }
-
-    /// A cycle has ended, and with it the block, if none is open any more.
-    #[inline]
-    pub(super) fn note_cycle_in_block(&mut self) {
-        let open = self.server.as_ref().is_some_and(|server| server.tx != TxStatus::Idle);
-        let Some(capture) = &mut self.capture else { return };
-        capture.block.cycle += 1;
-        if !open && !capture.block.shapes.is_empty() {
-            self.end_block();
-        }
-    }
-
-    /// The transaction block is over.
-    pub(super) fn end_block(&mut self) {
-        let Some(capture) = &mut self.capture else { return };
-        capture.block.statements = 0;
-        for (tally, count, _) in capture.block.shapes.drain(..) {
-            self.worker.digests.count_block(&tally, count);
-        }
     }
 }
 

@@ -72,7 +72,7 @@ impl Session {
 
 /// Rolls back, resets if `dirty`, and gives the server back if that worked.
 async fn clean(mut server: Box<Server>, dirty: bool) {
-    let cleaned = tokio::time::timeout(PATIENCE, async {
+    let cleaned = crate::timer::timeout(PATIENCE, async {
         server.out.clear();
         emit::empty(&mut server.out, crate::wire::frame::front::SYNC);
         emit::query(&mut server.out, b"ROLLBACK");
@@ -136,7 +136,7 @@ pub(crate) async fn cancel_for(pools: &[Rc<Pool>], session: &Handle) {
         if !server.own.get() || Instant::now() > until {
             break server;
         }
-        tokio::time::sleep(OWN_WORK).await;
+        crate::timer::sleep(OWN_WORK).await;
     };
     // It must not hit those who are behind.
     server.follow.send_away();

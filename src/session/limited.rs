@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
+use crate::timer::sleep;
+use tokio::time::Sleep;
 
 use super::relay::Verdict;
 use super::serve::Session;

@@ -39,11 +39,11 @@ impl Lone<'_> {
         &self,
         profiles: &Rc<Profiles>,
         dialect: Dialect,
-    ) -> (Rc<Profile>, Option<Box<[Literal]>>) {
+    ) -> (Rc<Profile>, Option<Vec<Literal>>) {
         match self {
             Lone::Sent(text) => {
                 let (profile, literals) = profiles.with_literals(text, dialect);
-                (profile, Some(literals.into()))
+                (profile, Some(literals))
             }
             Lone::Prepared(statement) => (statement.profile(profiles, dialect), None),
         }

@@ -6,7 +6,7 @@
 //! (`rewritten`, `limited`, [`mirror`]), `pacing` has statements wait for their turn and `timing` bounds how long they run; `intern` makes statements of texts, `prepare` follows their names, `rename` tells them to the client by its own, `unnamed` and `portals` follow what has none or runs later; `settle` brings a
 //! server to the session's settings; [`relay`] brings the answers
 //! back, `failure` those that are errors, `unasked` what nobody has asked for; [`probe`] asks the server what a transaction left behind, `custom` knows which names to ask for, `hidden` what a
-//! text reaches without saying so; `token` carries what a session has seen to others; `wished` looks at the level it asks for; `listen` hears what others notify, `channels` shows it to the server; `capture` counts what statements cost by shape, `held` holds some for a closer look; `outcome` says what is known when a server is lost; `explain` answers EXPLAIN ROUTE with what `outlook` finds; `obey` does what others ask of the
+//! text reaches without saying so; `token` carries what a session has seen to others; `wished` looks at the level it asks for; `listen` hears what others notify, `channels` shows it to the server; `capture` counts what statements cost by shape, `block` how they come in transaction blocks, `held` holds some for a closer look; `outcome` says what is known when a server is lost; `explain` answers EXPLAIN ROUTE with what `outlook` finds; `obey` does what others ask of the
 //! session; [`leave`] makes the server fit for others when the client is gone. Connections of [`replication`] have a life of their own: a server of
 //! their own, and bytes.
 
@@ -35,6 +35,7 @@ pub mod verify;
 mod aside;
 mod asked;
 mod begin;
+mod block;
 mod bound;
 pub(crate) mod cached;
 mod capture;

@@ -128,7 +128,7 @@ impl Session {
 
     fn stand(&mut self, place: Place) {
         let Some(needs) = self.verdict.as_mut().and_then(|verdict| verdict.needs.as_mut()) else { return };
-        let alarm = Box::pin(tokio::time::sleep_until(Instant::now().into()));
+        let alarm = Box::pin(crate::timer::sleep_until(Instant::now()));
         needs.place = Some(Box::new(Standing { place, alarm }));
         self.part_with_server();
     }

@@ -190,7 +190,7 @@ impl Session {
         let by_rule = self.level_by_rule();
         let Some(route) = &mut self.route else { return false };
         let wanted = self.verdict.as_ref().and_then(|verdict| verdict.node.as_deref());
-        let read = route.read(&self.state, (by_rule, wanted), self.pool.target().level);
+        let read = route.read(&self.state, (by_rule, wanted), self.pool.level());
         let sighting = route.nodes.sighting().clone();
         choose::serves(read, &sighting.topology, &mut route.floor, node)
     }

@@ -131,13 +131,14 @@ impl Route {
         self.wished.look(state);
         let asked = by_rule.or(self.wished.level()).or(of_user);
         let level = asked.unwrap_or_else(|| self.nodes.sighting().topology.policy.level);
-        self.at_node(node, Read { level, client: self.client, node: None, now: Instant::now() })
+        self.at_node(node, Read { level, client: self.client, node: None, now: None })
     }
 
     /// The same for a node that a rule names: if that is the primary, no replica will do.
     pub(super) fn at_node(&self, node: Option<&Host>, read: Read) -> Read {
+        let Some(host) = node else { return read };
         let sighting = self.nodes.sighting();
-        match node.and_then(|host| sighting.id_of(host)) {
+        match sighting.id_of(host) {
             None => read,
             node if node == sighting.topology.primary => Read { level: Level::Primary, ..read },
             node => Read { node, ..read },
@@ -157,7 +158,7 @@ impl Route {
         }
         let nodes = self.nodes.clone();
         let news: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move {
-            let _ = tokio::time::timeout_at(until.into(), nodes.changed()).await;
+            let _ = crate::timer::timeout_at(until, nodes.changed()).await;
         });
         self.step = Step::Waits(Wait { until, news: Some(news) });
         true
@@ -232,8 +233,7 @@ impl Session {
             self.pool.stats().kept[REFUSED].add(1);
             return true;
         }
-        let read =
-            route.read(&self.state, (self.level_by_rule(), self.node_by_rule()), self.pool.target().level);
+        let read = route.read(&self.state, (self.level_by_rule(), self.node_by_rule()), self.pool.level());
         match route.nodes.choose(read, &mut route.floor) {
             Choice::Replica(node) => {
                 (route.stuck, route.patient) = (0, STUCK);
@@ -246,7 +246,7 @@ impl Session {
             }
             Choice::Primary(reason) => {
                 let allowed = route.nodes.sighting().topology.policy.wait;
-                if reason.may_change() && route.waits_for_news(waited, allowed, read.now) {
+                if reason.may_change() && route.waits_for_news(waited, allowed, read.now()) {
                     return false;
                 }
                 route.stays(reason.may_change(), waited.is_some());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::asked::Asked;
-use super::carried::Asks;
+use super::carried::{Asks, CARRIED};
 use super::kept::Passing;
 use super::lone::Lone;
 use super::pacing::Needs;
@@ -26,7 +26,7 @@ use crate::plan::explain::asked_level;
 use crate::pool::exchange::Expect;
 use crate::pool::state::State;
 use crate::rules::calendar::Seconds;
-use crate::rules::{self, Block, Cache, Candidates, Decided, Decision, Moment};
+use crate::rules::{self, Block, Cache, Candidates, Concern, Concerns, Decided, Decision, Moment};
 use crate::sql::{Literal, shape};
 use crate::wire::Fault;
 use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
@@ -37,13 +37,17 @@ const MANY: usize = 8;
 const SHAPES: usize = 16;
 /// So much of a shape is logged, in bytes.
 const LOGGED: usize = 1000;
+/// What is told in the log.
+const TOLD: Concerns = Concerns::of(&[Concern::Log, Concern::Tag]);
+/// What a statement needs besides a server ([`Needs`]).
+const NEEDED: Concerns = Concerns::of(&[Concern::Timeout, Concern::Throttle, Concern::Concurrency]);
 
 /// What was decided on the statement at the front of the input.
 #[derive(Default)]
 pub(super) struct Verdict {
     /// Its shape; `None` where nothing was to be decided.
     pub(super) profile: Option<Rc<Profile>>,
-    /// What stands for values in its text, where that was sent with it.
+    /// What stands for values in its text, where that was sent with it and the cache may ask.
     pub(super) literals: Option<Box<[Literal]>>,
     /// It is refused.
     pub(super) refusal: Option<Box<Fault>>,
@@ -235,6 +239,8 @@ impl Session {
     /// Has the rules decide on a statement, once.
     fn judge(&mut self, statement: &Lone<'_>, runs: Runs) {
         let (profile, literals) = statement.with_literals(&self.profiles, self.dialect);
+        // Only the cache asks for them.
+        let literals = literals.filter(|_| self.cached.is_some()).map(Into::into);
         let text = statement.text();
         let rules = &self.worker.rules;
         let given = (rules.stamp(), || rules.get());
@@ -254,18 +260,18 @@ impl Session {
 
     /// Those of the candidates that are for this session.
     fn narrow(&mut self, candidates: &Rc<Candidates>) -> Rc<Candidates> {
+        let known = self.narrowed.as_ref().filter(|narrowed| Rc::ptr_eq(&narrowed.state, &self.state));
+        let same = |(of, _): &&(Weak<Candidates>, Rc<Candidates>)| of.as_ptr() == Rc::as_ptr(candidates);
+        if let Some((_, own)) = known.and_then(|narrowed| narrowed.shapes.iter().find(same)) {
+            return own.clone();
+        }
+        let own = Rc::new(candidates.of_session(&self.for_rules()));
         let mut narrowed = match self.narrowed.take() {
             Some(narrowed) if Rc::ptr_eq(&narrowed.state, &self.state) => narrowed,
             _ => Box::new(Narrowed { state: self.state.clone(), shapes: VecDeque::new() }),
         };
-        let same = |(of, _): &&(Weak<Candidates>, Rc<Candidates>)| of.as_ptr() == Rc::as_ptr(candidates);
-        let known = narrowed.shapes.iter().find(same).map(|(_, own)| own.clone());
-        let own = known.unwrap_or_else(|| {
-            let own = Rc::new(candidates.of_session(&self.for_rules()));
-            narrowed.shapes.truncate(SHAPES - 1);
-            narrowed.shapes.push_front((Rc::downgrade(candidates), own.clone()));
-            own
-        });
+        narrowed.shapes.truncate(SHAPES - 1);
+        narrowed.shapes.push_front((Rc::downgrade(candidates), own.clone()));
         self.narrowed = Some(narrowed);
         own
     }
@@ -283,27 +289,34 @@ impl Session {
             verdict.slow = slow_from(&decision);
             return;
         }
-        if let Some(cache) = candidates.settled_cache() {
+        let in_transaction = self.is_in_transaction();
+        if let Some(cache) = candidates.settled_cache(in_transaction) {
             verdict.cache = Some(Arc::clone(cache));
             return;
         }
-        let decision = match candidates.settled() {
+        let decision = match candidates.settled(in_transaction) {
             Some(decision) => decision,
             None => candidates.decide(&self.context(text)),
         };
         if decision.is_empty() {
             return;
         }
-        verdict.asks = self.asks(&decision, text, profile, false);
-        self.tell(&decision, text);
+        if decision.has_one_of(CARRIED) {
+            verdict.asks = self.asks(&decision, text, profile, false);
+        }
+        if decision.has_one_of(TOLD) {
+            self.tell(&decision, text);
+        }
         verdict.refusal = decision.block().map(|block| Box::new(refusal(&block)));
         verdict.level = asked_level(&decision).map(|(level, _)| level);
         verdict.node = asked_node(&decision).map(Box::new);
-        let timeout = decision.timeout();
-        let timeout = timeout.map_or(0, |of| timing::milliseconds(*of.action, text, self.dialect));
         verdict.cache = decision.cache().map(|cache| Arc::clone(cache.action));
         verdict.slow = slow_from(&decision);
-        verdict.needs = Needs::of(&decision, timeout, &self.for_rules());
+        if decision.has_one_of(NEEDED) {
+            let timeout = decision.timeout();
+            let timeout = timeout.map_or(0, |of| timing::milliseconds(*of.action, text, self.dialect));
+            verdict.needs = Needs::of(&decision, timeout, &self.for_rules());
+        }
     }
 
     pub(super) fn context<'a>(&'a self, text: &'a [u8]) -> rules::Context<'a> {

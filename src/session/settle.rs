@@ -82,9 +82,8 @@ impl Session {
 
     /// Effects of whatever the session runs: under a search path with the temporary schema, any code may make objects there.
     pub(super) fn makes_temporary_objects(&self) -> Effects {
-        let path = self.state.settings().get(&b"search_path"[..]);
-        let names_it = |path: &[u8]| path.windows(7).any(|part| part.eq_ignore_ascii_case(b"pg_temp"));
-        if path.is_some_and(|path| names_it(path)) { Effects::TEMP } else { Effects::EMPTY }
+        let names_it = self.path.windows(7).any(|part| part.eq_ignore_ascii_case(b"pg_temp"));
+        if names_it { Effects::TEMP } else { Effects::EMPTY }
     }
 }
 

@@ -332,12 +332,12 @@ impl Session {
         if ended && route.there.take().is_some() {
             self.pool.stats().replica_transactions.add(1);
         }
-        if matches!(route.step, Step::UnderWay(_))
-            && let Step::UnderWay(done) = std::mem::take(&mut route.step)
-        {
-            route.nodes.loads().end(done.node, now.duration_since(done.since), now);
-            route.spare(done.cycle);
-            return route.nodes.used(done.node, &mut route.floor);
+        if let Step::UnderWay(done) = &mut route.step {
+            let (node, since, cycle) = (done.node, done.since, std::mem::take(&mut done.cycle));
+            route.step = Step::Open;
+            route.nodes.loads().end(node, now.duration_since(since), now);
+            route.spare(cycle);
+            return route.nodes.used(node, &mut route.floor);
         }
         if !ran && ended {
             // It has only prepared or described.

@@ -14,8 +14,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::timer::{sleep, timeout};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
 
 use super::aside::{Copy, Draws, Kept, Node};
 use super::asked::Asked;

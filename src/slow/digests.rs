@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::closer::{Closely, Wants};
 use crate::sql::{Dialect, Lately, mask, shape};
-use crate::stats::tally::{Answer, TOTAL, Taken, Tally, Who};
+use crate::stats::tally::{Answer, Habits, TOTAL, Taken, Tally, Who};
 
 /// Texts whose tally is found at once.
 const RECENT: usize = 1024;
@@ -177,9 +177,9 @@ impl Digests {
         }
     }
 
-    /// Counts a transaction block that had so many.
-    pub fn count_block(&self, tally: &Tally, statements: u64) {
-        tally.sums.borrow_mut().habits.block(statements);
+    /// Counts how they came in a transaction block.
+    pub fn count_block(&self, tally: &Tally, habits: &Habits) {
+        tally.sums.borrow_mut().habits.merge(habits);
     }
 
     /// Takes what was counted since the last time.

@@ -3,6 +3,7 @@
 //! A [`Counter`] has one writer: the worker whose pool it belongs to, or that has the door. So adding
 //! is a load and a store, never a locked instruction. Anyone may read; a reader adds up what the workers have.
 
+pub mod calendar;
 pub mod histogram;
 pub mod prometheus;
 pub mod samples;

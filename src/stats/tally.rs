@@ -96,14 +96,46 @@ pub struct Habits {
     pub loops: u64,
     /// Statements in those.
     pub looped: u64,
+    /// What came behind them in their blocks.
+    pub rests: Rests,
+    /// The blocks that began with one of them, as wholes.
+    pub begun: Begun,
+}
+
+/// Times in which a block was open on a server and nothing was asked, behind statements of a shape.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rests {
+    /// How many.
+    pub count: u64,
+    /// All together, in microseconds.
+    pub micros: u64,
+    /// The longest, in microseconds.
+    pub longest: u64,
+}
+
+/// Transaction blocks, counted at the first of their statements that asks for something. Times are in microseconds, of the time that they had a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// How many.
+    pub count: u64,
+    /// Statements in them.
+    pub statements: u64,
+    /// Round trips: how often a client had its answers and asked again.
+    pub trips: u64,
+    /// Statements of shapes that came [`LOOP`] times or more in a block.
+    pub looped: u64,
+    /// How long they were open.
+    pub micros: u64,
+    /// How much of that nothing was asked.
+    pub idle: u64,
 }
 
 impl Habits {
-    /// Counts a block that had so many.
-    pub fn block(&mut self, statements: u64) {
+    /// Of one block that had so many.
+    pub fn of_block(statements: u64) -> Habits {
         let looped = if statements >= LOOP { statements } else { 0 };
         let loops = u64::from(looped > 0);
-        self.merge(&Habits { blocks: 1, inside: statements, most: statements, loops, looped });
+        Habits { blocks: 1, inside: statements, most: statements, loops, looped, ..Habits::default() }
     }
 
     /// Counts what others have counted.
@@ -113,6 +145,36 @@ impl Habits {
         self.most = self.most.max(other.most);
         self.loops += other.loops;
         self.looped += other.looped;
+        self.rests.merge(&other.rests);
+        self.begun.merge(&other.begun);
+    }
+}
+
+impl Rests {
+    /// Counts one, in microseconds.
+    #[inline]
+    pub fn add(&mut self, micros: u64) {
+        self.merge(&Rests { count: 1, micros, longest: micros });
+    }
+
+    /// Counts what others have counted.
+    #[inline]
+    pub fn merge(&mut self, other: &Rests) {
+        self.count += other.count;
+        self.micros += other.micros;
+        self.longest = self.longest.max(other.longest);
+    }
+}
+
+impl Begun {
+    /// Counts what others have counted.
+    pub fn merge(&mut self, other: &Begun) {
+        self.count += other.count;
+        self.statements += other.statements;
+        self.trips += other.trips;
+        self.looped += other.looped;
+        self.micros += other.micros;
+        self.idle += other.idle;
     }
 }
 
@@ -300,8 +362,12 @@ mod tests {
     #[test]
     fn blocks_and_loops_are_told_apart() {
         let mut habits = Habits::default();
-        [1, 9, 10, 214].into_iter().for_each(|statements| habits.block(statements));
-        assert_eq!(habits, Habits { blocks: 4, inside: 234, most: 214, loops: 2, looped: 224 });
+        [1, 9, 10, 214].into_iter().for_each(|statements| habits.merge(&Habits::of_block(statements)));
+        let expected =
+            Habits { blocks: 4, inside: 234, most: 214, loops: 2, looped: 224, ..Habits::default() };
+        assert_eq!(habits, expected);
+        [30, 10].into_iter().for_each(|micros| habits.rests.add(micros));
+        assert_eq!(habits.rests, Rests { count: 2, micros: 40, longest: 30 });
     }
 
     #[test]

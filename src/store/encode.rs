@@ -1,7 +1,7 @@
 //! Sums as they stand in a row, and back.
 
 use crate::stats::histogram::{Histogram, STEPS};
-use crate::stats::tally::{CLOCKS, Habits, Sums};
+use crate::stats::tally::{Begun, CLOCKS, Habits, Rests, Sums};
 
 /// Numbers with blanks between them.
 pub(super) fn numbers(numbers: &[u64]) -> String {
@@ -32,16 +32,24 @@ pub(super) fn read_errors(text: &str, sums: &mut Sums) {
 
 /// How statements come in transaction blocks; nothing where there were none.
 pub(super) fn habits(habits: &Habits) -> String {
-    match habits.blocks {
-        0 => String::new(),
-        blocks => numbers(&[blocks, habits.inside, habits.most, habits.loops, habits.looped]),
+    let Habits { blocks, inside, most, loops, looped, rests, begun } = *habits;
+    if blocks == 0 {
+        return String::new();
     }
+    let own = [blocks, inside, most, loops, looped];
+    let rests = [rests.count, rests.micros, rests.longest];
+    let begun = [begun.count, begun.statements, begun.trips, begun.looped, begun.micros, begun.idle];
+    // What came with a later version stands behind, and may be missing.
+    numbers(&[&own[..], &rests, &begun].concat())
 }
 
 /// The same back.
 pub(super) fn read_habits(text: &str) -> Habits {
-    let [blocks, inside, most, loops, looped] = read_numbers(text);
-    Habits { blocks, inside, most, loops, looped }
+    let [blocks, inside, most, loops, looped, count, micros, longest, rest @ ..] = read_numbers::<14>(text);
+    let rests = Rests { count, micros, longest };
+    let [count, statements, trips, of_loops, micros, idle] = rest;
+    let begun = Begun { count, statements, trips, looped: of_loops, micros, idle };
+    Habits { blocks, inside, most, loops, looped, rests, begun }
 }
 
 /// The steps of all clocks.
@@ -109,7 +117,10 @@ mod tests {
         read_errors(&errors(&sums.errors), &mut read);
         read_errors("", &mut read);
         assert_eq!(read.errors, sums.errors);
-        [3, 12].into_iter().for_each(|statements| sums.habits.block(statements));
+        [3, 12].into_iter().for_each(|statements| sums.habits.merge(&Habits::of_block(statements)));
+        assert_eq!(read_habits("2 15 12 1 12"), sums.habits, "as it was before there was more");
+        sums.habits.rests = Rests { count: 1, micros: 2, longest: 3 };
+        sums.habits.begun = Begun { count: 4, statements: 5, trips: 6, looped: 7, micros: 8, idle: 9 };
         assert_eq!(read_habits(&habits(&sums.habits)), sums.habits);
         assert_eq!(read_habits(&habits(&Habits::default())), Habits::default());
         assert_eq!(read_numbers::<3>(&numbers(&[1, 0, u64::MAX])), [1, 0, u64::MAX]);

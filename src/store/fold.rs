@@ -84,6 +84,7 @@ pub(super) fn expire(file: &mut Connection, now: i64, policy: &Policy) -> rusqli
     file.execute("DELETE FROM bucket WHERE start + span <= ?1", [before])?;
     file.execute("DELETE FROM missing WHERE start <= ?1", [before])?;
     file.execute("DELETE FROM caller WHERE start + ?2 <= ?1", (before, SPANS[2]))?;
+    file.execute("DELETE FROM plan WHERE last_seen < ?1", [before])?;
     forget(&file)?;
     file.commit()
 }
@@ -93,6 +94,7 @@ fn forget(file: &Transaction<'_>) -> rusqlite::Result<()> {
     file.execute("DELETE FROM shape WHERE fingerprint NOT IN (SELECT fingerprint FROM bucket)", [])?;
     file.execute("DELETE FROM sample WHERE fingerprint NOT IN (SELECT fingerprint FROM bucket)", [])?;
     file.execute("DELETE FROM caller WHERE fingerprint NOT IN (SELECT fingerprint FROM bucket)", [])?;
+    file.execute("DELETE FROM plan WHERE fingerprint NOT IN (SELECT fingerprint FROM bucket)", [])?;
     file.execute("DELETE FROM origin WHERE id NOT IN (SELECT origin FROM bucket)", [])?;
     Ok(())
 }

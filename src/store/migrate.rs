@@ -15,6 +15,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("../../migrations/state/001_history.up.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("../../migrations/state/002_samples.up.sql"), then: number_values },
     Step { sql: include_str!("../../migrations/state/003_numbers.up.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("../../migrations/state/004_plans.up.sql"), then: |_| Ok(()) },
 ];
 /// Names the files of pgweir among all of SQLite's: "pgwr".
 const APPLICATION: i64 = 0x7067_7772;
@@ -86,6 +87,7 @@ mod tests {
         include_str!("../../migrations/state/001_history.down.sql"),
         include_str!("../../migrations/state/002_samples.down.sql"),
         include_str!("../../migrations/state/003_numbers.down.sql"),
+        include_str!("../../migrations/state/004_plans.down.sql"),
     ];
 
     fn objects(file: &Connection) -> i64 {

@@ -9,10 +9,12 @@ mod file;
 mod fold;
 mod migrate;
 pub mod numbers;
+pub mod plans;
 mod put;
 pub mod read;
 mod samples;
 mod status;
+pub mod turns;
 pub mod workload;
 pub mod writer;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::file::Trouble;
 use super::read::{self, History};
 use super::samples::Stored;
+use super::turns;
 use crate::advice::{Habits, Observed, Origin, Sample, Workload};
 use crate::stats::tally::{Sums, TOTAL, Who};
 
@@ -45,6 +46,11 @@ pub fn of_history(
     for (fingerprint, caller, calls) in read::callers(path, since, database)? {
         if let Some(observed) = shapes.get_mut(&fingerprint) {
             observed.habits.callers.push((caller, calls));
+        }
+    }
+    for (fingerprint, turn) in turns::turns(path, (since, until), database)? {
+        if let Some(observed) = shapes.get_mut(&fingerprint) {
+            observed.turn = Some(turn);
         }
     }
     Ok(Workload { window: Duration::from_secs(window as u64), shapes: shapes.into_values().collect() })

@@ -152,3 +152,28 @@ fn a_locked_table_costs_a_note_and_no_wait() {
     assert_eq!(indexes(&advised).len(), 1, "{:#?}", advised.advice);
     holder.run("rollback");
 }
+
+#[test]
+fn a_standby_that_goes_away_midway_is_told_and_the_primary_asked() {
+    let Some(scene) = Scene::new(SHOP) else { return };
+    let texts = (0..12).map(|n| format!("select * from orders where account_id = $1 and amount <> {n}"));
+    let work = workload(texts.map(|text| statement(&text, 100, &[&["15"], &["4400"]])).collect());
+    let told = |advised: &Advised, words: &str| advised.advice.notes.iter().any(|note| note.contains(words));
+    // The first questions are of catalogs; the last ones are plans as things are, and then with an index.
+    for left in [1, 6, 40, 60] {
+        let (advised, _) = scene.advise_by(APP, &work, &limits(), usize::MAX, Some(left));
+        assert!(told(&advised, "the primary was asked for the others"), "{left}: {:?}", advised.advice.notes);
+        assert!(indexes(&advised).iter().any(|title| title.contains("account_id")), "{left}: {advised:#?}");
+        // One question found that nobody was there any more.
+        let is_unhelped = |one: &&Verdict| one.why.starts_with("no");
+        let unhelped = advised.advice.verdicts.iter().filter(is_unhelped).count();
+        assert!(unhelped <= 1, "{left}: {:#?}", advised.advice.verdicts);
+    }
+    let (advised, _) = scene.advise_by(APP, &work, &limits(), usize::MAX, Some(usize::MAX));
+    assert!(!told(&advised, "went away"), "{:?}", advised.advice.notes);
+    // With nobody left, nothing is claimed in the planner's name.
+    let (advised, _) = scene.advise_by(APP, &work, &limits(), 30, None);
+    assert!(told(&advised, "what it was not asked by then"), "{:?}", advised.advice.notes);
+    let claimed = |fix: &Fix| matches!(fix.proof, Proof::Planner { .. });
+    assert!(!advised.advice.fixes.iter().any(claimed), "{:#?}", advised.advice.fixes);
+}

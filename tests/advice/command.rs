@@ -54,6 +54,19 @@ fn advice_is_printed_and_written_in_each_style() {
     scene.database.setup("drop index orders_account_id_created_at_idx");
     let again = advise_with(&["--workload", &file, "--write", &to, &url]);
     assert!(!again.ok && again.stderr.contains("is there already"), "{again:?}");
+    let json = folder.0.join("json").display().to_string();
+    let said = advise_with(&["--workload", &file, "--format", "json", "--write", &json, &url]);
+    assert!(said.ok && said.stderr.contains("wrote ") && !said.stdout.contains(APP.1), "{said:?}");
+    let value: serde_json::Value = serde_json::from_str(&said.stdout).expect("nothing but JSON");
+    let fix = &value["fixes"][0];
+    assert_eq!((&fix["code"], &fix["proof"]["grade"]), (&"index".into(), &"planner".into()));
+    assert!(fix["action"]["run"][0].as_str().is_some_and(|run| run.starts_with("CREATE INDEX")), "{fix}");
+    let helped = value["statements"].as_array().expect("statements").iter();
+    let helped = helped.filter(|one| one["fixes"][0] == fix["id"]).map(|one| one["text"].as_str());
+    assert_eq!(
+        helped.collect::<Vec<_>>(),
+        [Some("select * from orders where account_id = $1 order by created_at desc limit 20")]
+    );
     let budget = advise_with(&["--workload", &file, "--budget", "64kB", &url]).success();
     assert!(!budget.contains("CREATE INDEX") && budget.contains("more than the budget"), "{budget}");
 }

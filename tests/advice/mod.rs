@@ -3,8 +3,10 @@
 mod bounds;
 mod command;
 mod found;
+mod moments;
 mod reading;
 mod running;
+mod speed;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -39,14 +41,20 @@ struct Scene {
 /// What is sent to a server, and when.
 type Log = Rc<RefCell<Vec<(Instant, String)>>>;
 
-/// Passes everything on, and keeps it.
+/// Passes everything on, and keeps it; after so many questions it is as gone as a server whose machine is.
 struct Logged<S> {
     server: S,
     log: Log,
+    left: usize,
 }
 
 impl<S: Server> Server for Logged<S> {
     async fn ask(&mut self, begin: &str, asked: Asked<'_>, end: &str) -> Result<Vec<Row>, Refused> {
+        let Some(left) = self.left.checked_sub(1) else {
+            let (sqlstate, message) = ("08006".to_owned(), "connection refused".to_owned());
+            return Err(Refused { sqlstate, message, lost: true });
+        };
+        self.left = left;
         let now = Instant::now();
         let sent = [begin, asked.text, end].map(|sql| (now, sql.to_owned()));
         self.log.borrow_mut().extend(sent);
@@ -92,6 +100,18 @@ impl Scene {
         workload: &Workload,
         limits: &Limits,
     ) -> (Advised, Vec<(Instant, String)>) {
+        self.advise_by(user, workload, limits, usize::MAX, None)
+    }
+
+    /// Advises; nodes answer so many questions each. (What stands in for a standby is the same database.)
+    fn advise_by(
+        &self,
+        user: (&str, &str),
+        workload: &Workload,
+        limits: &Limits,
+        primary: usize,
+        standby: Option<usize>,
+    ) -> (Advised, Vec<(Instant, String)>) {
         let sources = Sources { url: Some(self.url(user)), ..Sources::default() };
         let settings = config::load(&sources).expect("good settings");
         let servers = pgweir::app::Servers::of(settings.clone());
@@ -99,12 +119,16 @@ impl Scene {
         let log = Log::default();
         let asking = async {
             let (name, host) = (&self.database.name, &database.hosts[0]);
-            let login = Login { servers: &servers, database: name, host, user: user.0 };
-            let opened = Connection::open(login, limits.statement_timeout);
-            let (server, standby) = opened.await.expect("a login");
-            assert!(!standby);
-            let primary = Logged { server, log: log.clone() };
-            advise(workload, Nodes { primary, standbys: vec![] }, limits).await.expect("advice")
+            let mut nodes = vec![];
+            for left in [Some(primary), standby].into_iter().flatten() {
+                let login = Login { servers: &servers, database: name, host, user: user.0 };
+                let opened = Connection::open(login, limits.statement_timeout);
+                let (server, in_recovery) = opened.await.expect("a login");
+                assert!(!in_recovery);
+                nodes.push(Logged { server, log: log.clone(), left });
+            }
+            let nodes = Nodes { primary: nodes.remove(0), standbys: nodes };
+            advise(workload, nodes, limits).await.expect("advice")
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let advised = runtime.block_on(asking);

@@ -3,6 +3,7 @@
 use pgweir::advice::index::quoted;
 
 use super::*;
+use crate::harness::big;
 use crate::harness::cluster::pg_version;
 
 #[test]
@@ -80,4 +81,66 @@ fn of_too_many_tables_those_that_are_named_and_the_largest_are_read() {
         .take_while(|(_, sql)| !sql.starts_with("EXPLAIN"))
         .filter(|(_, sql)| sql.starts_with("--"));
     assert!((8..16).contains(&reading.count()), "{log:?}");
+}
+
+/// So many; with `PGWEIR_TEST_BIG=1` ten thousand, as the largest schemas of applications for many tenants have.
+fn tables() -> usize {
+    if big() { 10_000 } else { 400 }
+}
+
+#[test]
+fn a_database_of_very_many_tables_is_advised_on() {
+    let Some(scene) = Scene::new(
+        "create table \"Odd \"\"Name\"\"; x\" (id bigint primary key, \"Tenant's \"\"Id\"\"\" int, body text);
+         insert into \"Odd \"\"Name\"\"; x\" select i, i % 5000, repeat('x', 50) from generate_series(1, 50000) i",
+    ) else {
+        return;
+    };
+    // Each transaction holds locks on what it makes, of which a server has room for some thousands.
+    for from in (0..tables()).step_by(200) {
+        scene.database.setup(&format!(
+            "do $$ begin for i in {from}..{from} + 199 loop execute format(
+                 'create table tenant_%s (id bigint primary key, owner_id int not null, state text, at timestamptz, note text)', i);
+             execute format('create index on tenant_%s (owner_id)', i); end loop; end $$"
+        ));
+    }
+    scene.database.setup("analyze \"Odd \"\"Name\"\"; x\"");
+    let mut shapes = vec![statement(
+        "select * from \"Odd \"\"Name\"\"; x\" where \"Tenant's \"\"Id\"\"\" = $1",
+        500,
+        &[&["15"]],
+    )];
+    let others = (0..100).map(|n| {
+        let number = n * tables() / 100;
+        statement(
+            &format!("select id from tenant_{number} where owner_id = $1 and state = 'x'"),
+            1,
+            &[&["15"]],
+        )
+    });
+    shapes.extend(others);
+    let work = workload(shapes);
+    let before = resident();
+    let (advised, log) = scene.advise_as(APP, &work, &limits());
+    let reading = log.iter().find(|(_, sql)| sql.starts_with("EXPLAIN")).map(|(at, _)| *at - log[0].0);
+    eprintln!(
+        "{} tables: read in {reading:?}, all in {:?}, {} kB more than before",
+        tables(),
+        advised.took,
+        resident().saturating_sub(before)
+    );
+    assert_eq!(advised.schema.tables.len(), (tables() + 1).min(10_000));
+    assert_eq!(indexes(&advised), ["index \"Odd \"\"Name\"\"; x\"(\"Tenant's \"\"Id\"\"\")"]);
+    assert_eq!(advised.advice.verdicts.len(), 101);
+    assert!(advised.took < Duration::from_secs(60), "{:?}", advised.took);
+    let said = advised.advice.notes.iter().any(|note| note.contains("more than 10000 tables"));
+    assert_eq!(said, tables() >= 10_000, "{:?}", advised.advice.notes);
+    scene.apply(&advised.advice.fixes[0]);
+}
+
+/// Kilobytes of memory that this process has.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }

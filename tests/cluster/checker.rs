@@ -91,7 +91,7 @@ async fn session(stage: Rc<Stage>, seed: u64) {
             stage.used(stage.primary, &mut floor);
             stage.count(|seen| seen.writes += 1);
         } else {
-            let read = Read { level: Level::Session, client: seed, node: None, now: Instant::now() };
+            let read = Read { level: Level::Session, client: seed, node: None, now: Some(Instant::now()) };
             let node = match stage.nodes.choose_within(read, &mut floor, stage.wait).await {
                 Choice::Replica(node) => node,
                 Choice::Primary(_) => stage.primary,
@@ -207,7 +207,7 @@ fn a_session_that_pauses_comes_back_to_a_replica_by_itself() {
         let client = connect(scene.primary.port).await;
         client.batch_execute("create table t (i int)").await.expect("it is made");
         let mut floor = Floor::default();
-        let read = || Read { level: Level::Session, client: 0, node: None, now: Instant::now() };
+        let read = || Read { level: Level::Session, client: 0, node: None, now: Some(Instant::now()) };
         assert!(matches!(nodes.choose(read(), &mut floor), Choice::Replica(_)), "it has seen nothing");
         client.batch_execute("insert into t values (1)").await.expect("it is written");
         nodes.used(primary, &mut floor);

@@ -11,14 +11,11 @@ use crate::advice::schema::Schema;
 use crate::advice::{Observed, Origin, Plan, Sample, Workload, samples};
 use crate::sql::{facts, shape};
 
-/// Statements of which all samples are planned; then those of which some are; of others, few.
+/// The dearest statements; then those that are less dear; then all others.
 const DEAR: usize = 20;
 const LESS_DEAR: usize = 100;
-/// Samples of the others.
-const SOME: usize = 4;
-const FEW: usize = 2;
-/// Samples of one statement.
-const MOST: usize = 12;
+/// Samples of each of them that are planned; the less, the more statements there are for the plans that may be asked for.
+const SAMPLES: [[usize; 3]; 3] = [[12, 4, 2], [6, 3, 1], [3, 2, 1]];
 /// What a statement takes at least, in seconds: it is sent, parsed and answered.
 const LEAST: f64 = 50e-6;
 const DAY: f64 = 86_400.0;
@@ -105,20 +102,41 @@ pub fn tables_named(shapes: &[Shape<'_>]) -> Vec<String> {
     names
 }
 
-/// Plans statements with their samples, in order of what they take. What comes of it stands in the order of fingerprints.
+/// How many plans of a statement are asked for, the dearest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Share {
+    samples: usize,
+    /// Also the one without values.
+    generic: bool,
+}
+
+/// What each of so many statements gets of so many plans: as many as is good for it, or as there are.
+fn shares(statements: usize, plans: usize) -> Vec<Share> {
+    let of = |samples: [usize; 3], generic: usize| -> Vec<Share> {
+        let one = |place: usize| {
+            let class = usize::from(place >= DEAR) + usize::from(place >= LESS_DEAR);
+            Share { samples: samples[class], generic: place < generic }
+        };
+        (0..statements).map(one).collect()
+    };
+    let count =
+        |shares: &Vec<Share>| shares.iter().map(|one| one.samples + usize::from(one.generic)).sum::<usize>();
+    let [most, some, few] = SAMPLES;
+    let choices = [of(most, statements), of(some, LESS_DEAR)];
+    choices.into_iter().find(|one| count(one) <= plans).unwrap_or_else(|| of(few, DEAR))
+}
+
+/// Plans statements with their samples, in order of what they take, with about so many plans. What comes of it stands in the order of
+/// fingerprints.
 pub async fn look<'a, S: Server>(
     asker: &mut Asker<S>,
     shapes: &[Shape<'a>],
     schema: &Schema,
+    plans: usize,
 ) -> Vec<Looked<'a>> {
     let mut all = vec![];
-    for (place, shape) in shapes.iter().enumerate() {
-        let most = match place {
-            ..DEAR => MOST,
-            DEAR..LESS_DEAR => SOME,
-            _ => FEW,
-        };
-        all.push(one(asker, *shape, schema, most).await);
+    for (shape, share) in shapes.iter().zip(shares(shapes.len(), plans)) {
+        all.push(one(asker, *shape, schema, share).await);
     }
     all.sort_by_key(|looked| looked.observed.fingerprint);
     all
@@ -128,7 +146,7 @@ async fn one<'a, S: Server>(
     asker: &mut Asker<S>,
     shape: Shape<'a>,
     schema: &Schema,
-    most: usize,
+    share: Share,
 ) -> Looked<'a> {
     let Shape { observed, seconds } = shape;
     let mut looked = Looked { observed, seconds, ..Looked::nothing(observed) };
@@ -136,7 +154,7 @@ async fn one<'a, S: Server>(
         Ok(samples) => samples,
         Err(no_plan) => return Looked { no_plan: Some(no_plan), ..looked }.finished(schema),
     };
-    for mut sample in samples.into_iter().take(most) {
+    for mut sample in samples.into_iter().take(share.samples) {
         let asked = Asked { text: &sample.text, types: &sample.types, values: &sample.values };
         let mut answer = asker.plan(asked).await;
         // A made value need not be one of the type that the driver named.
@@ -154,7 +172,7 @@ async fn one<'a, S: Server>(
             }
         }
     }
-    let first = looked.samples.first().filter(|sample| !sample.values.is_empty());
+    let first = looked.samples.first().filter(|sample| share.generic && !sample.values.is_empty());
     if let Some(sample) = first.filter(|sample| sample.origin != Origin::Statistics) {
         looked.generic = asker.generic_plan(&sample.text, &sample.types, sample.values.len()).await.ok();
     }
@@ -227,6 +245,7 @@ impl<'a> Looked<'a> {
             floor: (LEAST / mean.max(LEAST)).min(1.0),
             samples: self.samples.iter().map(of).collect(),
             least: 0.0,
+            best: vec![],
         }
     }
 
@@ -235,5 +254,27 @@ impl<'a> Looked<'a> {
         let mut places: Vec<usize> = (0..looked.len()).collect();
         places.sort_by(|a, b| looked[*b].seconds.total_cmp(&looked[*a].seconds).then(a.cmp(b)));
         places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_statements_the_fewer_samples_of_each() {
+        let sum = |statements: usize, plans: usize| {
+            let shares = shares(statements, plans);
+            assert_eq!(shares.len(), statements);
+            assert!(shares.iter().all(|one| one.samples > 0), "each has one: {shares:?}");
+            shares.iter().map(|one| one.samples + usize::from(one.generic)).sum::<usize>()
+        };
+        // What thirty seconds of a hundred plans have for it.
+        assert_eq!((sum(10, 900), sum(100, 900)), (10 * 13, 20 * 12 + 80 * 4 + 100));
+        assert_eq!(sum(500, 900), 20 * 6 + 80 * 3 + 400 + 100);
+        assert_eq!(sum(500, 100_000), 20 * 12 + 80 * 4 + 400 * 2 + 500);
+        // Where there is no room at all, each is still looked at.
+        assert_eq!(sum(500, 0), 20 * 3 + 80 * 2 + 400 + 20);
+        assert_eq!(sum(0, 0), 0);
     }
 }

@@ -1,18 +1,19 @@
 //! Candidates of all statements together: what need not be tried is rejected, what the planner would use stays.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::look::{Looked, top};
 use super::prove::Planner;
+use super::tell::LEAST;
 use crate::advice::ask::Server;
 use crate::advice::bill::Bill;
 use crate::advice::candidates::{Candidate, Shared, looked_at};
-use crate::advice::choose::{Item, WhatIf};
+use crate::advice::choose::{Answer, Item, WhatIf};
 use crate::advice::create::title;
 use crate::advice::existing::serves;
 use crate::advice::index::Definition;
 use crate::advice::schema::{Schema, Table};
-use crate::advice::{Rejected, Workload, size};
+use crate::advice::{Plan, Rejected, Workload, size};
 
 /// Smaller tables are read faster than any index.
 const TINY_ROWS: f64 = 1000.0;
@@ -40,8 +41,12 @@ pub struct Pool {
     pub candidates: Vec<Found>,
     /// Seconds that each statement takes at least, with all of its candidates.
     pub least: Vec<f64>,
-    /// Statements whose candidates could not be tried in time.
-    pub late: usize,
+    /// The candidates that each statement uses then.
+    pub best: Vec<Vec<usize>>,
+    /// Statements whose candidates could not be tried.
+    pub untried: BTreeSet<usize>,
+    /// Because the time was over.
+    pub late: bool,
 }
 
 impl Found {
@@ -74,8 +79,13 @@ impl Pool {
                 }
             }
         }
-        let mut pool =
-            Pool { candidates: vec![], least: looked.iter().map(|one| one.seconds).collect(), late: 0 };
+        let mut pool = Pool {
+            candidates: vec![],
+            least: looked.iter().map(|one| one.seconds).collect(),
+            best: vec![vec![]; looked.len()],
+            untried: BTreeSet::new(),
+            late: false,
+        };
         let mut of_table: BTreeMap<u32, usize> = BTreeMap::new();
         for mut found in by_definition.into_values() {
             if let Some(why) = needless(&found.candidate.definition, schema) {
@@ -108,15 +118,24 @@ impl Pool {
     ) {
         planner.candidates.clone_from(&self.candidates);
         let (mut used, mut helped) = (BTreeSet::new(), BTreeSet::new());
-        for place in Looked::by_cost(planner.looked) {
+        let mut open: VecDeque<usize> = Looked::by_cost(planner.looked).into();
+        let mut again = BTreeSet::new();
+        while let Some(place) = open.pop_front() {
             let mine: Vec<usize> = (0..self.candidates.len())
                 .filter(|one| self.candidates[*one].relevant.contains(&place))
                 .collect();
-            if mine.is_empty() || planner.looked[place].plans.is_empty() {
+            let is_cheap = |plan: &Plan| plan.cost() <= LEAST;
+            if mine.is_empty() || planner.looked[place].plans.iter().all(is_cheap) {
                 continue;
             }
-            let Some(costs) = planner.costs(place, &mine).await else {
-                self.late += usize::from(planner.is_late());
+            let Some(Answer { costs, .. }) = planner.answer(place, &mine).await else {
+                self.late |= planner.is_late();
+                // A connection that is lost takes the indexes with it; over the next one they are made again.
+                if !planner.is_late() && again.insert(place) {
+                    open.push_back(place);
+                } else {
+                    self.untried.insert(place);
+                }
                 continue;
             };
             let bases = planner.looked[place].plans.iter().map(|plan| plan.cost());
@@ -146,6 +165,7 @@ impl Pool {
         self.candidates = stay;
         self.merge(schema);
         planner.replace_candidates(self.candidates.clone()).await;
+        helped.into_iter().for_each(|place| self.best[place] = planner.used(place));
     }
 
     /// Shorter and longer forms of what is used: one of them may serve more statements, or take less room.

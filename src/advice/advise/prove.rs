@@ -1,22 +1,21 @@
 //! What the planner says of statements with indexes that are not there; where it cannot be asked, an estimate that claims less.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
 use super::look::Looked;
 use super::pool::Found;
 use crate::advice::ask::{Asked, Asker, NoPlan, Server};
-use crate::advice::choose::WhatIf;
+use crate::advice::candidates::has_trigrams;
+use crate::advice::choose::{Answer, WhatIf};
 use crate::advice::hypopg::{Hypothetical, leaves};
 use crate::advice::index::{Definition, Held, Key, quoted, unwrapped};
 use crate::advice::plan::{Node, Plan};
-use crate::advice::scan::{Condition, Found as Statement, Other, Scan, Test, rows_left, scan};
+use crate::advice::scan::{Condition, Found as Statement, Other, Scan, Test, scan};
 use crate::advice::schema::{Schema, Table};
-use crate::advice::size;
+use crate::advice::{Sample, size};
 
-/// A page out of order, in units of the planner (`random_page_cost`).
-const RANDOM: f64 = 4.0;
 /// Down to a leaf and back.
 const DESCENT: f64 = 8.0;
 /// Where only a pattern speaks for it, an index has to leave out this much: it is not proposed for more than a twentieth of the rows.
@@ -32,6 +31,8 @@ pub struct Planner<'a, 'b, S> {
     pub candidates: Vec<Found>,
     /// By statement, what was answered.
     known: HashMap<usize, Vec<Known>>,
+    /// What some plan used that HypoPG showed.
+    seen: HashSet<Definition>,
 }
 
 impl<'a, 'b, S: Server> Planner<'a, 'b, S> {
@@ -41,7 +42,8 @@ impl<'a, 'b, S: Server> Planner<'a, 'b, S> {
         schema: &'b Schema,
         looked: &'b [Looked<'b>],
     ) -> Planner<'a, 'b, S> {
-        Planner { asker, hypothetical, schema, looked, candidates: vec![], known: HashMap::new() }
+        let (known, seen) = (HashMap::new(), HashSet::new());
+        Planner { asker, hypothetical, schema, looked, candidates: vec![], known, seen }
     }
 
     /// From now on nothing is asked after `until`.
@@ -67,6 +69,14 @@ impl<'a, 'b, S: Server> Planner<'a, 'b, S> {
     /// Whether it is the planner who speaks for a candidate.
     pub fn shows(&self, candidate: usize) -> bool {
         self.hypothetical.is_some() && self.candidates[candidate].candidate.provable
+    }
+
+    /// Whether it is the planner who speaks for a candidate in the plans of a statement.
+    pub fn proves(&self, statement: usize, candidate: usize) -> bool {
+        let one = &self.candidates[candidate].candidate.definition;
+        let sample = self.looked[statement].samples.first();
+        self.shows(candidate)
+            && (self.seen.contains(one) || !sample.is_some_and(|sample| hides(sample, one, self.schema)))
     }
 
     /// Why a candidate that was tried is of no use.
@@ -116,6 +126,10 @@ impl<'a, 'b, S: Server> Planner<'a, 'b, S> {
         if wanted.is_empty() {
             return Some(base());
         }
+        // A server that is gone without a word takes its time to say so.
+        if self.asker.is_late() {
+            return None;
+        }
         if let Err(no_plan) = hypothetical.set(self.asker, &wanted, self.schema).await {
             hypothetical.lose(&no_plan);
             return None;
@@ -143,6 +157,8 @@ impl<'a, 'b, S: Server> Planner<'a, 'b, S> {
                 }
             }
         }
+        let used = all_used.iter().map(|one| self.candidates[*one].candidate.definition.clone());
+        self.seen.extend(used);
         Some((costs, all_used))
     }
 
@@ -153,7 +169,8 @@ impl<'a, 'b, S: Server> Planner<'a, 'b, S> {
         let Some(table) = self.schema.table(definition.table) else { return false };
         let mut better = false;
         for ((plan, sample), cost) in looked.plans.iter().zip(&looked.samples).zip(costs) {
-            let Some(found) = scan(sample, self.schema) else { continue };
+            let Some(mut found) = scan(sample, self.schema) else { continue };
+            found.count(&looked.observed.sums);
             let found = with_index(plan, definition, table, &found, self.schema);
             if let Some(found) = found.filter(|found| *found < *cost) {
                 (*cost, better) = (found, true);
@@ -164,23 +181,35 @@ impl<'a, 'b, S: Server> Planner<'a, 'b, S> {
 }
 
 impl<S: Server> WhatIf for Planner<'_, '_, S> {
-    async fn costs(&mut self, statement: usize, set: &[usize]) -> Option<Vec<f64>> {
+    async fn answer(&mut self, statement: usize, set: &[usize]) -> Option<Answer> {
         if let Some(known) = self.known.get(&statement).and_then(|all| all.iter().find(|one| one.tells(set)))
         {
-            return Some(known.costs.clone());
+            return Some(Answer { costs: known.costs.clone(), used: known.used.clone() });
         }
         let (mut costs, mut used) = self.shown(statement, set).await?;
         for candidate in set {
-            if !self.shows(*candidate) && self.by_pattern(statement, *candidate, &mut costs) {
+            if !self.proves(statement, *candidate) && self.by_pattern(statement, *candidate, &mut costs) {
                 used.push(*candidate);
             }
         }
         used.sort_unstable();
         used.dedup();
-        let known = Known { set: set.to_vec(), used, costs: costs.clone() };
+        let known = Known { set: set.to_vec(), used: used.clone(), costs: costs.clone() };
         self.known.entry(statement).or_default().push(known);
-        Some(costs)
+        Some(Answer { costs, used })
     }
+}
+
+/// Whether HypoPG (1.3.1) keeps an index from the planner: expressions in it, and its predicate, are those of the first relation of a query,
+/// so that of a partition, and of a table that is joined to another one, the planner takes them for something else.
+fn hides(sample: &Sample, definition: &Definition, schema: &Schema) -> bool {
+    let expression = definition.keys.iter().any(|key| matches!(key.what, Held::Expression(_)));
+    let Some(table) = schema.table(definition.table).filter(|_| expression) else { return false };
+    let Some(found) = scan(sample, schema) else { return false };
+    let later = |scan: &Scan| {
+        found.scans.iter().any(|other| other.level == scan.level && other.relation < scan.relation)
+    };
+    table.kind == 'p' || found.scans.iter().filter(|scan| scan.table == table.oid).all(later)
 }
 
 /// What was answered of a statement with a set.
@@ -260,7 +289,7 @@ fn with_index(
             continue;
         }
         let fetched = (rows * part).max(1.0);
-        let cost = DESCENT + fetched.min(pages as f64) * RANDOM + fetched * 0.02;
+        let cost = DESCENT + fetched.min(pages as f64) * plan.random_page_cost() + fetched * 0.02;
         saved += (node.cost.1 - cost).max(0.0);
     }
     (saved > 0.0).then(|| (plan.cost() - saved).max(DESCENT))
@@ -284,7 +313,11 @@ fn part_of(definition: &Definition, table: &Table, scan: &Scan, schema: &Schema)
     let mut found: Vec<&Condition> = vec![];
     for key in &definition.keys {
         // Both bounds of a range, where it has two.
-        let mine: Vec<&Condition> = scan.conditions.iter().filter(|one| is_of(key, one)).collect();
+        // A pattern without a trigram makes an index of trigrams read as a whole.
+        let trigrams = key.class.as_ref().is_some_and(|class| class.ends_with("gin_trgm_ops"));
+        let mine = scan.conditions.iter().filter(|one| is_of(key, one));
+        let mine: Vec<&Condition> =
+            mine.filter(|one| !trigrams || has_trigrams(one) != Some(false)).collect();
         if mine.is_empty() {
             if ordered { break } else { continue }
         }
@@ -297,5 +330,46 @@ fn part_of(definition: &Definition, table: &Table, scan: &Scan, schema: &Schema)
             break;
         }
     }
-    (!found.is_empty()).then(|| rows_left(found, table) / table.rows.max(1.0))
+    (!found.is_empty()).then(|| scan.rows_left(&found, table) / table.rows.max(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advice::scan::tests::{sample, shop};
+
+    /// The part of the rows that an index on these keys of `orders` leaves for a text.
+    fn left(definition: &Definition, text: &str, value: &str, gave: Option<f64>) -> Option<f64> {
+        let schema = shop();
+        let mut found = scan(&sample(text, &[value]), &schema).expect("it is understood");
+        found.scans[0].gives = gave;
+        part(definition, &schema.tables[0], &found, &schema)
+    }
+
+    #[test]
+    fn an_expression_of_a_later_relation_is_hidden_from_the_planner() {
+        let hidden = |text: &str, table: u32, key: Key| {
+            hides(&sample(text, &[]), &Definition::btree(table, vec![key]), &shop())
+        };
+        let note = || Key::expression("lower(note)");
+        assert!(!hidden("select 1 from orders where lower(note) = 'x'", 1, note()));
+        assert!(!hidden("select 1 from orders o, accounts a where lower(o.note) = 'x'", 1, note()));
+        assert!(hidden("select 1 from accounts a, orders o where lower(o.note) = 'x'", 1, note()));
+        assert!(!hidden("select 1 from accounts a, orders o where o.note = 'x'", 1, Key::column("note")));
+        assert!(hidden("select 1 from events where abs(id) = 5", 4, Key::expression("abs(id)")));
+    }
+
+    #[test]
+    fn a_pattern_claims_what_its_values_and_the_calls_say() {
+        let class = Some("gin_trgm_ops".to_owned());
+        let key = Key { class, ..Key::column("note") };
+        let gin = Definition { method: "gin".to_owned(), ..Definition::btree(1, vec![key]) };
+        let text = "select id from orders where note like $1";
+        assert!(left(&gin, text, "%needle%", None).is_some());
+        assert_eq!(left(&gin, text, "%#%#%", None), None);
+        let size = Definition::btree(1, vec![Key::expression("((data ->> 'size'::text))::integer")]);
+        let text = "select id from orders where (data ->> 'size')::integer > $1";
+        assert_eq!(left(&size, text, "9", None), Some(1.0 / 3.0));
+        assert_eq!(left(&size, text, "9", Some(20.0)), Some(20.0 / 2e6));
+    }
 }

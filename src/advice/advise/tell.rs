@@ -16,7 +16,7 @@ use crate::stats::tally::TOTAL;
 /// A sample is better by this ratio, or it is not.
 const BETTER: f64 = 0.9;
 /// A plan is better only by more than one page that is read at random, and a row: less is nobody's index.
-const LEAST: f64 = 5.0;
+pub const LEAST: f64 = 5.0;
 /// Statements that the evidence of a fix names.
 const NAMED: usize = 5;
 /// A statement of which this much is no work of the server cannot be helped there.
@@ -56,7 +56,7 @@ pub async fn indexes<S: Server>(
             continue;
         }
         gains.sort_by(|a, b| b.seconds.total_cmp(&a.seconds).then(a.statement.cmp(&b.statement)));
-        let shown = planner.shows(*item);
+        let shown = gains.iter().all(|gain| planner.proves(gain.statement, *item));
         all.push((
             problem.items[*item].definition.clone(),
             fix(problem, *item, &gains, pool, planner, shown, taken),
@@ -205,8 +205,8 @@ pub fn unplanned(looked: &[Looked<'_>], notes: &mut Vec<String>) {
     }
 }
 
-/// What there is to say of a statement.
-pub fn verdict(looked: &Looked<'_>, fixes: &[Fix], schema: &Schema) -> Verdict {
+/// What there is to say of a statement; of one that is `untried`, that no index helps is not known.
+pub fn verdict(looked: &Looked<'_>, untried: bool, fixes: &[Fix], schema: &Schema) -> Verdict {
     let fingerprint = looked.observed.fingerprint;
     let helps = |fix: &Fix| fix.helps.contains(&fingerprint);
     let mine: Vec<usize> = (0..fixes.len()).filter(|place| helps(&fixes[*place])).collect();
@@ -215,6 +215,10 @@ pub fn verdict(looked: &Looked<'_>, fixes: &[Fix], schema: &Schema) -> Verdict {
         None => {
             let why = looked.no_plan.as_ref().map_or("it has no sample".to_owned(), ToString::to_string);
             format!("not known: {why}")
+        }
+        Some(plan) if !mine.iter().any(|place| fixes[*place].code == "index") && untried => {
+            let hurts = what_hurts(plan, schema);
+            format!("not known whether an index helps, for none could be tried: {hurts}")
         }
         Some(plan) if !mine.iter().any(|place| fixes[*place].code == "index") => {
             format!("no index will help: {}", why_not(looked.observed, plan, schema))

@@ -9,13 +9,15 @@ use super::{Candidate, Look};
 use crate::advice::Origin;
 use crate::advice::index::{Definition, Key};
 use crate::advice::rewrite::is_rewritable;
-use crate::advice::scan::{Condition, Other, Pattern, Scan, Sort, Term, Test, is_text, pattern, rows_left};
+use crate::advice::scan::{Condition, Other, Pattern, Scan, Sort, Term, Test, is_guess, is_text, pattern};
 use crate::advice::schema::Table;
 
 /// Conditions that leave more of a table than this are answered by reading it.
 pub(super) const MUCH: f64 = 0.25;
 /// Columns are carried along where they spare so many visits of the table.
 const VISITS: f64 = 50.0;
+/// And where an index that is there finds the rows: so many that a copy of their columns is worth it.
+const VISITS_SERVED: f64 = 1_000.0;
 /// So many columns are carried, and so many bytes of them.
 const CARRIED: usize = 6;
 const CARRIED_BYTES: u32 = 120;
@@ -68,7 +70,7 @@ fn entries<'a>(scan: &'a Scan, part: Option<&Partial>, look: &Look<'_>, table: &
     };
     let from: BTreeSet<usize> = all.iter().filter_map(|one| relation(one)).collect();
     let mut entries = vec![Entry { equal: constants.clone(), joined: false }];
-    for other in from.into_iter().take(JOINS) {
+    for other in from.into_iter().take(if look.restricted { JOINS } else { 0 }) {
         let mut equal = constants.clone();
         equal.extend(all.iter().filter(|one| relation(one) == Some(other)));
         entries.push(Entry { equal, joined: true });
@@ -307,7 +309,7 @@ impl Forms<'_, '_, '_> {
         if let Some(why) = self.too_much(left, tail) {
             return self.look.reject(self.table, why);
         }
-        let carried = self.carried(&keys, left);
+        let carried = self.carried(&keys, left, self.is_served(equal, tail));
         self.offer(keys.clone(), vec![], equal, tail, part, left);
         if let Some(include) = carried {
             self.offer(keys, include, equal, tail, part, left);
@@ -323,14 +325,16 @@ impl Forms<'_, '_, '_> {
                 scan.conditions.iter().filter(|one| whats.contains(&&one.what)).collect();
             used.extend(tail.serves.iter().filter_map(|at| scan.conditions.get(*at)));
             used.dedup();
-            let rows = rows_left(used, self.table);
+            let rows = scan.rows_left(&used, self.table);
             least = least.min(rows / self.table.rows.max(1.0));
         }
         least * part.map_or(1.0, |part| part.share)
     }
 
     fn too_much(&self, left: f64, tail: &Tail) -> Option<String> {
-        let ordered = tail.ordered && (tail.limited || tail.pattern == "group");
+        // The first of each group, or groups of a part of the table: groups of all of it are reckoned up in one go, in any order.
+        let grouped = tail.pattern == "group" && (left <= MUCH || !self.each[0].order.is_empty());
+        let ordered = tail.ordered && (tail.limited || grouped);
         (left > MUCH && !ordered && !self.entry.joined).then(|| {
             format!(
                 "its conditions leave {:.0} % of the rows at least; from about {:.0} % on, reading the table is as fast",
@@ -341,7 +345,7 @@ impl Forms<'_, '_, '_> {
     }
 
     /// Columns to carry, where they are all that is missing to answer without the table.
-    fn carried(&self, keys: &[Key], left: f64) -> Option<Vec<String>> {
+    fn carried(&self, keys: &[Key], left: f64, is_served: bool) -> Option<Vec<String>> {
         let scan = self.each[0];
         let needed = scan.columns.as_ref()?;
         let has = |name: &String| keys.iter().any(|key| key.name() == Some(name));
@@ -353,7 +357,10 @@ impl Forms<'_, '_, '_> {
         let bytes: u32 = missing.iter().map(width).sum();
         let rows = left * self.table.rows;
         let rows = scan.limit.flatten().map_or(rows, |limit| limit.min(rows));
-        let many = rows >= VISITS || self.entry.joined;
+        let many = match is_served {
+            true => rows >= VISITS_SERVED,
+            false => rows >= VISITS || self.entry.joined,
+        };
         (!missing.is_empty() && many && missing.len() <= CARRIED && bytes <= CARRIED_BYTES).then_some(missing)
     }
 
@@ -367,12 +374,7 @@ impl Forms<'_, '_, '_> {
         left: f64,
     ) {
         let scan = self.each[0];
-        let want = Want {
-            equal: equal.iter().map(|one| one.what.of(0)).collect(),
-            tail: tail.keys.clone(),
-            ordered: tail.ordered,
-            include: include.clone(),
-        };
+        let want = want(equal, tail, include.clone());
         let schema = self.look.schema;
         if let Some(index) =
             self.table.indexes.iter().find(|index| serves(index, &want, &scan.conditions, self.table, schema))
@@ -386,8 +388,26 @@ impl Forms<'_, '_, '_> {
         definition.predicate = part.map(|part| part.text.clone());
         let pattern = pattern_name(&definition, tail, equal);
         let why = told(&definition, equal, tail, left * self.table.rows, schema.version);
-        self.look.propose(Candidate { definition, why, pattern, provable: true });
+        // A range over an expression without statistics is a third of the table to the planner, whatever is shown to it.
+        let provable = !tail.serves.iter().filter_map(|at| scan.conditions.get(*at)).any(|one| {
+            matches!(one.test, Test::Less | Test::Greater)
+                && one.what.as_column().is_none()
+                && is_guess(one, self.table)
+        });
+        self.look.propose(Candidate { definition, why, pattern, provable });
     }
+
+    /// Whether an index that is there finds the same rows.
+    fn is_served(&self, equal: &[&Condition], tail: &Tail) -> bool {
+        let (want, conditions) = (want(equal, tail, vec![]), &self.each[0].conditions);
+        let mut there = self.table.indexes.iter();
+        there.any(|index| serves(index, &want, conditions, self.table, self.look.schema))
+    }
+}
+
+fn want(equal: &[&Condition], tail: &Tail, include: Vec<String>) -> Want {
+    let equal = equal.iter().map(|one| one.what.of(0)).collect();
+    Want { equal, tail: tail.keys.clone(), ordered: tail.ordered, include }
 }
 
 fn is_texts(condition: &Condition) -> bool {

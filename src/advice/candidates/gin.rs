@@ -76,25 +76,15 @@ fn trigrams(
     text: &str,
     schema: &Schema,
 ) -> Result<Served, String> {
-    let mut known = 0;
-    for one in each {
-        let Other::Constants(all) = &one.other else { continue };
-        for constant in all {
-            let part = match (one.test, pattern(constant)) {
-                (_, Pattern::Unknown) => continue,
-                (Test::Regex, _) => longest_plain(constant.as_text().unwrap_or_default()),
-                (_, Pattern::Infix(part) | Pattern::Prefix(part) | Pattern::Exact(part)) => part,
-            };
-            if part.chars().count() < TRIGRAM {
-                return Err(format!(
-                    "a pattern on {text} has fewer than {TRIGRAM} letters in a row, so that no trigram is known of it"
-                ));
-            }
-            known += 1;
-        }
-    }
-    if known == 0 {
+    let known: Vec<bool> = each.iter().filter_map(|one| has_trigrams(one)).collect();
+    if known.is_empty() {
         return Err(format!("no value of the pattern on {text} was seen"));
+    }
+    // What is looked for now and then without one is read as before.
+    if known.iter().filter(|has| **has).count() * 2 < known.len() {
+        return Err(format!(
+            "a pattern on {text} has fewer than {TRIGRAM} letters in a row, so that no trigram is known of it"
+        ));
     }
     let Some(extension) = schema.extensions.iter().find(|one| one.name == "pg_trgm") else {
         return Err(format!(
@@ -111,7 +101,19 @@ fn trigrams(
     Ok(Served { key, pattern: "trigram", why })
 }
 
-/// The longest run of letters and digits of a regular expression.
+/// Whether all texts that a condition looks for have a trigram; `None` where they are not known.
+pub(in crate::advice) fn has_trigrams(condition: &Condition) -> Option<bool> {
+    let Other::Constants(all) = &condition.other else { return None };
+    let parts = all.iter().filter_map(|constant| match (condition.test, pattern(constant)) {
+        (_, Pattern::Unknown) => None,
+        (Test::Regex, _) => constant.as_text().map(str::to_owned),
+        (_, Pattern::Infix(part) | Pattern::Prefix(part) | Pattern::Exact(part)) => Some(part),
+    });
+    let lengths: Vec<usize> = parts.map(|part| longest_plain(&part).chars().count()).collect();
+    (!lengths.is_empty()).then(|| lengths.iter().all(|length| *length >= TRIGRAM))
+}
+
+/// The longest run of letters and digits.
 fn longest_plain(text: &str) -> String {
     let runs = text.split(|letter: char| !letter.is_alphanumeric());
     runs.max_by_key(|run| run.chars().count()).unwrap_or_default().to_owned()

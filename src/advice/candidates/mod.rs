@@ -15,12 +15,13 @@ mod shared;
 use std::collections::BTreeSet;
 
 use super::index::{Definition, Key};
-use super::scan::{Condition, Found, Scan, of_condition_text, of_observed};
+use super::scan::{Condition, Found, Scan, of_condition_text, of_observed, selectivity};
 use super::schema::Table;
 use super::{Observed, Plan, Rejected, Schema};
 
 pub use shared::Shared;
 
+pub(super) use gin::has_trigrams;
 pub(super) use served::served_enough;
 
 /// A table of so few pages is read in no time: 128 kB.
@@ -56,7 +57,8 @@ pub fn looked_at(
     shared: &Shared,
 ) -> (Vec<Candidate>, Vec<Rejected>) {
     let found = of_observed(observed, schema);
-    let mut look = Look { observed, schema, plans, shared, candidates: vec![], rejected: vec![] };
+    let restricted = found.iter().any(|one| is_restricted(one, schema));
+    let mut look = Look { observed, schema, plans, shared, restricted, candidates: vec![], rejected: vec![] };
     let count = found.first().map_or(0, |first| first.scans.len());
     for at in 0..count {
         look.scan(&found.iter().map(|one| &one.scans[at]).collect::<Vec<_>>());
@@ -152,6 +154,8 @@ struct Look<'a> {
     schema: &'a Schema,
     plans: &'a [Plan],
     shared: &'a Shared,
+    /// A part of the rows is wanted, of some table at least; else joins are of everything, which no index makes less.
+    restricted: bool,
     candidates: Vec<Candidate>,
     rejected: Vec<Rejected>,
 }
@@ -210,17 +214,18 @@ impl Look<'_> {
     /// Whether some plan reads all of the table; where there are no plans, it may.
     fn is_read_whole(&self, table: &Table) -> bool {
         let partition = |name: &str| {
-            let schema = self.schema;
-            schema.tables.iter().any(|one| one.name == name && one.parent == Some(table.oid))
+            let mut below = self.schema.below(table.oid);
+            below.any(|one| one.name == name)
         };
-        let reads = |plan: &Plan| {
-            plan.nodes().iter().any(|node| {
-                let of = node.table.as_ref().is_some_and(|(_, name)| *name == table.name || partition(name));
-                of && node.kind == "Seq Scan"
-            })
-        };
+        let reads =
+            |plan: &Plan| plan.whole_tables().iter().any(|(_, name)| *name == table.name || partition(name));
         self.plans.is_empty() || self.plans.iter().any(reads)
     }
+}
+
+/// Whether some table is entered for a part of its rows, by its own conditions or by a limit.
+fn is_restricted(found: &Found, schema: &Schema) -> bool {
+    found.scans.iter().any(|scan| scan.limit.is_some() || selectivity(scan, schema) <= forms::MUCH)
 }
 
 /// Whether there is anything to look for.

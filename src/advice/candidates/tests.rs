@@ -311,3 +311,72 @@ fn what_only_a_plan_shows_is_looked_at_too() {
     let found = candidates(&observed(text, vec![]), &shop(), &[plan]);
     assert_eq!(bodies(&found)[0], "equality USING btree (account_id, code)");
 }
+
+#[test]
+fn what_calls_gave_says_how_rare_something_is_that_nobody_has_counted() {
+    let text = "select note from orders where (data ->> 'size')::integer > 900";
+    let with = |rows: u64| {
+        let mut observed = observed(text, vec![sample(text, &[])]);
+        observed.sums.rows = rows;
+        looked_at(&observed, &shop(), &[], &Shared::default())
+    };
+    // A thousand calls.
+    let (few, _) = with(5_000);
+    assert_eq!(bodies(&few), ["expression USING btree ((((data ->> 'size'::text))::integer))"]);
+    assert!(!few[0].provable, "to the planner it is a third of the table, whatever is shown to it");
+    for rows in [0, 900_000_000] {
+        let (many, rejected) = with(rows);
+        assert!(
+            many.is_empty() && rejected[0].why.contains("33 %"),
+            "{rows}: {:?} {rejected:?}",
+            bodies(&many)
+        );
+    }
+    // Where only some of the rows are given, their number says nothing.
+    check("select note from orders where lower(note) > 'x' and kind = 3", &["equality USING btree (kind)"]);
+    silent(&format!("{text} limit 5"), &shop(), "33 %");
+}
+
+#[test]
+fn a_text_without_a_trigram_now_and_then_is_no_reason_against_an_index() {
+    let text = "select note from orders where note like $1";
+    let with = |values: &[&str]| {
+        let samples = values.iter().map(|one| sample(text, &[one])).collect();
+        looked_at(&observed(text, samples), &shop(), &[], &Shared::default())
+    };
+    let (found, _) = with(&["%needle%", "%hay stack%", "%#%#%"]);
+    assert_eq!(bodies(&found), ["trigram USING gin (note gin_trgm_ops)"]);
+    let (found, rejected) = with(&["%needle%", "%#%", "%a-b%"]);
+    assert!(found.is_empty() && rejected[0].why.contains("fewer than 3 letters"), "{rejected:?}");
+}
+
+#[test]
+fn everything_is_read_as_fast_without_an_index() {
+    let none = |text: &str| {
+        let (candidates, _) = looked(text, &shop());
+        assert!(candidates.is_empty(), "{text}: {:#?}", bodies(&candidates));
+    };
+    none("select kind, sum(total) from orders group by kind");
+    none("select kind, sum(total) from orders where created_at > '2024-02-01' group by kind");
+    none("select a.name, sum(o.total) from accounts a join orders o on o.account_id = a.id group by a.name");
+    check(
+        "select a.name, o.total from accounts a join orders o on o.account_id = a.id limit 10",
+        &["join USING btree (account_id)"],
+    );
+    check(
+        "select kind, sum(total) from orders where account_id = 5 group by kind",
+        &["group USING btree (account_id, kind)"],
+    );
+}
+
+#[test]
+fn a_copy_of_columns_is_for_many_rows_where_an_index_finds_them_already() {
+    let mut schema = shop();
+    schema.tables[0].indexes.push(index(90, 1, "there", &["account_id", "kind"], false));
+    let some = "select total from orders where account_id in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)";
+    silent(some, &schema, "there serves account_id already");
+    check(some, &["covering USING btree (account_id) INCLUDE (total)"]);
+    schema.tables[0].indexes.push(index(91, 1, "kinds", &["kind"], false));
+    let (found, _) = looked("select total from orders where kind = 3", &schema);
+    assert_eq!(bodies(&found), ["covering USING btree (kind) INCLUDE (total)"]);
+}

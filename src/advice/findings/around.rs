@@ -93,7 +93,7 @@ fn over_fetch(seen: &Seen<'_>) -> Option<Fix> {
 fn missing_key(seen: &Seen<'_>, scan: &Scan) -> Option<Fix> {
     let table = seen.table(scan)?;
     let key = table.partition_key.first().filter(|_| table.kind == 'p')?;
-    let partitions = seen.schema.tables.iter().filter(|one| one.parent == Some(table.oid)).count();
+    let partitions = seen.schema.below(table.oid).count();
     // A key that is an expression is none of the columns.
     table.column(key)?;
     let has_key =
@@ -105,9 +105,7 @@ fn missing_key(seen: &Seen<'_>, scan: &Scan) -> Option<Fix> {
     let touched = |plan: &crate::advice::Plan| {
         let nodes = plan.nodes();
         let removed: u64 = nodes.iter().map(|node| node.removed).sum();
-        let is_partition = |name: &str| {
-            seen.schema.tables.iter().any(|one| one.name == name && one.parent == Some(table.oid))
-        };
+        let is_partition = |name: &str| seen.schema.below(table.oid).any(|one| one.name == name);
         let read = nodes
             .iter()
             .filter(|node| node.table.as_ref().is_some_and(|(_, name)| is_partition(name)))

@@ -11,16 +11,16 @@ pub struct Code {
     pub says: &'static str,
     /// By what it is told, and when it is not said.
     pub when: &'static str,
-    /// Something measures it. What nothing measures yet is never found.
-    pub is_told: bool,
+    /// Only what pgweir itself counts tells it: of a log, or of the server's own sums, nothing can be said.
+    pub is_of_pgweir: bool,
 }
 
 const fn code(name: &'static str, says: &'static str, when: &'static str) -> Code {
-    Code { name, says, when, is_told: true }
+    Code { name, says, when, is_of_pgweir: false }
 }
 
-const fn not_yet(name: &'static str, says: &'static str, when: &'static str) -> Code {
-    Code { is_told: false, ..code(name, says, when) }
+const fn counted(name: &'static str, says: &'static str, when: &'static str) -> Code {
+    Code { is_of_pgweir: true, ..code(name, says, when) }
 }
 
 /// Any code by its name.
@@ -97,7 +97,7 @@ pub const CODES: &[Code] = &[
         "`ORDER BY random()` reads and sorts the whole table for a few rows.",
         "Tables of more than 10,000 rows.",
     ),
-    code(
+    counted(
         "over_fetch",
         "Statements without LIMIT whose answers are large: most of their time goes into rows on their way.",
         "1 MB or 5,000 rows a call, and a third of the time in rows and client.",
@@ -117,6 +117,11 @@ pub const CODES: &[Code] = &[
         "Columns that depend on each other are taken for independent, so that far fewer rows are expected than come.",
         "Two equalities on one table, ten times as many rows seen as expected, and statistics that are not old.",
     ),
+    code(
+        "work_mem",
+        "Sorts and hashes of a statement do not fit into their memory, and go through temporary files.",
+        "Measured by `pg_stat_statements`: 1 MB or more a call, of calls of 20 ms or more. Not where an index gives the order, nor where more than 256 MB would be needed.",
+    ),
     code("vacuum", "Dead rows are read over and over.", "A fifth of a table and 10,000 rows at least."),
     code(
         "missing_partition_key",
@@ -128,32 +133,34 @@ pub const CODES: &[Code] = &[
         "A DELETE (or a change of the key) looks for rows that point to it, and there is no index to find them by; no plan shows the time.",
         "Tables that are not small, whose other end had rows deleted, or whose key is changed.",
     ),
-    code(
+    counted(
         "n_plus_one",
         "One statement is sent again and again in a transaction, with another value each time.",
         "Transactions with ten or more, which are at least half of all its calls.",
     ),
-    not_yet(
+    counted(
         "chatty_transaction",
         "Transactions have so many short statements that most of their time is on the way between them.",
-        "Twenty statements or more in a transaction, and less than half of its time in them.",
+        "Ten transactions or more with twenty round trips each, on average, those of loops of one statement left out; half of the time or more between statements, 5 ms or \
+         more in each, in pauses of 50 ms at most. At the first statement that asks for something, for each place in the application has its own.",
     ),
-    not_yet(
+    counted(
         "idle_in_transaction",
         "Transactions stay open while nothing is asked: they hold locks, a server, and dead rows.",
-        "A mean of a second or more, or one of a minute.",
+        "Behind a statement, a second or more on average over three times or more, or one of a minute. Counted when the transaction goes on or ends; not while its `BEGIN` is held back, for then \
+         it has no server.",
     ),
     code(
         "lock_wait",
         "A statement that finds its row by a key now and then takes very long: it waits for a lock.",
         "Changes by a unique key that take 100 times the median and 200 ms or more one time in twenty, or errors of class 40 or 55 in one of a hundred.",
     ),
-    code(
+    counted(
         "pool_starved",
         "Sessions stand in line for a server.",
         "One in twenty waits 20 ms or more, and a fifth of the time is waiting.",
     ),
-    code(
+    counted(
         "slow_client",
         "Clients take their answers slowly.",
         "A third of the time, and 100 ms a call on average.",
@@ -163,10 +170,11 @@ pub const CODES: &[Code] = &[
         "A prepared statement's plan for all values is far dearer than those for the values that come; from its sixth execution on it may be taken.",
         "Five times the dearest of the plans with values.",
     ),
-    not_yet(
+    counted(
         "plan_regression",
         "A statement has become slower from one moment on.",
-        "A p95 of twice as much and 10 ms more over 30 calls on both sides; what else changed at the time is told with it.",
+        "A p95 of twice as much and 10 ms more over 30 calls on both sides, and in what came last; not where the week before was nearly as slow at some time. What else changed at the time is told with \
+         it: the plan, as it was when advice looked at it before, rows, the table's size, waiting, the application. Needs the store.",
     ),
     code(
         "cache",
@@ -190,8 +198,8 @@ were seen, and where nothing is gained, or another remedy is right, nothing is s
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
     for one in all() {
-        let yet = if one.is_told { "" } else { " **Not said yet**: nothing measures it so far." };
-        let _ = writeln!(page, "| `{}` | {} | {}{yet} |", one.name, one.says, one.when);
+        let only = if one.is_of_pgweir { " Only of what pgweir counts itself." } else { "" };
+        let _ = writeln!(page, "| `{}` | {} | {}{only} |", one.name, one.says, one.when);
     }
     page
 }

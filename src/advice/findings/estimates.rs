@@ -103,7 +103,8 @@ pub(super) fn is_stale(table: &Table) -> bool {
     changed >= 1_000.0 && changed >= 0.2 * table.rows.max(1.0)
 }
 
-fn is_generic(plan: &Plan) -> bool {
+/// A plan that was made without values.
+pub(super) fn is_generic(plan: &Plan) -> bool {
     plan.settings.iter().any(|(name, value)| name == "plan_cache_mode" && value == "force_generic_plan")
 }
 

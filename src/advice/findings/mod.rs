@@ -8,8 +8,10 @@ mod clocks;
 mod codes;
 mod database;
 mod estimates;
+mod memory;
 mod moments;
 mod pgweir;
+mod transactions;
 mod written;
 
 use std::time::Duration;
@@ -21,10 +23,11 @@ use crate::stats::tally::TOTAL;
 
 pub use codes::{CODES, Code, OF_INDEXES, all, named, page};
 pub use database::of_schema;
-pub use moments::{Era, Transactions, of_transactions, plan_regression};
 
 /// A day, in seconds.
 const DAY: f64 = 86_400.0;
+/// So much of a statement names it in a title, in characters.
+const WORDS: usize = 48;
 
 /// What there is to find of the statements of one shape. What each saves is in seconds of the time that was looked at; see [`per_day`].
 pub fn findings(observed: &Observed, schema: &Schema, plans: &[Plan]) -> Vec<Fix> {
@@ -34,7 +37,10 @@ pub fn findings(observed: &Observed, schema: &Schema, plans: &[Plan]) -> Vec<Fix
     written::written(&seen, &mut fixes);
     around::around(&seen, &mut fixes);
     estimates::estimates(&seen, &mut fixes);
+    memory::memory(&seen, &mut fixes);
     clocks::clocks(&seen, &mut fixes);
+    transactions::transactions(&seen, &mut fixes);
+    moments::moments(&seen, &mut fixes);
     fixes
 }
 
@@ -125,21 +131,22 @@ impl<'a> Seen<'a> {
         self.observed.samples.first().map_or(&self.observed.text, |sample| &sample.text)
     }
 
+    /// The beginning of its shape, for a line.
+    pub fn words(&self) -> String {
+        let plain: Vec<&str> = self.observed.text.split_whitespace().collect();
+        let plain = plain.join(" ");
+        let short: String = plain.chars().take(WORDS).collect();
+        if short.len() < plain.len() { short.trim_end().to_owned() + "..." } else { short }
+    }
+
     pub fn table(&self, scan: &Scan) -> Option<&'a Table> {
         self.schema.table(scan.table)
     }
 
     /// Whether a plan reads all of a table; where there are no plans, it may.
     pub fn is_read_whole(&self, table: &Table) -> bool {
-        let of = |name: &str| {
-            name == table.name
-                || self.schema.tables.iter().any(|one| one.name == name && one.parent == Some(table.oid))
-        };
-        let whole = |plan: &Plan| {
-            plan.nodes()
-                .iter()
-                .any(|node| node.kind == "Seq Scan" && node.table.as_ref().is_some_and(|(_, name)| of(name)))
-        };
+        let of = |name: &str| name == table.name || self.schema.below(table.oid).any(|one| one.name == name);
+        let whole = |plan: &Plan| plan.whole_tables().iter().any(|(_, name)| of(name));
         self.plans.is_empty() || self.plans.iter().any(whole)
     }
 

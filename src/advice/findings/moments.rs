@@ -1,68 +1,39 @@
-//! What has changed with time, and what transactions do besides statements: of inputs that are no statement's own.
+//! What has become slower, from when on, and what else changed at the time.
 
-use super::{Fix, code};
-use crate::advice::{Price, Proof};
-use crate::stats::tally::{Sums, TOTAL};
+use std::collections::BTreeSet;
+use std::time::{Duration, UNIX_EPOCH};
 
-/// One side of a moment.
-#[derive(Debug, Clone, Default)]
-pub struct Era {
-    /// What was counted of the shape.
-    pub sums: Sums,
-    /// The hash of its plan's form, where one was taken.
-    pub plan: Option<u64>,
-    /// Rows of the largest table that it reads, where that is known.
-    pub table_rows: Option<f64>,
-    /// The version of the application, as its tags say.
-    pub deploy: Option<String>,
+use super::{Fix, Seen, code};
+use crate::advice::Proof;
+use crate::advice::form::Planned;
+use crate::advice::turn::{Era, KnownPlan, Turn};
+use crate::stats::calendar::timestamp;
+use crate::stats::tally::TOTAL;
+
+/// Places in the clocks.
+const WAIT: usize = 0;
+const DRAIN: usize = 3;
+/// So many times as many rows come, or are there.
+const MORE_ROWS: f64 = 2.0;
+const GROWN: f64 = 1.5;
+
+pub(super) fn moments(seen: &Seen<'_>, fixes: &mut Vec<Fix>) {
+    fixes.extend(seen.observed.turn.as_ref().and_then(|turn| plan_regression(seen, turn)));
 }
 
-/// Calls on each side of a moment.
-const CALLS: u64 = 30;
-/// So many times as slow, and so many microseconds more.
-const SLOWER: f64 = 2.0;
-const MORE: f64 = 10_000.0;
-
 /// A shape that has become slower: what was counted before a moment and after it, and the best guess why.
-pub fn plan_regression(fingerprint: u128, before: &Era, after: &Era) -> Option<Fix> {
-    let late = |era: &Era| era.sums.quantile(TOTAL, 0.95).map(|micros| micros as f64);
+fn plan_regression(seen: &Seen<'_>, turn: &Turn) -> Option<Fix> {
+    let (before, after) = (&turn.before, &turn.after);
+    let late = |era: &Era| era.sums.quantile(TOTAL, 0.95).map(|micros| micros as f64 / 1e3);
     let (was, is) = (late(before)?, late(after)?);
-    let enough = before.sums.timed >= CALLS && after.sums.timed >= CALLS;
-    if !enough || is < was * SLOWER || is - was < MORE {
-        return None;
-    }
-    let mean = |era: &Era, clock: usize| era.sums.micros[clock] as f64 / era.sums.timed.max(1) as f64;
-    let rows = |era: &Era| era.sums.rows as f64 / era.sums.calls.max(1) as f64;
-    let mut causes = vec![];
-    if let (Some(one), Some(other)) = (before.plan, after.plan)
-        && one != other
-    {
-        causes.push("its plan is another one".to_owned());
-    }
-    if rows(after) > rows(before).max(1.0) * SLOWER {
-        causes.push(format!("it gives {:.0} rows a call instead of {:.0}", rows(after), rows(before)));
-    }
-    if let (Some(one), Some(other)) = (before.table_rows, after.table_rows)
-        && other > one * 1.5
-    {
-        causes.push(format!("its table has grown from {one:.0} rows to {other:.0}"));
-    }
-    let more = |clock: usize| mean(after, clock) - mean(before, clock);
-    if more(0) > more(TOTAL) * 0.5 {
-        causes.push("most of it is waiting for a server of the pool".to_owned());
-    }
-    if more(3) > more(TOTAL) * 0.5 {
-        causes.push("most of it is the client's".to_owned());
-    }
-    if let (Some(one), Some(other)) = (&before.deploy, &after.deploy)
-        && one != other
-    {
-        causes.push(format!("the application went from {one} to {other}"));
-    }
+    let mut causes: Vec<String> = plans(seen, turn).into_iter().collect();
+    causes.extend(rows(before, after));
+    causes.extend(growth(seen, turn));
+    causes.extend(waits(before, after));
+    causes.extend(deploy(before, after));
     let mut evidence = vec![format!(
-        "one call in twenty took {:.1} ms or more, and takes {:.1} ms now ({} calls before, {} since)",
-        was / 1e3,
-        is / 1e3,
+        "since {} one call in twenty takes {is:.1} ms or more, and took {was:.1} ms before ({} calls before, {} since)",
+        moment(turn.at),
         before.sums.timed,
         after.sums.timed
     )];
@@ -71,87 +42,69 @@ pub fn plan_regression(fingerprint: u128, before: &Era, after: &Era) -> Option<F
         Some(cause) => format!("look at what changed first: {cause}"),
         None => "nothing else is seen to have changed: look at the database's load, locks and settings of that time".to_owned(),
     };
-    let saves = Some((more(TOTAL) * after.sums.timed as f64 / 1e6).max(0.0));
-    Some(fix(
-        "plan_regression",
-        "it has become slower".to_owned(),
-        evidence,
-        change,
-        vec![fingerprint],
-        saves,
-    ))
+    evidence.push("saves: what its calls have taken longer since then".to_owned());
+    let longer = mean(after, TOTAL) - mean(before, TOTAL);
+    // All of its calls in the time that is looked at take what those since the moment do.
+    let saves = (longer * seen.observed.sums.timed.min(after.sums.timed) as f64 / 1e6).max(0.0);
+    let title = format!("it has become slower: {}", seen.words());
+    let fix = seen.fix("plan_regression", title, evidence, code(change, None), Some(saves));
+    Some(Fix { proof: Proof::Measured, ..fix })
 }
 
-/// Transactions of one kind: of one application or one place in it.
-#[derive(Debug, Clone, Default)]
-pub struct Transactions {
-    /// Who sends them, for the title.
-    pub caller: String,
-    /// How many there were.
-    pub count: u64,
-    /// Statements in them.
-    pub statements: u64,
-    /// Seconds that they were open, all together.
-    pub seconds: f64,
-    /// Of these, seconds in which the server had a statement.
-    pub busy: f64,
-    /// The longest time, in seconds, that one was open without a statement.
-    pub longest_idle: f64,
+fn mean(era: &Era, clock: usize) -> f64 {
+    era.sums.micros[clock] as f64 / era.sums.timed.max(1) as f64
 }
 
-/// What there is to find of transactions. What each saves is in seconds of the time that was looked at.
-pub fn of_transactions(all: &[Transactions]) -> Vec<Fix> {
-    all.iter().flat_map(|one| [chatty(one), idle(one)]).flatten().collect()
+/// A plan that was not seen before, in the place of all that were.
+fn plans(seen: &Seen<'_>, turn: &Turn) -> Option<String> {
+    let now = seen.plans.iter().filter(|plan| !super::estimates::is_generic(plan));
+    let now: Vec<Planned> =
+        now.map(|plan| Planned::of(seen.observed.fingerprint, plan, seen.schema)).collect();
+    let before: Vec<&KnownPlan> = turn.plans.iter().filter(|known| known.seen.0 < turn.at).collect();
+    let since = turn.plans.iter().filter(|known| known.seen.1 >= turn.at).map(|known| known.planned.hash);
+    let since: BTreeSet<u64> = since.chain(now.iter().map(|plan| plan.hash)).collect();
+    let stays = before.iter().any(|known| since.contains(&known.planned.hash));
+    let (was, is) = (before.iter().max_by_key(|known| known.seen.1)?, now.first()?);
+    (!stays).then(|| format!("its plan is {}, and was {}", is.form, was.planned.form))
 }
 
-fn chatty(one: &Transactions) -> Option<Fix> {
-    let each = one.statements as f64 / one.count.max(1) as f64;
-    let between = one.seconds - one.busy;
-    let gap = between / one.statements.max(1) as f64;
-    // A long time between statements is no conversation, but idleness.
-    if one.count < 10 || each < 20.0 || between < one.seconds * 0.5 || gap > 0.05 {
-        return None;
+fn rows(before: &Era, after: &Era) -> Option<String> {
+    let each = |era: &Era| era.sums.rows as f64 / era.sums.calls.max(1) as f64;
+    let (was, is) = (each(before), each(after));
+    (is > was.max(1.0) * MORE_ROWS).then(|| format!("it gives {is:.0} rows a call, and gave {was:.0}"))
+}
+
+/// The largest table that it reads, beside how large that was when its plan was looked at before.
+fn growth(seen: &Seen<'_>, turn: &Turn) -> Option<String> {
+    let plan = seen.plans.first()?;
+    let is = Planned::of(seen.observed.fingerprint, plan, seen.schema).rows;
+    let before = turn.plans.iter().filter(|known| known.seen.1 < turn.at);
+    let was = before.max_by_key(|known| known.seen.1)?.planned.rows;
+    (was > 0.0 && is > was * GROWN).then(|| format!("the table has {is:.0} rows, and had {was:.0}"))
+}
+
+fn waits(before: &Era, after: &Era) -> Option<String> {
+    let more = |clock| mean(after, clock) - mean(before, clock);
+    let most = |clock| more(clock) > more(TOTAL) * 0.5 && more(TOTAL) > 0.0;
+    match (most(WAIT), most(DRAIN)) {
+        (true, _) => Some("most of it is waiting for a server of the pool".to_owned()),
+        (_, true) => Some("most of it is the client, which takes its answers more slowly".to_owned()),
+        _ => None,
     }
-    let evidence = vec![
-        format!(
-            "{} transactions of {each:.0} statements on average; {:.0} % of their time is between statements, {:.2} ms each",
-            one.count,
-            between / one.seconds.max(1e-9) * 100.0,
-            gap * 1e3
-        ),
-        "saves: half of the time between statements, which is held servers and locks rather than work"
-            .to_owned(),
-    ];
-    let title = format!("fewer statements in the transactions of {}", one.caller);
-    let change = "put statements together (lists, joins, RETURNING), send them in a pipeline, or do the work in the database".to_owned();
-    Some(fix("chatty_transaction", title, evidence, change, vec![], Some(between * 0.5)))
 }
 
-fn idle(one: &Transactions) -> Option<Fix> {
-    let between = one.seconds - one.busy;
-    let mean = between / one.count.max(1) as f64;
-    let chatter = between / one.statements.max(1) as f64;
-    let long = one.longest_idle >= 60.0;
-    if one.count == 0 || !(long || (mean >= 1.0 && chatter > 0.05)) {
-        return None;
-    }
-    let evidence = vec![format!(
-        "{} transactions are open without a statement for {mean:.1} s on average, {:.0} s at the longest: they hold a server, their locks, and dead rows of the whole database",
-        one.count, one.longest_idle
-    )];
-    let title = format!("close the transactions of {} sooner", one.caller);
-    let change = "keep calls to other systems and waiting for people out of transactions; idle_in_transaction_session_timeout ends those that are forgotten".to_owned();
-    Some(fix("idle_in_transaction", title, evidence, change, vec![], None))
+/// Another version of the application, as its name says.
+fn deploy(before: &Era, after: &Era) -> Option<String> {
+    let names = |these: &Era, those: &Era| {
+        let only = these.applications.difference(&those.applications).filter(|name| !name.is_empty());
+        only.cloned().collect::<Vec<_>>().join(", ")
+    };
+    let (gone, new) = (names(before, after), names(after, before));
+    (!gone.is_empty() && !new.is_empty()).then(|| format!("{new} sends it, and {gone} did"))
 }
 
-fn fix(
-    name: &'static str,
-    title: String,
-    evidence: Vec<String>,
-    change: String,
-    helps: Vec<u128>,
-    saves: Option<f64>,
-) -> Fix {
-    let action = code(change, None);
-    Fix { code: name, title, evidence, action, helps, saves, price: Price::default(), proof: Proof::Pattern }
+/// A moment in UTC, to the minute: parts of time are no shorter.
+fn moment(seconds: i64) -> String {
+    let text = timestamp(UNIX_EPOCH + Duration::from_secs(seconds.max(0) as u64));
+    format!("{} UTC", text.get(..16).unwrap_or(&text))
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::advice::form::Planned;
 use crate::advice::scan::tests::{index, observed, sample, shop, table};
 use crate::advice::schema::ForeignKey;
+use crate::advice::turn::{Era, KnownPlan, Turn};
 use crate::advice::{Habits, Sample};
-use crate::stats::tally::{Sums, Who};
+use crate::stats::tally::{Begun, Rests, Sums, Who};
 
 /// The codes of what is found of a statement with these values.
 fn found(text: &str, values: &[&str], schema: &Schema) -> Vec<Fix> {
@@ -298,26 +300,117 @@ fn estimates_that_are_off() {
 }
 
 #[test]
-fn moments_and_transactions() {
-    let era = |millis: u64, rows: u64, plan: u64| {
+fn what_has_become_slower() {
+    let era = |millis: u64, rows: u64, application: &str| {
         let mut sums = Sums { calls: 100, timed: 100, rows, longest: millis * 1_000, ..Sums::default() };
         (0..100).for_each(|_| sums.times[TOTAL].add(millis * 1_000));
         sums.micros[TOTAL] = millis * 100_000;
-        Era { sums, plan: Some(plan), ..Era::default() }
+        Era { sums, applications: [application.to_owned()].into() }
     };
-    let fix = plan_regression(7, &era(20, 100, 1), &era(90, 100, 2)).expect("it is slower");
-    assert!(fix.evidence.iter().any(|line| line.contains("its plan is another one")), "{:?}", fix.evidence);
-    assert_eq!((fix.code, fix.saves), ("plan_regression", Some(7.0)));
-    assert!(plan_regression(7, &era(20, 100, 1), &era(30, 100, 2)).is_none());
-    assert!(plan_regression(7, &era(1, 100, 1), &era(5, 100, 2)).is_none(), "milliseconds are no matter");
-    let one = |statements: u64, seconds: f64, busy: f64, longest_idle: f64| {
-        let all =
-            Transactions { caller: "shop".to_owned(), count: 100, statements, seconds, busy, longest_idle };
-        of_transactions(&[all]).iter().map(|fix| fix.code).collect::<Vec<_>>()
+    let plan = |kind: &str| {
+        let text =
+            format!(r#"[{{"Plan": {{"Node Type": "{kind}", "Relation Name": "orders", "Plan Rows": 1}}}}]"#);
+        Plan::parse(&text).expect("a plan")
     };
-    assert_eq!(one(5_000, 20.0, 5.0, 0.1), ["chatty_transaction"]);
-    assert_eq!(one(300, 500.0, 5.0, 20.0), ["idle_in_transaction"]);
-    assert!(one(300, 2.0, 1.5, 0.1).is_empty());
+    let known = |kind: &str, rows: f64, seen| {
+        let planned = Planned { rows, ..Planned::of(1, &plan(kind), &shop()) };
+        KnownPlan { planned, seen }
+    };
+    let of = |turn: Turn, plans: &[Plan]| {
+        let text = "select note from orders where id = $1";
+        let one = Observed { turn: Some(turn), ..observed(text, vec![]) };
+        let mut fixes = findings(&one, &shop(), plans);
+        fixes.retain(|fix| fix.code == "plan_regression");
+        assert_eq!(fixes.len(), 1);
+        fixes.remove(0)
+    };
+    let turn = |plans: Vec<KnownPlan>| Turn {
+        at: 86_400,
+        before: era(20, 100, "shop-1"),
+        after: era(90, 100, "shop-1"),
+        plans,
+    };
+    let causes = |fix: &Fix| fix.evidence.iter().filter(|line| line.contains("at the same time")).count();
+    let rows = shop().tables.iter().find(|table| table.name == "orders").expect("it is there").rows;
+    let fix = of(turn(vec![known("Index Scan", rows, (10, 86_000))]), &[plan("Seq Scan")]);
+    assert!(
+        fix.evidence[0].starts_with("since 1970-01-02 00:00 UTC one call in twenty takes 90.0 ms"),
+        "{fix:?}"
+    );
+    assert!(
+        fix.evidence[1].ends_with("its plan is Seq Scan on orders, and was Index Scan on orders"),
+        "{fix:?}"
+    );
+    assert_eq!((causes(&fix), fix.proof, fix.saves), (1, Proof::Measured, Some(7.0)));
+    // A plan that was there before is no other one, whatever else was.
+    let both = vec![known("Index Scan", rows, (10, 86_000)), known("Seq Scan", rows, (10, 50_000))];
+    let fix = of(turn(both), &[plan("Seq Scan")]);
+    assert_eq!(causes(&fix), 0);
+    let Action::Code { change, .. } = &fix.action else { panic!("{fix:?}") };
+    assert!(change.starts_with("nothing else is seen to have changed"), "{change}");
+    assert_eq!(causes(&of(turn(vec![known("Index Scan", rows, (90_000, 90_000))]), &[plan("Seq Scan")])), 0);
+    let fix = of(turn(vec![known("Seq Scan", rows / 3.0, (10, 50_000))]), &[plan("Seq Scan")]);
+    assert!(causes(&fix) == 1 && fix.evidence[1].contains("the table has"), "{fix:?}");
+    let deployed = Turn { after: era(90, 9_000, "shop-2"), ..turn(vec![]) };
+    let fix = of(deployed, &[]);
+    assert!(fix.evidence[1].ends_with("it gives 90 rows a call, and gave 1"), "{fix:?}");
+    assert!(fix.evidence[2].ends_with("shop-2 sends it, and shop-1 did"), "{fix:?}");
+    let mut waits = turn(vec![]);
+    (waits.after.sums.micros[0], waits.before.sums.micros[0]) = (6_900_000, 0);
+    assert!(of(waits, &[]).evidence[1].ends_with("waiting for a server of the pool"));
+}
+
+/// Codes of what is found of a shape with these habits.
+fn of_habits(rests: Rests, begun: Begun) -> Vec<Fix> {
+    let mut one = observed("select title from plans where id = $1", vec![]);
+    one.sums.habits = crate::stats::tally::Habits { blocks: 100, rests, begun, ..Default::default() };
+    one.by = vec![(Who { application: "shop".to_owned(), ..Who::default() }, 100)];
+    findings(&one, &shop(), &[])
+}
+
+#[test]
+fn transactions_that_talk_much_and_those_that_wait() {
+    let codes = |fixes: &[Fix]| fixes.iter().map(|fix| fix.code).collect::<Vec<_>>();
+    let begun = |trips: u64, looped: u64, idle_millis: u64| Begun {
+        count: 100,
+        statements: trips * 100,
+        trips: trips * 100,
+        looped: looped * 100,
+        micros: 20_000_000,
+        idle: idle_millis * 100_000,
+    };
+    let chatty = of_habits(Rests::default(), begun(50, 0, 150));
+    assert_eq!(codes(&chatty), ["chatty_transaction"]);
+    assert!(chatty[0].saves.is_some_and(|saves| (saves - 7.5).abs() < 1e-9), "{chatty:?}");
+    assert!(chatty[0].title.contains("of shop that begin with select title"), "{}", chatty[0].title);
+    assert!(
+        chatty[0].evidence[0].contains("100 transactions")
+            && chatty[0].evidence[0].contains("50 round trips")
+    );
+    for (begun, why) in [
+        (begun(19, 0, 150), "few round trips"),
+        (begun(50, 0, 90), "most of the time is the server's"),
+        (begun(50, 45, 150), "it is a loop, which has a finding of its own"),
+        (begun(50, 0, 3_000), "pauses are no conversation"),
+        (Begun { count: 9, ..begun(50, 0, 150) }, "seldom"),
+    ] {
+        let found = of_habits(Rests::default(), begun);
+        assert!(found.is_empty(), "{why}: {found:?}");
+    }
+    let short = Begun { micros: 500_000, idle: 400_000, ..begun(50, 0, 0) };
+    assert!(of_habits(Rests::default(), short).is_empty(), "4 ms are no matter");
+    let rests = |count, seconds: f64, longest: f64| Rests {
+        count,
+        micros: (seconds * 1e6) as u64,
+        longest: (longest * 1e6) as u64,
+    };
+    let idle = of_habits(rests(4, 6.0, 3.0), Begun::default());
+    assert_eq!(codes(&idle), ["idle_in_transaction"]);
+    assert!(idle[0].evidence[0].contains("1.5 s on average, 3.0 s at the longest, 4 times"), "{idle:?}");
+    assert_eq!(codes(&of_habits(rests(1000, 61.0, 61.0), Begun::default())), ["idle_in_transaction"]);
+    for rests in [rests(2, 6.0, 3.0), rests(1000, 100.0, 59.0), Rests::default()] {
+        assert!(of_habits(rests, Begun::default()).is_empty(), "{rests:?}");
+    }
 }
 
 #[test]
@@ -388,8 +481,17 @@ fn seconds_a_day_and_equal_fixes_are_one() {
 fn codes_are_names_of_their_own_and_every_finding_has_one() {
     let names: BTreeSet<&str> = CODES.iter().map(|code| code.name).collect();
     assert_eq!(names.len(), CODES.len());
-    let sources =
-        ["written.rs", "around.rs", "estimates.rs", "clocks.rs", "database.rs", "moments.rs", "pgweir.rs"];
+    let sources = [
+        "written.rs",
+        "around.rs",
+        "estimates.rs",
+        "clocks.rs",
+        "database.rs",
+        "moments.rs",
+        "memory.rs",
+        "transactions.rs",
+        "pgweir.rs",
+    ];
     let folder = std::path::Path::new(file!()).with_file_name("");
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut said = BTreeSet::new();
@@ -418,4 +520,39 @@ fn what_is_said_of_indexes_has_a_code() {
     let said: BTreeSet<&str> = said.chain(["index"]).collect();
     assert_eq!(said, OF_INDEXES.iter().map(|code| code.name).collect());
     assert_eq!(all().map(|code| code.name).collect::<BTreeSet<_>>().len(), all().count());
+}
+
+#[test]
+fn all_of_an_index_is_the_whole_table_where_no_limit_stops_it() {
+    let text = "select note from orders where created_at::date = '2024-05-05'";
+    let one = observed(text, vec![sample(text, &[])]);
+    let codes = |plan: &str| {
+        let plan = Plan::parse(plan).expect("a plan");
+        findings(&one, &with_index(&["created_at"]), &[plan]).iter().map(|fix| fix.code).collect::<Vec<_>>()
+    };
+    let scan = r#"{"Node Type": "Index Only Scan", "Relation Name": "orders", "Schema": "public", "Total Cost": 9000"#;
+    assert_eq!(codes(&format!(r#"[{{"Plan": {scan}, "Filter": "x"}}}}]"#)), ["rewrite_sargable"]);
+    assert_eq!(codes(&format!(r#"[{{"Plan": {scan}, "Index Cond": "x"}}}}]"#)), [""; 0]);
+    let limited = format!(r#"[{{"Plan": {{"Node Type": "Limit", "Total Cost": 9, "Plans": [{scan}}}]}}}}]"#);
+    assert_eq!(codes(&limited), [""; 0]);
+}
+
+#[test]
+fn rows_that_are_all_read_to_look_for_a_few_are_looked_up_instead() {
+    let plan = r#"[{"Plan": {"Node Type": "Index Scan", "Relation Name": "accounts", "Schema": "public", "Total Cost": 9000,
+        "Index Cond": "(name = 'x'::text)", "Filter": "(NOT (hashed SubPlan 1))"}}]"#;
+    let plan = Plan::parse(plan).expect("a plan");
+    let fixes = |condition: &str| {
+        let text = format!(
+            "select id from accounts where {condition} and id not in (select account_id from orders)"
+        );
+        findings(&observed(&text, vec![sample(&text, &[])]), &shop(), std::slice::from_ref(&plan))
+    };
+    let found = fixes("name = 'x'");
+    assert_eq!(found.iter().map(|fix| fix.code).collect::<Vec<_>>(), ["rewrite_not_exists"]);
+    assert!(
+        found[0].evidence[0].starts_with("each call reads all of the inner query, as many as 2000000 rows")
+    );
+    // Nearly as many are looked for as there are: a hash of them is what is fastest.
+    assert_eq!(fixes("id > 0").len(), 0);
 }

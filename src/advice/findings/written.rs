@@ -19,6 +19,8 @@ const SORTED: f64 = 10_000.0;
 const COUNTED: f64 = 100_000.0;
 /// An inner query over so many rows.
 const INNER: f64 = 10_000.0;
+/// So many times as few rows are looked up rather than looked for among all.
+const FEWER: f64 = 20.0;
 /// A condition that leaves more than this of a table is answered by reading it.
 const MUCH: f64 = 0.25;
 
@@ -266,21 +268,31 @@ fn not_in(seen: &Seen<'_>, nullable: bool) -> Option<Fix> {
     let first = seen.first()?;
     let filters = seen.plans.iter().flat_map(|plan| plan.nodes()).flat_map(|node| &node.conditions);
     let filters: Vec<&str> = filters.map(|(_, text)| text.as_str()).collect();
-    let each = filters
-        .iter()
-        .any(|text| text.contains("NOT (") && text.contains("SubPlan") && !text.contains("hashed SubPlan"));
+    let plans = |hashed: bool| {
+        let with = |text: &&str| text.contains("NOT (") && text.contains("SubPlan");
+        filters.iter().filter(|text| with(text)).any(|text| text.contains("hashed SubPlan") == hashed)
+    };
+    let each = plans(false);
     let inner =
         first.scans.iter().filter_map(|scan| seen.table(scan)).map(|table| table.rows).fold(0.0, f64::max);
-    if (!seen.plans.is_empty() && !each) || inner < INNER {
+    let outer =
+        first.scans.iter().filter_map(|scan| Some(selectivity(scan, seen.schema) * seen.table(scan)?.rows));
+    let outer = outer.fold(inner, f64::min);
+    // All of the inner rows are put into a table, to look for a few of them.
+    let for_few = plans(true) && outer * FEWER <= inner;
+    if (!seen.plans.is_empty() && !each && !for_few) || inner < INNER {
         return None;
     }
     let rewritten = printable_hidden(seen.text()).and_then(|mut tree| {
         not_exists(&mut tree)?;
         print_hidden(&tree)
     });
-    let mut evidence = vec![match each {
-        true => "its plan runs the inner query again for each row".to_owned(),
-        false => format!(
+    let mut evidence = vec![match (each, for_few) {
+        (true, _) => "its plan runs the inner query again for each row".to_owned(),
+        (_, true) => format!(
+            "each call reads all of the inner query, as many as {inner:.0} rows, to look for about {outer:.0} of them; NOT EXISTS can look up those by an index"
+        ),
+        _ => format!(
             "the inner query is over as many as {inner:.0} rows; once it does not fit into work_mem, it runs again for each row"
         ),
     }];

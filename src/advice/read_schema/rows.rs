@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::advice::ask::Row;
 use crate::advice::index::{Definition, Held, Key, unwrapped};
-use crate::advice::schema::{Activity, Column, Extension, ForeignKey, Index, Schema, Statistics, Table};
+use crate::advice::schema::{
+    Activity, Column, Extension, ForeignKey, Index, Schema, Spill, Statistics, Table,
+};
 
 /// Rows of a page of a table of which nothing is known: PostgreSQL reckons by the widths of types.
 const ROWS_A_PAGE: f64 = 80.0;
@@ -48,6 +50,33 @@ impl Cells for Row {
 pub(super) fn names_of(json: &str) -> Vec<String> {
     let value: Value = serde_json::from_str(json).unwrap_or_default();
     value.as_array().into_iter().flatten().filter_map(|name| Some(name.as_str()?.to_owned())).collect()
+}
+
+/// What shapes wrote to temporary files; texts of one shape are one.
+pub(super) fn spills(rows: &[Row], page: u64) -> Vec<Spill> {
+    let mut all: Vec<Spill> = vec![];
+    for row in rows {
+        let (Some(text), Some(calls), Some(blocks)) = (row.text(0), row.number(1), row.number::<u64>(2))
+        else {
+            continue;
+        };
+        let shape = crate::sql::shape(text.as_bytes(), true);
+        if shape.text.contains(&0) {
+            continue;
+        }
+        let bytes = blocks.saturating_mul(page);
+        let one = Spill {
+            fingerprint: shape.fingerprint.0,
+            calls,
+            bytes,
+            work_mem: row.number(3).unwrap_or_default(),
+        };
+        match all.iter_mut().find(|known| known.fingerprint == one.fingerprint) {
+            Some(known) => (known.calls, known.bytes) = (known.calls + one.calls, known.bytes + one.bytes),
+            None => all.push(one),
+        }
+    }
+    all
 }
 
 pub(super) fn extension(row: &Row) -> Option<Extension> {

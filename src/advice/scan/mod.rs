@@ -18,8 +18,9 @@ use std::collections::BTreeSet;
 use super::index::quoted;
 use super::schema::Table;
 use super::{Observed, Origin, Sample, Schema};
+use crate::stats::tally::Sums;
 
-pub use selectivity::{of_condition, rows_left, selectivity};
+pub use selectivity::{is_guess, of_condition, rows_left, selectivity};
 pub use term::{Column, Constant, Term, Value};
 pub use values::{Pattern, pattern};
 
@@ -31,6 +32,8 @@ use self::reader::Reader;
 
 /// Samples that are looked at, of a shape.
 const SAMPLES: usize = 12;
+/// Calls that rows of a call are reckoned of.
+const COUNTED: u64 = 20;
 /// Tables of one statement that are looked at, where they stand; further ones are taken for what is not known.
 const SCANS: usize = 64;
 
@@ -74,6 +77,8 @@ pub struct Scan {
     pub columns: Option<BTreeSet<String>>,
     /// It is changed.
     pub changed: bool,
+    /// Rows that calls gave on average, where those are all rows that satisfy its conditions; `None` where that was not counted.
+    pub gives: Option<f64>,
 }
 
 /// A condition on one table.
@@ -183,9 +188,29 @@ impl Scan {
     pub fn all_conditions(&self) -> impl Iterator<Item = &Condition> {
         self.conditions.iter().chain(self.branches.iter().flatten().flatten())
     }
+
+    /// Rows that some of its conditions leave. Where one of them can only be guessed at and they are all there are, no more than calls gave.
+    pub fn rows_left(&self, some: &[&Condition], table: &Table) -> f64 {
+        let left = rows_left(some.iter().copied(), table);
+        let all = self.branches.is_empty() && self.conditions.iter().all(|one| some.contains(&one));
+        match self.gives {
+            Some(gives) if all && some.iter().any(|one| is_guess(one, table)) => left.min(gives.max(1.0)),
+            _ => left,
+        }
+    }
 }
 
 impl Found {
+    /// Takes what was counted of all calls: rows that came of a statement that gives all rows of one table that satisfy its conditions.
+    pub fn count(&mut self, sums: &Sums) {
+        let all = self.notes.contains(&Note::Unlimited);
+        let [scan] = self.scans.as_mut_slice() else { return };
+        let is_known = sums.calls >= COUNTED && sums.rows > 0 && sums.failures() == 0;
+        if is_known && (all || scan.changed) && scan.limit.is_none() && scan.group.is_empty() {
+            scan.gives = Some(sums.rows as f64 / sums.calls as f64);
+        }
+    }
+
     /// The scan of a relation.
     pub fn scan(&self, relation: usize) -> Option<&Scan> {
         self.scans.iter().find(|scan| scan.relation == relation)
@@ -205,6 +230,7 @@ pub fn of_observed(observed: &Observed, schema: &Schema) -> Vec<Found> {
     if all.is_empty() {
         all.extend(scan(&Sample { types: observed.types.clone(), ..bare(&observed.text) }, schema));
     }
+    all.iter_mut().for_each(|found| found.count(&observed.sums));
     let Some(first) = all.first().map(structure) else { return all };
     all.retain(|one| structure(one) == first);
     all

@@ -111,6 +111,7 @@ impl<'a> Reader<'a> {
                 group: vec![],
                 columns: None,
                 changed: false,
+                gives: None,
             });
         }
         self.relations.push(Relation {

@@ -90,6 +90,24 @@ pub fn of_condition(condition: &Condition, table: &Table) -> f64 {
     found.clamp(LEAST, 1.0)
 }
 
+/// Whether nothing that the database knows of its values says how many rows a condition leaves.
+pub fn is_guess(condition: &Condition, table: &Table) -> bool {
+    let known = match condition.test {
+        Test::Less | Test::Greater => {
+            line(&condition.what, table).and_then(|(column, _)| column.statistics.as_ref())
+        }
+        Test::Similar
+        | Test::Contains
+        | Test::HasKey
+        | Test::Path
+        | Test::Overlaps
+        | Test::Member
+        | Test::Search => None,
+        _ => statistics(&condition.what, table),
+    };
+    known.is_none()
+}
+
 fn column<'a>(what: &Term, table: &'a Table) -> Option<&'a Column> {
     table.column(&what.as_column()?.name)
 }

@@ -3,7 +3,7 @@
 //! It is nobody's hurry. A thread of its own with the lowest priority does it, over a connection of its own to each node, bounded in time and in plans a
 //! second, and only while no session waits for a server. It logs in as the user whose statements took longest, as catalogs are read on
 //! connections of users that are there: who sent the statements may have them planned. What comes of it is on the pages, on the console (`SHOW ADVICE`)
-//! and in lines of the slow-query log. In the store there are the numbers of fixes, and nothing else of it.
+//! and in lines of the slow-query log. In the store there are the numbers of fixes and the forms of plans, and nothing else of it.
 
 pub mod connection;
 mod followed;
@@ -17,11 +17,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, oneshot};
 
 use super::history::History;
+use crate::advice::form::Planned;
 use crate::advice::{self, Advice, Advised, Fix, Limits, Workload};
 use crate::pool::Target;
 use crate::report::ids;
 use crate::runtime::acceptor::Entrance;
-use crate::store::numbers;
+use crate::store::{numbers, plans, turns};
 use kept::Kept;
 
 /// The first time is so long after the start at most: by then there is something to see.
@@ -37,6 +38,8 @@ const PATIENT: Duration = Duration::from_secs(300);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// So many of a database's users are tried.
 const USERS: usize = 3;
+/// What has become slower is told where it is slower still in the last day, in seconds.
+const DAY: i64 = 86_400;
 /// The lowest priority of a thread.
 const NICE: i32 = 19;
 
@@ -171,7 +174,9 @@ impl Advising {
 
     /// Asks as one after the other of its users, until one is let in.
     async fn advise(&self, database: &str, users: &[String]) -> Result<(Advised, Arc<Workload>), String> {
-        let workload = Arc::new(self.history.workload(database).await);
+        let mut workload = self.history.workload(database).await;
+        self.add_moments(database, &mut workload).await;
+        let workload = Arc::new(workload);
         let mut last = "nobody is known to log in as".to_owned();
         for target in self.targets(database, users) {
             match ask(&target, workload.clone()).await {
@@ -180,6 +185,17 @@ impl Advising {
             }
         }
         Err(last)
+    }
+
+    /// From when on statements have been slower: the store knows, where there is one that can be read.
+    async fn add_moments(&self, database: &str, workload: &mut Workload) {
+        let Some((file, _)) = self.history.view().store else { return };
+        let (database, window) = (database.to_owned(), (now() - DAY, now()));
+        let read = move || turns::turns(&PathBuf::from(file), window, Some(&database)).unwrap_or_default();
+        let mut turns = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        for observed in &mut workload.shapes {
+            observed.turn = turns.remove(&observed.fingerprint);
+        }
     }
 
     /// Those whose statements took longest, then those that the settings name.
@@ -199,7 +215,7 @@ impl Advising {
                 let (fixes, plans, took) = (advised.advice.fixes.len(), advised.plans, advised.took);
                 tracing::debug!(database, fixes, plans, ?took, "advised");
                 let keys: Vec<u128> = advised.advice.fixes.iter().map(ids::key).collect();
-                let numbers = self.numbered(keys).await;
+                let numbers = self.numbered(database, keys, advised.planned.clone()).await;
                 let mut kept = self.kept();
                 kept.take(database, advised, numbers, &workload);
                 *self.history.advised().lock().unwrap_or_else(PoisonError::into_inner) = kept.lines();
@@ -212,16 +228,24 @@ impl Advising {
         }
     }
 
-    /// The numbers that the store gives; none where there is no store, or it cannot be written.
-    async fn numbered(&self, keys: Vec<u128>) -> Vec<(u128, u64)> {
+    /// The numbers that the store gives, which keeps the plans besides; none where there is no store, or it cannot be written.
+    async fn numbered(&self, database: &str, keys: Vec<u128>, planned: Vec<Planned>) -> Vec<(u128, u64)> {
         let Some((file, _)) = self.history.view().store else { return vec![] };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+        let (database, now) = (database.to_owned(), now());
         let asked = move || {
-            let numbers = numbers::of_fixes(&PathBuf::from(file), &keys, now).unwrap_or_default();
+            let file = PathBuf::from(file);
+            let numbers = numbers::of_fixes(&file, &keys, now).unwrap_or_default();
+            // What is the matter with the file, its own writer tells.
+            drop(plans::note(&file, &database, &planned, now));
             keys.into_iter().zip(numbers).collect()
         };
         tokio::task::spawn_blocking(asked).await.unwrap_or_default()
     }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 
 /// Advises on a thread of its own: nobody else waits for its reckoning, and the end of the process does not either.

@@ -1,7 +1,5 @@
 //! What is said of the nodes of a cluster: which would answer a read, and why the others would not.
 
-use std::time::Instant;
-
 use super::Line;
 use crate::plan::balance::Balancer;
 use crate::plan::choose::{Choice, Read, Reason, choose, will_do};
@@ -78,7 +76,7 @@ fn fitness(read: &Read, node: &Node, topology: &Topology, floor: &Floor) -> Resu
 
 fn unfit(reason: Reason, read: &Read, node: &Node, topology: &Topology, floor: &Floor) -> String {
     match reason {
-        Reason::TooOld => match (node.age(read.now), allowed(read, topology)) {
+        Reason::TooOld => match (node.age(read.now()), allowed(read, topology)) {
             (Some(age), Some(allowed)) => format!("its data may be {age:?} old, and {allowed:?} is allowed"),
             _ => "how old its data are is not known".to_owned(),
         },
@@ -131,13 +129,13 @@ pub fn asked(
 impl Read {
     /// One at that level, now, by a client of whom nothing is known.
     pub fn of_level(level: Level) -> Read {
-        Read { level, client: 0, node: None, now: Instant::now() }
+        Read { level, client: 0, node: None, now: None }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::plan::topology::NodeId;

@@ -1,5 +1,6 @@
 //! A report for programs, and back: what an earlier one said, to compare with.
 
+pub mod advice;
 pub mod page;
 mod read;
 
@@ -7,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::fixes::Listed;
 use super::{Change, Origin, Report, Statement};
-use crate::advice::{Action, Proof};
+use crate::advice::{Action, Proof, Rejected};
 use crate::stats::tally::{CLOCKS, SERVED, Sums};
 
 pub use read::before;
@@ -39,11 +40,7 @@ impl Report {
             "fixes": self.fixes.iter().map(fix).collect::<Vec<_>>(),
             "statements": self.statements.iter().map(|one| self.statement_json(one)).collect::<Vec<_>>(),
             "others": self.sums_json(&self.others),
-            "rejected": self.rejected.iter().map(|one| json!({
-                "what": one.what,
-                "shapes": one.shapes.iter().map(hex).collect::<Vec<_>>(),
-                "why": one.why,
-            })).collect::<Vec<_>>(),
+            "rejected": self.rejected.iter().map(rejected).collect::<Vec<_>>(),
             "compared_with": self.before.as_ref().map(|before| before.what.clone()),
             "gone": self.gone().iter().map(|(name, _)| hex(name)).collect::<Vec<_>>(),
             "notes": self.notes,
@@ -84,6 +81,10 @@ impl Origin {
 
 fn hex(fingerprint: &u128) -> String {
     format!("{fingerprint:032x}")
+}
+
+fn rejected(one: &Rejected) -> Value {
+    json!({ "what": one.what, "shapes": one.shapes.iter().map(hex).collect::<Vec<_>>(), "why": one.why })
 }
 
 fn fix(listed: &Listed) -> Value {

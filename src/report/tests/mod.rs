@@ -236,9 +236,12 @@ fn a_gate_finds_what_it_is_for_and_refuses_what_cannot_be_told() {
         |text: &str| gate::parse(text).and_then(|codes| sample(10).found(&codes)).expect_err("refused");
     assert!(refused("n_plus_on").starts_with("there is no `n_plus_on`; did you mean `n_plus_one`?"));
     gate::parse("unused_index, foreign_key, cache, replica").expect("what advice finds may be named");
-    let untold =
-        gate::parse("plan_regression").and_then(|codes| advised().found(&codes)).expect_err("refused");
-    assert!(untold.contains("nothing measures it"), "{untold}");
+    let mut of_log = advised();
+    let codes = gate::parse("plan_regression").expect("it is known");
+    assert_eq!(of_log.found(&codes), Ok(vec![]));
+    of_log.scope.origin = Origin::Log;
+    let untold = of_log.found(&codes).expect_err("refused");
+    assert!(untold.contains("needs what pgweir itself counts"), "{untold}");
     assert!(refused("slower").contains("needs --diff"));
     assert!(refused("n_plus_one").contains("needs advice"));
     assert!(refused("new_seq_scan").contains("needs --diff"));

@@ -1,8 +1,11 @@
 //! JSON against its schema, by a validator of what the schema uses, which tries itself first.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::advice::{Advised, Observed, Workload};
 
 /// What is wrong with a value, by its path.
 fn problems(root: &Value, schema: &Value, value: &Value, path: &str, out: &mut Vec<String>) {
@@ -149,4 +152,28 @@ fn what_a_report_said_comes_back() {
             .values()
             .any(|name| name.contains('<'))
     );
+}
+
+#[test]
+fn advice_for_programs_has_fixes_as_a_report_has_them() {
+    let shape = Observed { fingerprint: 2, text: "select $1".into(), ..Observed::default() };
+    let workload = Workload { window: Duration::from_secs(3600), shapes: vec![shape] };
+    let advised = Advised { advice: advice(), plans: 7, hypothetical: true, ..Advised::default() };
+    let names: Vec<String> = (1..=advised.advice.fixes.len()).map(|number| format!("FIX-{number}")).collect();
+    let value: Value =
+        serde_json::from_str(&json::advice::text(&advised, &workload, &names)).expect("it is JSON");
+    let schema: Value = serde_json::from_str(json::SCHEMA).expect("the schema is JSON");
+    let mut out = vec![];
+    for (name, part) in [("fixes", "fix"), ("rejected", "rejected")] {
+        let all = value[name].as_array().expect(name);
+        assert!(!all.is_empty(), "{name}");
+        all.iter().for_each(|one| problems(&schema, &schema["$defs"][part], one, name, &mut out));
+    }
+    assert_eq!(out, [""; 0]);
+    // In the order that advice has, which is that of the names.
+    assert_eq!((&value["fixes"][1]["id"], &value["fixes"][1]["code"]), (&json!("FIX-2"), &json!("index")));
+    assert_eq!(value["statements"][1]["fixes"], json!(["FIX-3"]));
+    assert_eq!(value["statements"][1]["text"], json!("select $1"));
+    assert_eq!((&value["seconds"], &value["plans"]), (&json!(3600.0), &json!(7)));
+    assert_eq!(value["statements"][0]["fixes"], json!(["FIX-2"]));
 }

@@ -231,7 +231,7 @@ fn actions_are_what_is_decided() {
         let concern = Concern::named(key).expect("a concern");
         let stated = Stated::default();
         let candidates = stated.candidates(&rules);
-        let decision = candidates.settled().expect("nothing is to be asked");
+        let decision = candidates.settled(false).expect("nothing is to be asked");
         let decided: Vec<_> =
             decision.decided().map(|(concern, rule)| (concern, rule.then().shown(concern))).collect();
         assert_eq!(decided, [(concern, Some(shown.to_owned()))], "{key} = {value}");

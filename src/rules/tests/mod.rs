@@ -150,7 +150,7 @@ fn shadow_counts_and_does_nothing() {
     );
     let stated = Stated::default();
     let candidates = stated.candidates(&rules);
-    let decision = candidates.settled().expect("nothing is to be asked");
+    let decision = candidates.settled(false).expect("nothing is to be asked");
     assert_eq!(decision.route().map(|route| route.rule.name()), Some("b"));
     let shadow: Vec<_> = decision.shadow().map(|(concern, rule)| (concern.name(), rule.name())).collect();
     assert_eq!(shadow, [("route", "a"), ("timeout", "c")]);
@@ -172,15 +172,15 @@ fn what_does_not_ask_the_session_is_settled() {
     let known = of("t500").candidates(&rules);
     assert_eq!(known.len(), 1, "the last rule comes behind one that decides in any case");
     assert_eq!(
-        known.settled().and_then(|all| all.tag().map(|tag| tag.rule.name().to_owned())).as_deref(),
+        known.settled(false).and_then(|all| all.tag().map(|tag| tag.rule.name().to_owned())).as_deref(),
         Some("r500")
     );
     let unknown = of("other").candidates(&rules);
-    assert!(unknown.settled().is_none() && unknown.len() == 1);
+    assert!(unknown.settled(false).is_none() && unknown.len() == 1);
     let stated = of("other");
     assert!(unknown.of_session(&stated.context().session).is_empty());
     let none = Stated::default().candidates(&ruleset(""));
-    assert!(none.is_empty() && none.settled().is_some_and(|decision| decision.is_empty()));
+    assert!(none.is_empty() && none.settled(false).is_some_and(|decision| decision.is_empty()));
 }
 
 #[test]
@@ -192,12 +192,28 @@ fn a_decision_is_taken_in_the_session_that_is_asked() {
     let a = Stated { user: "a", ..Stated::default() };
     let of_session = a.candidates(&rules).of_session(&a.context().session);
     // In this session the first one holds in any case.
-    assert!(of_session.len() == 1 && of_session.settled().is_some());
+    assert!(of_session.len() == 1 && of_session.settled(false).is_some());
     let b = Stated { in_transaction: true, ..Stated::default() };
     let of_session = b.candidates(&rules).of_session(&b.context().session);
-    assert!(of_session.settled().is_none());
+    let settled = |in_transaction| {
+        of_session.settled(in_transaction).map(|all| all.tag().map(|tag| tag.action.to_string()))
+    };
+    assert_eq!([false, true].map(settled), [Some(None), Some(Some("y".to_owned()))]);
     assert_eq!(of_session.decide(&b.context()).tag().map(|tag| &**tag.action), Some("y"));
     assert!(of_session.decide(&Stated::default().context()).is_empty());
+}
+
+#[test]
+fn what_asks_for_the_time_or_the_text_is_not_settled() {
+    let check = |when: &str, settled: bool| {
+        let rules = ruleset(&format!("[[rule]]\nname = \"a\"\n{when}\nthen.tag = \"x\"\n"));
+        assert_eq!(Stated::default().candidates(&rules).is_settled(), settled, "{when}");
+    };
+    check("when.in_transaction = false", true);
+    check("when = { in_transaction = false, time = { from = \"22:00\", to = \"06:00\" } }", false);
+    check("when.text_regex = \"a\"", false);
+    check("until = 2099-01-01", false);
+    check("when.percent = 50", false);
 }
 
 #[test]
@@ -254,7 +270,7 @@ fn several_threads_count_together() {
         for _ in 0..4 {
             scope.spawn(|| {
                 let candidates = Stated::default().candidates(&rules);
-                (0..1000).for_each(|_| drop(candidates.settled()));
+                (0..1000).for_each(|_| drop(candidates.settled(false)));
             });
         }
     });
@@ -289,8 +305,8 @@ fn a_rule_that_only_caches_is_decided_by_one_look() {
         let (fingerprint, shape) = (shape.fingerprint, shape.text);
         let candidates =
             rules.candidates(&Subject { facts: &facts, fingerprint, shape: &shape, is_read: true });
-        let by_one_look = candidates.settled_cache().cloned();
-        let decision = candidates.settled();
+        let by_one_look = candidates.settled_cache(false).cloned();
+        let decision = candidates.settled(false);
         let at_length = decision.as_ref().and_then(|all| all.cache().map(|cache| cache.action.clone()));
         let hits = decision.and_then(|all| all.cache().map(|cache| cache.rule.hits()));
         (by_one_look, at_length, hits)
