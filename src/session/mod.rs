@@ -44,7 +44,6 @@ mod channels;
 mod count;
 mod custom;
 mod cycle;
-mod depends;
 mod extended;
 mod failure;
 mod held;

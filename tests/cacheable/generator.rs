@@ -397,53 +397,6 @@ impl<'a> Reads<'a> {
         format!("select {own} from {} q where {condition}{tail}", relation.name)
     }
 
-    /// A join of a row with one primary key to what is found by one of its columns; sometimes it is not one row, or the value is not shown.
-    pub fn linked(&mut self) -> String {
-        let relations = self.relations;
-        let tables: Vec<&Relation> = relations.iter().filter(|one| one.name.starts_with('t')).collect();
-        let keyed: Vec<&Relation> = tables.iter().copied().filter(|one| !one.key.is_empty()).collect();
-        let keyed = if keyed.is_empty() || self.random.percent(10) { &tables } else { &keyed };
-        let (one, other) = (*self.random.pick(keyed), *self.random.pick(&tables));
-        let [q, r] = [("q", one), ("r", other)]
-            .map(|(alias, of)| Variable { alias: alias.to_owned(), columns: of.columns.clone() });
-        let mut conditions = vec![];
-        for name in one.key.iter().chain(one.key.is_empty().then_some(&one.columns[0].0)) {
-            let of = one.columns.iter().find(|column| column.0 == *name).expect("its column").1;
-            let constant = constant(self.random, of);
-            conditions.push(match self.random.below(12) {
-                0 => format!("q.{name} in ({constant}, {constant})"),
-                1 => format!("q.{name} >= {constant}"),
-                _ => format!("q.{name} = {constant}"),
-            });
-        }
-        let equal = self.equality(std::slice::from_ref(&q), &r);
-        if self.random.percent(25) {
-            conditions.push(self.atom(&[q.clone(), r.clone()], &[], 0));
-        }
-        let join = *self.random.pick(&["join", "join", "left join", "left join", "right join"]);
-        let on = if self.random.percent(15) { conditions.pop() } else { None };
-        let on: Vec<String> = [equal].into_iter().chain(on).collect();
-        let filter = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" and ") };
-        let list = match self.random.below(8) {
-            0..3 => "*".to_owned(),
-            3 => "q.*".to_owned(),
-            4 => "r.*".to_owned(),
-            _ => format!("{}, {}", self.column(&[q.clone()]).0, self.column(&[r, q]).0),
-        };
-        let list = if list.contains('.') || list == "*" { list } else { "q.*".to_owned() };
-        let tail = match self.random.below(8) {
-            0 => " order by 1, 2 limit 1",
-            1 => " order by 1, 2 offset 1",
-            _ => "",
-        };
-        format!(
-            "select {list} from {} q {join} {} r on {} where {filter}{tail}",
-            one.name,
-            other.name,
-            on.join(" and ")
-        )
-    }
-
     fn alias(&mut self) -> String {
         self.aliases += 1;
         format!("x{}", self.aliases)

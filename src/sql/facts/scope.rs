@@ -3,7 +3,7 @@
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 
 use super::Name;
-use super::level::{Conjunct, Equality, Level, Variable};
+use super::level::{Conjunct, Level, Variable};
 use crate::sql::keywords::{is_col_id, is_function_name};
 
 /// A relation of one level of a statement.
@@ -31,7 +31,6 @@ pub(super) struct Scope {
     pub hidden: bool,
     /// Comparisons that hold for some of the relations.
     pub conjuncts: Vec<Conjunct>,
-    pub equalities: Vec<Equality>,
     /// Relations that the condition at hand mentions.
     mentioned: Vec<usize>,
     /// Columns in it that may be of any relation.
@@ -98,11 +97,7 @@ impl Scope {
             table: one.table,
             renamed: one.renamed,
         };
-        Level {
-            variables: self.relations.into_iter().map(variable).collect(),
-            conjuncts: self.conjuncts,
-            equalities: self.equalities,
-        }
+        Level { variables: self.relations.into_iter().map(variable).collect(), conjuncts: self.conjuncts }
     }
 
     fn mention(&mut self, relation: usize) {
