@@ -91,9 +91,11 @@ fn gaps(text: &[u8], masked: &[u8], literals: &[Literal]) -> Option<Box<[Gap]>> 
             return Some(None);
         }
         let literal = literals.next()?;
-        let sign = range.start.checked_sub(literal.range.start)?;
+        let sign = text.get(literal.range.start..range.start)?;
         let ends = literal.range.end == range.end && !matches!(literal.value, Value::Parameter(_));
-        ends.then_some(Some((u32::try_from(sign).ok()?, literal.value, literal.place)))
+        // A comment behind the sign is as long as it likes.
+        let fits = ends && !sign.contains(&b'/');
+        fits.then_some(Some((u32::try_from(sign.len()).ok()?, literal.value, literal.place)))
     };
     let gaps = ranges.iter().map(gap).collect::<Option<_>>()?;
     literals.next().is_none().then_some(gaps)
@@ -124,11 +126,11 @@ mod tests {
         assert_eq!(literals, shape(other, true).literals);
         assert!(Rc::ptr_eq(&texts.find(other, true.into()).expect("as before"), &profile));
         assert!(texts.find(other, false.into()).is_none(), "strings may be other ones");
-        for text in ["select $1, 2", "select 'a''b', 2", "select 'a'\n'b'"] {
+        for text in ["select $1, 2", "select 'a''b', 2", "select 'a'\n'b'", "select 3, - /* one */ 2"] {
             note(&mut texts, text);
             assert!(texts.find(text.as_bytes(), true.into()).is_none(), "{text}");
         }
-        drop(profile);
+        drop((profile, found));
         assert!(texts.find(other, true.into()).is_none(), "its shape was forgotten");
     }
 
