@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::counts::Unstored;
 use super::cures::{Cure, is_off};
 use super::entry::{Entry, Relations};
@@ -14,10 +16,13 @@ use super::store::Store;
 use super::tag::Tag;
 use super::tags::Versions;
 
+/// Those of most keys, which take no piece of memory of their own.
+type KeyBytes = SmallVec<[u8; 256]>;
+
 /// A query on its way.
 pub(super) struct Flight {
     pub hash: u128,
-    pub key: Box<[u8]>,
+    pub key: KeyBytes,
     /// Read before it was sent.
     pub versions: Versions,
     pub sent: Instant,
@@ -40,12 +45,13 @@ enum State {
 impl Flight {
     pub fn new(key: &Key<'_>, versions: Versions, sent: Instant, by_age: bool) -> Flight {
         let state = Mutex::new(State::InTheAir { waiting: vec![], next: 0 });
-        Flight { hash: key.hash, key: key.bytes.into(), versions, sent, by_age, state }
+        Flight { hash: key.hash, key: KeyBytes::from_slice(key.bytes), versions, sent, by_age, state }
     }
 
     /// Bytes that it takes, without who waits.
     pub fn size(&self) -> usize {
-        size_of::<Flight>() + self.key.len() + self.versions.bytes()
+        let key = if self.key.spilled() { self.key.capacity() } else { 0 };
+        size_of::<Flight>() + key + self.versions.bytes()
     }
 
     /// Joins it; `None`: so many wait as may.
@@ -184,8 +190,8 @@ impl Filling {
             rows: None,
             open: true,
         };
-        let key = filling.flight.clone();
-        filling.push(&key.key);
+        let flight = filling.flight.clone();
+        filling.push(&flight.key);
         filling
     }
 

@@ -56,7 +56,7 @@ pub use gate::Gate;
 pub use key::{Described, Form, Key, KeyBuffer, Parts};
 pub use listed::Listed;
 pub use needs::Needs;
-pub use registry::{Registry, Shapes, Tagged};
+pub use registry::{Registry, Shapes, Tagged, Told};
 pub use store::{Limits, Lookup, Store};
 pub use tag::{Relation, Shape, Tag, TagList, Values};
 pub use tags::{Broken, Tags, Versions};

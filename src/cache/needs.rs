@@ -1,5 +1,6 @@
 //! What one result depends on: its tags, found table by table.
 
+use super::registry::Told;
 use super::tag::{Relation, Tag};
 
 /// The place of C among the tags of a [`Needs`].
@@ -13,6 +14,8 @@ pub struct Needs {
     tags: Vec<Tag>,
     relations: Vec<Relation>,
     by_rows: Option<ByRows>,
+    /// The first two tags are of this database.
+    of: Option<u32>,
 }
 
 /// What a result depends on if it turns out that each of its rows is known by a key.
@@ -27,16 +30,31 @@ pub(super) struct ByRows {
 impl Needs {
     /// Forgets all; the next result is one of this database.
     pub fn begin(&mut self, database: u32) {
-        self.tags.clear();
         self.relations.clear();
         self.by_rows = None;
+        if self.of == Some(database) {
+            return self.tags.truncate(DEFINITIONS + 1);
+        }
+        self.tags.clear();
         self.tags.extend([Tag::everything(database), Tag::definitions(database)]);
+        self.of = Some(database);
     }
 
     /// It reads a table, and any row of it may matter.
     pub fn any_row(&mut self, relation: Relation) {
-        self.table(relation);
+        self.table(relation, || Tag::table(relation));
         self.add(Tag::any_row(relation));
+    }
+
+    /// The same of a table with these tags, if its shape is not to be used; else as [`Needs::rows`], for each of these sets of values.
+    pub fn told<'a, R>(&mut self, relation: Relation, told: &Told, rows: impl IntoIterator<Item = R>)
+    where
+        R: IntoIterator<Item = &'a [u8]>,
+    {
+        self.table(relation, || told.table);
+        let Some(shape) = told.shape else { return self.add(told.any_row) };
+        self.add(shape);
+        rows.into_iter().for_each(|values| self.add(Tag::values(shape, values)));
     }
 
     /// It reads a table, of which only rows matter that have these values in these columns, in the order of the columns, which are sorted. For several sets of
@@ -47,7 +65,7 @@ impl Needs {
         columns: &[i16],
         values: impl IntoIterator<Item = &'a [u8]>,
     ) {
-        self.table(relation);
+        self.table(relation, || Tag::table(relation));
         let shape = Tag::shape(relation, columns);
         self.add(shape);
         self.add(Tag::values(shape, values));
@@ -70,10 +88,10 @@ impl Needs {
         self.by_rows
     }
 
-    fn table(&mut self, relation: Relation) {
+    fn table(&mut self, relation: Relation, tag: impl FnOnce() -> Tag) {
         if !self.relations.contains(&relation) {
             self.relations.push(relation);
-            self.add(Tag::table(relation));
+            self.add(tag());
         }
     }
 

@@ -19,6 +19,7 @@ pub struct Shapes(Arc<List>);
 
 #[derive(Debug)]
 struct List {
+    table: Tag,
     any_row: Tag,
     all: Vec<Tagged>,
 }
@@ -49,7 +50,7 @@ impl Tagged {
 
 impl Shapes {
     fn new(relation: Relation, all: Vec<Tagged>) -> Shapes {
-        Shapes(Arc::new(List { any_row: Tag::any_row(relation), all }))
+        Shapes(Arc::new(List { table: Tag::table(relation), any_row: Tag::any_row(relation), all }))
     }
 
     /// All of them.
@@ -61,6 +62,17 @@ impl Shapes {
     pub fn any_row(&self) -> Tag {
         self.0.any_row
     }
+}
+
+/// On what of a table a result may depend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// [`Tag::table`].
+    pub table: Tag,
+    /// [`Tag::shape`] of the columns that were asked for, if they may tell rows apart.
+    pub shape: Option<Tag>,
+    /// [`Tag::any_row`].
+    pub any_row: Tag,
 }
 
 /// The shapes of all tables that are watched.
@@ -139,16 +151,15 @@ impl Registry {
     /// did not, and may not be visible yet: commits in limbo, and narrow writes that were sent. Both keep the list by which their tags were
     /// made; so a shape is usable when nobody has a list without it any more, and the stream has come to where it was added.
     pub fn usable(&self, relation: Relation, columns: &[i16], fresh_as_of: Option<Instant>) -> bool {
+        self.told(relation, columns, fresh_as_of).is_some_and(|told| told.shape.is_some())
+    }
+
+    /// Both in one: the tags of what a result may depend on, of rows with certain values of these columns; `None`: the table is not watched.
+    pub fn told(&self, relation: Relation, columns: &[i16], fresh_as_of: Option<Instant>) -> Option<Told> {
         let tables = self.read();
-        let Some(table) = tables.get(&relation).filter(|table| table.is_told(fresh_as_of)) else {
-            return false;
-        };
-        let Some(at) = table.shapes.all().iter().position(|shape| shape.columns() == columns) else {
-            return false;
-        };
-        let others = &table.older[..=at];
-        let known = others.iter().all(|list| list.strong_count() == 0) || is_off(Cure::ShapeKnown);
-        known && fresh_as_of >= Some(table.added[at])
+        let table = tables.get(&relation).filter(|table| table.is_told(fresh_as_of))?;
+        let List { table: tag, any_row, .. } = *table.shapes.0;
+        Some(Told { table: tag, shape: table.usable(columns, fresh_as_of), any_row })
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Relation, Table, RandomState>> {
@@ -161,6 +172,14 @@ impl Registry {
 }
 
 impl Table {
+    /// The tag of a shape, if it is usable.
+    fn usable(&self, columns: &[i16], fresh_as_of: Option<Instant>) -> Option<Tag> {
+        let at = self.shapes.all().iter().position(|shape| shape.columns() == columns)?;
+        let others = &self.older[..=at];
+        let known = others.iter().all(|list| list.strong_count() == 0) || is_off(Cure::ShapeKnown);
+        (known && fresh_as_of >= Some(self.added[at])).then(|| self.shapes.all()[at].tag)
+    }
+
     fn is_told(&self, fresh_as_of: Option<Instant>) -> bool {
         self.since.is_some_and(|since| fresh_as_of >= Some(since))
     }

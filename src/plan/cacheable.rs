@@ -23,7 +23,8 @@ pub(in crate::plan) use dependencies::Search;
 pub use dependencies::{Dependencies, Dependency, KeyColumn, On, RowKey};
 pub use refusal::{REFUSALS, Refusal};
 pub use values::{
-    Given, KeyRow, KeyRows, KeyValue, MOST_VALUES, Parameter, Parameters, Touched, shown_value,
+    Columns, Given, KeyRow, KeyRows, KeyValue, MOST_VALUES, Parameter, Parameters, Touched, TouchedRows,
+    shown_value,
 };
 
 /// What a text is judged by beside itself.

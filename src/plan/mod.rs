@@ -28,6 +28,7 @@ pub mod choose;
 pub mod consistency;
 pub mod determined;
 pub mod explain;
+mod lately;
 pub mod loads;
 mod profile;
 mod remembered;

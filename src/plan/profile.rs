@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 use lru::LruCache;
 use memchr::memmem;
 
+use super::lately::Texts;
 use super::remembered::ForCache;
 use crate::catalog::{Judge, Relations};
 use crate::rules::{Candidates, Ruleset, Subject};
@@ -29,7 +30,8 @@ const SHORT: f32 = 2000.0;
 pub struct Profiles {
     /// Knows which names a read must not mention.
     pub judge: Rc<Judge>,
-    shapes: RefCell<LruCache<Fingerprint, Rc<Profile>, RandomState>>,
+    pub(super) shapes: RefCell<LruCache<Fingerprint, Rc<Profile>, RandomState>>,
+    pub(super) texts: RefCell<Texts>,
 }
 
 /// One shape.
@@ -69,7 +71,7 @@ impl Profiles {
     /// Nothing is known yet.
     pub fn new(judge: Rc<Judge>) -> Rc<Profiles> {
         let shapes = RefCell::new(LruCache::with_hasher(SHAPES, RandomState::default()));
-        Rc::new(Profiles { judge, shapes })
+        Rc::new(Profiles { judge, shapes, texts: RefCell::default() })
     }
 
     /// The shape of a text, if it is certain that the text only reads.
@@ -86,14 +88,21 @@ impl Profiles {
 
     /// The shape of a text.
     pub fn of(&self, text: &[u8], dialect: Dialect) -> Rc<Profile> {
-        let name = shape(text, dialect).fingerprint;
-        self.shapes.borrow_mut().get_or_insert(name, Rc::default).clone()
+        let known = self.texts.borrow_mut().find(text, dialect);
+        known.unwrap_or_else(|| self.read_shape(text, dialect).0)
     }
 
     /// The shape of a text, and what was folded away for it ([`crate::sql::Shape::literals`]).
     pub fn with_literals(&self, text: &[u8], dialect: Dialect) -> (Rc<Profile>, Vec<Literal>) {
+        let known = self.texts.borrow_mut().find_with_literals(text, dialect);
+        known.unwrap_or_else(|| self.read_shape(text, dialect))
+    }
+
+    fn read_shape(&self, text: &[u8], dialect: Dialect) -> (Rc<Profile>, Vec<Literal>) {
         let Shape { fingerprint, literals, .. } = shape(text, dialect);
-        (self.shapes.borrow_mut().get_or_insert(fingerprint, Rc::default).clone(), literals)
+        let profile = self.shapes.borrow_mut().get_or_insert(fingerprint, Rc::default).clone();
+        self.texts.borrow_mut().note(text, dialect, &profile, &literals);
+        (profile, literals)
     }
 
     /// The shape of a text, if it is remembered. It is not counted as used.

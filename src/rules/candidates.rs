@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::action::{CONCERNS, Concern, Concerns};
+use super::caching::Cache;
 use super::context::{Context, Moment, Session};
 use super::file::Mode;
 use super::ruleset::Rule;
@@ -25,6 +26,8 @@ pub struct Candidates {
 struct Settled {
     winners: Winners,
     counted: Box<[u16]>,
+    /// The one that keeps answers, if nothing else is decided.
+    caches: Option<u16>,
 }
 
 /// A rule, and what is still to be asked.
@@ -117,10 +120,19 @@ impl Candidates {
         if self.rules.is_empty() {
             return Some(Decision::nothing());
         }
-        let Settled { winners, counted } = &self.settled.as_ref()?[usize::from(in_transaction)];
+        let Settled { winners, counted, .. } = &self.settled.as_ref()?[usize::from(in_transaction)];
         counted.iter().for_each(|index| self.count(*index));
         let shadow = Cow::Borrowed(&winners.shadow[..]);
         Some(Decision { rules: &self.rules, by: winners.by, concerns: winners.decided, shadow })
+    }
+
+    /// How answers are kept, if that is all that is decided, as at [`Candidates::settled`]. Counts hits then.
+    #[inline]
+    pub fn settled_cache(&self, in_transaction: bool) -> Option<&Arc<Cache>> {
+        let Settled { counted, caches, .. } = &self.settled.as_ref()?[usize::from(in_transaction)];
+        let cache = self.rules.get(usize::from((*caches)?))?.rule.then().cache.as_ref()?;
+        counted.iter().for_each(|index| self.count(*index));
+        Some(cache)
     }
 
     /// Those whose conditions on the session hold: found once for a shape and a session, for as long as nothing that is in `session`
@@ -159,6 +171,16 @@ impl Candidates {
     }
 }
 
+impl Winners {
+    /// Who decides on a concern, if nobody decides on another.
+    fn only(&self, concern: Concern) -> Option<u16> {
+        let is_other = |(at, by): (usize, &u16)| at != concern as usize && *by != NOBODY;
+        let others = self.by.iter().enumerate().any(is_other);
+        let by = self.by[concern as usize];
+        (by != NOBODY && !others).then_some(by)
+    }
+}
+
 impl Candidate {
     fn is_open(&self) -> bool {
         self.session || self.moment != Asks::Nothing
@@ -171,7 +193,8 @@ fn settle(rules: &[Candidate], in_transaction: bool) -> Settled {
     let holds = |one: &Candidate| one.moment == Asks::Nothing || one.rule.against_moment(&moment).is_none();
     let mut counted = vec![];
     let winners = winners(rules, holds, |index| counted.push(index));
-    Settled { winners, counted: counted.into() }
+    let caches = winners.only(Concern::Cache);
+    Settled { winners, counted: counted.into(), caches }
 }
 
 /// The first that holds decides, for each concern; one in shadow, where nobody before it has decided, would have.

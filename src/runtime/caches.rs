@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::bypass::Bypass;
 use super::shared::{lock, place};
 use super::verified::Verifications;
-use crate::cache::{Doubt, Feed, Limits, Relation, Shape, Store, Tag, Tags};
+use crate::cache::{Doubt, Feed, Limits, Relation, Shape, Store, Tag, Tags, Told};
 use crate::catalog::{Beside, Contents, Definitions};
 use crate::config::settings::Host;
 use crate::pool::Target;
@@ -269,6 +269,23 @@ impl DatabaseCache {
         self.feed.registry().register(relation, &Shape::new(columns), now);
         self.used();
         false
+    }
+
+    /// On what a result may depend that reads rows with certain values of these columns; of none, any row. It is asked for the shape that would tell them apart, if that is not so already. `None`:
+    /// the stream does not tell of the table yet.
+    pub fn told(
+        &self,
+        relation: Relation,
+        columns: &[i16],
+        as_of: Option<Instant>,
+        now: Instant,
+    ) -> Option<Told> {
+        let told = self.feed.registry().told(relation, columns, as_of)?;
+        if told.shape.is_none() && !columns.is_empty() {
+            self.feed.registry().register(relation, &Shape::new(columns), now);
+            self.used();
+        }
+        Some(told)
     }
 
     /// What a write had in doubt was acknowledged at this instant, and its client was not told yet. Nobody is in a hurry for the end of the doubt but

@@ -24,7 +24,7 @@ use crate::config::settings::PoolMode;
 use crate::level::Caching;
 use crate::plan::Names;
 use crate::plan::Profile;
-use crate::plan::cacheable::{Given, KeyRows, RowKey, Touched};
+use crate::plan::cacheable::{Columns, Given, KeyRows, RowKey, Touched, TouchedRows};
 use crate::pool::prepared::Description;
 use crate::pool::state::State;
 use crate::rules::Cache;
@@ -305,7 +305,7 @@ impl Session {
         text: &[u8],
         types: &[u8],
         asked: &Asked<'_>,
-    ) -> Option<(Vec<Touched>, Option<RowKey>)> {
+    ) -> Option<(TouchedRows, Option<RowKey>)> {
         let dependencies = self.profiles.dependencies(profile, (text, self.dialect), ANY_SCHEMA);
         let named = match (asked.query, asked.parsed) {
             (None, None) => Some(self.known(asked.name)?.in_clients_words()),
@@ -328,7 +328,7 @@ impl Session {
     }
 
     /// The tables that a rule says it depends on, with what stands behind them. `None`: one is not known.
-    fn add_declared(&self, rule: &Cache, touched: &mut Vec<Touched>) -> Option<()> {
+    fn add_declared(&self, rule: &Cache, touched: &mut TouchedRows) -> Option<()> {
         if rule.depends_on.is_empty() {
             return Some(());
         }
@@ -342,7 +342,7 @@ impl Session {
             }
             let behind = relations.behind(std::slice::from_ref(&declared));
             for table in behind.iter().chain([&declared]) {
-                let any = |oid| Touched { table: oid, columns: vec![], values: KeyRows::new() };
+                let any = |oid| Touched { table: oid, columns: Columns::new(), values: KeyRows::new() };
                 let ids = relations.named(&table.name, None);
                 // A view has no rows of its own.
                 let tables = ids.into_iter().filter(|id| relations.kind(*id) != RelationKind::View);
@@ -479,16 +479,16 @@ fn collect<'n>(
             needs.any_row(relation);
             continue;
         };
-        if !cache.feed.registry().is_watched(relation, as_of) {
-            cache.want(relation);
-            cache.used();
-            ready = false;
-        } else if !one.columns.is_empty() && cache.usable(relation, &one.columns, as_of, now) {
-            for values in &one.values {
-                needs.rows(relation, &one.columns, values.iter().map(|value| &**value));
+        match cache.told(relation, &one.columns, as_of, now) {
+            Some(told) => {
+                let values = one.values.iter().map(|values| values.iter().map(|value| &**value));
+                needs.told(relation, &told, values);
             }
-        } else {
-            needs.any_row(relation);
+            None => {
+                cache.want(relation);
+                cache.used();
+                ready = false;
+            }
         }
     }
     ready.then_some(needs)

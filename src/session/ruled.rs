@@ -289,7 +289,12 @@ impl Session {
             verdict.slow = slow_from(&decision);
             return;
         }
-        let decision = match candidates.settled(self.is_in_transaction()) {
+        let in_transaction = self.is_in_transaction();
+        if let Some(cache) = candidates.settled_cache(in_transaction) {
+            verdict.cache = Some(Arc::clone(cache));
+            return;
+        }
+        let decision = match candidates.settled(in_transaction) {
             Some(decision) => decision,
             None => candidates.decide(&self.context(text)),
         };

@@ -13,8 +13,7 @@ use foldhash::fast::RandomState;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::closer::{Closely, Wants};
-use super::lately::Lately;
-use crate::sql::{Dialect, mask, shape};
+use crate::sql::{Dialect, Lately, mask, shape};
 use crate::stats::tally::{Answer, Habits, TOTAL, Taken, Tally, Who};
 
 /// Texts whose tally is found at once.
@@ -73,7 +72,7 @@ struct Inner {
     /// Where those are counted that have no place, by identity.
     others: HashMap<u64, Rc<Tally>>,
     random: u64,
-    lately: Lately,
+    lately: Lately<Rc<Tally>>,
     recent: Vec<Option<(u128, Rc<Tally>)>>,
     keys: HashMap<u128, Rc<Tally>, RandomState>,
     masked: Vec<u8>,
@@ -149,8 +148,9 @@ impl Digests {
         if !dialect.std_strings() || dialect.is_wide() {
             return inner.tally(identity, Some((text, dialect)), self.limit.get());
         }
-        if let Some(tally) = inner.lately.find(identity.number, text) {
-            return tally;
+        let is = |tally: &Rc<Tally>| identity.has(tally);
+        if let Some(tally) = inner.lately.find((identity.number, text), is, |_, _| {}) {
+            return tally.clone();
         }
         let key = xxh3_128(text) ^ u128::from(identity.number).wrapping_mul(SPREAD);
         let slot = key as usize % RECENT;
@@ -261,8 +261,8 @@ impl Inner {
             key.into_iter().for_each(|key| drop(self.keys.insert(key, tally.clone())));
             tally
         });
-        if key.is_some() {
-            self.lately.note(text, &masked, &tally);
+        if key.is_some() && self.lately.takes(text) {
+            self.lately.note((tally.number, text), &masked, tally.clone());
         }
         self.masked = masked;
         tally
@@ -361,7 +361,7 @@ impl Inner {
             self.tallies.iter().filter(|(_, kept)| kept.quiet >= QUIET).map(|(place, _)| *place).collect();
         quiet.into_iter().for_each(|place| self.evict(place));
         self.keys.retain(|_, tally| !tally.gone.get());
-        self.lately.tidy();
+        self.lately.retain(|tally| !tally.gone.get());
         for slot in &mut self.recent {
             slot.take_if(|(_, tally)| tally.gone.get());
         }

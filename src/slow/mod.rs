@@ -8,7 +8,6 @@
 
 mod closer;
 mod digests;
-mod lately;
 pub mod log;
 mod merged;
 mod samples;

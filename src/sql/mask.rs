@@ -4,10 +4,12 @@
 //! plain to see. Texts of one shape may have several keys (other white space, letters of another case), so that it is good for finding what
 //! was found out before, and for nothing else.
 
+mod lately;
 mod template;
 
 use super::bytes::{is_digit, is_ident};
 
+pub use lately::Lately;
 pub use template::Template;
 
 /// Stand for a string, a number, a parameter, and comments up to the end of the line or in brackets: a string goes on behind the former. No text has these bytes outside of what is masked, or it has no key.

@@ -7,7 +7,7 @@
 //! - [`not_a_read`]: whether it may do more than read.
 //! - [`explain_route`]: the command that is not PostgreSQL's.
 //! - [`plain_verb`]: the common case, at a third of the cost.
-//! - [`mask()`]: a cheap key under which what was found out of a shape may be kept.
+//! - [`mask()`]: a cheap key under which what was found out of a shape may be kept; [`Lately`] finds it again for less.
 //! - [`mentions_session_effects`]: the same for the code of a function.
 //!
 //! All but the facts goes without a syntax tree. Absent on purpose: knowledge of objects, decoding of `U&` escapes. When in doubt the answer
@@ -46,7 +46,7 @@ pub use effects::Effects;
 pub use explained::{explain_route, may_explain_route};
 pub use facts::{facts, tree};
 pub use lexer::{Kind, Lexer, Token};
-pub use mask::{Template, mask};
+pub use mask::{Lately, Template, mask};
 pub use mentions::mentions_session_effects;
 pub use plain::plain_verb;
 pub use reads::{NotRead, not_a_read, words_against_reading};

@@ -84,7 +84,7 @@ impl Known {
         change(&mut facts);
         let given = given(text, &shape.literals, parameters);
         let dependencies = judge(bytes, true.into(), &facts, &self.around(Some(&["public"])))?;
-        Ok((dependencies.touched(&given)?, dependencies.row_key))
+        Ok((dependencies.touched(&given)?.into_vec(), dependencies.row_key))
     }
 
     /// What a text may write.

@@ -23,6 +23,12 @@ pub type KeyRow = SmallVec<[KeyValue; 1]>;
 /// Sets of them.
 pub type KeyRows = SmallVec<[KeyRow; 1]>;
 
+/// Numbers of columns (`pg_attribute.attnum`).
+pub type Columns = SmallVec<[i16; 4]>;
+
+/// What one text touches, table by table.
+pub type TouchedRows = SmallVec<[Touched; 2]>;
+
 /// Parameters of one statement, in order.
 pub type Parameters<'a> = SmallVec<[Parameter<'a>; 8]>;
 
@@ -58,7 +64,7 @@ pub struct Touched {
     /// `pg_class.oid`.
     pub table: u32,
     /// Numbers of columns, in order; empty: any row.
-    pub columns: Vec<i16>,
+    pub columns: Columns,
     /// One or more sets of values of these columns; none where there are no columns.
     pub values: KeyRows,
 }
@@ -68,7 +74,7 @@ impl Dependencies {
     ///
     /// # Errors
     /// [`Refusal::ClockText`]: a literal or parameter may be read as a moment.
-    pub fn touched(&self, given: &Given<'_>) -> Result<Vec<Touched>, Refusal> {
+    pub fn touched(&self, given: &Given<'_>) -> Result<TouchedRows, Refusal> {
         if says_a_moment(given) {
             return Err(Refusal::ClockText);
         }
@@ -78,7 +84,7 @@ impl Dependencies {
 
 /// The rows of one table that a text means.
 fn touched(table: u32, on: &On, given: &Given<'_>) -> Touched {
-    let any = || Touched { table, columns: vec![], values: KeyRows::new() };
+    let any = || Touched { table, columns: Columns::new(), values: KeyRows::new() };
     let On::Keys(keys) = on else { return any() };
     match given.values_of(keys) {
         Some(values) => Touched { table, columns: keys.iter().map(|key| key.number).collect(), values },

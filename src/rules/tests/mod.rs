@@ -295,3 +295,28 @@ fn the_reference_is_the_committed_one() {
     let page = super::reference::page();
     assert!(page == committed("rules/README.md"), "pgweir generate rules-page > rules/README.md");
 }
+
+#[test]
+fn a_rule_that_only_caches_is_decided_by_one_look() {
+    let settled = |then: &str, when: &str| {
+        let text = format!("[[rule]]\nname = 'a'\nwhen = {{ {when} }}\nthen = {{ {then} }}\n");
+        let rules = ruleset(&text);
+        let (facts, shape) = (Facts::of_class(Class::Select), shape(b"select 1", true));
+        let (fingerprint, shape) = (shape.fingerprint, shape.text);
+        let candidates =
+            rules.candidates(&Subject { facts: &facts, fingerprint, shape: &shape, is_read: true });
+        let by_one_look = candidates.settled_cache(false).cloned();
+        let decision = candidates.settled(false);
+        let at_length = decision.as_ref().and_then(|all| all.cache().map(|cache| cache.action.clone()));
+        let hits = decision.and_then(|all| all.cache().map(|cache| cache.rule.hits()));
+        (by_one_look, at_length, hits)
+    };
+    let (by_one_look, at_length, hits) = settled("cache = { level = 'strict' }", "class = 'read'");
+    assert!(by_one_look.is_some() && by_one_look == at_length);
+    assert_eq!(hits, Some(2), "each look counts");
+    let (by_one_look, at_length, _) = settled("cache = { level = 'strict' }, tag = 'x'", "class = 'read'");
+    assert!(by_one_look.is_none() && at_length.is_some());
+    let (by_one_look, at_length, _) = settled("cache = { level = 'strict' }", "user = 'app'");
+    assert!(by_one_look.is_none() && at_length.is_none(), "the session is to be asked");
+    assert!(settled("tag = 'x'", "class = 'read'").0.is_none());
+}

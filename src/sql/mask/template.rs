@@ -1,5 +1,7 @@
 //! What texts of one mask have in common, kept to find the next one of them at the cost of comparing it.
 
+use std::ops::Range;
+
 use super::{COMMENT, LINE_COMMENT, NUMBER, PARAMETER, STRING, byte, comment, digits, is_digit, is_ident};
 
 /// The parts of a text that stay, and what kind of literal or comment stands between them.
@@ -33,20 +35,19 @@ impl Template {
         Some(Template { parts, gaps: gaps.into() })
     }
 
-    /// Whether a text is like that.
+    /// Whether a text is like that. `found` is told the number of each gap, and what stands in it, as far as the text is like that.
     #[inline]
-    pub fn fits(&self, sql: &[u8]) -> bool {
+    pub fn fits(&self, sql: &[u8], mut found: impl FnMut(usize, Range<usize>)) -> bool {
         let (mut from, mut at) = (0, 0);
-        for &(end, kind) in &self.gaps {
+        for (number, &(end, kind)) in self.gaps.iter().enumerate() {
             let part = &self.parts[from..end as usize];
             if !sql.get(at..).is_some_and(|rest| rest.starts_with(part)) {
                 return false;
             }
             (from, at) = (end as usize, at + part.len());
-            match gap(sql, at, kind) {
-                Some(end) => at = end,
-                None => return false,
-            }
+            let Some(end) = gap(sql, at, kind) else { return false };
+            found(number, at..end);
+            at = end;
         }
         sql.get(at..).is_some_and(|rest| *rest == self.parts[from..])
     }
@@ -84,7 +85,7 @@ mod tests {
     fn other_values_fit_and_other_texts_do_not() {
         let template = |sql: &str| Template::of(&masked(sql).expect("a mask")).expect("a template");
         let one = template("select * from t1 where a = 1 and b = 'x' /*r='1'*/");
-        assert!(one.fits(b"select * from t1 where a = 99.5 and b = '' /*r='2',t='3'*/"));
+        assert!(one.fits(b"select * from t1 where a = 99.5 and b = '' /*r='2',t='3'*/", |_, _| {}));
         for other in [
             "select * from t2 where a = 1 and b = 'x' /**/",
             "select * from t1 where a = 1 and b = 'it''s' /**/",
@@ -95,9 +96,12 @@ mod tests {
             "select * from t1 where a = 1 and b = 'x",
             "",
         ] {
-            assert!(!one.fits(other.as_bytes()), "{other}");
+            assert!(!one.fits(other.as_bytes(), |_, _| {}), "{other}");
         }
-        assert!(template("select a").fits(b"select a") && !template("select a").fits(b"select a "));
+        assert!(
+            template("select a").fits(b"select a", |_, _| {})
+                && !template("select a").fits(b"select a ", |_, _| {})
+        );
         assert!(Template::of(&masked("select $1").expect("a mask")).is_none());
     }
 
@@ -124,7 +128,7 @@ mod tests {
         for mask in masks.iter().flatten() {
             let Some(template) = Template::of(mask) else { continue };
             for (other, of_other) in texts.iter().zip(&masks) {
-                if template.fits(other.as_bytes()) {
+                if template.fits(other.as_bytes(), |_, _| {}) {
                     assert_eq!(of_other.as_ref(), Some(mask), "{other}");
                     fit += 1;
                 }
