@@ -283,7 +283,7 @@ table! {
     store: FILE = "" e.g. "/var/lib/pgweir/history.db", Restart, |history| history.store;
     /// A database that a fleet of pgweirs keeps its history in, instead of a file: `postgres://user:password@host/database`. TLS is said as in a database's URL.
     /// Each count says which pgweir it is of (`instance`). Not beside `store`; `--store`, which takes a URL too, wins over both.
-    url: SECRET = "" e.g. "file:/etc/pgweir/history-url", Restart, |history| history.url;
+    url: SECRET = "" e.g. "env:PGWEIR_HISTORY_URL", Restart, |history| history.url;
     /// Whether statements are counted: `auto`: where there is a place to keep it in, or a slow-query log; `on`; `off`.
     capture: CAPTURE = "auto", Reload, |history| history.capture;
     /// How often what was counted is gathered and written. A crash loses no more than that.
