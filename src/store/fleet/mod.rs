@@ -1,7 +1,7 @@
 //! History in a PostgreSQL, for a fleet of pgweirs: what the file of one has, in one place, each count with the name of its pgweir.
 //!
-//! Everything is done in transactions that are bounded in time, and nobody waits for them but the store's thread ([`keeper`]) and reports
-//! ([`read`]). Why it is as it is: `docs/design/store.md`.
+//! Everything is done in transactions that are bounded in time, and nobody waits for them but the store's thread (`keeper`) and reports
+//! (`read`). Why it is as it is: `docs/design/store.md`.
 
 mod bulk;
 mod fold;
