@@ -5,7 +5,7 @@
 //! costs of different statements are never added: each is compared only with that of the same statement without the indexes.
 //!
 //! From above: all indexes that any statement's best plan uses are there at first, which needs no question, for each best plan is known. Then the
-//! least useful one goes, again and again; then one comes, or one takes the place of another, of two or of all of its table ([`search`]). A
+//! least useful one goes, again and again; then one comes, or one takes the place of another, of two or of all of its table (`search`). A
 //! question is asked only where what is known of larger and of smaller sets leaves the answer open (`book`). Candidates stand in an order of their
 //! own, so that the same comes out for any order of what went in. When the time is over, what is best so far is the answer.
 
