@@ -41,7 +41,7 @@ CREATE TABLE pgweir_history.bucket (
     longest bigint NOT NULL,
     errors text NOT NULL, -- class=count, with blanks between
     steps bytea NOT NULL, -- of the five clocks, each behind its length
-    habits text NOT NULL, -- blocks, calls in them, the most in one, blocks with ten or more, calls in those
+    habits text NOT NULL, -- blocks, calls in them, the most in one, blocks with ten or more, calls in those; then pauses and whole blocks (`Habits`)
     PRIMARY KEY (span, start, origin, fingerprint)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 

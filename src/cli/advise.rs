@@ -7,7 +7,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -17,6 +17,7 @@ use super::upstream::Open;
 use crate::advice::{Advice, Workload};
 use crate::config::Settings;
 use crate::report::{ids, json};
+use crate::stats::calendar::now;
 use crate::store::Place;
 
 /// What `advise` takes.
@@ -126,11 +127,6 @@ fn names(store: Option<&Place>, advice: &Advice) -> Vec<String> {
     let given = store.and_then(|place| place.of_fixes(&keys, now()).ok());
     let numbers = given.unwrap_or_else(|| (1..=keys.len() as u64).collect());
     numbers.into_iter().map(|number| format!("FIX-{number}")).collect()
-}
-
-/// Seconds since 1970.
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 
 /// The statements to look at.

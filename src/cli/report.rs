@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -19,6 +19,7 @@ use crate::pool::ask;
 use crate::report::ids::Names;
 use crate::report::log::{self, Log};
 use crate::report::{Before, Origin, PARTS, Report, Scope, gate, json};
+use crate::stats::calendar;
 use crate::store::workload::Whose;
 use crate::store::{Place, Trouble};
 
@@ -141,7 +142,7 @@ fn coloured() -> bool {
 
 /// The report that is asked for.
 fn made<T: Open>(arguments: &ReportArgs, servers: impl FnOnce(Settings) -> T) -> Result<Report, String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+    let now = calendar::now();
     let hour = When::Ago(Duration::from_secs(3600));
     let source = &arguments.source;
     let until = arguments.until.map_or(now, |until| until.at(now));

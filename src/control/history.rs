@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -15,6 +15,7 @@ use crate::runtime::WorkerLink;
 use crate::runtime::worker::Order;
 use crate::slow::log::{self, Advised, Log, Slow};
 use crate::slow::{Merged, SAMPLES, Samples, Shown, Wants};
+use crate::stats::calendar;
 use crate::stats::tally::{Callers, TOTAL};
 use crate::store::{Batch, KeptSample, Place, Policy, Status, Writer};
 
@@ -261,7 +262,7 @@ impl History {
         let callers = std::mem::take(&mut inner.callers).into_iter();
         let callers =
             callers.map(|((database, fingerprint, caller), calls)| (database, fingerprint, caller, calls));
-        let batch = Batch { at: now(), counted, missing, samples, callers: callers.collect() };
+        let batch = Batch { at: calendar::now(), counted, missing, samples, callers: callers.collect() };
         if inner.writer.as_ref().is_some_and(|writer| !writer.send(batch)) {
             inner.missing = missing + calls;
         }
@@ -346,11 +347,6 @@ fn costs(seen: &Merged) -> HashMap<(&str, u128), u64> {
 
 fn policy(settings: &settings::History) -> Policy {
     Policy { keep: settings.keep, max_size: settings.max_size as u64, statements: settings.statements }
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// A name for this pgweir: its machine and the port of its first address.

@@ -3,8 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::timer::timeout;
-
 use super::encrypt::{Connector, Way};
 use super::lead;
 use super::reach::{self, Address, Shown};
@@ -14,6 +12,7 @@ use crate::auth::certificate::tls_server_end_point;
 use crate::auth::md5;
 use crate::auth::scram::{ChannelBinding, ClientError, ClientExchange, SCRAM_SHA_256_PLUS};
 use crate::config::settings::{Binding, Host, TargetSessionAttrs};
+use crate::timer::timeout;
 use crate::wire::frame::{self, Frame, back, front};
 use crate::wire::{Fault, Socket, emit, startup};
 

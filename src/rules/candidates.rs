@@ -171,16 +171,6 @@ impl Candidates {
     }
 }
 
-impl Winners {
-    /// Who decides on a concern, if nobody decides on another.
-    fn only(&self, concern: Concern) -> Option<u16> {
-        let is_other = |(at, by): (usize, &u16)| at != concern as usize && *by != NOBODY;
-        let others = self.by.iter().enumerate().any(is_other);
-        let by = self.by[concern as usize];
-        (by != NOBODY && !others).then_some(by)
-    }
-}
-
 impl Candidate {
     fn is_open(&self) -> bool {
         self.session || self.moment != Asks::Nothing
@@ -193,7 +183,8 @@ fn settle(rules: &[Candidate], in_transaction: bool) -> Settled {
     let holds = |one: &Candidate| one.moment == Asks::Nothing || one.rule.against_moment(&moment).is_none();
     let mut counted = vec![];
     let winners = winners(rules, holds, |index| counted.push(index));
-    let caches = winners.only(Concern::Cache);
+    let only_caches = winners.decided == Concerns::of(&[Concern::Cache]);
+    let caches = only_caches.then_some(winners.by[Concern::Cache as usize]);
     Settled { winners, counted: counted.into(), caches }
 }
 

@@ -263,12 +263,16 @@ impl DatabaseCache {
 
     /// A shape by which results are to be told apart, and whether that is so already.
     pub fn usable(&self, relation: Relation, columns: &[i16], as_of: Option<Instant>, now: Instant) -> bool {
-        if self.feed.registry().usable(relation, columns, as_of) {
-            return true;
+        let usable = self.feed.registry().usable(relation, columns, as_of);
+        if !usable {
+            self.want_shape(relation, columns, now);
         }
+        usable
+    }
+
+    fn want_shape(&self, relation: Relation, columns: &[i16], now: Instant) {
         self.feed.registry().register(relation, &Shape::new(columns), now);
         self.used();
-        false
     }
 
     /// On what a result may depend that reads rows with certain values of these columns; of none, any row. It is asked for the shape that would tell them apart, if that is not so already. `None`:
@@ -282,8 +286,7 @@ impl DatabaseCache {
     ) -> Option<Told> {
         let told = self.feed.registry().told(relation, columns, as_of)?;
         if told.shape.is_none() && !columns.is_empty() {
-            self.feed.registry().register(relation, &Shape::new(columns), now);
-            self.used();
+            self.want_shape(relation, columns, now);
         }
         Some(told)
     }

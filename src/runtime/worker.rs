@@ -242,7 +242,7 @@ impl Worker {
     /// Ends sessions whose client has said nothing for as long as [`QUIET`].
     async fn retire(self: Rc<Worker>) {
         loop {
-            crate::timer::sleep(QUIET).await;
+            timer::sleep(QUIET).await;
             self.ask(|session| !session.heard.replace(false), Request::Drain);
         }
     }

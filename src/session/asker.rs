@@ -7,11 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::timer::timeout;
-
 use crate::pool::Target;
 use crate::pool::ask::{Row, rows};
 use crate::pool::connect::{self, Connected};
+use crate::timer::timeout;
 use crate::wire::Fault;
 
 /// Connections kept.

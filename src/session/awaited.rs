@@ -4,13 +4,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::timer::sleep_until;
 use tokio::time::Sleep;
 
 use super::cached::Cached;
 use super::ruled::Stage;
 use super::serve::Session;
 use crate::cache::Following;
+use crate::timer::sleep_until;
 
 /// A session whose every read goes to the database moves its floor with each, and the stream never comes to it. So after so many it waits once, for
 /// as long as [`MOVING`]; twice as many each time that is in vain.

@@ -8,8 +8,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::timer::sleep_until;
-
 use super::asked::Asked;
 use super::awaited::{InVain, STUCK, Waits};
 use super::kept::{Fill, Likeness, Passing};
@@ -30,6 +28,7 @@ use crate::pool::state::State;
 use crate::rules::Cache;
 use crate::runtime::caches::DatabaseCache;
 use crate::sql::facts::{Access, Name, Table};
+use crate::timer::sleep_until;
 use crate::wire::emit;
 use crate::wire::frame::{Frame, back, cstr};
 

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
 
-use crate::timer::sleep;
 use tokio::time::Sleep;
 
 use super::relay::Verdict;
@@ -22,6 +21,7 @@ use crate::pool::server::Shared;
 use crate::pool::terms::{Row, Rows};
 use crate::rules::Decided;
 use crate::sql::{self, Effects, Verb, words_against_reading};
+use crate::timer::sleep;
 use crate::wire::frame::{Frame, HEADER, TxStatus, back, front};
 use crate::wire::{Fault, emit};
 

@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::timer::{sleep, timeout};
 use tokio::sync::mpsc;
 
 use super::aside::{Copy, Draws, Kept, Node};
@@ -23,6 +22,7 @@ use crate::pool::prepared::Form;
 use crate::pool::state::State;
 use crate::rules::{Decided, Mirror};
 use crate::stats::PoolStats;
+use crate::timer::{sleep, timeout};
 use crate::wire::emit;
 use crate::wire::frame::front;
 

@@ -14,7 +14,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::timer::{sleep, timeout};
 use tokio::sync::mpsc;
 
 use super::aside::{Copy, Draws, Kept, Node};
@@ -30,6 +29,7 @@ use crate::rules::{Cache, Share};
 use crate::runtime::caches::DatabaseCache;
 use crate::runtime::verified::Verified;
 use crate::sql::Fingerprint;
+use crate::timer::{sleep, timeout};
 use crate::wire::emit;
 use crate::wire::frame::{Frame, back, front};
 

@@ -1,6 +1,12 @@
-//! Moments for people.
+//! Moments, for rows and for people.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
 
 /// `2026-01-31 23:59:59 UTC`.
 pub fn timestamp(time: SystemTime) -> String {

@@ -160,8 +160,7 @@ impl Keeper {
 
     /// Opens the place before there is anything to write, so that it is known at once what is the matter with it.
     fn try_open(&mut self) {
-        let opened = self.place.open(&self.policy);
-        match opened {
+        match self.place.open(&self.policy) {
             Ok(()) => self.is_well(),
             Err(Trouble::Corrupt(reason)) => self.replace(&reason),
             Err(trouble) => self.fails(&trouble),

@@ -1,12 +1,13 @@
 //! Statements to advise on: from a store, or from a file of JSON.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::advice::{Observed, Origin, Sample, Workload};
 use crate::sql::shape;
+use crate::stats::calendar;
 use crate::stats::tally::TOTAL;
 use crate::store::read::History;
 use crate::store::workload::{self as store, Whose};
@@ -26,7 +27,7 @@ pub fn of_store(
     instance: Option<&str>,
 ) -> Result<Workload, String> {
     let history = place.between((since, i64::MAX), 0, instance).map_err(reason)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+    let now = calendar::now();
     of_history(place, &history, (since, now), Whose { database: Some(database), instance })
 }
 

@@ -11,7 +11,7 @@ mod kept;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, oneshot};
 
@@ -21,6 +21,7 @@ use crate::advice::{self, Advice, Advised, Fix, Limits, Workload};
 use crate::pool::Target;
 use crate::report::ids;
 use crate::runtime::acceptor::Entrance;
+use crate::stats::calendar::now;
 use kept::Kept;
 
 /// The first time is so long after the start at most: by then there is something to see.
@@ -242,11 +243,6 @@ impl Advising {
         };
         tokio::task::spawn_blocking(asked).await.unwrap_or_default()
     }
-}
-
-/// Seconds since 1970.
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 
 /// Advises on a thread of its own: nobody else waits for its reckoning, and the end of the process does not either.

@@ -9,12 +9,9 @@ use super::super::encode::{
     errors, habits, numbers, read_errors, read_habits, read_numbers, read_steps, steps,
 };
 use super::super::file::Trouble;
+pub(super) use super::super::put::SUMS;
 use super::{Value, long, number};
 use crate::stats::tally::Sums;
-
-/// The columns of [`sums`].
-pub(super) const SUMS: &str =
-    "calls, timed, row_count, bytes, served, micros, longest, errors, steps, habits";
 
 /// Sums by origin and fingerprint, in an order that is the same for all.
 pub(super) type Lines = BTreeMap<(i64, u128), Sums>;
