@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::schema::{Schema, Table};
+
 /// `random_page_cost` by default.
 const RANDOM_PAGE_COST: f64 = 4.0;
 
@@ -68,6 +70,13 @@ pub struct Actual {
     pub hit: u64,
     /// Blocks read.
     pub read: u64,
+}
+
+/// Whether some plan reads all of a table, or of a partition of it; where there are no plans, it may.
+pub fn is_read_whole(plans: &[Plan], table: &Table, schema: &Schema) -> bool {
+    let is_it = |name: &str| name == table.name || schema.below(table.oid).any(|one| one.name == name);
+    let whole = |plan: &Plan| plan.whole_tables().iter().any(|(_, name)| is_it(name));
+    plans.is_empty() || plans.iter().any(whole)
 }
 
 impl Plan {

@@ -15,6 +15,7 @@ mod shared;
 use std::collections::BTreeSet;
 
 use super::index::{Definition, Key};
+use super::plan::is_read_whole;
 use super::scan::{Condition, Found, Scan, of_condition_text, of_observed, selectivity};
 use super::schema::Table;
 use super::{Observed, Plan, Rejected, Schema};
@@ -213,13 +214,7 @@ impl Look<'_> {
 
     /// Whether some plan reads all of the table; where there are no plans, it may.
     fn is_read_whole(&self, table: &Table) -> bool {
-        let partition = |name: &str| {
-            let mut below = self.schema.below(table.oid);
-            below.any(|one| one.name == name)
-        };
-        let reads =
-            |plan: &Plan| plan.whole_tables().iter().any(|(_, name)| *name == table.name || partition(name));
-        self.plans.is_empty() || self.plans.iter().any(reads)
+        is_read_whole(self.plans, table, self.schema)
     }
 }
 

@@ -16,6 +16,7 @@ mod written;
 
 use std::time::Duration;
 
+use super::plan::is_read_whole;
 use super::scan::{Found, Scan, of_observed};
 use super::schema::Table;
 use super::{Action, Fix, Observed, Plan, Price, Proof, Schema, Workload};
@@ -145,9 +146,7 @@ impl<'a> Seen<'a> {
 
     /// Whether a plan reads all of a table; where there are no plans, it may.
     pub fn is_read_whole(&self, table: &Table) -> bool {
-        let of = |name: &str| name == table.name || self.schema.below(table.oid).any(|one| one.name == name);
-        let whole = |plan: &Plan| plan.whole_tables().iter().any(|(_, name)| of(name));
-        self.plans.is_empty() || self.plans.iter().any(whole)
+        is_read_whole(self.plans, table, self.schema)
     }
 
     pub fn fix(
