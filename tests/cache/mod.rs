@@ -222,6 +222,7 @@ fn seed() -> u64 {
 /// Nobody writes any more: what is read through pgweir at each level is what the server says, byte by byte. Gives how many answers were
 /// compared, and what was different.
 fn converge(scene: &Scene, shared: &Shared, seed: u64, one_in: u32) -> (u64, Vec<String>) {
+    levels().into_iter().for_each(|level| scene.wait_until_served(&shared.login(level)));
     scene.barrier();
     // What has only an age may be served until that is over.
     std::thread::sleep(Duration::from_millis(400));

@@ -99,7 +99,7 @@ impl Nemesis {
                 true
             }
             Self::Standby => pause_standby(scene, random),
-            Self::Failover => fail_over(scene, shared),
+            Self::Failover => scene.wait_until_warm() && fail_over(scene, shared),
         }
     }
 }

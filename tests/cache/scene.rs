@@ -95,6 +95,16 @@ impl Scene {
         eventually("HTTP answers", || get(self.http, "/health").0 == 200);
     }
 
+    /// Waits until pgweir has servers again. It tries a login every two seconds after the last ones failed, and refuses sessions meanwhile.
+    pub fn wait_until_served(&self, login: &Login) {
+        eventually("what was struck last is over", || {
+            let mut client = Client::dial(&self.proxy().endpoint()).expect("pgweir listens");
+            let told = client.login(login).expect("the login is readable");
+            told.last().is_some_and(|last| last.tag == b'Z')
+                && client.simple("select 1").iter().all(|message| message.tag != b'E')
+        });
+    }
+
     /// pgweir.
     pub fn proxy(&self) -> &Proxy {
         self.proxy.as_ref().expect("it runs")
