@@ -71,7 +71,7 @@ effects! {
     OPAQUE = 22;
     /// May be refused inside a transaction block.
     NO_TX = 23;
-    /// Changes definitions or privileges, or truncates: may invalidate plans.
+    /// Changes definitions or privileges: may invalidate plans.
     DDL = 24;
     /// Reads what the session listens to: `pg_listening_channels`.
     CHANNELS = 25;

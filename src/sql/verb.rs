@@ -81,7 +81,7 @@ impl Verb {
             Verb::Unlisten => Effects::UNLISTEN,
             Verb::Load => Effects::LOAD,
             Verb::Call | Verb::Do => Effects::OPAQUE,
-            Verb::Create | Verb::Alter | Verb::Drop | Verb::Truncate => Effects::DDL,
+            Verb::Create | Verb::Alter | Verb::Drop => Effects::DDL,
             _ => Effects::EMPTY,
         }
     }

@@ -178,7 +178,8 @@ fn definitions() {
     check("create subscription s", "NO_TX DDL");
     check("reindex table t; cluster", "NO_TX DDL");
     check("vacuum full t", "NO_TX");
-    check("truncate t; comment on table t is 'x'; grant select on t to bob", "DDL");
+    check("truncate t", "");
+    check("comment on table t is 'x'; grant select on t to bob", "DDL");
     check("create function f() returns int language sql set x = 1 as 'select pg_advisory_lock(1)'", "DDL");
 }
 
