@@ -11,6 +11,7 @@
 //! | `BENCH_CLIENTS` | numbers of clients | `1,16,64,500` |
 //! | `BENCH_ONLY` | of `simple`, `prepared`, `latency`, `login`, `memory`, `relay`, `routing`, `cache` | all |
 //! | `BENCH_PROXIES`, `--proxies` | of `direct`, `pgbouncer`, `haproxy`, `pgweir` | all |
+//! | `BENCH_PGWEIR` | the program that is measured | `target/release/pgweir` |
 //! | `BENCH_CACHE_RULES` | `off`: the part `cache` runs without its rules, which measures nothing of the cache | `on` |
 //!
 //! Raw numbers go to `bench-results/<time>.json`.

@@ -1,7 +1,7 @@
 //! What is compared: PostgreSQL itself, and each proxy in front of it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{bail, ensure};
@@ -226,7 +226,8 @@ fn start_haproxy(lab: &Lab, address: SocketAddr, server: SocketAddr) -> anyhow::
 
 /// A pgweir with these arguments.
 pub fn start_pgweir(lab: &Lab, name: &str, address: SocketAddr, more: &[String]) -> anyhow::Result<Process> {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/pgweir");
+    let release = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/pgweir");
+    let program = std::env::var_os("BENCH_PGWEIR").map_or_else(release, PathBuf::from);
     ensure!(program.exists(), "{} is missing; run: cargo build --release", program.display());
     let mut pgweir = Command::new(program);
     pgweir.current_dir(&lab.folder).stdin(std::process::Stdio::null()).args([

@@ -54,10 +54,11 @@ impl Session {
             return statement;
         }
         let summary = sql::summarize(text, self.dialect);
-        if token::shows_token(&summary) {
-            let key: Box<[u8]> = key.into();
-            let statement = self.intern(&token::telling(types));
-            return self.worker.statements().insert(&key, statement);
+        // Which text that becomes may be another for each session.
+        if let [one] = summary.statements.as_slice()
+            && let Some(shown) = self.shown(&one.detail)
+        {
+            return self.intern(&[shown.as_bytes(), b"\0", types].concat());
         }
         let action = Action::of(&summary);
         let commits = outcome::commits(text, &summary);

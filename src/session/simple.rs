@@ -91,7 +91,7 @@ impl Session {
         }
         let mut summary = sql::summarize(text, self.dialect);
         summary.effects |= hidden;
-        if let Some(flow) = self.query_of_token(frame, bytes, &summary) {
+        if let Some(flow) = self.query_of_own(frame, bytes, &summary) {
             return flow;
         }
         if summary.effects.is_empty() {

@@ -26,9 +26,9 @@ use crate::wire::{Fault, emit};
 /// The setting.
 pub(super) const TOKEN: &[u8] = b"pgweir.token";
 
-/// What SHOW becomes. The system identifier is a number of 64 bits that PostgreSQL takes for a signed one; a standby may have shown one
+/// What SHOW of it becomes. The system identifier is a number of 64 bits that PostgreSQL takes for a signed one; a standby may have shown one
 /// record more than it tells.
-const WHERE: &str = "SELECT pg_catalog.concat('1:', pg_catalog.mod((pg_catalog.pg_control_system()).system_identifier::pg_catalog.numeric \
+pub(super) const WHERE: &str = "SELECT pg_catalog.concat('1:', pg_catalog.mod((pg_catalog.pg_control_system()).system_identifier::pg_catalog.numeric \
     OPERATOR(pg_catalog.+) 18446744073709551616, 18446744073709551616), ':', \
     CASE WHEN standby THEN GREATEST((pg_catalog.pg_control_checkpoint()).timeline_id, \
             (pg_catalog.pg_control_recovery()).min_recovery_end_timeline, \
@@ -39,20 +39,6 @@ const WHERE: &str = "SELECT pg_catalog.concat('1:', pg_catalog.mod((pg_catalog.p
         ELSE pg_catalog.pg_current_wal_insert_lsn() END, \
     CASE WHEN standby THEN '+' END) AS \"pgweir.token\" \
     FROM (SELECT pg_catalog.pg_is_in_recovery() OFFSET 0) AS node (standby)";
-
-/// Whether a text asks for the token and nothing else.
-pub(super) fn shows_token(summary: &Summary) -> bool {
-    matches!(summary.statements.as_slice(), [one] if is_show(&one.detail))
-}
-
-fn is_show(detail: &Detail) -> bool {
-    matches!(detail, Detail::Show { name } if name == TOKEN)
-}
-
-/// The Parse message, behind its name, of the statement that tells the token, with these types of parameters.
-pub(super) fn telling(types: &[u8]) -> Vec<u8> {
-    [WHERE.as_bytes(), b"\0", types].concat()
-}
 
 /// The token that a text sets.
 pub(super) fn set_by(summary: &Summary) -> Option<Box<[u8]>> {
@@ -94,8 +80,8 @@ pub(super) fn at_startup(
 }
 
 impl Session {
-    /// A text that asks for the token, or sets one, or a level: `None` where it does none of it, or sets what is right.
-    pub(super) fn query_of_token(&mut self, frame: Frame, bytes: &[u8], summary: &Summary) -> Option<Flow> {
+    /// A text that asks for a setting of pgweir's, or sets one: `None` where it does none of it, or sets what is right.
+    pub(super) fn query_of_own(&mut self, frame: Frame, bytes: &[u8], summary: &Summary) -> Option<Flow> {
         if let Some(fault) = wished::set_wrongly(summary) {
             return Some(self.refuse_statement(frame, bytes, fault));
         }
@@ -107,15 +93,16 @@ impl Session {
                 return Some(self.refuse_statement(frame, bytes, fault));
             }
         }
-        if !summary.statements.iter().any(|one| is_show(&one.detail)) {
-            return None;
-        }
         let text = bytes[HEADER..frame.total].strip_suffix(b"\0")?;
         let (mut out, mut copied) = (vec![], 0);
-        for one in summary.statements.iter().filter(|one| is_show(&one.detail)) {
+        for one in &summary.statements {
+            let Some(shown) = self.shown(&one.detail) else { continue };
             out.extend_from_slice(&text[copied..one.range.start]);
-            out.extend_from_slice(WHERE.as_bytes());
+            out.extend_from_slice(shown.as_bytes());
             copied = one.range.end;
+        }
+        if copied == 0 {
+            return None;
         }
         out.extend_from_slice(&text[copied..]);
         let mut message = vec![];

@@ -1,17 +1,23 @@
-//! `pgweir.consistency`: the level that a session asks for.
+//! Settings of pgweir's own, of which one is `pgweir.consistency`: the level that a session asks for.
 //!
 //! A value that is none of the levels is refused where pgweir sees it before it is sent: in the text of a SET, by either protocol, and among the
 //! parameters of a start. What `set_config` or a function sets is found when its transaction has ended: the session is warned when it next
 //! reads, and the level of the settings holds.
 //!
+//! What SHOW tells is what is in force, whoever asked for it; `current_setting` is not looked into, and knows what the session has set.
+//!
 //! Nor is any other name that begins like it a setting of pgweir's: PostgreSQL would take it, and a level with a slip in its name would be none.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
+use super::login::mode_name;
 use super::read_only::modes_under;
 use super::route::Route;
 use super::serve::Session;
+use super::token::{TOKEN, WHERE};
 use crate::plan::consistency::Level;
+use crate::plan::explain::level_name;
 use crate::pool::state::State;
 use crate::sql::{Detail, Isolation, Modes, SetValue, Summary};
 use crate::wire::{Fault, Severity};
@@ -20,8 +26,6 @@ use crate::wire::{Fault, Severity};
 const PREFIX: &[u8] = b"pgweir.";
 /// The level.
 const CONSISTENCY: &[u8] = b"pgweir.consistency";
-/// What a session has seen: see [`super::token`].
-const TOKEN: &[u8] = b"pgweir.token";
 /// How a connection uses servers, which it says when it begins.
 const POOL_MODE: &[u8] = b"pgweir.pool_mode";
 
@@ -124,6 +128,34 @@ fn check(value: &[u8]) -> Result<(), Fault> {
 }
 
 impl Session {
+    /// The statement that SHOW of a setting of pgweir's becomes.
+    pub(super) fn shown(&self, detail: &Detail) -> Option<Cow<'static, str>> {
+        let Detail::Show { name } = detail else { return None };
+        match name.as_slice() {
+            TOKEN => Some(WHERE.into()),
+            CONSISTENCY => Some(format!(
+                "SELECT CASE WHEN set OPERATOR(pg_catalog.<>) '' THEN set ELSE '{}' END AS \"pgweir.consistency\" \
+                FROM (SELECT pg_catalog.current_setting('pgweir.consistency', true) OFFSET 0) AS session (set)",
+                level_name(self.level_unasked())
+            )
+            .into()),
+            POOL_MODE => {
+                let mode = mode_name(self.mode);
+                Some(format!("SELECT '{mode}'::pg_catalog.text AS \"pgweir.pool_mode\"").into())
+            }
+            _ => None,
+        }
+    }
+
+    /// The level of its reads where neither it nor a rule asks for one.
+    fn level_unasked(&self) -> Level {
+        match &self.route {
+            Some(route) => self.pool.level().unwrap_or_else(|| route.nodes.sighting().topology.policy.level),
+            // All are read where all is written.
+            None => Level::Primary,
+        }
+    }
+
     /// If the session has other settings than when it read last, looks at them, and warns it of a level that is none.
     pub(super) fn look_at_wishes(&mut self, route: &mut Route) {
         if !route.wished.look(&self.state) {

@@ -41,7 +41,7 @@ use crate::harness::raw::{Client, Login};
 use crate::harness::{big, direct_only, frontend as msg};
 
 /// A run in which little has happened goes on for so long.
-const LONGER: Duration = Duration::from_secs(20);
+const LONGER: Duration = Duration::from_secs(60);
 /// Sessions of each level, and around pgweir.
 const SESSIONS: u64 = 2;
 /// Runs of `make check-cache RUN=checked_`, which share its time.
@@ -177,7 +177,8 @@ impl Run {
         let tally = &shared.tally;
         let done = [&tally.written, &tally.undone].map(|count| count.load(Ordering::Relaxed));
         let mixed = self.aim == Aim::Everything;
-        no_cache() || scene.hits_so_far() > 60 && (!mixed || done.into_iter().all(|count| count > 15))
+        let second = !self.two || scene.hits_of_second() > 30;
+        no_cache() || second && scene.hits_so_far() > 60 && (!mixed || done.into_iter().all(|count| count > 15))
     }
 
     /// Has everything that may go wrong go wrong until the time is over, or a cure that is left out was missed; gives how often each had something to

@@ -8,7 +8,6 @@ use crate::harness::raw::{Client, Endpoint, Login};
 use crate::harness::{direct_only, eventually, frontend as msg};
 
 const READ: &str = "select n from t where i = 50";
-const SHOW: &str = "show pgweir.token";
 
 fn connect(endpoint: &Endpoint) -> Client {
     Client::connect(endpoint, &Login::new(APP.0, APP.1, "postgres"))
@@ -31,17 +30,19 @@ fn answer(client: &mut Client, bytes: &[u8]) -> Vec<Message> {
 }
 
 /// The value that is told in each form; in all of them it is one row of one column of that name.
-fn shown(client: &mut Client) -> Vec<String> {
-    let named = [msg::parse("token", SHOW), msg::describe_statement("token"), msg::sync()].concat();
+fn shown(client: &mut Client, name: &str) -> Vec<String> {
+    let show = &format!("show {name}")[..];
+    let named = [msg::parse("token", show), msg::describe_statement("token"), msg::sync()].concat();
     assert!(answer(client, &named).iter().all(|message| message.tag != b'E'));
     let run =
         [msg::bind("", "token", &[]), msg::describe_portal(""), msg::execute("", 0), msg::sync()].concat();
-    let forms = [msg::query(SHOW), batch(SHOW, &[]), run, msg::query("/* x */ SHOW PgWeir.Token ; select 1")];
+    let loud = format!("/* x */ SHOW {} ; select 1", name.to_ascii_uppercase());
+    let forms = [msg::query(show), batch(show, &[]), run, msg::query(&loud)];
     let tell = |form: &Vec<u8>| {
         let answer = answer(client, form);
         let row = answer.iter().find(|message| message.tag == b'D').expect("a row").value();
         let columns = answer.iter().find(|message| message.tag == b'T').expect("its columns");
-        assert!(columns.to_string().contains("pgweir.token"), "{columns}");
+        assert!(columns.to_string().contains(name), "{columns}");
         row
     };
     let values = forms.iter().map(tell).collect();
@@ -64,7 +65,7 @@ fn a_token_carries_what_a_session_has_seen() {
     let mut writer = routed.connect();
     writer.run("update t set n = 77 where i = 50");
     eventually("the other one reads at the replica", || warm.value(READ) == "0");
-    let tokens = shown(&mut writer);
+    let tokens = shown(&mut writer, "pgweir.token");
     assert!(tokens.iter().all(|token| token.starts_with("1:") && !token.ends_with('+')), "{tokens:?}");
     for (n, token) in tokens.iter().enumerate() {
         for endpoint in [routed.proxy.endpoint(), other.endpoint()] {
@@ -100,7 +101,7 @@ fn a_token_carries_what_a_session_has_seen() {
     let mut client = routed.connect();
     client.run("begin read only");
     assert_eq!(client.value(READ), "0");
-    let token = client.value(SHOW);
+    let token = client.value("show pgweir.token");
     assert!(!token.ends_with('+'), "{token}");
     assert_eq!(client.value(READ), "77");
     client.run("commit");
@@ -164,6 +165,31 @@ fn what_is_no_token_is_refused() {
 }
 
 #[test]
+fn what_is_in_force_is_shown() {
+    if direct_only() {
+        return;
+    }
+    let routed = Routed::new(1, "consistency=bounded:700ms");
+    let check = |client: &mut Client, name: &str, expected: &str| {
+        assert_eq!(shown(client, name), [expected; 4], "{name}");
+    };
+    let (mut client, login) = (routed.connect(), Login::new(APP.0, APP.1, "postgres"));
+    check(&mut client, "pgweir.consistency", "bounded:700ms");
+    check(&mut client, "pgweir.pool_mode", "transaction");
+    client.run("set pgweir.consistency = 'any'");
+    check(&mut client, "pgweir.consistency", "any");
+    client.run("reset pgweir.consistency");
+    check(&mut client, "pgweir.consistency", "bounded:700ms");
+    let sticky = login.param("options", "-c pgweir.pool_mode=session -c pgweir.consistency=session");
+    let mut sticky = Client::connect(&routed.proxy.endpoint(), &sticky);
+    check(&mut sticky, "pgweir.pool_mode", "session");
+    check(&mut sticky, "pgweir.consistency", "session");
+    let url = routed.scene.url(APP, "reads=primary&target_session_attrs=primary");
+    let plain = Proxy::start_with(&ProxyOptions::url(&url));
+    check(&mut connect(&plain.endpoint()), "pgweir.consistency", "primary");
+}
+
+#[test]
 fn a_level_that_is_none_is_refused_where_it_is_seen_and_else_told() {
     if direct_only() {
         return;
@@ -204,7 +230,7 @@ fn tokens_are_understood_where_nobody_watches() {
     let cluster = Cluster::shared();
     let proxy = Proxy::start(&cluster.url(APP, "postgres", ""));
     let mut client = connect(&proxy.endpoint());
-    let tokens = shown(&mut client);
+    let tokens = shown(&mut client, "pgweir.token");
     let own = cluster.superuser("postgres").value("select system_identifier from pg_control_system()");
     assert!(tokens.iter().all(|token| token.starts_with(&format!("1:{own}:1:"))), "{tokens:?}");
     client.run(&format!("set pgweir.token = '{}'", tokens[0]));
