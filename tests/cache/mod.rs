@@ -127,6 +127,7 @@ impl Run {
         let mut shared = Shared::new(through, around, login, rough, self.aim);
         shared.spoilt = self.spoilt;
         shared.second = scene.second.as_ref().map(|(proxy, _)| proxy.endpoint());
+        self.wait_until_hit(scene, &shared);
         let begun = Instant::now();
         let strikes = std::thread::scope(|scope| {
             let sessions = (0..SESSIONS).flat_map(|_| self.levels().into_iter().chain([Level::Direct]));
@@ -165,6 +166,18 @@ impl Run {
         }
     }
 
+    /// Waits until each pgweir has answered from its cache.
+    fn wait_until_hit(self, scene: &Scene, shared: &Shared) {
+        let Some(login) = self.levels().first().map(|level| shared.login(*level)).filter(|_| !no_cache())
+        else {
+            return;
+        };
+        scene.wait_until_hit(&shared.through, &login, || scene.hits_so_far());
+        if let Some(second) = &shared.second {
+            scene.wait_until_hit(second, &login, || scene.hits_of_second());
+        }
+    }
+
     /// Its levels. Where a run is about races, a hit is one of a level that has to do with them.
     fn levels(&self) -> Vec<Level> {
         let mut levels = levels();
@@ -178,7 +191,8 @@ impl Run {
         let done = [&tally.written, &tally.undone].map(|count| count.load(Ordering::Relaxed));
         let mixed = self.aim == Aim::Everything;
         let second = !self.two || scene.hits_of_second() > 30;
-        no_cache() || second && scene.hits_so_far() > 60 && (!mixed || done.into_iter().all(|count| count > 15))
+        no_cache()
+            || second && scene.hits_so_far() > 60 && (!mixed || done.into_iter().all(|count| count > 15))
     }
 
     /// Has everything that may go wrong go wrong until the time is over, or a cure that is left out was missed; gives how often each had something to

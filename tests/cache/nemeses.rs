@@ -93,8 +93,8 @@ impl Nemesis {
             Self::Drop => scene.wait_until_warm() && drop_slot(scene),
             Self::Hang => hang(scene, shared, random),
             Self::Late => hold_back(scene, random),
-            Self::Proxy => restart_proxy(scene, shared),
-            Self::Server => {
+            Self::Proxy => scene.wait_until_warm() && restart_proxy(scene, shared),
+            Self::Server => scene.wait_until_warm() && {
                 scene.nodes[0].restart("fast");
                 true
             }

@@ -12,7 +12,7 @@ use crate::harness::cluster::{APP, Cluster, KEEPS_WAL, free_port};
 use crate::harness::command::Folder;
 use crate::harness::eventually;
 use crate::harness::proxy::{Proxy, ProxyOptions};
-use crate::harness::raw::{Client, Login};
+use crate::harness::raw::{Client, Endpoint, Login};
 
 /// The database of a run.
 pub const DATABASE: &str = "shop";
@@ -93,6 +93,15 @@ impl Scene {
     /// Waits until pgweir answers.
     pub fn wait_until_ready(&self) {
         eventually("HTTP answers", || get(self.http, "/health").0 == 200);
+    }
+
+    /// Waits until there are hits, so that a run need not wait for them while sessions take all there is of the machine.
+    pub fn wait_until_hit(&self, endpoint: &Endpoint, login: &Login, hits: impl Fn() -> u64) {
+        let mut client = Client::connect(endpoint, login);
+        eventually("a row that was read is read from the cache", || {
+            client.simple("select k, g, v from kv where k = 1");
+            hits() > 0
+        });
     }
 
     /// Waits until pgweir has servers again. It tries a login every two seconds after the last ones failed, and refuses sessions meanwhile.
