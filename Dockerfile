@@ -1,9 +1,10 @@
 # pgweir as an image: docker build -t pgweir . && docker run -p 6432:6432 -p 127.0.0.1:6433:6433 pgweir run --listen 0.0.0.0:6432 --http 0.0.0.0:6433 postgres://...
-FROM rust:1.90-slim-bookworm AS build
+# The one of benches/profile.
+FROM rust:1.95.0-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends build-essential cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --bin pgweir
+RUN scripts/with-profile.sh cargo build --release --locked --bin pgweir
 
 FROM debian:bookworm-slim
 # The authorities are for sslmode=verify-full towards servers.

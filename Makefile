@@ -1,6 +1,6 @@
 # The commands of this project. Each installs what it needs by itself; the first `make run` on a clean machine works.
 
-.PHONY: help run demo test test-versions test-jdbc fuzz fuzz-merge instructions bench bench-advice pages check format check-format lint doc check-cache setup clean
+.PHONY: help run demo test test-versions test-jdbc fuzz fuzz-merge instructions bench bench-advice profile pages check format check-format lint doc check-cache setup clean
 
 help:
 	@echo 'make run           proxy on port 6432, in front of $$DATABASE_URL or of a throw-away sample database;'
@@ -17,19 +17,20 @@ help:
 	@echo 'make instructions  count the instructions of the hot pieces; ARGS=--write makes the baseline anew'
 	@echo 'make bench         cost and speed beside pgbouncer, haproxy, pgpool-II, Redis; BENCH_SECONDS, BENCH_ROUNDS, BENCH_ONLY'
 	@echo 'make bench-advice  how good index advice is, beside a careful person, dexter, and baselines; ARGS="--only cases"'
+	@echo 'make profile       make the profile anew by which releases are optimised; for the compiler that is there'
 	@echo 'make pages         reports in a real browser, as pictures to look at; FOLDER (target/pages), URLS of pages of a running pgweir'
 	@echo 'make check         format, lint and documentation, as the CI does'
 	@echo 'make format        rewrite the sources in the standard format'
 
 run:
 	@scripts/setup.sh run
-	cargo build --release --locked
+	scripts/with-profile.sh cargo build --release --locked
 	@pgweir="$${CARGO_TARGET_DIR:-target}/release/pgweir"; export PGWEIR_UNDER_MAKE=1; \
 	if [ -n "$$DATABASE_URL" ]; then exec "$$pgweir" run $(ARGS) env:DATABASE_URL; else exec "$$pgweir" demo $(ARGS); fi
 
 demo:
 	@scripts/setup.sh demo
-	cargo build --release --locked
+	scripts/with-profile.sh cargo build --release --locked
 	@scripts/demo.sh $(ARGS)
 
 test:
@@ -71,14 +72,18 @@ instructions:
 
 bench:
 	@scripts/setup.sh bench
-	cargo build --release --locked
-	ulimit -n $$(ulimit -Hn) 2>/dev/null; cargo bench --locked --bench proxy -- $(BENCH_ARGS)
+	scripts/with-profile.sh cargo build --release --locked
+	ulimit -n $$(ulimit -Hn) 2>/dev/null; scripts/with-profile.sh cargo bench --locked --bench proxy -- $(BENCH_ARGS)
 
 bench-advice:
 	@scripts/setup.sh bench-advice
-	cargo build --release --locked
+	scripts/with-profile.sh cargo build --release --locked
 	target/advice/python/bin/python -m unittest discover -q -s benches/advice
 	target/advice/python/bin/python benches/advice/main.py $(ARGS)
+
+profile:
+	@scripts/setup.sh bench
+	scripts/profile.sh
 
 pages:
 	@scripts/setup.sh pages

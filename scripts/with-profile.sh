@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Runs a command of cargo's so that releases are optimised by the profile: scripts/with-profile.sh cargo build --release. Where the compiler is not the one
+# that the profile was made with, which could not use it, the command runs as it is. Why, and what it brings: docs/design/cost.md.
+set -euo pipefail
+
+profile=$(cd "$(dirname "$0")/../benches/profile" && pwd)
+if [ "$(rustc -vV)" = "$(cat "$profile/rustc.txt")" ]; then
+    export RUSTFLAGS="${RUSTFLAGS:+$RUSTFLAGS }-Cprofile-use=$profile/hot.profdata"
+fi
+exec "$@"
