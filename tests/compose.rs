@@ -223,7 +223,8 @@ fn the_image_is_built_with_the_rust_of_the_profile() {
     let version = compiler.lines().find_map(|line| line.strip_prefix("release: ")).expect("its version");
     let dockerfile = read("Dockerfile");
     assert!(dockerfile.contains(&format!("FROM rust:{version}-")), "the profile is one of Rust {version}");
-    let numbers = |version: &str| version.split('.').map(|part| part.parse().expect("a number")).collect::<Vec<u32>>();
+    let numbers =
+        |version: &str| version.split('.').map(|part| part.parse().expect("a number")).collect::<Vec<u32>>();
     assert!(numbers(version) >= numbers(env!("CARGO_PKG_RUST_VERSION")), "{version}");
     assert!(read(".dockerignore").lines().any(|line| line == "target"));
 }
@@ -231,8 +232,10 @@ fn the_image_is_built_with_the_rust_of_the_profile() {
 #[test]
 fn scripts_are_well_formed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let own = std::fs::read_dir(folder.join("scripts")).expect("scripts").map(|entry| entry.expect("one").path());
-    let of_docker = ["docker/replica.sh", "docker/primary/20-replication.sh"].map(|script| folder.join(script));
+    let own =
+        std::fs::read_dir(folder.join("scripts")).expect("scripts").map(|entry| entry.expect("one").path());
+    let of_docker =
+        ["docker/replica.sh", "docker/primary/20-replication.sh"].map(|script| folder.join(script));
     for path in own.chain(of_docker) {
         let script = path.display().to_string();
         let output = Command::new("bash").arg("-n").arg(&path).output().expect("bash runs");

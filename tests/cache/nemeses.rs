@@ -94,9 +94,10 @@ impl Nemesis {
             Self::Hang => hang(scene, shared, random),
             Self::Late => hold_back(scene, random),
             Self::Proxy => scene.wait_until_warm() && restart_proxy(scene, shared),
-            Self::Server => scene.wait_until_warm() && {
+            Self::Server => {
+                let warm = scene.wait_until_warm();
                 scene.nodes[0].restart("fast");
-                true
+                warm
             }
             Self::Standby => pause_standby(scene, random),
             Self::Failover => scene.wait_until_warm() && fail_over(scene, shared),
