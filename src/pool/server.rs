@@ -215,6 +215,11 @@ impl Server {
             && !self.skips
     }
 
+    /// Whether what its client has sent comes to an end without the client: not data for a COPY, nor a batch whose Sync was not sent.
+    pub fn finishes(&self) -> bool {
+        !self.copy_in && self.expects.iter().any(Expect::ends_with_ready)
+    }
+
     /// Whether the next answer is pgweir's own to give.
     pub fn answers_here(&self) -> bool {
         let is_ours_to_give = |front: &Expect| matches!(front.kind, Kind::ClosedHere | Kind::Here);

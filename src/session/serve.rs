@@ -432,7 +432,7 @@ impl Session {
         if self.server.is_some() && self.out.len() < BACKLOG {
             progress |= self.read_server(cx)?;
         }
-        if self.leaving && self.server.as_ref().is_none_or(|server| server.expects.is_empty()) {
+        if self.leaving && !self.server.as_ref().is_some_and(|server| server.finishes()) {
             self.end = Some(End::ClientLeft);
         }
         Ok(progress)

@@ -127,18 +127,27 @@ fn check(value: &[u8]) -> Result<(), Fault> {
         .hint("Available values: session, any, primary, and bounded with a time, such as bounded:500ms."))
 }
 
+/// The statement that tells the level: what the session has set, if it is one, or else this.
+fn shown_level(unasked: &str) -> String {
+    format!(
+        "SELECT CASE WHEN set OPERATOR(pg_catalog.~) '^(session|any|primary|bounded[:(].*)$' THEN set ELSE '{unasked}' END AS \"pgweir.consistency\" \
+        FROM (SELECT pg_catalog.lower(pg_catalog.btrim(pg_catalog.current_setting('pgweir.consistency', true))) OFFSET 0) AS session (set)"
+    )
+}
+
 impl Session {
     /// The statement that SHOW of a setting of pgweir's becomes.
     pub(super) fn shown(&self, detail: &Detail) -> Option<Cow<'static, str>> {
         let Detail::Show { name } = detail else { return None };
         match name.as_slice() {
             TOKEN => Some(WHERE.into()),
-            CONSISTENCY => Some(format!(
-                "SELECT CASE WHEN set OPERATOR(pg_catalog.<>) '' THEN set ELSE '{}' END AS \"pgweir.consistency\" \
-                FROM (SELECT pg_catalog.current_setting('pgweir.consistency', true) OFFSET 0) AS session (set)",
-                level_name(self.level_unasked())
-            )
-            .into()),
+            CONSISTENCY => Some(
+                match self.level_unasked() {
+                    None => "SELECT 'primary'::pg_catalog.text AS \"pgweir.consistency\"".to_owned(),
+                    Some(level) => shown_level(&level_name(level)),
+                }
+                .into(),
+            ),
             POOL_MODE => {
                 let mode = mode_name(self.mode);
                 Some(format!("SELECT '{mode}'::pg_catalog.text AS \"pgweir.pool_mode\"").into())
@@ -147,13 +156,10 @@ impl Session {
         }
     }
 
-    /// The level of its reads where neither it nor a rule asks for one.
-    fn level_unasked(&self) -> Level {
-        match &self.route {
-            Some(route) => self.pool.level().unwrap_or_else(|| route.nodes.sighting().topology.policy.level),
-            // All are read where all is written.
-            None => Level::Primary,
-        }
+    /// The level of its reads where neither it nor a rule asks for one; `None`: all are read where all is written, whoever asks.
+    fn level_unasked(&self) -> Option<Level> {
+        let route = self.route.as_ref()?;
+        Some(self.pool.level().unwrap_or_else(|| route.nodes.sighting().topology.policy.level))
     }
 
     /// If the session has other settings than when it read last, looks at them, and warns it of a level that is none.

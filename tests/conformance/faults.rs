@@ -330,6 +330,56 @@ fn half_close() {
 }
 
 #[test]
+fn farewell_behind_what_has_no_end() {
+    let insert = |i: u32| msg::unnamed(&format!("insert into t values ({i})"), &[]);
+    case(
+        "41 61",
+        "Terminate in the middle of a batch and of a COPY: both are undone, and what is before them is not",
+    )
+    .setup("create table t (i int)")
+    .steps([
+        A.send([insert(1), msg::sync(), insert(2), msg::terminate()]),
+        A.until(b'Z'),
+        A.closed(),
+        B.send([msg::query("insert into t values (3); copy t from stdin")]),
+        B.until(b'G'),
+        B.send([msg::copy_data(b"4\n"), msg::terminate()]),
+        B.closed(),
+        C.sql("select array_agg(i) from t"),
+    ])
+    .expect(["INSERT 0 1", "C DataRow ({1})"])
+    .run();
+}
+
+#[test]
+fn farewells_leave_their_servers() {
+    let Some((database, proxy)) = proxied("pool_size=1") else {
+        return;
+    };
+    let copy = [msg::unnamed("copy t from stdin", &[]), msg::flush()].concat();
+    let ends = [
+        msg::parse("", "select 1"),
+        [msg::unnamed("select 1", &[]), msg::flush()].concat(),
+        [msg::sync(), msg::unnamed("select 1", &[])].concat(),
+        msg::query("copy t from stdin"),
+        copy.clone(),
+        [copy, msg::copy_data(b"1\n"), msg::sync()].concat(),
+    ];
+    Client::connect(&proxy.endpoint(), &database.login()).run("create table t (i int)");
+    for unfinished in ends {
+        for pause in [0, 50] {
+            let mut leaves = Client::connect(&proxy.endpoint(), &database.login());
+            leaves.send(&unfinished);
+            std::thread::sleep(Duration::from_millis(pause));
+            leaves.send(&msg::terminate());
+            leaves.until(b'?').expect("it is closed");
+            let mut next = Client::connect(&proxy.endpoint(), &database.login());
+            assert_eq!(next.value("select count(*) from t"), "0", "the server is free, and nothing is left");
+        }
+    }
+}
+
+#[test]
 fn client_gone_within_a_message() {
     let Some((database, proxy)) = proxied("pool_size=1") else {
         return;
