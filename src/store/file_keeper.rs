@@ -86,11 +86,20 @@ impl Keep for FileKeeper {
                 // Counts go before samples, which come again.
                 Ok(())
             }
-            Err(Trouble::Standing(State::Full, _)) => {
-                // What is old makes room.
+            // What is old makes room. Where it must be the disk that is full, what is of the last hour stays: it is as good as what comes, and there may be room soon.
+            Err(Trouble::Standing(State::Full, _))
+                if fold::bytes(file)? >= policy.max_size / 2
+                    || fold::reaches_back(file, batch.at - SPANS[1])? =>
+            {
                 let max_size = fold::bytes(file)?.min(policy.max_size) / 100 * 80;
-                fold::shrink(file, &Policy { max_size, ..policy.clone() })?;
-                Ok(once(file, false)?)
+                if let Some(until) = fold::shrink(file, &Policy { max_size, ..policy.clone() })? {
+                    tracing::warn!(
+                        store = self.name(),
+                        until,
+                        "there is no room for the store: the oldest counts were removed"
+                    );
+                }
+                Ok(once(self.opened(policy)?, false)?)
             }
             other => other,
         }

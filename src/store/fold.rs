@@ -105,6 +105,11 @@ pub(super) fn bytes(file: &Connection) -> rusqlite::Result<u64> {
     Ok(((number("page_count")? - number("freelist_count")?) * number("page_size")?).max(0) as u64)
 }
 
+/// Whether there are counts from before that time.
+pub(super) fn reaches_back(file: &Connection, before: i64) -> rusqlite::Result<bool> {
+    file.query_row("SELECT EXISTS (SELECT 1 FROM bucket WHERE start < ?1)", [before], |row| row.get(0))
+}
+
 /// Removes the oldest counts where the file is larger than it may be; gives when the last of them began. `None`: it is not.
 pub(super) fn shrink(file: &mut Connection, policy: &Policy) -> rusqlite::Result<Option<i64>> {
     let mut until = None;

@@ -332,25 +332,19 @@ fn half_close() {
 #[test]
 fn farewell_behind_what_has_no_end() {
     let insert = |i: u32| msg::unnamed(&format!("insert into t values ({i})"), &[]);
-    case(
-        "41 61",
-        "Terminate in the middle of a batch and of a COPY: both are undone, and what is before them is not",
-    )
-    .setup("create table t (i int)")
-    .steps([
-        A.send([insert(1), msg::sync(), insert(2), msg::terminate()]),
-        A.until(b'Z'),
-        A.closed(),
-        B.send([msg::query("insert into t values (3); copy t from stdin")]),
-        B.until(b'G'),
-        B.send([msg::copy_data(b"4\n"), msg::terminate()]),
-        B.closed(),
-        C.sql("select array_agg(i) from t"),
-    ])
-    .expect(["INSERT 0 1", "C DataRow ({1})"])
-    .run();
+    case("41 61", "Terminate in the middle of a batch: it is undone, and what is before it is not")
+        .setup("create table t (i int)")
+        .steps([
+            A.send([insert(1), msg::sync(), insert(2), msg::terminate()]),
+            A.until(b'Z'),
+            A.closed(),
+            B.sql("select array_agg(i) from t"),
+        ])
+        .expect(["INSERT 0 1", "B DataRow ({1})"])
+        .run();
 }
 
+/// PostgreSQL says of a Terminate among the data of a COPY that it is none of them, to a client that does not listen any more; pgweir says nothing.
 #[test]
 fn farewells_leave_their_servers() {
     let Some((database, proxy)) = proxied("pool_size=1") else {
