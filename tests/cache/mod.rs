@@ -401,6 +401,9 @@ const CURES: [(&str, Aim, &[Nemesis]); 12] = [
 /// A cure that is left out is missed within this time; most within a second.
 const MISSED_WITHIN: Duration = Duration::from_secs(60);
 
+/// How often that is tried.
+const TRIES: u32 = 3;
+
 /// Without these it may take longer than that until something goes wrong: it needs luck, and other load beside it. They are left out only where they are asked for.
 const RARE: [&str; 2] = ["shape_known", "limbo"];
 
@@ -421,10 +424,15 @@ fn without_a_cure_it_is_noticed() {
     for (cure, aim, nemeses) in CURES.into_iter().filter(|(cure, ..)| wanted(cure)) {
         for _ in 0..times {
             let run = Run { without: Some(cure), time: MISSED_WITHIN, aim, ..Run::new(cure, nemeses) };
-            let report = run.run_on(&mut server);
-            let first = report.model.violations.first().map(|one| (one.wrong, one.words.split(' ').next()));
-            println!("without {report}  first of all {first:?}");
-            if report.model.wrong == 0 {
+            // It is luck that something goes wrong: on a machine that has much else to do there is less of it.
+            let noticed = (0..TRIES).any(|_| {
+                let report = run.run_on(&mut server);
+                let first =
+                    report.model.violations.first().map(|one| (one.wrong, one.words.split(' ').next()));
+                println!("without {report}  first of all {first:?}");
+                report.model.wrong > 0
+            });
+            if !noticed {
                 unnoticed.push(cure);
             }
         }
