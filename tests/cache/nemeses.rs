@@ -95,9 +95,9 @@ impl Nemesis {
             Self::Late => hold_back(scene, random),
             Self::Proxy => scene.wait_until_warm() && restart_proxy(scene, shared),
             Self::Server => {
-                let warm = scene.wait_until_warm();
+                scene.wait_until_warm();
                 scene.nodes[0].restart("fast");
-                warm
+                true
             }
             Self::Standby => pause_standby(scene, random),
             Self::Failover => scene.wait_until_warm() && fail_over(scene, shared),
