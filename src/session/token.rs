@@ -12,16 +12,13 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::serve::Session;
-use super::upstream::Flow;
-use super::wished;
 use crate::plan::consistency::Floor;
 use crate::plan::token::{BadToken, Token};
 use crate::pool::Target;
 use crate::pool::state::State;
 use crate::runtime::Worker;
 use crate::sql::{Detail, SetValue, Summary};
-use crate::wire::frame::{Frame, HEADER, front};
-use crate::wire::{Fault, emit};
+use crate::wire::Fault;
 
 /// The setting.
 pub(super) const TOKEN: &[u8] = b"pgweir.token";
@@ -80,40 +77,6 @@ pub(super) fn at_startup(
 }
 
 impl Session {
-    /// A text that asks for a setting of pgweir's, or sets one: `None` where it does none of it, or sets what is right.
-    pub(super) fn query_of_own(&mut self, frame: Frame, bytes: &[u8], summary: &Summary) -> Option<Flow> {
-        if let Some(fault) = wished::set_wrongly(summary) {
-            return Some(self.refuse_statement(frame, bytes, fault));
-        }
-        for one in &summary.statements {
-            if let Detail::Set { name, value: SetValue::Literal(value), .. } = &one.detail
-                && name == TOKEN
-                && let Err(fault) = self.take_token(value)
-            {
-                return Some(self.refuse_statement(frame, bytes, fault));
-            }
-        }
-        let text = bytes[HEADER..frame.total].strip_suffix(b"\0")?;
-        let (mut out, mut copied) = (vec![], 0);
-        for one in &summary.statements {
-            let Some(shown) = self.shown(&one.detail) else { continue };
-            out.extend_from_slice(&text[copied..one.range.start]);
-            out.extend_from_slice(shown.as_bytes());
-            copied = one.range.end;
-        }
-        if copied == 0 {
-            return None;
-        }
-        out.extend_from_slice(&text[copied..]);
-        let mut message = vec![];
-        emit::query(&mut message, &out);
-        let total = message.len();
-        Some(match self.query(Frame { tag: front::QUERY, total }, &message) {
-            Flow::Taken(_) => Flow::Taken(frame.total),
-            other => other,
-        })
-    }
-
     /// The client sets this token: what it stands for must not be undone.
     ///
     /// # Errors

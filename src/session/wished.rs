@@ -16,11 +16,13 @@ use super::read_only::modes_under;
 use super::route::Route;
 use super::serve::Session;
 use super::token::{TOKEN, WHERE};
+use super::upstream::Flow;
 use crate::plan::consistency::Level;
 use crate::plan::explain::level_name;
 use crate::pool::state::State;
 use crate::sql::{Detail, Isolation, Modes, SetValue, Summary};
-use crate::wire::{Fault, Severity};
+use crate::wire::frame::{Frame, HEADER, front};
+use crate::wire::{Fault, Severity, emit};
 
 /// What names of pgweir's own begin with.
 const PREFIX: &[u8] = b"pgweir.";
@@ -136,6 +138,40 @@ fn shown_level(unasked: &str) -> String {
 }
 
 impl Session {
+    /// A text that asks for a setting of pgweir's, or sets one: `None` where it does none of it, or sets what is right.
+    pub(super) fn query_of_own(&mut self, frame: Frame, bytes: &[u8], summary: &Summary) -> Option<Flow> {
+        if let Some(fault) = set_wrongly(summary) {
+            return Some(self.refuse_statement(frame, bytes, fault));
+        }
+        for one in &summary.statements {
+            if let Detail::Set { name, value: SetValue::Literal(value), .. } = &one.detail
+                && name == TOKEN
+                && let Err(fault) = self.take_token(value)
+            {
+                return Some(self.refuse_statement(frame, bytes, fault));
+            }
+        }
+        let text = bytes[HEADER..frame.total].strip_suffix(b"\0")?;
+        let (mut out, mut copied) = (vec![], 0);
+        for one in &summary.statements {
+            let Some(shown) = self.shown(&one.detail) else { continue };
+            out.extend_from_slice(&text[copied..one.range.start]);
+            out.extend_from_slice(shown.as_bytes());
+            copied = one.range.end;
+        }
+        if copied == 0 {
+            return None;
+        }
+        out.extend_from_slice(&text[copied..]);
+        let mut message = vec![];
+        emit::query(&mut message, &out);
+        let total = message.len();
+        Some(match self.query(Frame { tag: front::QUERY, total }, &message) {
+            Flow::Taken(_) => Flow::Taken(frame.total),
+            other => other,
+        })
+    }
+
     /// The statement that SHOW of a setting of pgweir's becomes.
     pub(super) fn shown(&self, detail: &Detail) -> Option<Cow<'static, str>> {
         let Detail::Show { name } = detail else { return None };
