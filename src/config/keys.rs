@@ -351,10 +351,10 @@ table! {
     pins: PINS = "pin", Reload, |pool| pool.pins;
     /// Whether a `BEGIN` that comes alone, as a query or as a batch, is held back until the first statement of the transaction.
     defer_begin: BOOL = true, Reload, |pool| pool.defer_begin;
-    /// When a read that is known to be short is sent behind another session's on a server that is at work, which costs less
-    /// than waking one more: `auto`: when statements take longer the more servers work; `always`: whenever there is one
-    /// to go behind; `off`: never. In the pool mode `transaction`, for reads outside of transactions, by simple query or by a
-    /// statement that is prepared under a name.
+    /// When a read that is known to be short is sent behind another session's on a server that is at work, instead of
+    /// waking one more: `auto`: when statements take longer the more servers work, and it is found to cost less: both are
+    /// tried every few seconds; `always`: whenever there is one to go behind; `off`: never. In the pool mode `transaction`,
+    /// for reads outside of transactions, by simple query or by a statement that is prepared under a name.
     share_servers: SHARING = "auto", Reload, |pool| pool.share_servers;
 }
 

@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::crowd::Asked;
 use super::exchange::{Expect, Kind};
 use super::line::{Ahead, Place, Read, Ticket};
 use super::queue::Pool;
@@ -177,59 +178,6 @@ impl Following {
     }
 }
 
-/// How many servers of a pool are to be at work before reads share them.
-///
-/// Servers of a machine with room for them take as long for a statement as one alone; where they wait for each other, one more
-/// makes nothing faster. So it goes by how many times its best time a statement takes.
-#[derive(Debug)]
-pub(super) struct Crowd {
-    wanted: Cell<f32>,
-    turn: Cell<u32>,
-}
-
-impl Default for Crowd {
-    fn default() -> Crowd {
-        Crowd { wanted: Cell::new(f32::MAX), turn: Cell::new(0) }
-    }
-}
-
-impl Crowd {
-    /// Up to so many times its best, a statement has not waited for others.
-    const ROOMY: f32 = 1.5;
-    /// From so many times on, it has.
-    const TIGHT: f32 = 2.0;
-    /// How far one statement moves it, in servers.
-    const STEP: f32 = 0.125;
-    /// One of so many reads that could follow gets a server of its own all the same: to see whether there is room again.
-    const TRIAL: u32 = 64;
-
-    /// A statement that had a server for itself took so many times its best time, while so many servers were at work, of as many as
-    /// there may be.
-    fn observe(&self, stretch: f32, at_work: usize, most: usize) {
-        let wanted = self.wanted.get().min(most as f32);
-        // What happens with fewer at work says nothing of more.
-        let next = if stretch >= Crowd::TIGHT {
-            wanted.min(at_work as f32 + 1.0) - Crowd::STEP
-        } else if stretch <= Crowd::ROOMY {
-            wanted + Crowd::STEP
-        } else {
-            wanted
-        };
-        self.wanted.set(next.clamp(1.0, most as f32));
-    }
-
-    fn takes_turn(&self) -> u32 {
-        let turn = self.turn.get().wrapping_add(1);
-        self.turn.set(turn);
-        turn
-    }
-
-    fn is_enough(&self, at_work: usize) -> bool {
-        let turn = self.takes_turn();
-        at_work as f32 >= self.wanted.get() && !turn.is_multiple_of(Crowd::TRIAL)
-    }
-}
-
 impl Server {
     /// Whether what is behind the holder's statement goes on as if it had been alone.
     fn is_between_statements(&self) -> bool {
@@ -247,6 +195,9 @@ impl Pool {
     /// do, if they were judged by the definitions that are known now.
     pub fn open(self: &Rc<Pool>, server: &Server, holder: &Waker, judged: u64) {
         let follow = &server.shared.follow;
+        if !follow.used.get() && !Asked::ALL.iter().any(|asked| self.shares_now(*asked)) {
+            return;
+        }
         if !follow.used.replace(true) {
             self.inner.borrow_mut().followed.push(server.shared.clone());
         }
@@ -266,7 +217,9 @@ impl Pool {
         let now = Instant::now();
         let has = |read: &Read| read.statement.as_ref().is_none_or(|meant| shared.prepared.has(meant));
         let takes = |read: &Read| follow.takes(&read.state, &read.reading) && has(read);
-        let may = |read: &Read| read.judged == judged && takes(read);
+        let may = |read: &Read| {
+            read.judged == judged && self.shares_now(Asked::with(read.statement.as_ref())) && takes(read)
+        };
         while let Some(place) = inner.line.front()
             && let Some(read) = place.read.as_ref().filter(|read| may(read))
         {
@@ -284,6 +237,16 @@ impl Pool {
     /// Sends a short read behind another session's, if enough servers are at work and one of them is like the session.
     pub fn follow(self: &Rc<Pool>, state: &Rc<State>, reading: &Reading, ahead: Ahead<'_>) -> Option<Ticket> {
         let inner = self.inner.borrow();
+        if !self.is_always_shared() {
+            if !self.crowd.is_enough(inner.at_work()) {
+                return None;
+            }
+            let asked = Asked::with(ahead.statement);
+            self.trial.note_candidate(asked);
+            if !self.trial.shares(asked) {
+                return None;
+            }
+        }
         if inner.followed.is_empty() || inner.paused || inner.closed {
             return None;
         }
@@ -291,8 +254,7 @@ impl Pool {
         let first = inner.line.front();
         let line_waits =
             first.is_some_and(|first| first.read.is_some() || first.since.get().elapsed() > PATIENCE);
-        let always = self.target.borrow().pool.share_servers == Sharing::Always;
-        if self.owes_one() || line_waits || !always && !self.crowd.is_enough(inner.at_work()) {
+        if self.owes_one() || line_waits {
             return None;
         }
         let has = |one: &Shared| ahead.statement.is_none_or(|meant| one.prepared.has(meant));
@@ -307,13 +269,29 @@ impl Pool {
         Some(Ticket::new(self.clone(), place))
     }
 
-    /// Nobody is at work, so that it makes no difference whether a statement is a read; but now and then it is asked all the same, to
-    /// learn how long statements take that wait for nobody.
-    pub fn is_quiet(&self) -> bool {
+    /// Nobody is at work, or servers are not shared now, so that it makes no difference whether a statement is a read; but now and then it is asked
+    /// all the same, to learn how long statements take that wait for nobody, and how long now.
+    pub fn is_quiet(&self, asked: Asked) -> bool {
         const ASKED: u32 = 16;
-        self.inner.borrow().at_work() == 0
-            && self.target.borrow().pool.share_servers != Sharing::Always
+        !self.is_always_shared()
+            && (self.inner.borrow().at_work() == 0 || !self.trial.shares(asked))
             && !self.crowd.takes_turn().is_multiple_of(ASKED)
+    }
+
+    fn is_always_shared(&self) -> bool {
+        self.target.borrow().pool.share_servers == Sharing::Always
+    }
+
+    /// Whether a read that is asked like this may go behind another session's now.
+    pub fn shares_now(&self, asked: Asked) -> bool {
+        self.trial.shares(asked) || self.is_always_shared()
+    }
+
+    /// A session of it got a server.
+    #[inline]
+    pub fn note_assignment(&self) {
+        self.stats().assignments.add(1);
+        self.trial.note_statement();
     }
 
     /// Whether short reads may share its servers.
@@ -472,37 +450,5 @@ async fn read_answers(server: &mut Server, mut answers: usize) -> Option<()> {
             return None;
         }
         bytes.extend_from_slice(&buffer[..read]);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_that_wait_for_each_other_are_shared_and_others_not() {
-        let crowd = Crowd::default();
-        assert!(!crowd.is_enough(16), "nothing is known");
-        (0..100).for_each(|_| crowd.observe(1.1, 16, 16));
-        assert!(!crowd.is_enough(15) && crowd.is_enough(16));
-        (0..200).for_each(|_| crowd.observe(4.0, 16, 16));
-        assert!(crowd.is_enough(1));
-        (0..200).for_each(|_| crowd.observe(1.0, 2, 16));
-        assert!(!crowd.is_enough(15) && crowd.is_enough(16));
-    }
-
-    #[test]
-    fn few_servers_that_wait_say_what_is_enough() {
-        let crowd = Crowd::default();
-        crowd.observe(3.0, 2, 64);
-        assert!(!crowd.is_enough(2) && crowd.is_enough(3));
-    }
-
-    #[test]
-    fn now_and_then_one_that_could_follow_does_not() {
-        let crowd = Crowd::default();
-        (0..200).for_each(|_| crowd.observe(4.0, 16, 16));
-        let direct = (0..Crowd::TRIAL * 10).filter(|_| !crowd.is_enough(16)).count();
-        assert_eq!(direct, 10);
     }
 }

@@ -26,11 +26,13 @@ pub mod terms;
 pub mod follow;
 
 mod backoff;
+mod crowd;
 mod fit;
 mod line;
 mod queue;
 mod report;
 
+pub use crowd::{Asked, Trial};
 pub use line::{Ahead, Read, Ticket, Turn};
 pub use queue::Pool;
 pub use report::{PoolReport, ServerReport};

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::{Budget, Share};
 use super::connect::{self, Connected, Params};
-use super::follow::Crowd;
+use super::crowd::{Crowd, Trial};
 use super::lead::Led;
 use super::line::{Place, Read, Ticket};
 use super::report::{PoolReport, ServerReport};
@@ -45,6 +45,7 @@ pub struct Pool {
     pub asking: Asking,
     pub(super) inner: RefCell<Inner>,
     pub(super) crowd: Crowd,
+    pub(super) trial: Rc<Trial>,
     /// Followers are looked after.
     pub(super) looking: Cell<bool>,
     generation: Cell<u64>,
@@ -83,6 +84,7 @@ impl Pool {
         states: Rc<States>,
         budgets: [Arc<Budget>; 2],
         stats: Arc<PoolStats>,
+        trial: Rc<Trial>,
     ) -> Rc<Pool> {
         Rc::new(Pool {
             led: Led::new(&target),
@@ -93,6 +95,7 @@ impl Pool {
             asking: Asking::default(),
             inner: RefCell::default(),
             crowd: Crowd::default(),
+            trial,
             looking: Cell::new(false),
             generation: Cell::new(0),
             keeper: RefCell::new(Waker::noop().clone()),

@@ -24,7 +24,7 @@ use crate::config::settings::{Host, Limits};
 use crate::plan::Profiles;
 use crate::pool::listener::Listener;
 use crate::pool::state::States;
-use crate::pool::{Pool, Target};
+use crate::pool::{Pool, Target, Trial};
 use crate::rules::Share;
 use crate::session::admit;
 use crate::session::cached;
@@ -96,6 +96,8 @@ pub struct Worker {
     statements: RefCell<Statements>,
     scratch: Cell<Vec<u8>>,
     pub(super) pools: RefCell<HashMap<PoolKey, Rc<Pool>>>,
+    /// Whether its pools' servers are shared, where that is found out.
+    trial: Rc<Trial>,
     pub(super) listeners: RefCell<Listeners>,
     pub(super) stats: RefCell<HashMap<(String, String), Arc<PoolStats>>>,
     /// What is known of each database's names, as clients name the database.
@@ -163,6 +165,7 @@ impl Worker {
             statements: RefCell::new(Statements::new(STATEMENTS)),
             scratch: Cell::new(vec![0; SCRATCH]),
             pools: RefCell::default(),
+            trial: Rc::default(),
             listeners: RefCell::default(),
             stats: RefCell::default(),
             functions: RefCell::default(),
@@ -381,7 +384,7 @@ impl Worker {
             let target = target();
             let budgets = [self.shared.budget(&target, node.as_ref()), self.shared.servers.clone()];
             let stats = self.stats(&target);
-            let pool = Pool::new(target, self.states.clone(), budgets, stats);
+            let pool = Pool::new(target, self.states.clone(), budgets, stats, self.trial.clone());
             if self.paused.borrow().holds(&pool.target().database) {
                 pool.pause();
             }

@@ -17,7 +17,7 @@ use crate::config::settings::PoolMode;
 use crate::plan::Profile;
 use crate::pool::exchange::Kind;
 use crate::pool::prepared::{Meant, server_name};
-use crate::pool::{Ahead, Server};
+use crate::pool::{Ahead, Asked, Server};
 use crate::wire::frame::{self, Frame, HEADER, TxStatus, front};
 
 /// Such a batch, of a statement that is certain to read only.
@@ -102,7 +102,7 @@ impl Session {
     /// The batch at the front, its length and its shape, if it runs a prepared statement that reads, and that makes a difference.
     fn prepared_read<'a>(&self, bytes: &'a [u8]) -> Option<(usize, Rc<Profile>, Bound<'a>)> {
         let pool = self.pool_to_lease_from();
-        let shares = self.mode == PoolMode::Transaction && pool.shares() && !pool.is_quiet();
+        let shares = self.mode == PoolMode::Transaction && pool.shares() && !pool.is_quiet(Asked::Prepared);
         if !shares || self.batch_open || self.tx_status() != TxStatus::Idle {
             return None;
         }

@@ -13,7 +13,7 @@ use crate::config::settings::{Host, PoolMode};
 use crate::plan::Profile;
 use crate::plan::choose::{Choice, Read};
 use crate::plan::explain::{self, Line, Names, Reads, Statement, asked_level, reason};
-use crate::pool::Target;
+use crate::pool::{Asked, Target};
 use crate::rules::gate::Would;
 use crate::rules::{Candidates, Decision};
 use crate::sql::{self, Detail, DiscardTarget, Effects, Verb};
@@ -283,6 +283,8 @@ impl Session {
             Some(reason::CALLS)
         } else if !self.has_settings_only() {
             Some(reason::SESSION_STATE)
+        } else if !self.pool.shares_now(if explained.simple { Asked::Simple } else { Asked::Prepared }) {
+            Some(reason::SHARING_DEAR)
         } else {
             None
         };

@@ -272,7 +272,7 @@ impl Session {
         self.unused = true;
         self.unsent = Some(Unsent::of(self));
         self.handle.waiting.set(false);
-        self.pool.stats().assignments.add(1);
+        self.pool.note_assignment();
         *self.handle.server.borrow_mut() = Some(server.shared.clone());
         let server = self.server.insert(server);
         server.clock = Clock { lent: server.clock.lent, ..Clock::default() };

@@ -15,7 +15,7 @@ use crate::config::settings::PoolMode;
 use crate::plan::Profile;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::server::{Clock, UNKNOWN};
-use crate::pool::{Ahead, Server};
+use crate::pool::{Ahead, Asked, Server};
 use crate::wire::frame::TxStatus;
 
 /// Longer messages go to servers of their own.
@@ -25,7 +25,7 @@ impl Session {
     /// The shape of a plain statement that is certain to read only, outside of transactions, where that makes a difference.
     pub(super) fn plain_read(&self, text: &[u8]) -> Option<Rc<Profile>> {
         let shares = self.mode == PoolMode::Transaction && self.pool.shares();
-        if self.route.is_none() && (!shares || self.server.is_none() && self.pool.is_quiet()) {
+        if self.route.is_none() && (!shares || self.server.is_none() && self.pool.is_quiet(Asked::Simple)) {
             return None;
         }
         let in_transaction = self.tx_status() != TxStatus::Idle;
@@ -156,7 +156,7 @@ impl Session {
         let since = self.ticket.take().map(|ticket| ticket.since());
         self.handle.waiting.set(false);
         self.unsent = Some(Unsent::of(self));
-        self.pool.stats().assignments.add(1);
+        self.pool.note_assignment();
         *self.handle.server.borrow_mut() = Some(server.shared.clone());
         let server = self.server.insert(server);
         server.clock = Clock { exchange: since, transaction: since, ..Clock::default() };

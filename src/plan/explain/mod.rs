@@ -86,5 +86,6 @@ reasons! {
     NOT_SHORT = "not known to be short";
     CALLS = "calls functions";
     SHARING_OFF = "sharing off";
+    SHARING_DEAR = "sharing costs more";
     CHANGED = "changed by a rule";
 }
