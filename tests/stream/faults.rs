@@ -65,6 +65,24 @@ fn a_stream_that_breaks_is_lost_at_once_and_begins_anew() {
     assert_eq!(scene.stream().status().usable, (1, 1));
 }
 
+#[test]
+fn a_stream_that_was_heard_comes_back_soon_however_often_it_breaks() {
+    let cluster = Cluster::start("", &[]);
+    let scene = Scene::new(&cluster, TABLE);
+    scene.follow(&["t"]);
+    let sender =
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity where backend_type = 'walsender'";
+    for round in 0..6 {
+        std::thread::sleep(Duration::from_millis(1200));
+        let (from, killed) = (scene.recorder.count(), Instant::now());
+        assert_eq!(scene.superuser().value(sender), "1");
+        scene.recorder.wait_for(from, &Told::Usable("t".into()));
+        let away = killed.elapsed();
+        // What broke at once each time would be tried again after three seconds at least, the last time.
+        assert!(away < Duration::from_secs(3), "{round}: {away:?}");
+    }
+}
+
 /// Starts a stream that comes to nothing, and waits until its state is this one; gives what the server said.
 fn state(runtime: &Runtime, url: &str, user: &str, expected: &str) -> (Stream, Arc<Recorder>) {
     let (target, recorder) = (target(url, "postgres", user), Arc::<Recorder>::default());

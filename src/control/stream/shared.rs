@@ -1,7 +1,7 @@
 //! What the parts of a stream have in common: how far it is, and who is told.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -179,14 +179,16 @@ impl Shared {
         (inner.state, inner.since) = (state, Instant::now());
     }
 
-    /// All that was known is void.
-    pub(super) fn lose(&self, loss: &Loss) {
+    /// All that was known is void. Gives for how long changes were heard, if they were.
+    pub(super) fn lose(&self, loss: &Loss) -> Option<Duration> {
         let mut inner = self.inner();
+        let heard = (inner.state == State::Streaming).then(|| inner.since.elapsed());
         (inner.limbo, inner.fresh) = (Limbo::default(), Fresh::default());
         inner.wanted.lost();
         (inner.state, inner.since) = (State::Failed(loss.cause), Instant::now());
         inner.last = Some(loss.clone());
         drop(inner);
         self.sink.lost(loss);
+        heard
     }
 }

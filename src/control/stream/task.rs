@@ -26,7 +26,9 @@ use crate::wire::Fault;
 const PAUSE: Duration = Duration::from_millis(200);
 /// See [`PAUSE`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A stream that lasted so long has not broken at once.
+/// A stream that was heard for so long has not broken at once.
+const HEARD: Duration = Duration::from_secs(1);
+/// A loss that is like the last one is told again after this time.
 const LASTED: Duration = Duration::from_secs(10);
 /// What was received is acknowledged at least so often.
 const ACKNOWLEDGE: Duration = Duration::from_secs(1);
@@ -160,13 +162,13 @@ async fn live(
                 Err(_) => break,
             },
         };
-        shared.lose(&loss);
+        let heard = shared.lose(&loss);
         // The same again and again is told once.
         if told.replace(loss.cause) != Some(loss.cause) || begun.elapsed() >= LASTED {
             let (cause, publication) = (loss.cause.name(), &shared.options().publication);
             tracing::warn!(database = target.database, publication, cause, error = %loss.fault, "no replication stream");
         }
-        if begun.elapsed() >= LASTED || loss.cause == Cause::Moved {
+        if heard.is_some_and(|time| time >= HEARD) || loss.cause == Cause::Moved {
             pause = PAUSE;
         }
         let by_chance = node::chance();
