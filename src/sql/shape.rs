@@ -82,7 +82,11 @@ pub struct Shape {
 }
 
 impl Shape {
-    fn of(text: Vec<u8>, literals: Vec<Literal>, hints: Vec<Range<usize>>) -> Shape {
+    fn of(mut text: Vec<u8>, literals: Vec<Literal>, hints: Vec<Range<usize>>) -> Shape {
+        // What ends the last statement is no part of it.
+        while text.last() == Some(&b';') {
+            text.pop();
+        }
         let fingerprint = Fingerprint(xxh3_128(&text));
         Shape { text, fingerprint, literals, hints }
     }
@@ -91,7 +95,7 @@ impl Shape {
 /// The shape of a text that is read in `dialect`.
 ///
 /// Takes any bytes, also such as PostgreSQL refuses. Two texts of one shape have the same statements, verbs, names and operators, each
-/// word in the place of an equal word; they differ in literals, in the length of folded lists, in comments and white space. Time and memory are linear in the length of the
+/// word in the place of an equal word; they differ in a `;` at the end, in literals, in the length of folded lists, in comments and white space. Time and memory are linear in the length of the
 /// text. The fingerprint is XXH3-128 of the canonical text.
 pub fn shape(sql: &[u8], dialect: impl Into<Dialect>) -> Shape {
     let dialect = dialect.into();

@@ -17,7 +17,7 @@ fn check(sql: &str, expected: &str) {
 fn literals_comments_and_space_are_folded() {
     check(
         "SELECT  *\nFROM Users u -- who\nWHERE u.id=42 /* here */ AND name = 'x''y';",
-        "select * from users u where u.id = ? and name = ?;",
+        "select * from users u where u.id = ? and name = ?",
     );
     check("select $1, $2::int[], e'\\n', $$x$$, x'ff', n'a'", "select ?, ?::int[], ?, ?, ?, ?");
     check("select 'a'\n 'b', 1.5e3, 0x1F, .5", "select ?, ?, ?, ?");
@@ -104,6 +104,21 @@ fn hints_are_found() {
     let hints: Vec<&[u8]> = shape(sql, true).hints.into_iter().map(|range| &sql[range]).collect();
     assert_eq!(hints, [&b"/*+ SeqScan(t) */"[..], b"/*+ x */"]);
     assert_eq!(shape(sql, true).fingerprint, shape(b"select 2 from t", true).fingerprint);
+}
+
+#[test]
+fn what_ends_a_text_makes_no_other_shape() {
+    let plain = shape(b"select v from t where id = 1", true);
+    for text in [
+        "select v from t where id = 2;",
+        "select v from t where id = 2 ; ;;",
+        "select v from t where id = 2; -- x",
+    ] {
+        assert_eq!(shape(text.as_bytes(), true).text, plain.text, "{text}");
+    }
+    check("select 1; select 2;", "select ?; select ?");
+    check(";", "");
+    check("select ';', \";\"", "select ?, \";\"");
 }
 
 #[test]
