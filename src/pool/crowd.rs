@@ -29,7 +29,7 @@ impl Crowd {
     /// How far one statement moves it, in servers.
     const STEP: f32 = 0.125;
     /// One of so many reads that could follow gets a server of its own all the same: to see whether there is room again.
-    const TRIAL: u32 = 64;
+    const APART: u32 = 64;
 
     /// A statement that had a server for itself took so many times its best time, while so many servers were at work, of as many as
     /// there may be.
@@ -54,7 +54,7 @@ impl Crowd {
 
     pub fn is_enough(&self, at_work: usize) -> bool {
         let turn = self.takes_turn();
-        at_work as f32 >= self.wanted.get() && !turn.is_multiple_of(Crowd::TRIAL)
+        at_work as f32 >= self.wanted.get() && !turn.is_multiple_of(Crowd::APART)
     }
 }
 
@@ -89,8 +89,7 @@ impl Asked {
 /// for the former, since they plan them.
 #[derive(Debug)]
 pub struct Trial {
-    /// Whether servers are shared, now, by [`Asked`]; between trials that is what is settled.
-    shares: Cell<[bool; 2]>,
+    /// Whether servers are shared, by [`Asked`], but for what is being tried.
     settled: Cell<[bool; 2]>,
     /// The trial before said otherwise than what is settled.
     doubted: Cell<[bool; 2]>,
@@ -144,7 +143,6 @@ impl Sum {
 impl Default for Trial {
     fn default() -> Trial {
         Trial {
-            shares: Cell::new([true; 2]),
             settled: Cell::new([true; 2]),
             doubted: Cell::default(),
             tried: Cell::new(0),
@@ -174,7 +172,8 @@ impl Trial {
     /// Whether a read that could follow may.
     #[inline]
     pub fn shares(&self, asked: Asked) -> bool {
-        self.shares.get()[asked as usize]
+        let slice = self.slice.get().filter(|_| self.tried.get() == asked as usize);
+        slice.map_or(self.settled.get()[asked as usize], |slice| ORDER[slice])
     }
 
     /// Enough servers are at work for a read to follow another.
@@ -191,24 +190,24 @@ impl Trial {
         let statements = self.statements.get().wrapping_add(1);
         self.statements.set(statements);
         if statements.is_multiple_of(Trial::LOOK) {
-            self.look(Mark::now());
+            self.look(Instant::now(), Mark::now);
         }
     }
 
-    fn look(&self, now: Mark) {
-        let begun = self.begun.get();
-        let wall = now.wall.saturating_duration_since(begun.wall);
-        let slice = self.slice.get();
-        if wall < slice.map_or(self.rest.get(), |_| Trial::SLICE) {
+    /// Goes on to the next slice, or to the next trial, when it is time; the processor's clock is a system call.
+    fn look(&self, wall: Instant, mark: impl FnOnce() -> Mark) {
+        let (begun, slice) = (self.begun.get(), self.slice.get());
+        if wall.saturating_duration_since(begun.wall) < slice.map_or(self.rest.get(), |_| Trial::SLICE) {
             return;
         }
+        let now = mark();
         let next = match slice {
             Some(slice) => {
                 let mut sums = self.sums.get();
                 let sum = &mut sums[usize::from(ORDER[slice])];
                 sum.statements += f64::from(self.statements.get());
                 sum.could += f64::from(self.could.get()[self.tried.get()]);
-                sum.wall += wall.as_secs_f64();
+                sum.wall += now.wall.saturating_duration_since(begun.wall).as_secs_f64();
                 sum.cpu += now.cpu.saturating_sub(begun.cpu).as_secs_f64();
                 self.sums.set(sums);
                 slice + 1
@@ -221,19 +220,10 @@ impl Trial {
                 0
             }
         };
-        let (tried, mut shares) = (self.tried.get(), self.settled.get());
-        match ORDER.get(next) {
-            Some(shared) => {
-                self.slice.set(Some(next));
-                shares[tried] = *shared;
-            }
-            None => {
-                self.settle(tried, self.sums.take());
-                self.slice.set(None);
-                shares = self.settled.get();
-            }
+        self.slice.set(Some(next).filter(|next| *next < ORDER.len()));
+        if next == ORDER.len() {
+            self.settle(self.tried.get(), self.sums.take());
         }
-        self.shares.set(shares);
         self.statements.set(0);
         self.could.set([0; 2]);
         self.begun.set(now);
@@ -287,7 +277,7 @@ mod tests {
             let mut could = trial.could.get();
             could[asked as usize] += statements * load.could / 100;
             trial.could.set(could);
-            trial.look(now);
+            trial.look(now.wall, || now);
         }
         shared / looks as f64
     }
@@ -378,7 +368,7 @@ mod tests {
     fn now_and_then_one_that_could_follow_does_not() {
         let crowd = Crowd::default();
         (0..200).for_each(|_| crowd.observe(4.0, 16, 16));
-        let direct = (0..Crowd::TRIAL * 10).filter(|_| !crowd.is_enough(16)).count();
+        let direct = (0..Crowd::APART * 10).filter(|_| !crowd.is_enough(16)).count();
         assert_eq!(direct, 10);
     }
 }

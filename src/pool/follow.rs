@@ -269,13 +269,13 @@ impl Pool {
         Some(Ticket::new(self.clone(), place))
     }
 
-    /// Nobody is at work, or servers are not shared now, so that it makes no difference whether a statement is a read; but now and then it is asked
+    /// Whether it makes a difference now that a statement is a read: not while nobody is at work, or servers are not shared. But now and then it is asked
     /// all the same, to learn how long statements take that wait for nobody, and how long now.
-    pub fn is_quiet(&self, asked: Asked) -> bool {
+    pub fn looks_for_reads(&self, asked: Asked) -> bool {
         const ASKED: u32 = 16;
-        !self.is_always_shared()
-            && (self.inner.borrow().at_work() == 0 || !self.trial.shares(asked))
-            && !self.crowd.takes_turn().is_multiple_of(ASKED)
+        self.is_always_shared()
+            || self.inner.borrow().at_work() > 0 && self.trial.shares(asked)
+            || self.crowd.takes_turn().is_multiple_of(ASKED)
     }
 
     fn is_always_shared(&self) -> bool {

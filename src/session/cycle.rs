@@ -102,7 +102,8 @@ impl Session {
     /// The batch at the front, its length and its shape, if it runs a prepared statement that reads, and that makes a difference.
     fn prepared_read<'a>(&self, bytes: &'a [u8]) -> Option<(usize, Rc<Profile>, Bound<'a>)> {
         let pool = self.pool_to_lease_from();
-        let shares = self.mode == PoolMode::Transaction && pool.shares() && !pool.is_quiet(Asked::Prepared);
+        let shares =
+            self.mode == PoolMode::Transaction && pool.shares() && pool.looks_for_reads(Asked::Prepared);
         if !shares || self.batch_open || self.tx_status() != TxStatus::Idle {
             return None;
         }

@@ -25,7 +25,9 @@ impl Session {
     /// The shape of a plain statement that is certain to read only, outside of transactions, where that makes a difference.
     pub(super) fn plain_read(&self, text: &[u8]) -> Option<Rc<Profile>> {
         let shares = self.mode == PoolMode::Transaction && self.pool.shares();
-        if self.route.is_none() && (!shares || self.server.is_none() && self.pool.is_quiet(Asked::Simple)) {
+        if self.route.is_none()
+            && (!shares || self.server.is_none() && !self.pool.looks_for_reads(Asked::Simple))
+        {
             return None;
         }
         let in_transaction = self.tx_status() != TxStatus::Idle;
