@@ -36,7 +36,7 @@ demo:
 test:
 	@scripts/setup.sh test
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		set -x && cargo nextest run --locked; \
+		set -x && cargo nextest run --locked --test-threads $$(scripts/test-threads.sh); \
 	else \
 		set -x && cargo test --locked --lib --bins --tests; \
 	fi

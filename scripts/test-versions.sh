@@ -15,7 +15,7 @@ read -ra tests <<<"${TESTS:-conformance:: reads::cases}"
 
 run_tests() {
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --locked --no-fail-fast --test integration "${tests[@]}"
+        cargo nextest run --locked --no-fail-fast --test-threads "$(scripts/test-threads.sh)" --test integration "${tests[@]}"
     else
         cargo test --locked --no-fail-fast --test integration -- "${tests[@]}"
     fi

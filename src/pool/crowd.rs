@@ -104,6 +104,8 @@ pub struct Trial {
     statements: Cell<u32>,
     could: Cell<[u32; 2]>,
     sums: Cell<[Sum; 2]>,
+    /// The shortest and the longest time by the clock for a statement, in the slices so far.
+    paces: Cell<[f64; 2]>,
 }
 
 /// The slices of one trial: whether servers are shared. In an order in which what grows evenly meanwhile concerns both alike.
@@ -152,6 +154,7 @@ impl Default for Trial {
             statements: Cell::new(0),
             could: Cell::default(),
             sums: Cell::default(),
+            paces: Cell::new(Trial::NO_PACES),
         }
     }
 }
@@ -166,6 +169,9 @@ impl Trial {
     const LOOK: u32 = 64;
     /// One of so many statements of the slices that share must have been able to follow, or nothing was tried.
     const PART: f64 = 8.0;
+    /// Where a statement of one slice took so many times as long as one of another, the load has changed meanwhile, or paused.
+    const ALIKE: f64 = 4.0;
+    const NO_PACES: [f64; 2] = [f64::INFINITY, 0.0];
     /// The other way has to cost less than this part of what the settled one costs.
     const BETTER: f64 = 0.95;
 
@@ -205,11 +211,16 @@ impl Trial {
             Some(slice) => {
                 let mut sums = self.sums.get();
                 let sum = &mut sums[usize::from(ORDER[slice])];
-                sum.statements += f64::from(self.statements.get());
+                let statements = f64::from(self.statements.get());
+                let wall = now.wall.saturating_duration_since(begun.wall).as_secs_f64();
+                sum.statements += statements;
                 sum.could += f64::from(self.could.get()[self.tried.get()]);
-                sum.wall += now.wall.saturating_duration_since(begun.wall).as_secs_f64();
+                sum.wall += wall;
                 sum.cpu += now.cpu.saturating_sub(begun.cpu).as_secs_f64();
                 self.sums.set(sums);
+                let [shortest, longest] = self.paces.get();
+                let pace = wall / statements;
+                self.paces.set([shortest.min(pace), longest.max(pace)]);
                 slice + 1
             }
             None => {
@@ -222,7 +233,11 @@ impl Trial {
         };
         self.slice.set(Some(next).filter(|next| *next < ORDER.len()));
         if next == ORDER.len() {
-            self.settle(self.tried.get(), self.sums.take());
+            let (sums, [shortest, longest]) = (self.sums.take(), self.paces.replace(Trial::NO_PACES));
+            // Else nothing is said, and it is tried again as soon as before.
+            if longest <= shortest * Trial::ALIKE {
+                self.settle(self.tried.get(), sums);
+            }
         }
         self.statements.set(0);
         self.could.set([0; 2]);
@@ -270,16 +285,22 @@ mod tests {
         for _ in 0..looks {
             let shares = trial.shares(asked);
             shared += f64::from(u8::from(shares));
-            let statements = load.statements[usize::from(shares)];
-            now.wall += Duration::from_millis(10);
-            now.cpu += Duration::from_micros(load.micros[usize::from(shares)] * u64::from(statements));
-            trial.statements.set(trial.statements.get() + statements);
-            let mut could = trial.could.get();
-            could[asked as usize] += statements * load.could / 100;
-            trial.could.set(could);
-            trial.look(now.wall, || now);
+            run_on(trial, load, &mut now, asked);
         }
         shared / looks as f64
+    }
+
+    /// A hundredth of a second of it.
+    fn run_on(trial: &Trial, load: &Load, now: &mut Mark, asked: Asked) {
+        let shares = usize::from(trial.shares(asked));
+        let statements = load.statements[shares];
+        now.wall += Duration::from_millis(10);
+        now.cpu += Duration::from_micros(load.micros[shares] * u64::from(statements));
+        trial.statements.set(trial.statements.get() + statements);
+        let mut could = trial.could.get();
+        could[asked as usize] += statements * load.could / 100;
+        trial.could.set(could);
+        trial.look(now.wall, || *now);
     }
 
     #[test]
@@ -323,6 +344,22 @@ mod tests {
         ] {
             trial.settle(SIMPLE, [sum(alone), sum(shared)]);
             assert_eq!(trial.settled.get(), [settled, true]);
+        }
+    }
+
+    #[test]
+    fn pauses_within_a_trial_are_not_held_against_either_way() {
+        let trial = Trial::default();
+        run(&trial, &DEAR, 10, Asked::Simple);
+        assert!(!trial.settled.get()[SIMPLE]);
+        // Bursts of a tenth of a second and pauses of three, which fall into any slice.
+        let mut now = trial.begun.get();
+        for burst in 0..400 {
+            now.wall += Duration::from_secs(3);
+            for _ in 0..10 + burst % 7 {
+                run_on(&trial, &DEAR, &mut now, Asked::Simple);
+                assert!(!trial.settled.get()[SIMPLE], "in burst {burst}");
+            }
         }
     }
 

@@ -28,12 +28,12 @@ pub const KEEPS_WAL: &str = "wal_keep_size = '200MB'\n";
 const TEMPLATE_EDITION: u32 = 1;
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Keeps the server until the pipe to it closes, then stops it and removes the folder.
+/// Keeps the server until the pipe to it closes, or the process of that number has ended; then stops it and removes the folder.
 const WATCHER: &str = r#"
-dir=$1; shift
+dir=$1; until=$2; shift 2
 "$@" >"$dir/log" 2>&1 </dev/null &
 server=$!
-cat >/dev/null
+if [ "$until" = pipe ]; then cat >/dev/null; else tail --pid="$until" -s 0.2 -f /dev/null; fi
 # After a restart it is another process than the one started here. A frozen one hears nothing.
 server="$server $(head -n 1 "$dir/data/postmaster.pid" 2>/dev/null)"
 for one in $server; do pkill -CONT -P $one; kill -CONT $one; kill -QUIT $one; done 2>/dev/null
@@ -50,14 +50,15 @@ pub struct Cluster {
     dir: PathBuf,
     /// The TCP port, and the number in the unix socket's name.
     pub port: u16,
-    watcher: Child,
+    /// `None`: it is for the tests behind this one as well.
+    watcher: Option<Child>,
 }
 
 impl Cluster {
-    /// The cluster that all tests of this process share: default settings, own databases.
+    /// The cluster that all tests of this process share, and those that run behind them in their place: default settings, own databases.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start("", &[]))
+        SHARED.get_or_init(|| Self::of_place().unwrap_or_else(|| Self::start("", &[])))
     }
 
     /// A cluster with more lines in `postgresql.conf` and more files in its data folder.
@@ -207,27 +208,76 @@ impl Cluster {
         Frozen::processes(processes)
     }
 
-    fn try_start(template_of: &str, conf: &str, files: &[(&str, &str)], hba: &str) -> Result<Self, String> {
-        let port = free_port();
-        let dir = new_dir();
-        let data = dir.join("data");
+    fn try_start(template: &str, conf: &str, files: &[(&str, &str)], hba: &str) -> Result<Self, String> {
+        let (port, dir) = (free_port(), new_dir());
+        let watcher = Self::launch(&dir, port, "pipe", template, conf, files, hba)?;
+        let cluster = Self { dir, port, watcher: Some(watcher) };
+        cluster.wait_until_up().map(|()| cluster)
+    }
+
+    /// Starts a server in a folder; what has it removed [`WATCHER`] says.
+    fn launch(
+        dir: &Path,
+        port: u16,
+        until: &str,
+        template_of: &str,
+        conf: &str,
+        files: &[(&str, &str)],
+        hba: &str,
+    ) -> Result<Child, String> {
         let template = template(template_of).map_err(|e| format!("no template: {e}"))?;
-        prepare(&dir, &template, port, conf, files, hba).map_err(|e| format!("{}: {e}", dir.display()))?;
+        prepare(dir, &template, port, conf, files, hba).map_err(|e| format!("{}: {e}", dir.display()))?;
         let mut command = Command::new("sh");
-        command.arg("-c").arg(WATCHER).arg("watcher").arg(&dir);
-        let server = as_server_user(&pg_bin().join("postgres")).arg("-D").arg(&data).to_words();
+        command.arg("-c").arg(WATCHER).arg("watcher").arg(dir).arg(until);
+        let server = as_server_user(&pg_bin().join("postgres")).arg("-D").arg(dir.join("data")).to_words();
         // Its own process group: an interrupt from the keyboard must leave it alive to clean up.
-        let watcher = command
+        command
             .args(server)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|e| e.to_string())?;
-        let cluster = Self { dir, port, watcher };
-        cluster.wait_until_up()?;
-        Ok(cluster)
+            .map_err(|e| e.to_string())
+    }
+
+    /// The cluster of the tests that nextest runs in one place, one after the other, each in a process of its own. The first one starts it; it ends when nextest
+    /// does. `None`: this process is not one of nextest's, or what is there does not answer.
+    fn of_place() -> Option<Self> {
+        let place = std::env::var("NEXTEST_TEST_GLOBAL_SLOT").ok()?;
+        let parent = std::os::unix::process::parent_id();
+        let name = fs::read_to_string(format!("/proc/{parent}/comm")).ok()?;
+        let dir = std::env::temp_dir().join(format!("pgweir-test-{parent}-at-{place}"));
+        let told = dir.join("port");
+        if !name.starts_with("cargo-nextest") {
+            return None;
+        }
+        if let Ok(port) = fs::read_to_string(&told) {
+            let cluster = Self { dir, port: port.parse().ok()?, watcher: None };
+            return cluster.is_as_new().then_some(cluster);
+        }
+        // Where a test was stopped meanwhile, it is half done.
+        fs::create_dir(&dir).ok()?;
+        let port = free_port();
+        Self::launch(&dir, port, &parent.to_string(), "", "", &[], "").ok()?;
+        let cluster = Self { dir, port, watcher: None };
+        cluster.wait_until_up().ok()?;
+        fs::write(told, port.to_string()).ok().map(|()| cluster)
+    }
+
+    /// Whether it answers; what a test has left that failed is dropped.
+    fn is_as_new(&self) -> bool {
+        let login = Login::new(SUPERUSER.0, SUPERUSER.1, "postgres");
+        let Ok(mut superuser) = Client::dial(&self.unix()) else { return false };
+        if !superuser.login(&login).is_ok_and(|messages| messages.last().is_some_and(|m| m.tag == b'Z')) {
+            return false;
+        }
+        let left =
+            superuser.value("select string_agg(datname, ' ') from pg_database where datname like 'case%'");
+        left.split_whitespace().all(|name| {
+            let answer = superuser.simple(&format!("drop database {name} with (force)"));
+            answer.iter().all(|message| message.tag != b'E')
+        })
     }
 
     fn wait_until_up(&self) -> Result<(), String> {
@@ -251,8 +301,9 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        drop(self.watcher.stdin.take());
-        let _ = self.watcher.wait();
+        let Some(watcher) = &mut self.watcher else { return };
+        drop(watcher.stdin.take());
+        let _ = watcher.wait();
     }
 }
 

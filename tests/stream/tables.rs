@@ -194,6 +194,10 @@ fn the_publication_goes_with_its_process_or_with_the_next_one() {
     // The process is gone without a word.
     drop(runtime);
     drop(stream);
+    eventually("the server has noticed", || {
+        let sql = "select (select count(*) from pg_locks where locktype = 'advisory') + (select count(*) from pg_replication_slots)";
+        scene.superuser().value(sql) == "0"
+    });
     let (_runtime, _stream) = leave(&alive);
     scene.client().run("create publication pgweir_00000000deadbeef");
     assert!(!publications(&scene).contains(&dead), "the one that lives has dropped it");
