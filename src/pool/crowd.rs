@@ -173,7 +173,7 @@ impl Trial {
     const ALIKE: f64 = 4.0;
     const NO_PACES: [f64; 2] = [f64::INFINITY, 0.0];
     /// The other way has to cost less than this part of what the settled one costs.
-    const BETTER: f64 = 0.95;
+    const BETTER: f64 = 0.9;
 
     /// Whether a read that could follow may.
     #[inline]
