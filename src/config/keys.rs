@@ -224,7 +224,7 @@ table! {
     login_timeout: DURATION = "15s", Reload, |limits| limits.login_timeout;
     /// Clients that have not yet logged in.
     max_unauthenticated: POSITIVE = 5000, Reload, |limits| limits.max_unauthenticated;
-    /// Clients in total.
+    /// Clients in total. Where it is not written, fewer if the system does not let pgweir open so many files.
     max_clients: POSITIVE = 20000, Reload, |limits| limits.max_clients;
     /// Server connections in total, over all pools. Keep it below the `max_connections` of the server.
     max_servers: POSITIVE = 500, Reload, |limits| limits.max_servers;
