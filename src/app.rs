@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{self, Admin, Demand, Wait};
 use crate::auth::scram::MockSecret;
+use crate::cli::printed::complain;
 use crate::cli::{RunArgs, cannot_listen};
 use crate::config::{self, ConfigError, Loaded, Sources};
 use crate::control::Control;
@@ -44,7 +45,7 @@ pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCod
     let rules = match rules.transpose() {
         Ok(rules) => rules.map(InForce::new),
         Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            problems.iter().for_each(|problem| complain!("{problem}"));
             return ExitCode::FAILURE;
         }
     };
@@ -55,7 +56,7 @@ pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCod
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pgweir: {error:#}");
+            complain!("pgweir: {error:#}");
             ExitCode::FAILURE
         }
     }

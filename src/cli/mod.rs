@@ -11,11 +11,13 @@ mod generate;
 mod hint;
 pub mod import;
 mod passwords;
+pub(crate) mod printed;
 mod report;
 mod rules;
 pub mod upstream;
 mod when;
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,6 +26,7 @@ use clap::{Args, Parser, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
+use self::printed::complain;
 use crate::runtime::acceptor;
 use crate::runtime::rules::without_replicas;
 
@@ -184,7 +187,7 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
         Command::Upstream(command) => tend_upstream(&command, trial),
         Command::Load(arguments) => put_load(&arguments, trial),
         Command::Generate { document } => {
-            print!("{}", document.text());
+            let _ = printed::stdout().write_all(document.text().as_bytes());
             ExitCode::SUCCESS
         }
     }
@@ -194,14 +197,14 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
 fn run_demo(mut arguments: RunArgs, start: impl FnOnce(RunArgs, Loaded, &[String]) -> ExitCode) -> ExitCode {
     arguments.throw_away = true;
     if let Err(error) = is_free(&arguments) {
-        eprintln!("pgweir: {error}");
+        complain!("pgweir: {error}");
         return ExitCode::FAILURE;
     }
-    println!("making a throw-away PostgreSQL with a sample shop ...");
+    let _ = writeln!(printed::stdout(), "making a throw-away PostgreSQL with a sample shop ...");
     let demo = match demo::Demo::start() {
         Ok(demo) => demo,
         Err(error) => {
-            eprintln!("pgweir: cannot make the sample database: {error:#}");
+            complain!("pgweir: cannot make the sample database: {error:#}");
             return ExitCode::FAILURE;
         }
     };
@@ -272,7 +275,7 @@ fn to_paste(url: &str, settings: &Settings) -> Option<String> {
 
 fn refuse(errors: &[ConfigError]) -> ExitCode {
     for error in errors {
-        eprintln!("{error}");
+        complain!("{error}");
     }
     ExitCode::FAILURE
 }
@@ -280,11 +283,11 @@ fn refuse(errors: &[ConfigError]) -> ExitCode {
 /// Checks rule files if there are any, and the settings unless there are rule files only.
 fn check_all<T: check::Trial>(arguments: &RunArgs, trial: impl FnOnce(Settings) -> T) -> ExitCode {
     let rules_are_well =
-        match arguments.rules.as_deref().map(|folder| rules::check(folder, &mut std::io::stdout())) {
+        match arguments.rules.as_deref().map(|folder| rules::check(folder, &mut printed::stdout())) {
             None | Some(Ok(true)) => true,
             Some(Ok(false)) => false,
             Some(Err(error)) => {
-                eprintln!("standard output: {error}");
+                complain!("standard output: {error}");
                 false
             }
         };
@@ -306,13 +309,13 @@ fn check_all<T: check::Trial>(arguments: &RunArgs, trial: impl FnOnce(Settings) 
 /// Prints which sound rules do nothing with these settings.
 fn warn_of_rules(folder: &Path, settings: &Settings) {
     let told = rules::compile(folder).map(|rules| without_replicas(&rules, settings)).unwrap_or_default();
-    told.iter().for_each(|problem| println!("  {problem}"));
+    told.iter().for_each(|problem| drop(writeln!(printed::stdout(), "  {problem}")));
 }
 
 /// Checks the settings, and whether what rules say of tables is of tables that there are.
 fn check(loaded: &Loaded, rules: Option<&Path>, trial: &impl check::Trial) -> ExitCode {
     until_said(async {
-        let well = check::run(loaded, trial, &mut std::io::stdout()).await?;
+        let well = check::run(loaded, trial, &mut printed::stdout()).await?;
         let known = match rules {
             Some(folder) => rules::check_names(folder, &loaded.settings, trial).await,
             None => true,
@@ -330,7 +333,7 @@ fn tend_upstream<T: upstream::Open>(
     match config::load_with_origins(&Sources { url, ..Sources::default() }) {
         Ok(Loaded { settings, .. }) => {
             let servers = servers(settings.clone());
-            until_said(upstream::run(command, &settings, &servers, &mut std::io::stdout()))
+            until_said(upstream::run(command, &settings, &servers, &mut printed::stdout()))
         }
         Err(errors) => refuse(&errors),
     }
@@ -345,7 +348,7 @@ fn put_load<T: upstream::Open>(
     match config::load_with_origins(&Sources { url, ..Sources::default() }) {
         Ok(Loaded { settings, .. }) => {
             let servers = servers(settings.clone());
-            until_said(demo::load::run(arguments, &settings, &servers, &mut std::io::stdout()))
+            until_said(demo::load::run(arguments, &settings, &servers, &mut printed::stdout()))
         }
         Err(errors) => refuse(&errors),
     }
@@ -356,7 +359,7 @@ fn until_said(work: impl Future<Output = std::io::Result<bool>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("no runtime: {error}");
+            complain!("no runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -364,7 +367,7 @@ fn until_said(work: impl Future<Output = std::io::Result<bool>>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("standard output: {error}");
+            complain!("standard output: {error}");
             ExitCode::FAILURE
         }
     }
@@ -374,7 +377,7 @@ fn explain<T: explain::Catalog>(arguments: &ExplainArgs, catalog: impl FnOnce(Se
     let known = match ask_catalog(arguments, catalog) {
         Ok(known) => known,
         Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            problems.iter().for_each(|problem| complain!("{problem}"));
             return ExitCode::FAILURE;
         }
     };
@@ -387,10 +390,10 @@ fn explain<T: explain::Catalog>(arguments: &ExplainArgs, catalog: impl FnOnce(Se
         rules: ruleset.as_ref().map(|ruleset| (ruleset, rules::context(arguments))),
         params: &arguments.params,
     };
-    match explain::print(&arguments.sql, &circumstances, &mut std::io::stdout()) {
+    match explain::print(&arguments.sql, &circumstances, &mut printed::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("standard output: {error}");
+            complain!("standard output: {error}");
             ExitCode::FAILURE
         }
     }
