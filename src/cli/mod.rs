@@ -18,15 +18,15 @@ pub mod upstream;
 mod when;
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 use self::printed::complain;
+use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 use crate::runtime::acceptor;
 use crate::runtime::rules::without_replicas;
 
@@ -173,8 +173,8 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
     match Cli::parse().command {
         Command::Run(arguments) => match config::load_with_origins(&arguments.sources()) {
             Ok(loaded) => {
-                let greeting = arguments.url.as_deref().and_then(|url| to_paste(url, &loaded.settings));
-                start(arguments, loaded, greeting.as_slice())
+                let greeting = arguments.url.as_deref().map(|url| to_paste(url, &loaded.settings));
+                start(arguments, loaded, &greeting.unwrap_or_default())
             }
             Err(errors) => refuse(&errors),
         },
@@ -254,23 +254,36 @@ fn where_to_connect(url: &str, settings: &Settings) -> Vec<String> {
     lines.into_iter().flatten().collect()
 }
 
-/// The line to paste for the database of a URL, through pgweir; without its password. None for a user who has none, and cannot log in.
-fn to_paste(url: &str, settings: &Settings) -> Option<String> {
-    let url = config::url::parse(&config::meant_url(url).ok()?).ok()?;
+/// The line to paste for the database of a URL, through pgweir. Its password is not told, for what is printed is often kept: below it stands
+/// that psql will ask for it, where it does. Nothing for a user who has none, and cannot log in.
+fn to_paste(url: &str, settings: &Settings) -> Vec<String> {
+    let read = |url: &str| config::url::parse(&config::meant_url(url).ok()?).ok();
+    let Some((url, address)) = read(url).zip(settings.listen.first()) else { return vec![] };
     let named = url.user.as_deref().and_then(|user| settings.users.get(user));
-    if settings.auth.asks_for_passwords() && named.is_some_and(|user| user.password.is_none()) {
-        return None;
+    let asks = settings.auth.asks_for_passwords();
+    if asks && named.is_some_and(|user| user.password.is_none()) {
+        return vec![];
     }
-    let mut address = *settings.listen.first()?;
+    let line = format!("through pgweir:  psql {}", without_password(&url, *address));
+    let whose = if url.password.is_some() { "the URL" } else { "[users]" };
+    let asked = url.user.filter(|_| asks && named.is_some());
+    let asked = asked.map(|user| {
+        format!("                 psql asks for the password of {user}: that of {whose}; PGPASSWORD gives it to what cannot be asked")
+    });
+    std::iter::once(line).chain(asked).collect()
+}
+
+/// The database of a URL at an address of pgweir.
+fn without_password(url: &config::url::Url, mut address: SocketAddr) -> String {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
         _ => {}
     }
-    let encoded = |text: String| utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
-    let user = url.user.map_or(String::new(), |user| encoded(user) + "@");
-    let database = url.database.map_or(String::new(), |name| format!("/{}", encoded(name)));
-    Some(format!("through pgweir:  psql postgres://{user}{address}{database}"))
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let user = url.user.as_deref().map_or(String::new(), |user| encoded(user) + "@");
+    let database = url.database.as_deref().map_or(String::new(), |name| format!("/{}", encoded(name)));
+    format!("postgres://{user}{address}{database}")
 }
 
 fn refuse(errors: &[ConfigError]) -> ExitCode {
@@ -437,14 +450,30 @@ mod tests {
             let sources =
                 Sources { url: Some(url.into()), listen: vec![listen.into()], ..Sources::default() };
             let settings = config::load(&sources).expect("good settings");
-            assert_eq!(
-                to_paste(url, &settings).as_deref().and_then(|line| line.split_once("psql postgres://")),
-                Some(("through pgweir:  ", expected))
-            );
+            let lines = to_paste(url, &settings);
+            assert_eq!(lines[0].split_once("psql postgres://"), Some(("through pgweir:  ", expected)));
+            assert!(lines.iter().all(|line| !line.contains("sekret")), "{lines:?}");
         };
         check("postgres://app:sekret@db1,db2/shop?pool_size=4", "127.0.0.1:6432", "app@127.0.0.1:6432/shop");
         check("postgres:///my%20db?user=a%40b&password=sekret", "0.0.0.0:1", "a%40b@127.0.0.1:1/my%20db");
         check("postgres://app:sekret@db", "[::]:6432", "app@[::1]:6432");
+    }
+
+    #[test]
+    fn whose_password_psql_asks_for_is_told_where_it_does() {
+        let lines = |url: &str, method: &str| {
+            let sources = Sources { url: Some(url.into()), ..Sources::default() };
+            let mut settings = config::load(&sources).expect("good settings");
+            if method == "trust" {
+                settings.auth.method = crate::config::settings::AuthMethod::Trust;
+            }
+            to_paste(url, &settings)
+        };
+        let url = "postgres://app:sekret@h/shop";
+        let told = "                 psql asks for the password of app: that of the URL; PGPASSWORD gives it to what cannot be asked";
+        assert_eq!(lines(url, "scram-sha-256").get(1).map(String::as_str), Some(told));
+        assert_eq!(lines(url, "trust").len(), 1);
+        assert_eq!(lines("postgres://h/shop", "scram-sha-256").len(), 1);
     }
 
     #[test]
@@ -453,7 +482,7 @@ mod tests {
             let sources = Sources { url: Some(url.into()), ..Sources::default() };
             let loaded = config::load_with_origins(&sources).expect("good settings");
             let notes: Vec<_> = loaded.notes.iter().map(ToString::to_string).collect();
-            (to_paste(url, &loaded.settings).is_some(), notes)
+            (!to_paste(url, &loaded.settings).is_empty(), notes)
         };
         let (is_there, notes) = pasted("postgres://trust2@h/shop");
         assert!(!is_there);

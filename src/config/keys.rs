@@ -335,7 +335,8 @@ table! {
     /// Pools, for all databases. Every key may also stand in a database, and in a URL as a parameter.
     POOL: Pool = "pool";
     /// When a server goes back to the pool: `transaction`: at the end of each transaction; `session`: when the
-    /// client leaves; `statement`: after each statement, and explicit transactions are refused.
+    /// client leaves; `statement`: after each statement, and explicit transactions are refused. A client chooses for its
+    /// connection by `options=-c pgweir.pool_mode=session`.
     pool_mode: POOL_MODE = "transaction", Reload, |pool| pool.mode;
     /// Servers for each pair of database and user.
     pool_size: POSITIVE = 16, Reload, |pool| pool.size;
