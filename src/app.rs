@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{self, Admin, Demand, Wait};
 use crate::auth::scram::MockSecret;
+use crate::cli::printed::complain;
 use crate::cli::{RunArgs, cannot_listen};
 use crate::config::{self, ConfigError, Loaded, Sources};
 use crate::control::Control;
@@ -44,7 +45,7 @@ pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCod
     let rules = match rules.transpose() {
         Ok(rules) => rules.map(InForce::new),
         Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            problems.iter().for_each(|problem| complain!("{problem}"));
             return ExitCode::FAILURE;
         }
     };
@@ -55,7 +56,7 @@ pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCod
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pgweir: {error:#}");
+            complain!("pgweir: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -63,11 +64,11 @@ pub fn start(arguments: RunArgs, loaded: Loaded, greeting: &[String]) -> ExitCod
 
 async fn run(
     arguments: &RunArgs,
-    (loaded, rules): (Loaded, Option<InForce>),
+    (mut loaded, rules): (Loaded, Option<InForce>),
     set_level: SetLevel,
     greeting: &[String],
 ) -> anyhow::Result<()> {
-    files::raise_limit(&loaded.settings.limits);
+    files::fit_limits(&mut loaded);
     let mut app = App::build(arguments, (loaded, rules), set_level)?;
     // Whoever sees that it listens may send one.
     let signals = Signals::caught()?;
@@ -276,8 +277,9 @@ impl App {
             errors.iter().for_each(|error| tracing::error!(%error, "settings not reloaded"));
             errors.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        let Loaded { mut settings, origins, notes } =
-            config::load_with_origins(&self.sources).map_err(refused)?;
+        let mut loaded = config::load_with_origins(&self.sources).map_err(refused)?;
+        files::fit_limits(&mut loaded);
+        let Loaded { mut settings, origins, notes } = loaded;
         let unsound = |problems: Vec<Problem>| {
             problems.iter().for_each(|error| tracing::error!(%error, "rules not reloaded"));
             problems.iter().map(ToString::to_string).collect::<Vec<_>>()

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::cluster::{APP, Cluster, free_port};
+use crate::harness::cluster::{APP, Cluster, SUPERUSER, free_port};
 use crate::harness::command::{Folder, Output, run};
 use crate::harness::proxy::program;
 use crate::harness::tls::Authority;
@@ -279,7 +279,30 @@ fn pass_through_that_cannot_work_is_told() {
             .replace("http = \"off\"\n", "http = \"off\"\nauth = { auth_user = \"app\" }\n"),
     );
     let text = output.success();
-    assert!(text.contains("app may not read pg_authid: only the users above can log in"), "{text}");
+    let told = "  database shop: no pass-through: app may not read pg_authid, so that only users above who have a password can log in\n    FILE:2:";
+    assert!(text.contains(told), "{text}");
+}
+
+/// By a connection string alone. What is said before the server was asked is not what it turns out to refuse.
+#[test]
+fn who_can_log_in_by_pass_through_is_told_once() {
+    let cluster = Cluster::shared();
+    let told = |user: (&str, &str)| check_arguments(&[&cluster.url(user, "postgres", "")]).success();
+    let clients = |user: &str| {
+        format!(
+            "  clients    scram-sha-256; users not below by pass-through, if {user} may read pg_authid: see nodes\n"
+        )
+    };
+    let app = told(APP);
+    assert!(app.contains(&clients("app")) && !app.contains("pass-through: ok"), "{app}");
+    let refused = "  database postgres: no pass-through: app may not read pg_authid, so that only users above who have a password can log in\n    URL: ";
+    assert!(app.split_once("\nnodes\n").is_some_and(|(_, nodes)| nodes.contains(refused)), "{app}");
+    let postgres = told(SUPERUSER);
+    assert!(postgres.contains(&clients("postgres")) && !postgres.contains("no pass-through"), "{postgres}");
+    assert!(
+        postgres.contains("  database postgres: pass-through: ok: postgres may read pg_authid\n"),
+        "{postgres}"
+    );
 }
 
 #[test]

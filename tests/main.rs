@@ -16,6 +16,7 @@ mod fuzz;
 mod harness;
 mod import;
 mod load;
+mod printed;
 mod reads;
 mod report;
 mod rules;

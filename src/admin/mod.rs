@@ -12,6 +12,7 @@ mod explain;
 pub mod http;
 pub mod metrics;
 mod nodes;
+mod off;
 mod orders;
 mod pages;
 mod ready;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::command::{EXPLAIN, syntax};
 use super::table::{Cell, Table, row};
-use super::{Admin, Snapshot, advice, cache, nodes, rules, statements};
+use super::{Admin, Snapshot, advice, cache, nodes, off, rules, statements};
 use crate::config::settings::{Host, PoolMode};
 use crate::runtime::worker::ClientReport;
 use crate::session::login::mode_name;
@@ -35,7 +35,7 @@ const SHOWS: &[Show] = &[
     ("RULES", |_, all| rules::table(&all.rules)),
     ("CACHE", |_, all| cache::table(&all.cache)),
     ("STORE", |_, all| statements::store(&all.history)),
-    ("ADVICE", |admin, _| advice::advice(admin)),
+    (ADVICE, |admin, _| advice::advice(admin)),
     ("STATS", stats::stats),
     ("STATS_TOTALS", |_, all| stats::totals_by_database(all)),
     ("STATS_AVERAGES", stats::averages_by_database),
@@ -46,6 +46,9 @@ const SHOWS: &[Show] = &[
     ("MEM", |_, all| memory(all)),
     ("STATE", |admin, _| state(admin)),
 ];
+
+/// What is shown behind a word on what is switched off.
+const ADVICE: &str = "ADVICE";
 
 /// What is shown of what was gathered for it.
 const STATEMENTS: &str = "STATEMENTS";
@@ -80,11 +83,15 @@ pub async fn show(admin: &Admin, what: &str, out: &mut Vec<u8>) -> Result<(), Fa
         return Ok(());
     }
     if what == STATEMENTS {
+        off::told_of_statements(admin).iter().for_each(|notice| notice.emit(out));
         admin.history.look(statements::statements).await.emit(out);
         return Ok(());
     }
     let known = SHOWS.iter().find(|(name, _)| *name == what);
-    let (_, table) = known.ok_or_else(|| syntax(format!("there is no SHOW {what}")))?;
+    let (name, table) = known.ok_or_else(|| syntax(format!("there is no SHOW {what}")))?;
+    if *name == ADVICE {
+        off::told_of_advice(admin).iter().for_each(|notice| notice.emit(out));
+    }
     table(admin, &admin.snapshot().await).emit(out);
     Ok(())
 }

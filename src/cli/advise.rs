@@ -5,6 +5,7 @@ mod text;
 pub mod workload;
 mod write;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use clap::Args;
 
 use self::asking::{Asking, time};
 use self::write::Style;
+use super::printed::{self, complain};
 use super::upstream::Open;
 use crate::advice::{Advice, Workload};
 use crate::config::Settings;
@@ -76,7 +78,7 @@ pub fn run<T: Open>(arguments: &AdviseArgs, servers: impl FnOnce(Settings) -> T)
     match advised(arguments, &settings, servers) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("pgweir: {reason}");
+            complain!("pgweir: {reason}");
             ExitCode::FAILURE
         }
     }
@@ -101,23 +103,25 @@ fn advised<T: Open>(
         advised.advice.notes.extend(untold);
     }
     let names = names(store.as_ref(), &advised.advice);
-    match arguments.format {
-        Format::Text => println!("{}", text::text(&advised, &workload, &names)),
-        Format::Json => print!("{}", json::advice::text(&advised, &workload, &names)),
-    }
-    if let Some(folder) = &arguments.write {
-        let written = write::write(folder, arguments.style, &advised.advice)
-            .map_err(|error| format!("{}: {error}", folder.display()))?;
-        written.iter().for_each(|path| wrote(arguments.format, path));
-    }
+    // Before anything is printed: whoever reads that may leave.
+    let written = arguments.write.as_ref().map(|folder| {
+        let written = write::write(folder, arguments.style, &advised.advice);
+        written.map_err(|error| format!("{}: {error}", folder.display()))
+    });
+    let text = match arguments.format {
+        Format::Text => text::text(&advised, &workload, &names) + "\n",
+        Format::Json => json::advice::text(&advised, &workload, &names),
+    };
+    printed::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))?;
+    written.transpose()?.iter().flatten().for_each(|path| wrote(arguments.format, path));
     Ok(())
 }
 
 /// Tells of a file that was written, where it is not in the way of who reads what is printed.
 fn wrote(format: Format, path: &Path) {
     match format {
-        Format::Text => println!("wrote {}", path.display()),
-        Format::Json => eprintln!("wrote {}", path.display()),
+        Format::Text => drop(writeln!(printed::stdout(), "wrote {}", path.display())),
+        Format::Json => complain!("wrote {}", path.display()),
     }
 }
 

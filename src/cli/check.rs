@@ -236,7 +236,11 @@ fn looks_up(
             writeln!(out, "  database {name}: auth_query as {asker}: ok")?;
             Ok(true)
         }
-        None | Some(Ok(())) => Ok(true),
+        Some(Ok(())) => {
+            writeln!(out, "  database {name}: pass-through: ok: {asker} may read pg_authid")?;
+            Ok(true)
+        }
+        None => Ok(true),
         Some(Err(fault))
             if fault.sqlstate == "42501"
                 && auth.auth_query.is_none()
@@ -257,7 +261,13 @@ fn looks_up(
         Some(Err(fault)) if fault.sqlstate == "42501" && auth.auth_query.is_none() => {
             writeln!(
                 out,
-                "  database {name}: {asker} may not read pg_authid: only the users above can log in, nobody else by pass-through"
+                "  database {name}: no pass-through: {asker} may not read pg_authid, so that only users above who have a password can log in"
+            )?;
+            let named = loaded.origins.exact("auth.auth_user").cloned();
+            let origin = named.unwrap_or_else(|| loaded.origins.of(&format!("users.{asker}")));
+            writeln!(
+                out,
+                "    {origin}: well if nobody else is to; for others name a user who may (a superuser), or add [users] with passwords, or `auth_query` in [auth]"
             )?;
             Ok(true)
         }
@@ -375,7 +385,7 @@ fn console_users(loaded: &Loaded, out: &mut impl Write) -> io::Result<bool> {
             if let Some(database) = database {
                 writeln!(
                     out,
-                    "  {name}: warning: named in `{key}`, and not in [users]: looked up at the server of the database `{database}` ({origin})"
+                    "  {name}: warning: named in `{key}`, and not in [users]: looked up at the server of the database `{database}`, see nodes ({origin})"
                 )?;
             } else if auth.hba_file.is_some() {
                 writeln!(
@@ -433,8 +443,10 @@ fn show_auth(settings: &Settings) -> String {
     };
     if auth.auth_query.is_some() {
         text.push_str("; users not below by auth_query");
-    } else if auth.pass_through && auth.auth_user.is_some() {
-        text.push_str("; users not below are proven against the server");
+    } else if let Some(asker) = auth.auth_user.as_deref().filter(|_| auth.pass_through) {
+        text.push_str(&format!(
+            "; users not below by pass-through, if {asker} may read pg_authid: see nodes"
+        ));
     }
     text
 }
@@ -539,7 +551,7 @@ pgweir VERSION with these settings
   listen     127.0.0.1:6432 (no TLS)
   http       127.0.0.1:6433
   workers    1
-  clients    scram-sha-256; users not below are proven against the server
+  clients    scram-sha-256; users not below by pass-through, if app may read pg_authid: see nodes
   at most    20000 clients, 500 servers
 databases
   * -> the database that the client names on h1:5432, [::1]:5433 (URL)

@@ -11,18 +11,21 @@ mod generate;
 mod hint;
 pub mod import;
 mod passwords;
+pub(crate) mod printed;
 mod report;
 mod rules;
 pub mod upstream;
 mod when;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use self::printed::complain;
 use crate::config::{self, ConfigError, Loaded, Settings, Sources};
 use crate::runtime::acceptor;
 use crate::runtime::rules::without_replicas;
@@ -170,8 +173,8 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
     match Cli::parse().command {
         Command::Run(arguments) => match config::load_with_origins(&arguments.sources()) {
             Ok(loaded) => {
-                let greeting = arguments.url.as_deref().and_then(|url| to_paste(url, &loaded.settings));
-                start(arguments, loaded, greeting.as_slice())
+                let greeting = arguments.url.as_deref().map(|url| to_paste(url, &loaded.settings));
+                start(arguments, loaded, &greeting.unwrap_or_default())
             }
             Err(errors) => refuse(&errors),
         },
@@ -184,7 +187,7 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
         Command::Upstream(command) => tend_upstream(&command, trial),
         Command::Load(arguments) => put_load(&arguments, trial),
         Command::Generate { document } => {
-            print!("{}", document.text());
+            let _ = printed::stdout().write_all(document.text().as_bytes());
             ExitCode::SUCCESS
         }
     }
@@ -194,14 +197,14 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
 fn run_demo(mut arguments: RunArgs, start: impl FnOnce(RunArgs, Loaded, &[String]) -> ExitCode) -> ExitCode {
     arguments.throw_away = true;
     if let Err(error) = is_free(&arguments) {
-        eprintln!("pgweir: {error}");
+        complain!("pgweir: {error}");
         return ExitCode::FAILURE;
     }
-    println!("making a throw-away PostgreSQL with a sample shop ...");
+    let _ = writeln!(printed::stdout(), "making a throw-away PostgreSQL with a sample shop ...");
     let demo = match demo::Demo::start() {
         Ok(demo) => demo,
         Err(error) => {
-            eprintln!("pgweir: cannot make the sample database: {error:#}");
+            complain!("pgweir: cannot make the sample database: {error:#}");
             return ExitCode::FAILURE;
         }
     };
@@ -251,28 +254,41 @@ fn where_to_connect(url: &str, settings: &Settings) -> Vec<String> {
     lines.into_iter().flatten().collect()
 }
 
-/// The line to paste for the database of a URL, through pgweir; without its password. None for a user who has none, and cannot log in.
-fn to_paste(url: &str, settings: &Settings) -> Option<String> {
-    let url = config::url::parse(&config::meant_url(url).ok()?).ok()?;
+/// The line to paste for the database of a URL, through pgweir. Its password is not told, for what is printed is often kept: below it stands
+/// that psql will ask for it, where it does. Nothing for a user who has none, and cannot log in.
+fn to_paste(url: &str, settings: &Settings) -> Vec<String> {
+    let read = |url: &str| config::url::parse(&config::meant_url(url).ok()?).ok();
+    let Some((url, address)) = read(url).zip(settings.listen.first()) else { return vec![] };
     let named = url.user.as_deref().and_then(|user| settings.users.get(user));
-    if settings.auth.asks_for_passwords() && named.is_some_and(|user| user.password.is_none()) {
-        return None;
+    let asks = settings.auth.asks_for_passwords();
+    if asks && named.is_some_and(|user| user.password.is_none()) {
+        return vec![];
     }
-    let mut address = *settings.listen.first()?;
+    let line = format!("through pgweir:  psql {}", without_password(&url, *address));
+    let whose = if url.password.is_some() { "the URL" } else { "[users]" };
+    let asked = url.user.filter(|_| asks && named.is_some());
+    let asked = asked.map(|user| {
+        format!("                 psql asks for the password of {user}: that of {whose}; PGPASSWORD gives it to what cannot be asked")
+    });
+    std::iter::once(line).chain(asked).collect()
+}
+
+/// The database of a URL at an address of pgweir.
+fn without_password(url: &config::url::Url, mut address: SocketAddr) -> String {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
         _ => {}
     }
-    let encoded = |text: String| utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
-    let user = url.user.map_or(String::new(), |user| encoded(user) + "@");
-    let database = url.database.map_or(String::new(), |name| format!("/{}", encoded(name)));
-    Some(format!("through pgweir:  psql postgres://{user}{address}{database}"))
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let user = url.user.as_deref().map_or(String::new(), |user| encoded(user) + "@");
+    let database = url.database.as_deref().map_or(String::new(), |name| format!("/{}", encoded(name)));
+    format!("postgres://{user}{address}{database}")
 }
 
 fn refuse(errors: &[ConfigError]) -> ExitCode {
     for error in errors {
-        eprintln!("{error}");
+        complain!("{error}");
     }
     ExitCode::FAILURE
 }
@@ -280,11 +296,11 @@ fn refuse(errors: &[ConfigError]) -> ExitCode {
 /// Checks rule files if there are any, and the settings unless there are rule files only.
 fn check_all<T: check::Trial>(arguments: &RunArgs, trial: impl FnOnce(Settings) -> T) -> ExitCode {
     let rules_are_well =
-        match arguments.rules.as_deref().map(|folder| rules::check(folder, &mut std::io::stdout())) {
+        match arguments.rules.as_deref().map(|folder| rules::check(folder, &mut printed::stdout())) {
             None | Some(Ok(true)) => true,
             Some(Ok(false)) => false,
             Some(Err(error)) => {
-                eprintln!("standard output: {error}");
+                complain!("standard output: {error}");
                 false
             }
         };
@@ -306,13 +322,13 @@ fn check_all<T: check::Trial>(arguments: &RunArgs, trial: impl FnOnce(Settings) 
 /// Prints which sound rules do nothing with these settings.
 fn warn_of_rules(folder: &Path, settings: &Settings) {
     let told = rules::compile(folder).map(|rules| without_replicas(&rules, settings)).unwrap_or_default();
-    told.iter().for_each(|problem| println!("  {problem}"));
+    told.iter().for_each(|problem| drop(writeln!(printed::stdout(), "  {problem}")));
 }
 
 /// Checks the settings, and whether what rules say of tables is of tables that there are.
 fn check(loaded: &Loaded, rules: Option<&Path>, trial: &impl check::Trial) -> ExitCode {
     until_said(async {
-        let well = check::run(loaded, trial, &mut std::io::stdout()).await?;
+        let well = check::run(loaded, trial, &mut printed::stdout()).await?;
         let known = match rules {
             Some(folder) => rules::check_names(folder, &loaded.settings, trial).await,
             None => true,
@@ -330,7 +346,7 @@ fn tend_upstream<T: upstream::Open>(
     match config::load_with_origins(&Sources { url, ..Sources::default() }) {
         Ok(Loaded { settings, .. }) => {
             let servers = servers(settings.clone());
-            until_said(upstream::run(command, &settings, &servers, &mut std::io::stdout()))
+            until_said(upstream::run(command, &settings, &servers, &mut printed::stdout()))
         }
         Err(errors) => refuse(&errors),
     }
@@ -345,7 +361,7 @@ fn put_load<T: upstream::Open>(
     match config::load_with_origins(&Sources { url, ..Sources::default() }) {
         Ok(Loaded { settings, .. }) => {
             let servers = servers(settings.clone());
-            until_said(demo::load::run(arguments, &settings, &servers, &mut std::io::stdout()))
+            until_said(demo::load::run(arguments, &settings, &servers, &mut printed::stdout()))
         }
         Err(errors) => refuse(&errors),
     }
@@ -356,7 +372,7 @@ fn until_said(work: impl Future<Output = std::io::Result<bool>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("no runtime: {error}");
+            complain!("no runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -364,7 +380,7 @@ fn until_said(work: impl Future<Output = std::io::Result<bool>>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("standard output: {error}");
+            complain!("standard output: {error}");
             ExitCode::FAILURE
         }
     }
@@ -374,7 +390,7 @@ fn explain<T: explain::Catalog>(arguments: &ExplainArgs, catalog: impl FnOnce(Se
     let known = match ask_catalog(arguments, catalog) {
         Ok(known) => known,
         Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            problems.iter().for_each(|problem| complain!("{problem}"));
             return ExitCode::FAILURE;
         }
     };
@@ -387,10 +403,10 @@ fn explain<T: explain::Catalog>(arguments: &ExplainArgs, catalog: impl FnOnce(Se
         rules: ruleset.as_ref().map(|ruleset| (ruleset, rules::context(arguments))),
         params: &arguments.params,
     };
-    match explain::print(&arguments.sql, &circumstances, &mut std::io::stdout()) {
+    match explain::print(&arguments.sql, &circumstances, &mut printed::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("standard output: {error}");
+            complain!("standard output: {error}");
             ExitCode::FAILURE
         }
     }
@@ -434,14 +450,30 @@ mod tests {
             let sources =
                 Sources { url: Some(url.into()), listen: vec![listen.into()], ..Sources::default() };
             let settings = config::load(&sources).expect("good settings");
-            assert_eq!(
-                to_paste(url, &settings).as_deref().and_then(|line| line.split_once("psql postgres://")),
-                Some(("through pgweir:  ", expected))
-            );
+            let lines = to_paste(url, &settings);
+            assert_eq!(lines[0].split_once("psql postgres://"), Some(("through pgweir:  ", expected)));
+            assert!(lines.iter().all(|line| !line.contains("sekret")), "{lines:?}");
         };
         check("postgres://app:sekret@db1,db2/shop?pool_size=4", "127.0.0.1:6432", "app@127.0.0.1:6432/shop");
         check("postgres:///my%20db?user=a%40b&password=sekret", "0.0.0.0:1", "a%40b@127.0.0.1:1/my%20db");
         check("postgres://app:sekret@db", "[::]:6432", "app@[::1]:6432");
+    }
+
+    #[test]
+    fn whose_password_psql_asks_for_is_told_where_it_does() {
+        let lines = |url: &str, method: &str| {
+            let sources = Sources { url: Some(url.into()), ..Sources::default() };
+            let mut settings = config::load(&sources).expect("good settings");
+            if method == "trust" {
+                settings.auth.method = crate::config::settings::AuthMethod::Trust;
+            }
+            to_paste(url, &settings)
+        };
+        let url = "postgres://app:sekret@h/shop";
+        let told = "                 psql asks for the password of app: that of the URL; PGPASSWORD gives it to what cannot be asked";
+        assert_eq!(lines(url, "scram-sha-256").get(1).map(String::as_str), Some(told));
+        assert_eq!(lines(url, "trust").len(), 1);
+        assert_eq!(lines("postgres://h/shop", "scram-sha-256").len(), 1);
     }
 
     #[test]
@@ -450,7 +482,7 @@ mod tests {
             let sources = Sources { url: Some(url.into()), ..Sources::default() };
             let loaded = config::load_with_origins(&sources).expect("good settings");
             let notes: Vec<_> = loaded.notes.iter().map(ToString::to_string).collect();
-            (to_paste(url, &loaded.settings).is_some(), notes)
+            (!to_paste(url, &loaded.settings).is_empty(), notes)
         };
         let (is_there, notes) = pasted("postgres://trust2@h/shop");
         assert!(!is_there);

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::advise::asking::{self, Asking};
 use super::advise::workload;
+use super::printed::{self, complain};
 use super::upstream::{self, Open};
 use super::when::{When, duration, when};
 use crate::advice::form::Planned;
@@ -116,19 +117,19 @@ pub fn run<T: Open>(arguments: &ReportArgs, servers: impl FnOnce(Settings) -> T)
             Format::Html => report.html(),
             Format::Json => report.json(),
         };
-        std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))?;
+        printed::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))?;
         Ok(found.unwrap_or_default())
     });
     match said {
         Ok(found) if found.is_empty() => ExitCode::SUCCESS,
         Ok(found) => {
             for one in found {
-                one.what.iter().for_each(|what| eprintln!("--fail-on {}: {what}", one.code));
+                one.what.iter().for_each(|what| complain!("--fail-on {}: {what}", one.code));
             }
             ExitCode::from(FOUND)
         }
         Err(reason) => {
-            eprintln!("{reason}");
+            complain!("{reason}");
             ExitCode::FAILURE
         }
     }

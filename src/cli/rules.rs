@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::check::Trial;
+use super::printed::complain;
 use super::{ExplainArgs, facts};
 use crate::config::Settings;
 use crate::rules::calendar::Seconds;
@@ -75,7 +76,7 @@ pub fn context(arguments: &ExplainArgs) -> Context<'_> {
 
 /// Says what is wrong; false, for the caller's answer.
 fn tell(problems: &[Problem]) -> bool {
-    problems.iter().for_each(|problem| eprintln!("{problem}"));
+    problems.iter().for_each(|problem| complain!("{problem}"));
     false
 }
 

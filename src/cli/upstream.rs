@@ -1,5 +1,5 @@
 //! `pgweir upstream`: the optional objects in a database, which tell streams what no row tells. Files with their undo in
-//! `migrations/upstream/`; each is installed in a transaction of its own, and noted in `pgweir.installed`.
+//! `migrations/upstream/`, noted in `pgweir.installed`; all that is to be done is done in one transaction, or nothing is.
 
 use std::io::{self, Write};
 
@@ -87,6 +87,9 @@ const MIGRATIONS: [Migration; 3] =
 /// One at a time in each database: "pgwe", and this.
 const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(1885828965, 0)";
 const INSTALLED: &str = "SELECT name, digest FROM pgweir.installed";
+/// What to do about a refusal.
+const SUPERUSER: &str =
+    "event triggers are made by a superuser, or by whom your provider lets make them: name one in the URL";
 const IS_THERE: &str = "SELECT pg_catalog.to_regclass('pgweir.installed') IS NOT NULL";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,15 +123,17 @@ impl Migration {
         }
     }
 
+    /// In the transaction that is open.
     async fn install(&self, connected: &mut Connected) -> Result<(), Fault> {
         let (name, digest) = (literal(self.name), literal(&self.digest()));
         let note = format!("INSERT INTO pgweir.installed (name, digest) VALUES ({name}, {digest})");
-        ask::rows(connected, &format!("BEGIN; {LOCK}; {}; {note}; COMMIT", self.up)).await.map(drop)
+        ask::rows(connected, &format!("{}; {note}", self.up)).await.map(drop)
     }
 
+    /// In the transaction that is open.
     async fn uninstall(&self, connected: &mut Connected) -> Result<(), Fault> {
         let forget = format!("DELETE FROM pgweir.installed WHERE name = {}", literal(self.name));
-        ask::rows(connected, &format!("BEGIN; {LOCK}; {forget}; {}; COMMIT", self.down)).await.map(drop)
+        ask::rows(connected, &format!("{forget}; {}", self.down)).await.map(drop)
     }
 }
 
@@ -146,9 +151,10 @@ pub async fn run(
     let done = async {
         let mut connected = primary(settings, servers).await?;
         match command {
-            UpstreamCommand::Install(_) => install(&mut connected, &mut told).await,
             UpstreamCommand::Status(_) => status(&mut connected, &mut told).await,
-            UpstreamCommand::Uninstall(_) => uninstall(&mut connected, &mut told).await,
+            UpstreamCommand::Install(_) | UpstreamCommand::Uninstall(_) => {
+                change(command, &mut connected, &mut told).await
+            }
         }
     };
     let done = done.await;
@@ -216,6 +222,35 @@ async fn noted(connected: &mut Connected) -> Result<Vec<(String, String)>, Fault
     }
     let rows = ask::rows(connected, INSTALLED).await?;
     Ok(rows.into_iter().filter_map(|row| Some((row.first()?.clone()?, row.get(1)?.clone()?))).collect())
+}
+
+/// Installs or drops in one transaction. When it fails, the connection is closed, and the server undoes what was done.
+async fn change(
+    command: &UpstreamCommand,
+    connected: &mut Connected,
+    told: &mut Vec<String>,
+) -> Result<bool, Fault> {
+    let mut done = vec![];
+    let changed = async {
+        ask::rows(connected, &format!("BEGIN; {LOCK}")).await?;
+        let well = match command {
+            UpstreamCommand::Uninstall(_) => uninstall(connected, &mut done).await?,
+            _ => install(connected, &mut done).await?,
+        };
+        ask::rows(connected, "COMMIT").await?;
+        Ok(well)
+    };
+    let changed = changed.await.map_err(|fault: Fault| match fault.sqlstate.as_str() {
+        "42501" => fault.hint(SUPERUSER),
+        _ => fault,
+    });
+    match &changed {
+        Ok(_) => told.append(&mut done),
+        // Whether a COMMIT that is not answered was done is not known.
+        Err(fault) if fault.sqlstate.starts_with("08") => {}
+        Err(_) => told.push("nothing has changed: all of it is one transaction, which is undone".to_owned()),
+    }
+    changed
 }
 
 async fn install(connected: &mut Connected, told: &mut Vec<String>) -> Result<bool, Fault> {

@@ -224,7 +224,7 @@ table! {
     login_timeout: DURATION = "15s", Reload, |limits| limits.login_timeout;
     /// Clients that have not yet logged in.
     max_unauthenticated: POSITIVE = 5000, Reload, |limits| limits.max_unauthenticated;
-    /// Clients in total.
+    /// Clients in total. Where it is not written, fewer if the system does not let pgweir open so many files.
     max_clients: POSITIVE = 20000, Reload, |limits| limits.max_clients;
     /// Server connections in total, over all pools. Keep it below the `max_connections` of the server.
     max_servers: POSITIVE = 500, Reload, |limits| limits.max_servers;
@@ -335,7 +335,8 @@ table! {
     /// Pools, for all databases. Every key may also stand in a database, and in a URL as a parameter.
     POOL: Pool = "pool";
     /// When a server goes back to the pool: `transaction`: at the end of each transaction; `session`: when the
-    /// client leaves; `statement`: after each statement, and explicit transactions are refused.
+    /// client leaves; `statement`: after each statement, and explicit transactions are refused. A client chooses for its
+    /// connection by `options=-c pgweir.pool_mode=session`.
     pool_mode: POOL_MODE = "transaction", Reload, |pool| pool.mode;
     /// Servers for each pair of database and user.
     pool_size: POSITIVE = 16, Reload, |pool| pool.size;

@@ -109,6 +109,7 @@ pub fn settings_page() -> String {
         page_section(&mut page, &section);
     }
     page_url(&mut page);
+    page_client(&mut page);
     page
 }
 
@@ -159,4 +160,17 @@ fn page_url(page: &mut String) {
     );
     let names: Vec<_> = super::written::WrittenDatabase::parameters().map(code).collect();
     let _ = writeln!(page, "{}.", names.join(", "));
+}
+
+fn page_client(page: &mut String) {
+    page.push_str(
+        "\n## What a client chooses\n\n\
+         For its own connection, whatever stands above: at its start among its parameters or by `options`, as in \
+         `psql 'postgres://app@127.0.0.1:6432/shop?options=-c%20pgweir.pool_mode%3Dsession'` or `PGOPTIONS='-c pgweir.pool_mode=session'`; \
+         some by `SET` too. `SHOW` tells what is in force.\n\n\
+         | setting | at the start | by SET | values |\n|---|---|---|---|\n\
+         | `pgweir.pool_mode` | yes | no (55P02) | `session`, `transaction`, `statement`, as `pool_mode` |\n\
+         | `pgweir.consistency` | yes | yes | `session`, `any`, `primary`, `bounded:500ms`, as `consistency`: [replicas](replicas.md#watching-a-cluster) |\n\
+         | `pgweir.token` | yes | yes | what `SHOW pgweir.token` told another session: [replicas](replicas.md#carrying-it-further-tokens) |\n",
+    );
 }

@@ -139,6 +139,15 @@ pub struct Renamed {
     pub names: Vec<Renaming>,
     /// So many of its statements have ended.
     pub ended: usize,
+    /// Which of its statements are SELECTs where the client has sent a SHOW, counted from 0.
+    pub shows: Vec<usize>,
+}
+
+impl Renamed {
+    /// These statements of it are SELECTs where the client has sent a SHOW.
+    pub fn showing(statements: Vec<usize>) -> Renamed {
+        Renamed { shows: statements, ..Renamed::default() }
+    }
 }
 
 /// A name in a text that is another one on the server.
@@ -247,6 +256,23 @@ impl Expect {
     #[inline]
     pub fn committing(self, commits: Commits) -> Expect {
         Expect { commits, ..self }
+    }
+
+    /// Whether the statement that ends next is a SELECT where the client has sent a SHOW.
+    pub fn ends_a_show(&self) -> bool {
+        match &self.note {
+            Note::Renamed(renamed) | Note::Part(_, renamed) => renamed.shows.contains(&renamed.ended),
+            _ => false,
+        }
+    }
+
+    /// So are these statements of it.
+    pub fn shows(&mut self, statements: Vec<usize>) {
+        match &mut self.note {
+            Note::None => self.note = Note::Renamed(Box::new(Renamed::showing(statements))),
+            Note::Renamed(renamed) | Note::Part(_, renamed) => renamed.shows = statements,
+            _ => {}
+        }
     }
 
     /// Whether it opens a transaction: the BEGIN that was held back.

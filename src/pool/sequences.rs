@@ -34,11 +34,16 @@ impl Asking {
         self.asked.get()
     }
 
-    /// Whether a server that changes hands must forget.
+    /// Whether a server that changes hands must forget. Counts as such a change.
     pub fn is_watched(&self) -> bool {
-        let left = self.trial.get();
-        self.trial.set(left.saturating_sub(1));
-        self.asked.get() || left > 0
+        let watched = self.would_be_watched();
+        self.trial.set(self.trial.get().saturating_sub(1));
+        watched
+    }
+
+    /// The same, where none changes hands.
+    pub fn would_be_watched(&self) -> bool {
+        self.asked.get() || self.trial.get() > 0
     }
 }
 
@@ -99,9 +104,9 @@ mod tests {
     #[test]
     fn a_pool_is_watched_while_on_trial_and_once_asked() {
         let asking = Asking::default();
-        assert!((0..TRIAL).all(|_| asking.is_watched()));
-        assert!(!asking.is_watched());
+        assert!((0..TRIAL).all(|_| asking.would_be_watched() && asking.is_watched()));
+        assert!(!asking.would_be_watched() && !asking.is_watched());
         asking.note();
-        assert!(asking.is_watched());
+        assert!(asking.would_be_watched() && asking.is_watched());
     }
 }

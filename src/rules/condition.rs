@@ -6,8 +6,8 @@ use super::context::{Moment, Session, Subject};
 use super::glob::{Dotted, Glob};
 use super::network::Network;
 use super::pattern::Pattern;
-use crate::sql::Fingerprint;
 use crate::sql::facts::{Access, Class, Table};
+use crate::sql::{Fingerprint, numbered};
 
 /// The conditions of a rule; one that is not set, or a list that is empty, always holds.
 #[derive(Debug, Default, PartialEq)]
@@ -63,6 +63,11 @@ macro_rules! first_failing {
     }};
 }
 
+/// Whether an expression matches a shape as it is shown, with `$1`, `$2`, ... for values, or with `?` for each of them.
+fn matches_shape(pattern: &Pattern, shape: &[u8]) -> bool {
+    pattern.matches(shape) || pattern.matches(&numbered(shape, true))
+}
+
 impl When {
     /// The first condition on the shape that does not hold.
     pub fn against_shape(&self, subject: &Subject<'_>) -> Option<Key> {
@@ -87,7 +92,7 @@ impl When {
             "limit": self.limited.is_none_or(|asked| asked == facts.limited),
             "cross_join": self.cross_joined.is_none_or(|asked| asked == facts.cross_joined),
             "fingerprint": self.fingerprint.is_empty() || self.fingerprint.contains(&subject.fingerprint),
-            "shape_regex": self.shape_regex.as_ref().is_none_or(|pattern| pattern.matches(subject.shape)),
+            "shape_regex": self.shape_regex.as_ref().is_none_or(|pattern| matches_shape(pattern, subject.shape)),
         }
     }
 

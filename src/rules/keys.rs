@@ -107,8 +107,8 @@ table! {
     cross_join: BOOL e.g. "true", |when| when.cross_joined;
     /// The name of the statement's shape.
     fingerprint: FINGERPRINTS e.g. "\"a4df17e25e6a4635741458ad24b14b8a\"", |when| when.fingerprint;
-    /// An expression that matches the shape: words in lower case, one blank between them, `?` for values. Costs nothing
-    /// for a shape that is known.
+    /// An expression that matches the shape: words in lower case, one blank between them, `$1`, `$2`, ... for values, as reports and
+    /// `pgweir explain` show it; or with `?` for each value. Costs nothing for a shape that is known.
     shape_regex: REGEX e.g. "\"^select pg_sleep\"", |when| when.shape_regex;
     /// Who logged in.
     user: GLOBS e.g. "[\"report_*\", \"bi\"]", |when| when.user;
@@ -308,6 +308,6 @@ table! {
     then: THEN e.g. "{ route = \"replica\" }", |test| test.then;
     /// The statement's class.
     class: CLASS e.g. "\"delete\"", |test| test.class;
-    /// The statement's shape.
+    /// The statement's shape, as `pgweir explain` shows it, or with `?` for each value.
     shape: RAW e.g. "\"delete from orders\"", |test| test.shape;
 }

@@ -34,8 +34,9 @@ pub(super) fn run(
     let mut failed = vec![];
     let mut add = |problem: Option<String>| failed.extend(problem);
     add(test.class.as_ref().and_then(|class| differs("class", class, class_name(facts.class))));
-    let found = String::from_utf8_lossy(&shape.text);
-    add(test.shape.as_ref().and_then(|shape| differs("shape", shape, &found)));
+    let (marked, found) = (String::from_utf8_lossy(&shape.text), shape.kept(true));
+    let expected = test.shape.as_ref().filter(|expected| ***expected != *marked);
+    add(expected.and_then(|expected| differs("shape", expected, &String::from_utf8_lossy(&found))));
     let unknown = unknown_rules(ruleset, test);
     if unknown.is_empty() {
         let candidates = ruleset.candidates(&subject);

@@ -54,11 +54,11 @@ impl Session {
             return statement;
         }
         let summary = sql::summarize(text, self.dialect);
-        // Which text that becomes may be another for each session.
+        // Which text that becomes may be another for each session, and who sends that text gets another tag.
         if let [one] = summary.statements.as_slice()
             && let Some(shown) = self.shown(&one.detail)
         {
-            return self.intern(&[shown.as_bytes(), b"\0", types].concat());
+            return Rc::new(Statement::showing(&shown, types));
         }
         let action = Action::of(&summary);
         let commits = outcome::commits(text, &summary);

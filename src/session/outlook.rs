@@ -3,17 +3,20 @@
 //! The order of the questions is that of the path of a statement: rules, what pgweir answers itself, the server in hand, then what
 //! [`super::route`] asks before it chooses a node. What is asked there of its own state is asked here of copies.
 
+use std::rc::Rc;
+
 use super::explain::nothing_to_explain;
 use super::route::{LONGEST, Route};
 use super::ruled::asked_node;
 use super::serve::Session;
 use super::share;
+use super::timing;
 use super::wished::level_in;
 use crate::config::settings::{Host, PoolMode};
 use crate::plan::Profile;
 use crate::plan::choose::{Choice, Read};
 use crate::plan::explain::{self, Line, Names, Reads, Statement, asked_level, reason};
-use crate::pool::{Asked, Target};
+use crate::pool::{Asked, Pool, Target};
 use crate::rules::gate::Would;
 use crate::rules::{Candidates, Decision};
 use crate::sql::{self, Detail, DiscardTarget, Effects, Verb};
@@ -25,6 +28,8 @@ struct Place {
     plan: String,
     reason: Option<&'static str>,
     target: String,
+    /// The pool of the replica that would answer, where the session has been there.
+    pool: Option<Rc<Pool>>,
 }
 
 /// A statement that is explained.
@@ -36,7 +41,7 @@ pub(super) struct Explained<'a> {
     hidden: Effects,
     pub(super) reads: Reads,
     /// What is remembered of its shape.
-    profile: Option<std::rc::Rc<Profile>>,
+    profile: Option<Rc<Profile>>,
     /// It comes as a Query.
     pub(super) simple: bool,
 }
@@ -100,10 +105,13 @@ impl Session {
             choosing = Some((route, read));
         }
         lines.extend(self.turn_of(decision).map(|(rule, would)| explain::turn_line(&rule, would)));
-        let Place { plan, reason, target } = self.place(explained, decision, choosing);
+        let Place { plan, reason, target, pool } = self.place(explained, decision, choosing);
         lines.push(Line::new("plan", plan).because(reason));
         lines.push(Line::new("target", target));
-        lines.push(self.share_line(explained, reason));
+        let pool = pool.as_ref().unwrap_or(&self.pool);
+        let why_not =
+            self.why_not_shared(explained, reason, pool).or_else(|| self.why_alone(explained, decision));
+        lines.push(share_line(explained.simple, why_not));
     }
 
     fn transaction_line(&self) -> Line {
@@ -128,7 +136,12 @@ impl Session {
         if let Some(server) = &self.server {
             let role = self.role_of(&server.shared.host).map_or(String::new(), |role| format!(" ({role})"));
             let target = format!("{}{role}, {}", server.shared.host, pool_name(&self.pool.target()));
-            return Place { plan: "the server in hand".into(), reason: Some(self.why_in_hand()), target };
+            return Place {
+                plan: "the server in hand".into(),
+                reason: Some(self.why_in_hand()),
+                target,
+                pool: None,
+            };
         }
         let primary = |reason: &'static str| self.at_primary(reason);
         if let Some(reason) = self.why_not_elsewhere(explained) {
@@ -150,7 +163,8 @@ impl Session {
                 let sighting = route.nodes.sighting().clone();
                 let name = sighting.topology.node(node).map_or(String::new(), |node| node.name.to_string());
                 let target = format!("{name} (replica), {}", pool_name(&self.pool.target()));
-                Place { plan: "replica".into(), reason: None, target }
+                let pool = route.known_pool(node).cloned();
+                Place { plan: "replica".into(), reason: None, target, pool }
             }
             Choice::Primary(why) => {
                 let wait = route.patience(route.nodes.sighting().topology.policy.wait);
@@ -166,7 +180,9 @@ impl Session {
 
     /// What is not sent to anybody.
     fn refused_or_here(&self, explained: &Explained<'_>, decision: &Decision<'_>) -> Option<Place> {
-        let none = |plan: String, reason| Some(Place { plan, reason: Some(reason), target: "none".into() });
+        let none = |plan: String, reason| {
+            Some(Place { plan, reason: Some(reason), target: "none".into(), pool: None })
+        };
         if let Some(block) = decision.block() {
             let plan = format!("refused ({}), by rule {}", block.action.sqlstate, block.rule.name());
             return none(plan, reason::BLOCKED);
@@ -254,7 +270,7 @@ impl Session {
             },
         };
         let target = format!("{place}, {}", pool_name(&target));
-        Place { plan: "primary".into(), reason: Some(reason), target }
+        Place { plan: "primary".into(), reason: Some(reason), target, pool: None }
     }
 
     fn role_of(&self, host: &Host) -> Option<&'static str> {
@@ -262,39 +278,59 @@ impl Session {
         sighting.topology.node(sighting.id_of(host)?).map(|node| node.role.word())
     }
 
-    /// Whether it may go behind another session's statement on one server: as [`super::share`] asks.
-    fn share_line(&self, explained: &Explained<'_>, reason: Option<&'static str>) -> Line {
+    /// Why it may not go behind another session's statement on a server of this pool: as [`super::share`] asks.
+    fn why_not_shared(
+        &self,
+        explained: &Explained<'_>,
+        reason: Option<&'static str>,
+        pool: &Pool,
+    ) -> Option<&'static str> {
         let profile = explained.profile.as_deref();
-        let why_not = if self.mode != PoolMode::Transaction || !self.pool.shares() {
-            Some(reason::SHARING_OFF)
-        } else if self.server.is_some() || self.held_begin.is_some() {
-            Some(reason.unwrap_or(reason::SESSION_STATE))
-        } else if let Some(reason) = explained.reads.reason() {
-            Some(reason)
-        } else if explained.simple && !self.is_plain(explained.whole) {
-            Some(reason::NOT_PLAIN)
-        } else if !explained.simple && !explained.hidden.is_empty() {
-            Some(reason::REACHES_MORE)
-        } else if explained.simple && explained.whole.len() > share::LONGEST {
-            Some(reason::TOO_LONG)
-        } else if profile.is_none_or(|profile| !profile.pace.is_short()) {
-            Some(reason::NOT_SHORT)
-        } else if profile.is_some_and(Profile::calls_others) {
-            Some(reason::CALLS)
-        } else if !self.has_settings_only() {
-            Some(reason::SESSION_STATE)
-        } else if !self.pool.shares_now(if explained.simple { Asked::Simple } else { Asked::Prepared }) {
-            Some(reason::SHARING_DEAR)
-        } else {
-            None
-        };
-        let share = match explained.simple {
-            _ if why_not.is_some() => "no",
-            true => "yes, where servers are at work",
-            false => "yes, prepared under a name, where servers at work have it",
-        };
-        Line::new("share", share).because(why_not)
+        let asked = if explained.simple { Asked::Simple } else { Asked::Prepared };
+        match () {
+            () if self.mode != PoolMode::Transaction || !pool.shares() => Some(reason::SHARING_OFF),
+            () if self.server.is_some() || self.held_begin.is_some() => {
+                Some(reason.unwrap_or(reason::SESSION_STATE))
+            }
+            () if explained.reads.reason().is_some() => explained.reads.reason(),
+            () if explained.simple && !self.is_plain(explained.whole) => Some(reason::NOT_PLAIN),
+            () if !explained.simple && !explained.hidden.is_empty() => Some(reason::REACHES_MORE),
+            () if explained.simple && explained.whole.len() > share::LONGEST => Some(reason::TOO_LONG),
+            () if profile.is_none_or(|profile| !profile.pace.is_short()) => Some(reason::NOT_SHORT),
+            () if profile.is_some_and(Profile::calls_others) => Some(reason::CALLS),
+            () if !self.has_settings_only() => Some(reason::SESSION_STATE),
+            () if pool.asking.would_be_watched() => Some(reason::SEQUENCES),
+            () if !pool.shares_now(asked) => Some(reason::SHARING_DEAR),
+            () => None,
+        }
     }
+
+    /// Why rules have it sent to a server that nobody else is sent to.
+    fn why_alone(&self, explained: &Explained<'_>, decision: &Decision<'_>) -> Option<&'static str> {
+        let text = explained.statement.text();
+        let timeout = decision.timeout().map(|of| timing::milliseconds(*of.action, text, self.dialect));
+        let timed = timeout.is_some_and(|timeout| timeout > 0 && !self.has_own_limit(timeout));
+        (timed || self.is_changed(explained, decision)).then_some(reason::CHANGED)
+    }
+
+    /// Whether rules reword it, bound its rows or copy it.
+    pub(super) fn is_changed(&self, explained: &Explained<'_>, decision: &Decision<'_>) -> bool {
+        decision.max_rows().is_some()
+            || decision.mirror().is_some()
+            || self.reword(decision, explained.statement.text()).is_some()
+    }
+}
+
+/// Where it may be shared, it depends on what others do then.
+fn share_line(simple: bool, why_not: Option<&'static str>) -> Line {
+    let share = match simple {
+        _ if why_not.is_some() => "no",
+        true => "yes, where a server is at work on a read of a session with equal settings",
+        false => {
+            "yes, prepared under a name, where a server that has it is at work on a read of a session with equal settings"
+        }
+    };
+    Line::new("share", share).because(why_not)
 }
 
 /// Whether it is taken in a failed transaction.

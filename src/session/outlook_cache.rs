@@ -39,9 +39,6 @@ impl Session {
     /// As [`Session::look_in_cache`] asks, of a statement that is alone in its cycle.
     fn why_not_asked(&self, explained: &Explained<'_>, decision: &Decision<'_>) -> Option<&'static str> {
         let sets = |names: &[&[u8]]| names.iter().any(|name| self.state.settings().contains_key(*name));
-        let changed = decision.max_rows().is_some()
-            || decision.mirror().is_some()
-            || self.reword(decision, explained.statement.text()).is_some();
         match () {
             () if decision.cache().is_some_and(|cache| !self.transaction_allows(cache.action)) => {
                 Some(reason::IN_TRANSACTION)
@@ -51,7 +48,7 @@ impl Session {
             () if !self.has_settings_only() => Some(reason::SESSION_STATE),
             () if sets(&AGAINST) => Some(reason::SERIALIZABLE),
             () if self.looks_in_catalog_late() => Some(Refusal::SearchPath.name()),
-            () if changed => Some(reason::CHANGED),
+            () if self.is_changed(explained, decision) => Some(reason::CHANGED),
             () => None,
         }
     }

@@ -40,8 +40,8 @@ impl Session {
         let named = named?;
         let limit = self.worker.limits().prepared_per_session;
         let full = self.portals.len() >= limit;
-        let about_names =
-            Some(&named.statement).filter(|known| known.action.is_some() || known.original.is_some());
+        let about_names = Some(&named.statement)
+            .filter(|known| known.action.is_some() || known.original.is_some() || known.shows());
         if about_names.is_some() && full {
             let text =
                 format!("more than {limit} portals with statements about statements (prepared_per_session)");
@@ -81,6 +81,12 @@ impl Session {
     /// What it means that the portal is executed, which is over with it.
     pub(super) fn note_of_portal(&mut self, portal: &[u8]) -> Note {
         let known = self.portals.iter_mut().find(|known| *known.name == *portal);
+        if let Some(shown) =
+            known.as_ref().and_then(|known| known.about_names.as_ref().filter(|one| one.shows()))
+        {
+            // Also where it is executed in pieces.
+            return Note::Renamed(Box::new(shown.renamed.clone()));
+        }
         let taken =
             known.and_then(|known| Some((known.about_names.take()?, std::mem::take(&mut known.values))));
         let Some((bound, values)) = taken else { return Note::None };

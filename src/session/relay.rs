@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
 use super::outcome;
+use super::rename::end_of_show;
 use super::serve::{Batch, End, Session};
 use crate::pool::Server;
 use crate::pool::exchange::{Expect, Kind, Note, Unnamed};
@@ -209,6 +210,7 @@ impl Session {
             front.unnamed = Unnamed::Goes;
         }
         let (kind, ours) = (front.kind, front.ours);
+        let shown = tag == back::COMMAND_COMPLETE && front.ends_a_show();
         let wanted = matches!(front.note, Note::Probe | Note::Isolation);
         // One for all up to ReadyForQuery, whatever it was.
         let abandoned = matches!(front.note, Note::Abandoned);
@@ -254,7 +256,11 @@ impl Session {
             back::PARAMETER_STATUS => return Verdict::Forward,
             _ => {}
         }
-        if ours { Verdict::Swallow } else { Verdict::Forward }
+        match (ours, shown) {
+            (true, _) => Verdict::Swallow,
+            (false, true) => Verdict::Replace(end_of_show()),
+            (false, false) => Verdict::Forward,
+        }
     }
 
     /// Behind the client's own statement stands one of ours: what it answers is swallowed.
@@ -318,20 +324,6 @@ impl Session {
             self.count_copied(expect.kind, terms);
         }
         self.apply(expect.note);
-    }
-
-    /// A statement of a text has ended in which there are names of statements.
-    fn statement_ended(&mut self, whole: &[u8]) {
-        let front = self.server.as_mut().and_then(|server| server.expects.front_mut());
-        let Some(Note::Renamed(renamed) | Note::Part(_, renamed)) = front.map(|front| &mut front.note) else {
-            return;
-        };
-        renamed.ended += 1;
-        let tag = frame::cstr(&whole[HEADER..]).map_or(&b""[..], |(tag, _)| tag);
-        if !matches!(tag, b"PREPARE" | b"DEALLOCATE" | b"DEALLOCATE ALL") {
-            return;
-        }
-        renamed.steps.pop_front().into_iter().for_each(|step| self.confirm(step));
     }
 
     fn apply(&mut self, note: Note) {

@@ -72,6 +72,13 @@ impl<'a> Rewriting<'a> {
     }
 }
 
+/// The end of a SHOW that the server has had as a SELECT.
+pub(super) fn end_of_show() -> Box<[u8]> {
+    let mut out = vec![];
+    emit::command_complete(&mut out, "SHOW");
+    out.into()
+}
+
 /// How many characters UTF-8 has there.
 pub(super) fn characters(text: &[u8]) -> usize {
     text.iter().filter(|byte| (**byte as i8) >= -64).count()
@@ -140,6 +147,20 @@ pub(super) fn message_of(tag: u8, fields: &[(u8, Vec<u8>)]) -> Box<[u8]> {
 }
 
 impl Session {
+    /// A statement of a text has ended in which there are names of statements.
+    pub(super) fn statement_ended(&mut self, whole: &[u8]) {
+        let front = self.server.as_mut().and_then(|server| server.expects.front_mut());
+        let Some(Note::Renamed(renamed) | Note::Part(_, renamed)) = front.map(|front| &mut front.note) else {
+            return;
+        };
+        renamed.ended += 1;
+        let tag = frame::cstr(&whole[HEADER..]).map_or(&b""[..], |(tag, _)| tag);
+        if !matches!(tag, b"PREPARE" | b"DEALLOCATE" | b"DEALLOCATE ALL") {
+            return;
+        }
+        renamed.steps.pop_front().into_iter().for_each(|step| self.confirm(step));
+    }
+
     /// What the answer to a message with this note says in other words than the client's.
     pub(super) fn words_of(&self, note: &Note) -> Option<Renamed> {
         match note {

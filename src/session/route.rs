@@ -101,6 +101,11 @@ pub(super) struct Wait {
 }
 
 impl Route {
+    /// The session's pool at a node, if it was chosen before.
+    pub(super) fn known_pool(&self, node: NodeId) -> Option<&Rc<Pool>> {
+        self.pools.iter().find(|(known, _)| *known == node).map(|(_, pool)| pool)
+    }
+
     pub(super) fn new(nodes: Rc<Nodes>, peer: &str, state: &Rc<State>) -> Route {
         // Without the port, which is another one for each connection.
         let address = peer.rsplit_once(':').map_or(peer, |(address, _)| address);
@@ -258,7 +263,7 @@ impl Session {
 
     /// The session's pool at a node; `None`: it is no more.
     fn pool_at_node(&self, route: &mut Route, node: NodeId) -> Option<Rc<Pool>> {
-        if let Some((_, pool)) = route.pools.iter().find(|(known, _)| *known == node) {
+        if let Some(pool) = route.known_pool(node) {
             return Some(pool.clone());
         }
         let sighting = route.nodes.sighting().clone();

@@ -363,7 +363,7 @@ impl Session {
                         application = words(session.application),
                         client = session.client.map(tracing::field::display),
                         fingerprint = %shape.fingerprint,
-                        shape = words(&shape.text),
+                        shape = words(&shape.kept(self.dialect)),
                         "statement"
                     );
                 }

@@ -94,10 +94,15 @@ impl Session {
         if let Some(flow) = self.query_of_own(frame, bytes, &summary) {
             return flow;
         }
+        self.query_by_effects(whole, text, &summary)
+    }
+
+    /// A text that is no plain read.
+    pub(super) fn query_by_effects(&mut self, whole: &[u8], text: &[u8], summary: &Summary) -> Flow {
         if summary.effects.is_empty() {
-            self.plain_query(whole, Some(text), outcome::commits(text, &summary))
+            self.plain_query(whole, Some(text), outcome::commits(text, summary))
         } else {
-            self.query_with_effects(whole, text, &summary)
+            self.query_with_effects(whole, text, summary)
         }
     }
 

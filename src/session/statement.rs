@@ -90,7 +90,12 @@ impl Statement {
 
     /// Whether its text is on servers as it is here, and does nothing to its session.
     pub fn is_plain(&self) -> bool {
-        self.effects.is_empty() && self.text_on_server().is_some()
+        self.effects.is_empty() && self.text_on_server().is_some() && !self.shows()
+    }
+
+    /// Whether the client has sent a SHOW where servers have a SELECT.
+    pub fn shows(&self) -> bool {
+        !self.renamed.shows.is_empty()
     }
 
     /// Whether its text is on servers as its client sent it, and means the same however strings are read.
@@ -115,6 +120,12 @@ impl Statement {
     pub fn literals(&self, dialect: Dialect) -> &[Literal] {
         let find = || shape(self.text_on_server().unwrap_or_default(), dialect).literals.into();
         self.literals.get_or_init(find)
+    }
+
+    /// A SHOW, for which servers have this SELECT; `types` are those of its parameters, as in Parse.
+    pub fn showing(select: &str, types: &[u8]) -> Statement {
+        let tail = [select.as_bytes(), b"\0", types].concat();
+        Statement { renamed: Renamed::showing(vec![0]), ..Statement::parsed(&tail, Commits::Nothing) }
     }
 
     /// A new one: `tail` is a Parse message behind its name.

@@ -89,8 +89,13 @@ impl Session {
         // What the session has set is known when nothing is under way that sets it.
         let quiet = |server: &Server| server.expects.iter().all(|expect| expect.ours);
         let known = self.asked.is_none() && self.server.as_deref().is_none_or(quiet);
-        let own = self.state.settings().get(NAME).filter(|_| known).and_then(|own| parsed(own));
-        if own.is_some_and(|own| own <= timeout) { 0 } else { timeout }
+        if known && self.has_own_limit(timeout) { 0 } else { timeout }
+    }
+
+    /// Whether the session itself has set a limit that is no longer than this, in milliseconds.
+    pub(super) fn has_own_limit(&self, timeout: u32) -> bool {
+        let own = self.state.settings().get(NAME).and_then(|own| parsed(own));
+        own.is_some_and(|own| own <= timeout)
     }
 
     /// Brings the limit of the message at the front to the server in hand, and takes away that of others. Gives why it does not go on yet.

@@ -19,9 +19,10 @@ use super::token::{TOKEN, WHERE};
 use super::upstream::Flow;
 use crate::plan::consistency::Level;
 use crate::plan::explain::level_name;
+use crate::pool::exchange::Kind;
 use crate::pool::state::State;
-use crate::sql::{Detail, Isolation, Modes, SetValue, Summary};
-use crate::wire::frame::{Frame, HEADER, front};
+use crate::sql::{self, Detail, Isolation, Modes, SetValue, Summary};
+use crate::wire::frame::{Frame, HEADER};
 use crate::wire::{Fault, Severity, emit};
 
 /// What names of pgweir's own begin with.
@@ -152,9 +153,10 @@ impl Session {
             }
         }
         let text = bytes[HEADER..frame.total].strip_suffix(b"\0")?;
-        let (mut out, mut copied) = (vec![], 0);
-        for one in &summary.statements {
+        let (mut out, mut copied, mut shows) = (vec![], 0, vec![]);
+        for (number, one) in summary.statements.iter().enumerate() {
             let Some(shown) = self.shown(&one.detail) else { continue };
+            shows.push(number);
             out.extend_from_slice(&text[copied..one.range.start]);
             out.extend_from_slice(shown.as_bytes());
             copied = one.range.end;
@@ -163,13 +165,27 @@ impl Session {
             return None;
         }
         out.extend_from_slice(&text[copied..]);
-        let mut message = vec![];
-        emit::query(&mut message, &out);
-        let total = message.len();
-        Some(match self.query(Frame { tag: front::QUERY, total }, &message) {
+        Some(match self.query_showing(&out, shows) {
             Flow::Taken(_) => Flow::Taken(frame.total),
             other => other,
         })
+    }
+
+    /// Sends a text in which these statements are SELECTs in the place of SHOW. It is no plain read: what is sent behind another session's is
+    /// the client's own message.
+    fn query_showing(&mut self, text: &[u8], shows: Vec<usize>) -> Flow {
+        let mut message = vec![];
+        emit::query(&mut message, text);
+        let mut summary = sql::summarize(text, self.dialect);
+        summary.effects |= self.hidden_effects(text);
+        let before = self.exchanges();
+        let flow = self.query_by_effects(&message, text, &summary);
+        let sent = self.server.iter_mut().flat_map(|server| server.expects.iter_mut().skip(before));
+        let mut sent = sent.filter(|sent| !sent.ours && sent.kind == Kind::Query);
+        if let Some(sent) = sent.next_back() {
+            sent.shows(shows);
+        }
+        flow
     }
 
     /// The statement that SHOW of a setting of pgweir's becomes.

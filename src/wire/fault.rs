@@ -11,6 +11,8 @@ pub enum Severity {
     Fatal,
     /// Only told.
     Warning,
+    /// Only told, and nothing is wrong.
+    Notice,
 }
 
 impl Severity {
@@ -19,6 +21,7 @@ impl Severity {
             Severity::Error => b"ERROR",
             Severity::Fatal => b"FATAL",
             Severity::Warning => b"WARNING",
+            Severity::Notice => b"NOTICE",
         }
     }
 }
@@ -56,6 +59,11 @@ impl Fault {
     /// A warning, sent as a notice.
     pub fn warning(sqlstate: &str, message: impl Into<String>) -> Fault {
         Fault::new(Severity::Warning, sqlstate, message)
+    }
+
+    /// What is worth knowing, sent as a notice.
+    pub fn notice(message: impl Into<String>) -> Fault {
+        Fault::new(Severity::Notice, "00000", message)
     }
 
     fn new(severity: Severity, sqlstate: &str, message: impl Into<String>) -> Fault {
@@ -98,10 +106,10 @@ impl Fault {
         Fault::fatal("08P01", message)
     }
 
-    /// Appends the `ErrorResponse`, or the `NoticeResponse` for a warning.
+    /// Appends the `ErrorResponse`, or the `NoticeResponse` for what is only told.
     pub fn emit(&self, out: &mut Vec<u8>) {
         let tag = match self.severity {
-            Severity::Warning => frame::back::NOTICE_RESPONSE,
+            Severity::Warning | Severity::Notice => frame::back::NOTICE_RESPONSE,
             _ => frame::back::ERROR_RESPONSE,
         };
         let field = |out: &mut Vec<u8>, code: u8, value: &[u8]| {

@@ -189,6 +189,53 @@ fn what_is_in_force_is_shown() {
     check(&mut connect(&plain.endpoint()), "pgweir.consistency", "primary");
 }
 
+/// As PostgreSQL answers SHOW of any other setting: by message, and the tags at the end of statements.
+#[test]
+fn what_is_shown_ends_as_show_does() {
+    if direct_only() {
+        return;
+    }
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let proxy = Proxy::start(&cluster.url(APP, &database.name, ""));
+    let connect = |endpoint: &Endpoint| Client::connect(endpoint, &database.login());
+    let (mut proxied, mut direct) = (connect(&proxy.endpoint()), connect(&cluster.tcp()));
+    let forms = |name: &str| {
+        let show = format!("show {name}");
+        let piece = msg::execute("", 1);
+        let run = [msg::describe_portal(""), msg::execute("", 0)].concat();
+        [
+            msg::query(&show),
+            msg::query(&format!("select 1; {show}; select 2; {show};")),
+            msg::query(&format!(
+                "begin; {show}; prepare s as select 3; {show}; deallocate s; commit; select 4"
+            )),
+            batch(&show, &[]),
+            [msg::parse("s", &show), msg::describe_statement("s"), msg::sync()].concat(),
+            [msg::bind("", "s", &[]), run.clone(), msg::bind("", "s", &[]), run, msg::sync()].concat(),
+            [msg::bind("p", "s", &[]), msg::execute("p", 0), msg::execute("p", 0), msg::sync()].concat(),
+            [msg::bind("", "s", &[]), piece.clone(), piece.clone(), piece, msg::sync()].concat(),
+            [msg::close_statement("s"), msg::sync()].concat(),
+        ]
+    };
+    let told = |client: &mut Client, form: &[u8]| -> Vec<String> {
+        client.send(form);
+        let answers = client.until_ready();
+        answers.iter().map(|one| format!("{} {}", char::from(one.tag), one.command_tag())).collect()
+    };
+    for name in ["pgweir.pool_mode", "pgweir.consistency", "pgweir.token"] {
+        for (form, like) in forms(name).iter().zip(forms("work_mem")) {
+            let shown = String::from_utf8_lossy(form).into_owned();
+            assert_eq!(told(&mut proxied, form), told(&mut direct, &like), "{shown:?}");
+        }
+    }
+    // Whoever sends the very text that a server gets has sent a SELECT.
+    let select = "SELECT 'transaction'::pg_catalog.text AS \"pgweir.pool_mode\"";
+    for form in [msg::query(select), batch(select, &[])] {
+        assert_eq!(told(&mut proxied, &form), told(&mut direct, &form));
+    }
+}
+
 #[test]
 fn a_level_that_is_none_is_refused_where_it_is_seen_and_else_told() {
     if direct_only() {

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::prelude::*;
+use crate::admin::show;
 
 /// Files that a test needs besides the sockets of its crowd.
 const SPARE: u64 = 500;
@@ -182,6 +183,32 @@ fn the_limit_of_open_files_is_raised_and_told_where_it_is_too_low() {
 
     options.under = ["prlimit", "--nofile=40:6000"].map(str::to_owned).into();
     assert!(!Proxy::start_with(&options).log().contains("do not fit"));
+}
+
+/// What nobody has asked for is no trouble to tell; what holds is shown.
+#[test]
+fn by_default_there_may_be_as_many_clients_as_files() {
+    if direct_only() {
+        return;
+    }
+    let database = Cluster::shared().database();
+    let mut options = ProxyOptions::url(&Cluster::shared().url(APP, &database.name, "pool_size=2"))
+        .config(&format!("[admin]\nstats_users = [\"{}\"]\n", APP.0));
+    options.under = ["prlimit", "--nofile=40:2000"].map(str::to_owned).into();
+    let proxy = Proxy::start_with(&options);
+    let mut console = Client::connect(&proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"));
+    let shown = |console: &mut Client| {
+        let rows = show(console, "CONFIG");
+        let keys = ["limits.max_clients", "max_client_conn", "limits.max_servers"];
+        keys.map(|key| rows.iter().find(|row| row["key"] == key).map(|row| row["value"].clone()))
+    };
+    let expected = ["1436", "1436", "500"].map(|value| Some(value.to_owned()));
+    assert_eq!(shown(&mut console), expected);
+    proxy.signal("HUP");
+    eventually("it is reloaded", || proxy.log().contains("settings reloaded"));
+    assert_eq!(shown(&mut console), expected);
+    let log = proxy.log();
+    assert!(!log.contains("number of files") && !log.contains("max_clients"), "{log}");
 }
 
 #[test]

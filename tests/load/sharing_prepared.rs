@@ -562,16 +562,41 @@ fn explain_route_tells_of_prepared_reads() {
     let explained = format!("explain route {}", pad(1));
     let unnamed = [msg::unnamed(&explained, &[]), msg::sync()].concat();
     for (bytes, expected) in [
-        (msg::query(&explained), "yes, where servers are at work"),
-        (unnamed, "yes, prepared under a name, where servers at work have it"),
+        (msg::query(&explained), "yes, where a server is at work on a read of a session with equal settings"),
+        (
+            unnamed,
+            "yes, prepared under a name, where a server that has it is at work on a read of a session with equal settings",
+        ),
     ] {
-        client.send(&bytes);
-        let answer = client.until_ready();
-        let rows = answer.iter().filter(|message| message.tag == b'D').map(Message::values);
-        let mut rows = rows.map(|row| row.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>());
-        let share = rows.find(|row| row[0] == b"share").expect("there is such a line");
-        assert_eq!(String::from_utf8_lossy(&share[1]), expected);
+        assert_eq!(share_told(&mut client, &bytes), [expected, ""]);
     }
+}
+
+/// What the answer says of sharing, and why.
+fn share_told(client: &mut Client, explained: &[u8]) -> [String; 2] {
+    client.send(explained);
+    let answer = client.until_ready();
+    let rows = answer.iter().filter(|message| message.tag == b'D').map(Message::values);
+    let mut rows = rows.map(|row| row.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>());
+    let share = rows.find(|row| row[0] == b"share").expect("there is such a line");
+    [1, 2].map(|at| String::from_utf8_lossy(&share[at]).into_owned())
+}
+
+/// A pool whose sessions ask for what sequences gave them shares no server, and says so.
+#[test]
+fn explain_route_tells_that_sequences_are_watched() {
+    if direct_only() {
+        return;
+    }
+    let scene = Scene::of_prepared("pool_size=2");
+    let mut client = scene.connect();
+    let explained = msg::query(&format!("explain route {}", pad(1)));
+    let told = share_told(&mut client, &explained);
+    assert!(told[0].starts_with("yes"), "{told:?}");
+    client.run("create temporary sequence s");
+    client.run("select nextval('s'), currval('s')");
+    client.run("discard all");
+    assert_eq!(share_told(&mut client, &explained), ["no", "sequences watched"]);
 }
 
 /// News of how texts are read come with somebody's answer, who asks more of the server then: who is behind is answered all the same.

@@ -190,10 +190,10 @@ fn logs_of_a_real_server_come_to_the_same_in_all_formats() {
                 .find(|one| one["text"] == text)
                 .unwrap_or_else(|| panic!("{file}: {text} is not in {value:#}"))
         };
-        let simple = of("select * from t where i = ? and s = ?");
+        let simple = of("select * from t where i = $1 and s = $2");
         assert_eq!((&simple["calls"], &simple["seq_scans"][0]), (&5.into(), &"t".into()), "{file}");
         assert!(simple["clocks"]["total"]["sum_us"].as_u64() > Some(0), "{file}");
-        assert_eq!(of("select s from t where i = ?")["calls"], 3, "{file}");
+        assert_eq!(of("select s from t where i = $1")["calls"], 3, "{file}");
         assert_eq!(value["all"]["errors"][codes], 1, "{file}: {value:#}");
         for format in ["text", "md", "html", "json"] {
             let text = said(&report(&["--log", &path, "--format", format]));
@@ -203,6 +203,6 @@ fn logs_of_a_real_server_come_to_the_same_in_all_formats() {
     let url = cluster.url(SUPERUSER, "postgres", "");
     let value = json(&["--pg-stat-statements", &url, "--limit", "200"]);
     let found = ids(&value).into_iter().map(|one| one.0).collect::<Vec<_>>();
-    assert!(found.contains(&"select * from t where i = ? and s = ?".to_owned()), "{found:?}");
+    assert!(found.contains(&"select * from t where i = $1 and s = $2".to_owned()), "{found:?}");
     assert_eq!(value["all"]["clocks"]["total"]["p95_us"], Value::Null);
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::harness::cluster::{APP, Cluster, Database, free_port};
 use crate::harness::command::Folder;
 use crate::harness::proxy::{Proxy, ProxyOptions};
-use crate::harness::raw::Client;
+use crate::harness::raw::{Client, Login};
 use crate::harness::{direct_only, eventually};
 
 const HOSTILE: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
@@ -21,6 +21,10 @@ struct Scene {
 
 impl Scene {
     fn start(config: &str, arguments: &[&str]) -> Option<Scene> {
+        Self::start_with(config, "[history]\ncapture = \"on\"\ninterval = \"100ms\"\n", arguments)
+    }
+
+    fn start_with(config: &str, history: &str, arguments: &[&str]) -> Option<Scene> {
         if direct_only() {
             return None;
         }
@@ -28,7 +32,7 @@ impl Scene {
         let folder = Folder::new();
         let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut options = ProxyOptions::url(&Cluster::shared().url(APP, &database.name, "pool_size=2"))
-            .config(&format!("{config}\n[history]\ncapture = \"on\"\ninterval = \"100ms\"\n"));
+            .config(&format!("{config}\n{history}"));
         options.args.extend(["--http".to_owned(), http.to_string()]);
         options
             .args
@@ -106,6 +110,52 @@ fn pages_show_what_is_counted_and_nothing_in_it_is_more_than_words() {
     assert!(all.iter().any(|body| body.contains("aria-label=\"Five clocks.")));
     let number = overview.split("\">Q").nth(1).and_then(|rest| rest.split('<').next()).expect("a number");
     assert!(scene.body(&format!("/statement/Q{number}")).contains("fingerprint"));
+}
+
+/// An empty page is no sign that nothing is slow.
+#[test]
+fn what_is_switched_off_is_told_with_how_to_switch_it_on() {
+    let admin = format!("[admin]\nadmin_users = [\"{}\"]\n", APP.0);
+    let Some(scene) = Scene::start_with(&admin, "", &[]) else { return };
+    eventually("it listens", || TcpStream::connect(scene.http).is_ok());
+    let mut console = Client::connect(&scene.proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"));
+    let mut notices = |what: &str| {
+        let told = console.simple(&format!("SHOW {what}"));
+        assert_eq!(told.last().map(|message| message.tag), Some(b'Z'), "{told:?}");
+        let notices = told.iter().filter(|message| message.tag == b'N');
+        let notices: Vec<_> =
+            notices.map(|one| (one.field(b'S').unwrap(), one.field(b'M').unwrap())).collect();
+        assert!(notices.iter().all(|(severity, _)| severity == "NOTICE"), "{notices:?}");
+        notices.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n")
+    };
+    let not_counted = "Statements are not counted: start pgweir with --store FILE, or set capture = ";
+    for what in ["STATEMENTS", "ADVICE"] {
+        assert!(notices(what).starts_with(not_counted), "{what}: {}", notices(what));
+    }
+    for path in ["/", "/fixes"] {
+        let body = scene.body(path);
+        assert!(
+            body.contains(not_counted) && !body.contains("What takes the time is known"),
+            "{path}: {body}"
+        );
+    }
+    let (status, _, body) = scene.get("/statement/Q1", "");
+    assert!(status == 404 && body.contains(not_counted), "{body}");
+
+    let off = "capture = \"on\"\nadvise = \"never\"\n";
+    scene.proxy.set_config(&format!("http = \"off\"\n{admin}[history]\n{off}"));
+    scene.proxy.signal("HUP");
+    eventually("it counts", || notices("STATEMENTS").is_empty());
+    let never = "No database is asked for advice: advise is ";
+    assert!(notices("ADVICE").starts_with(never), "{}", notices("ADVICE"));
+    for path in ["/", "/fixes"] {
+        let body = scene.body(path);
+        assert!(body.contains(never) && !body.contains("not counted"), "{path}: {body}");
+    }
+    scene.proxy.set_config(&format!("http = \"off\"\n{admin}[history]\ncapture = \"on\"\n"));
+    scene.proxy.signal("HUP");
+    eventually("it will advise", || notices("ADVICE").starts_with("No database was asked for advice yet"));
+    assert!(scene.body("/fixes").contains("Nothing is proposed yet"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::{Scene, Told};
-use crate::harness::cluster::{Cluster, SUPERUSER, since};
+use crate::harness::cluster::{APP, Cluster, SUPERUSER, since};
 use crate::harness::command::{Output, run};
 use crate::harness::proxy::program;
 
@@ -45,6 +45,27 @@ fn who_may_not_install_them_is_told() {
         Duration::from_secs(30),
     );
     assert!(!refused.ok && refused.stdout.contains("(08001)"), "{refused:?}");
+}
+
+/// The owner of the database may make the schema, and no event trigger.
+#[test]
+fn what_cannot_be_installed_as_a_whole_leaves_nothing_behind() {
+    let scene = Scene::new(Cluster::shared(), "");
+    let owner = |verb: &str| {
+        let url = scene.cluster.url(APP, &scene.name, "");
+        run(Command::new(program()).args(["upstream", verb, &url]), Duration::from_secs(30))
+    };
+    let schemas = || scene.superuser().value("select count(*) from pg_namespace where nspname = 'pgweir'");
+    let refused = owner("install");
+    assert!(!refused.ok && refused.stdout.contains("(42501)"), "{refused:?}");
+    assert!(!refused.stdout.contains("installed now"), "{refused:?}");
+    assert!(refused.stdout.contains("nothing has changed"), "{refused:?}");
+    assert!(refused.stdout.contains("superuser"), "{refused:?}");
+    assert_eq!(schemas(), "0");
+    upstream(&scene, "install").success();
+    let refused = owner("uninstall");
+    assert!(!refused.ok && !refused.stdout.contains("uninstalled"), "{refused:?}");
+    assert!(upstream(&scene, "status").ok);
 }
 
 #[test]

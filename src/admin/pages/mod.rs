@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::Semaphore;
 
-use super::Admin;
+use super::{Admin, off};
 use crate::report::document::{Block, Document};
 use crate::report::html;
 use guard::Guard;
@@ -107,17 +107,28 @@ async fn overview(State(pages): State<Arc<Pages>>) -> Response {
     let mut report = pages.live.report(&pages.admin).await;
     report.statements.truncate(live::LISTED);
     let mut document = report.overview();
-    if !pages.admin.history.view().counts {
+    let directory = pages.admin.entrance.directory();
+    if off::counting(&directory.settings).is_some() {
         document.blocks.truncate(1);
-        document.put(Block::say(
-            "Statements are not counted: start pgweir with --store FILE, or set capture = \"on\" under [history].",
-        ));
     }
+    say_below_title(&mut document, off::advising(&directory.settings));
     page(&document, "/")
 }
 
 async fn fixes(State(pages): State<Arc<Pages>>) -> Response {
-    page(&pages.live.report(&pages.admin).await.fixes_page(), "/fixes")
+    let report = pages.live.report(&pages.admin).await;
+    let mut document = report.fixes_page();
+    let off = off::advising(&pages.admin.entrance.directory().settings);
+    // What was advised before it was switched off stays.
+    if off.is_some() && !report.is_advised {
+        document.blocks.truncate(1);
+    }
+    say_below_title(&mut document, off);
+    page(&document, "/fixes")
+}
+
+fn say_below_title(document: &mut Document, text: Option<&str>) {
+    text.into_iter().for_each(|text| document.blocks.insert(1, Block::say(text)));
 }
 
 async fn statement(State(pages): State<Arc<Pages>>, Path(id): Path<String>) -> Response {
@@ -129,7 +140,9 @@ async fn statement(State(pages): State<Arc<Pages>>, Path(id): Path<String>) -> R
         None => {
             let mut document = Document::new("pgweir");
             document.put(Block::Heading(1, "No such statement".into(), "top".into()));
-            document.put(Block::say("It is not among those that are counted by themselves since the start."));
+            let not_there = "It is not among those that are counted by themselves since the start.";
+            let off = off::counting(&pages.admin.entrance.directory().settings);
+            document.put(Block::say(off.unwrap_or(not_there)));
             (StatusCode::NOT_FOUND, page(&document, "/statement")).into_response()
         }
     }

@@ -25,7 +25,6 @@ mod turn;
 pub mod value;
 mod work;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -35,6 +34,8 @@ use files::Text;
 use report::Report;
 use table::Source;
 use work::Work;
+
+use super::printed::{self, complain};
 
 /// The poolers that can be imported.
 pub const SOURCES: [&Source; 4] = [&pgbouncer::SOURCE, &pgcat::SOURCE, &pgdog::SOURCE, &proxysql::SOURCE];
@@ -86,7 +87,7 @@ pub fn run(arguments: &ImportArgs) -> ExitCode {
     let hostgroups = match proxysql::Hostgroups::parse(&arguments.hostgroup) {
         Ok(hostgroups) => hostgroups,
         Err(problem) => {
-            eprintln!("{problem}");
+            complain!("{problem}");
             return ExitCode::FAILURE;
         }
     };
@@ -95,13 +96,16 @@ pub fn run(arguments: &ImportArgs) -> ExitCode {
         fill(&file, arguments.from, &hostgroups, &mut work);
     }
     let imported = finish(&arguments.file, work);
-    match output::write(&imported, arguments.out.as_deref(), &mut std::io::stdout()) {
+    match output::write(&imported, arguments.out.as_deref(), &mut printed::stdout()) {
         Ok(well) => {
-            let _ = std::io::stdout().flush();
-            if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if well {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(problem) => {
-            eprintln!("{problem}");
+            complain!("{problem}");
             ExitCode::FAILURE
         }
     }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Imported;
+use crate::cli::printed::complain;
 use crate::config::{self, ConfigError};
 use crate::session::entry::Entry;
 
@@ -15,15 +16,15 @@ use crate::session::entry::Entry;
 /// What could not be written, and what to do.
 pub fn write(imported: &Imported, out: Option<&Path>, stdout: &mut impl Write) -> Result<bool, String> {
     for line in imported.report.lines() {
-        eprintln!("{line}");
+        complain!("{line}");
     }
     if imported.report.failed() {
         if imported.report.is_full() {
-            eprintln!(
+            complain!(
                 "there is more to say than fits here; this is no configuration, or one to be cut into several"
             );
         }
-        eprintln!("nothing was written");
+        complain!("nothing was written");
         return Ok(false);
     }
     let settings = imported.settings.as_deref().map(|text| ("pgweir.toml", text));
@@ -40,10 +41,10 @@ pub fn write(imported: &Imported, out: Option<&Path>, stdout: &mut impl Write) -
             PathBuf::from("pgweir.toml")
         }
     };
-    eprintln!("{}", imported.report.summary());
+    complain!("{}", imported.report.summary());
     let problems = imported.settings.as_deref().map(|text| refused(&path, text)).unwrap_or_default();
     for problem in &problems {
-        eprintln!("pgweir refuses what was written: {problem}");
+        complain!("pgweir refuses what was written: {problem}");
     }
     Ok(problems.is_empty())
 }
@@ -91,7 +92,7 @@ fn to_files(files: &[(PathBuf, &str)]) -> Result<(), String> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
         written.map_err(|error| format!("{}: {error}; correct --out", path.display()))?;
-        eprintln!("{} was written", path.display());
+        complain!("{} was written", path.display());
     }
     Ok(())
 }

@@ -105,6 +105,11 @@ impl Advising {
         [kept.became(), kept.failures()].concat()
     }
 
+    /// Why databases could not be advised on the last time that it was tried.
+    pub fn failures(&self) -> Vec<String> {
+        self.kept().failures()
+    }
+
     /// All fixes, by database, the dearest first.
     pub fn told(&self) -> Vec<Told> {
         self.kept().told()

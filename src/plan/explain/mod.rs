@@ -87,5 +87,6 @@ reasons! {
     CALLS = "calls functions";
     SHARING_OFF = "sharing off";
     SHARING_DEAR = "sharing costs more";
+    SEQUENCES = "sequences watched";
     CHANGED = "changed by a rule";
 }

@@ -149,7 +149,8 @@ impl<'a> Statement<'a> {
             let told = format!("{several}, looked at together: as a whole, they are no read");
             lines.push(Line::new("statements", told));
         }
-        lines.push(Line::new("shape", cut(&String::from_utf8_lossy(&self.shape.text), LONGEST)));
+        lines
+            .push(Line::new("shape", cut(&String::from_utf8_lossy(&self.shape.kept(self.dialect)), LONGEST)));
         lines.push(Line::new("fingerprint", self.shape.fingerprint.to_string()));
         lines.push(Line::new("read", reads.shown()).because(reads.reason()));
         lines.push(Line::new("session", session(self.effects, hidden)));
@@ -295,6 +296,7 @@ fn pins_line(effects: Effects) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql;
 
     fn lines(text: &str, values: &[&str]) -> Vec<String> {
         let statement = Statement::of(text.as_bytes(), true.into()).expect("a statement");
@@ -319,6 +321,17 @@ mod tests {
         has(text, &["x"], "predicate t.n equal 7, for every row");
         let statement = Statement::of(text.as_bytes(), true.into()).expect("a statement");
         assert_eq!((parameters(&statement.shape), statement.text().last()), (2, Some(&b'7')));
+    }
+
+    #[test]
+    fn the_shape_is_written_as_in_reports() {
+        let text = "SELECT * FROM t WHERE a = 5 AND b IN (1, 2) -- x";
+        has(text, &[], "shape select * from t where a = $1 and b in ($2 /*, ... */)");
+        // A shape that is copied from there is the same one.
+        let fingerprint =
+            "fingerprint ".to_owned() + &sql::shape(text.as_bytes(), true).fingerprint.to_string();
+        has(text, &[], &fingerprint);
+        has("select * from t where a = $1 and b in ($2 /*, ... */)", &[], &fingerprint);
     }
 
     #[test]

@@ -235,7 +235,7 @@ impl Gathered {
     fn workload(&mut self, window: Duration) -> Workload {
         let mut shapes: HashMap<u128, Observed> = HashMap::new();
         for (who, fingerprint, text, sums) in self.counted.lines().filter(|line| line.1 != 0) {
-            let fresh = || Observed { fingerprint, text: numbered(text), ..Observed::default() };
+            let fresh = || Observed { fingerprint, text: text.to_string(), ..Observed::default() };
             let one = shapes.entry(fingerprint).or_insert_with(fresh);
             one.sums.merge(sums);
             one.by.push((who.clone(), sums.calls));
@@ -267,27 +267,11 @@ pub(super) fn shape_of(text: &str) -> (u128, Arc<str>) {
     if shape.text.contains(&0) {
         return (xxhash_rust::xxh3::xxh3_128(UNREAD.as_bytes()), UNREAD.into());
     }
-    let mut words = String::from_utf8_lossy(&shape.text).into_owned();
+    let mut words = String::from_utf8_lossy(&shape.kept(true)).into_owned();
     if words.len() > 4096 {
         let end = (0..=4096).rev().find(|at| words.is_char_boundary(*at)).unwrap_or(0);
         words.truncate(end);
         words += " ...";
     }
     (shape.fingerprint.0, words.into())
-}
-
-/// A shape with `$1`, `$2`, ... in the place of each `?` that stands for a value.
-pub(super) fn numbered(shape: &str) -> String {
-    let mut out = String::with_capacity(shape.len() + 16);
-    let (mut number, mut quoted) = (0, false);
-    for c in shape.chars() {
-        quoted ^= c == '"';
-        if c == '?' && !quoted {
-            number += 1;
-            out += &format!("${number}");
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }

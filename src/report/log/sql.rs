@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Log;
-use super::gathered::{numbered, shape_of};
+use super::gathered::shape_of;
 use crate::advice::{Observed, Workload};
 use crate::stats::tally::{SERVED, Sums, TOTAL, Who};
 
@@ -49,7 +49,7 @@ pub fn statements(rows: &[Vec<Option<String>>]) -> Result<Log, String> {
         };
         let name = |at: usize| text(at).unwrap_or_default().to_owned();
         let who = Who { database: name(0), user: name(1), application: String::new() };
-        let fresh = || Observed { fingerprint, text: numbered(&shape), ..Observed::default() };
+        let fresh = || Observed { fingerprint, text: shape.to_string(), ..Observed::default() };
         let one = shapes.entry(fingerprint).or_insert_with(fresh);
         one.sums.merge(&sums);
         one.by.push((who.clone(), calls));

@@ -35,9 +35,9 @@ fn lines(log: &Log) -> Vec<(String, u64, u64, u64)> {
 
 fn expected() -> Vec<(String, u64, u64, u64)> {
     [
-        ("insert into t values (?)", 1, 0, 1),
-        ("select * from orders where id = ?", 2, 20_000, 0),
-        ("select * from t where email = ?", 1, 100_000, 0),
+        ("insert into t values ($1)", 1, 0, 1),
+        ("select * from orders where id = $1", 2, 20_000, 0),
+        ("select * from t where email = $1", 1, 100_000, 0),
     ]
     .map(|(text, calls, micros, errors)| (text.to_owned(), calls, micros, errors))
     .to_vec()
@@ -61,7 +61,7 @@ fn the_servers_own_format_is_read_with_its_prefix_guessed() {
     }
     assert!(read_text(PLAIN, Some("%m [%p] %q%u@%d ")).is_ok());
     let late = read(&mut PLAIN.as_bytes(), None, (1_795_988_690, i64::MAX)).expect("a log");
-    assert_eq!(lines(&late), [("select * from orders where id = ?".to_owned(), 1, 7655, 0)]);
+    assert_eq!(lines(&late), [("select * from orders where id = $1".to_owned(), 1, 7655, 0)]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn samples_have_values_and_the_report_has_none() {
         assert!(
             !form.contains("a@b.example")
                 && !form.contains("(7)")
-                && form.contains("select * from orders where id = ?"),
+                && form.contains("select * from orders where id = $1"),
             "{form}"
         );
     }
@@ -200,8 +200,8 @@ fn plans_are_read_and_count_only_where_durations_do_not() {
     assert_eq!(
         found,
         [
-            ("select * from t where i = ?".to_owned(), 1, 50_100),
-            ("select * from u where i = ?".to_owned(), 1, 50_000)
+            ("select * from t where i = $1".to_owned(), 1, 50_100),
+            ("select * from u where i = $1".to_owned(), 1, 50_000)
         ]
     );
     assert_eq!(log.plans.len(), 2);
@@ -267,7 +267,7 @@ fn sums_of_the_server_are_put_together() {
         row("<insufficient privilege>", "1"),
     ])
     .expect("rows");
-    assert_eq!(lines(&log), [("select * from t where i = ?".to_owned(), 12, 1_001_000, 0)]);
+    assert_eq!(lines(&log), [("select * from t where i = $1".to_owned(), 12, 1_001_000, 0)]);
     assert_eq!(log.history.between, Some((1_795_988_640, 1_795_992_240)));
     assert!(log.notes[0].contains("1 statements may not be seen"));
     assert!(statements(&[]).is_err());

@@ -74,6 +74,13 @@ fn on_shape() -> Vec<When> {
         ("cross_join", "false", plain(), set(|facts| facts.cross_joined = true)),
         ("fingerprint", fingerprint, sql("select * from orders where id = 9"), plain()),
         ("shape_regex", "\"^select pg_sleep\"", sql("SELECT  pg_sleep(1)"), plain()),
+        ("shape_regex", "'= \\?$'", sql("SELECT a FROM t WHERE b = 7"), plain()),
+        (
+            "shape_regex",
+            "'b = \\$1 and c in \\(\\$2 '",
+            sql("SELECT a FROM t WHERE b = 7 AND c IN (1, 2)"),
+            plain(),
+        ),
     ]
 }
 

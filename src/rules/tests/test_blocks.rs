@@ -56,9 +56,10 @@ fn what_was_expected_and_what_was_found() {
     );
     fails(
         "statement = \"select  1\"\nshape = \"select 1\"",
-        "test fails: the shape should be `select 1`, but is `select ?`",
+        "test fails: the shape should be `select 1`, but is `select $1`",
     );
     passes("statement = \"select  1 ; \"\nshape = \"select ?\"");
+    passes("statement = \"select  1 ; \"\nshape = \"select $1\"");
     fails(
         "statement = \"select 1\"\ndecided = { route = \"report\" }",
         "test fails: there is no rule `report`; did you mean `reports`?",
