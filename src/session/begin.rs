@@ -172,7 +172,7 @@ impl Session {
     }
 
     /// Whether a Parse under this name is not refused.
-    fn may_be_named(&self, name: &[u8]) -> bool {
+    pub(super) fn may_be_named(&self, name: &[u8]) -> bool {
         let room = || self.names.len() < self.worker.limits().prepared_per_session;
         name.is_empty() || self.known(name).is_none() && room()
     }

@@ -85,6 +85,7 @@ impl Session {
         }
         let when = fresh_id();
         self.names.insert(significant(name).into(), Named::new(statement.clone(), when));
+        self.keep_named(name, when);
         let Some(server) = &mut self.server else { return };
         let note = Note::Naming(statement.prepared.clone(), significant(name).into(), when);
         replace(server, statement.prepared.id);

@@ -11,12 +11,12 @@ use crate::harness::raw::{Client, Login, cancel};
 use crate::harness::{direct_only, eventually, frontend as msg};
 
 /// What tells where it is read: the replica still has 0.
-const WHERE: &str = "select n from t where i = 50";
-const THERE: &str = "0";
-const PRIMARY: &str = "77";
+pub(super) const WHERE: &str = "select n from t where i = 50";
+pub(super) const THERE: &str = "0";
+pub(super) const PRIMARY: &str = "77";
 
 /// One replica whose replay is paused, and reads that do not mind. A row tells on which node it is read.
-fn paused(query: &str) -> Routed {
+pub(super) fn paused(query: &str) -> Routed {
     let routed = Routed::new(1, &format!("consistency=any&{query}"));
     routed.pause(0, true);
     routed.connect().run("update t set n = 77 where i = 50");
@@ -24,34 +24,34 @@ fn paused(query: &str) -> Routed {
 }
 
 /// A statement as a batch that is parsed anew, or as one whose statement is prepared.
-fn batch(sql: &str) -> Vec<u8> {
+pub(super) fn batch(sql: &str) -> Vec<u8> {
     [msg::parse("", sql), msg::bind("", "", &[]), msg::describe_portal(""), msg::execute("", 0), msg::sync()]
         .concat()
 }
 
-fn prepared(name: &str) -> Vec<u8> {
+pub(super) fn prepared(name: &str) -> Vec<u8> {
     [msg::bind("", name, &[]), msg::execute("", 0), msg::sync()].concat()
 }
 
 /// The first value, the end of the last statement and the transaction status; an SQLSTATE in the place of the value.
-fn told(messages: &[Message]) -> (String, String, String) {
+pub(super) fn told(messages: &[Message]) -> (String, String, String) {
     let of = |tag: u8| messages.iter().rfind(|message| message.tag == tag);
     let value = of(b'E').map(|error| error.sqlstate()).or_else(|| of(b'D').map(|row| row.value()));
     let end = of(b'C').map(|end| end.command_tag()).unwrap_or_default();
     (value.unwrap_or_default(), end, of(b'Z').map(|ready| ready.to_string()).unwrap_or_default())
 }
 
-fn ask(client: &mut Client, bytes: &[u8]) -> (String, String, String) {
+pub(super) fn ask(client: &mut Client, bytes: &[u8]) -> (String, String, String) {
     client.send(bytes);
     told(&client.until_ready())
 }
 
-fn expect(value: &str, end: &str, status: char) -> (String, String, String) {
+pub(super) fn expect(value: &str, end: &str, status: char) -> (String, String, String) {
     (value.into(), end.into(), format!("ReadyForQuery {status}"))
 }
 
 /// Begins a transaction that a replica has. What was defined or set just before may keep one at the primary for a moment.
-fn begin_there(client: &mut Client) {
+pub(super) fn begin_there(client: &mut Client) {
     eventually("a transaction goes to the replica", || {
         client.run("begin read only");
         let found = client.value(WHERE);
@@ -64,7 +64,7 @@ fn begin_there(client: &mut Client) {
 }
 
 /// What became of transactions since: those that ended on a replica, and those that moved.
-fn counted(routed: &Routed) -> [u64; 2] {
+pub(super) fn counted(routed: &Routed) -> [u64; 2] {
     ["ended", "moved"].map(|result| routed.counted("pgweir_replica_transactions_total", result))
 }
 
@@ -345,7 +345,7 @@ fn errors_are_those_of_the_primary() {
 }
 
 /// Waits until a statement with this text runs there.
-fn at_work(node: &Cluster, text: &str) {
+pub(super) fn at_work(node: &Cluster, text: &str) {
     let sql = format!(
         "select count(*) from pg_stat_activity where query like '%{text}%' and state = 'active' and usename = '{}'",
         APP.0
