@@ -16,7 +16,7 @@ use crate::plan::explain::{self, Line, Names, Reads, Statement, asked_level, rea
 use crate::pool::{Asked, Target};
 use crate::rules::gate::Would;
 use crate::rules::{Candidates, Decision};
-use crate::sql::{self, Detail, DiscardTarget, Effects, Verb};
+use crate::sql::{self, Detail, DiscardTarget, Effects, SetValue, Verb};
 use crate::wire::Fault;
 use crate::wire::frame::TxStatus;
 
@@ -196,6 +196,9 @@ impl Session {
         }
         match (&one.detail, self.held_begin.is_some()) {
             (Detail::Begin { simple: true, .. }, false) => self.may_hold(text),
+            (Detail::Set { name, value: SetValue::Modes(_), .. }, true) => {
+                name == b"transaction" && self.may_hold_too(text)
+            }
             (Detail::Commit { chain: false }, true) => one.verb == Verb::Commit,
             (Detail::Rollback { chain: false }, true) => true,
             (Detail::Discard(DiscardTarget::All), false) => true,
