@@ -126,6 +126,7 @@ impl Session {
             server.ask(b"refused by pgweir", Note::None);
         }
         self.ask_isolation();
+        self.tell_rest();
     }
 
     fn send_held(&mut self, sent: Sent) {

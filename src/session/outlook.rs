@@ -9,6 +9,7 @@ use super::ruled::asked_node;
 use super::serve::Session;
 use super::share;
 use super::wished::level_in;
+use super::{timing, waited};
 use crate::config::settings::{Host, PoolMode};
 use crate::plan::Profile;
 use crate::plan::choose::{Choice, Read};
@@ -154,6 +155,7 @@ impl Session {
             }
             Choice::Primary(why) => {
                 let wait = route.patience(route.nodes.sighting().topology.policy.wait);
+                let wait = waited::cut(wait, self.time_for(explained, decision));
                 let place = primary(why.name());
                 let plan = match why.may_change() && !wait.is_zero() {
                     true => format!("primary, if no replica may answer it within {wait:?}"),
@@ -162,6 +164,13 @@ impl Session {
                 Place { plan, ..place }
             }
         }
+    }
+
+    /// What the statement may take, as far as is known here, in milliseconds.
+    fn time_for(&self, explained: &Explained<'_>, decision: &Decision<'_>) -> u32 {
+        let text = explained.statement.text();
+        let by_rule = decision.timeout().map(|of| timing::milliseconds(*of.action, text, self.dialect));
+        waited::least(self.time_of_its_own(), by_rule.unwrap_or(0))
     }
 
     /// What is not sent to anybody.

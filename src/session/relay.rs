@@ -291,8 +291,11 @@ impl Session {
         self.done();
         if !ours {
             self.server.iter_mut().for_each(|server| server.blame = None);
-            self.one_by_one &= self.cycle_under_way() || self.discards_all();
             self.count_cycle();
+            if self.one_by_one {
+                self.one_by_one = self.cycle_under_way() || self.discards_all();
+                self.has_time_again();
+            }
             self.leave_doubts(self.tx_status() == TxStatus::Idle);
             self.cycle_ended();
         }

@@ -304,6 +304,9 @@ impl Session {
         match &route.step {
             Step::Leaves(_) => true,
             Step::UnderWay(under_way) => under_way.left == 0 && elsewhere(),
+            Step::Over => {
+                elsewhere() || self.server.as_ref().is_some_and(|server| !server.expects.is_empty())
+            }
             _ if route.there.is_some() => self.waits_there(),
             _ => route.waits() || elsewhere(),
         }

@@ -7,6 +7,7 @@ mod failover;
 mod nodes;
 mod roles;
 mod routing;
+mod timeouts;
 mod tokens;
 mod transactions;
 
