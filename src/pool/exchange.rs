@@ -71,6 +71,8 @@ pub enum Note {
     Part(Box<[u8]>, Box<Renamed>),
     /// A plain `SET`, `RESET`: both sides have the new value when it succeeds.
     Set(Box<[u8]>, Option<Box<[u8]>>),
+    /// The same of several settings at once.
+    SetAll(Box<[(Box<[u8]>, Box<[u8]>)]>),
     /// Its text has names of prepared statements in it, which are others on the server.
     Renamed(Box<Renamed>),
     /// Settings, statements, locks, temporary objects: all gone when it succeeds. The step is that of the statements.

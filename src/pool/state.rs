@@ -32,6 +32,13 @@ impl State {
         };
         settings
     }
+
+    /// The settings, with these set.
+    pub fn with_all(&self, set: &[(Box<[u8]>, Box<[u8]>)]) -> Settings {
+        let mut settings = self.settings.clone();
+        settings.extend(set.iter().cloned());
+        settings
+    }
 }
 
 /// All states in use on a worker.

@@ -1,4 +1,4 @@
-//! BEGIN is held back until the first statement of its transaction: who has only begun takes no server.
+//! BEGIN is held back until the first statement of its transaction: who has only begun takes no server. So is a SET TRANSACTION that comes first.
 //!
 //! The client is told at once that it is done; so is a COMMIT or ROLLBACK of a transaction that no server knows of. With the first
 //! message that needs a server the BEGIN goes ahead of it, in the same write: as a Query, or bound and executed as the client did, so that
@@ -14,20 +14,25 @@ use crate::config::settings::PoolMode;
 use crate::pool::Server;
 use crate::pool::exchange::{Expect, Kind, Note};
 use crate::pool::prepared::{Form, server_name};
-use crate::sql::{self, Detail, Effects, Modes, Summary, Verb};
+use crate::sql::{self, Detail, Effects, Modes, SetValue, Summary, Verb};
 use crate::wire::emit;
 use crate::wire::frame::{self, Frame, TxStatus, back, front};
 
-/// Effects of what can be done here.
-const BOUNDS: Effects = Effects::BEGIN.union(Effects::COMMIT).union(Effects::ROLLBACK);
+/// Effects of what can be done here; SET TRANSACTION has the last of them.
+const BOUNDS: Effects =
+    Effects::BEGIN.union(Effects::COMMIT).union(Effects::ROLLBACK).union(Effects::SET_LOCAL);
+/// So many SET TRANSACTION are held back behind one BEGIN; more than say different things.
+const MOST_SAID: usize = 4;
 
 /// A BEGIN that the client has been told is done, and that no server knows of.
 #[derive(Debug, Clone)]
 pub(super) struct HeldBegin {
     sent: Sent,
+    /// What SET TRANSACTION has said of it since.
+    said: Vec<Sent>,
     /// A statement of the transaction has failed: for want of a server, or it was cancelled while it waited for one.
     pub(super) failed: bool,
-    /// What it says of its transaction, or the session's settings do.
+    /// What is said of its transaction, or the session's settings say.
     pub(super) modes: Modes,
     /// It is for the primary, whatever it says.
     pub(super) at_primary: bool,
@@ -38,7 +43,26 @@ impl HeldBegin {
     pub(super) fn for_primary(&self) -> HeldBegin {
         HeldBegin { at_primary: true, ..self.clone() }
     }
+
+    /// Whether one more SET TRANSACTION may be held back behind it: PostgreSQL takes it from who has run nothing else.
+    pub(super) fn may_be_told_more(&self) -> bool {
+        !self.failed && !self.at_primary && self.said.len() < MOST_SAID
+    }
+
+    fn is_told(&mut self, text: &[u8], modes: Modes) {
+        self.said.push(Sent::Query(text.into()));
+        self.modes.read_only = modes.read_only.or(self.modes.read_only);
+        self.modes.isolation = modes.isolation.or(self.modes.isolation);
+    }
+
+    /// What was held back last.
+    fn last(&mut self) -> &mut Sent {
+        self.said.last_mut().unwrap_or(&mut self.sent)
+    }
 }
+
+/// The name that a SET TRANSACTION is read with.
+const TRANSACTION: &[u8] = b"transaction";
 
 /// How the client has sent it.
 #[derive(Debug, Clone)]
@@ -69,9 +93,15 @@ impl Session {
         match (&one.detail, self.held_begin.is_some()) {
             (Detail::Begin { simple: true, modes }, false) if self.may_hold(&text[one.range.clone()]) => {
                 let (sent, modes) = (Sent::Query(text.into()), modes_under(&self.state, *modes));
-                self.hold(Some(HeldBegin { sent, failed: false, modes, at_primary: false }));
+                self.hold(Some(HeldBegin { sent, said: vec![], failed: false, modes, at_primary: false }));
                 let start = text[one.range.start].eq_ignore_ascii_case(&b's');
                 Some((if start { "START TRANSACTION" } else { "BEGIN" }, TxStatus::Open))
+            }
+            (Detail::Set { name, value: SetValue::Modes(modes), .. }, true)
+                if name == TRANSACTION && self.may_hold_too(&text[one.range.clone()]) =>
+            {
+                self.held_begin.iter_mut().for_each(|begin| begin.is_told(text, *modes));
+                Some(("SET", TxStatus::Open))
             }
             (Detail::Commit { chain: false }, true) if one.verb == Verb::Commit => {
                 let failed = self.hold(None).is_some_and(|begin| begin.failed);
@@ -88,8 +118,18 @@ impl Session {
     /// The session has a server: the transaction begins there, if one has begun, and fails if it has failed. The statement and the portal
     /// are there behind it.
     pub(super) fn begin_on_server(&mut self) {
-        let Some(HeldBegin { sent, failed, .. }) = self.held_begin.take() else { return };
+        let Some(HeldBegin { sent, said, failed, .. }) = self.held_begin.take() else { return };
         self.handle.begun.set(false);
+        [sent].into_iter().chain(said).for_each(|sent| self.send_held(sent));
+        let Some(server) = &mut self.server else { return };
+        if failed {
+            server.ask(b"refused by pgweir", Note::None);
+        }
+        self.ask_isolation();
+        self.tell_rest();
+    }
+
+    fn send_held(&mut self, sent: Sent) {
         if let Sent::Batch { ran, unnamed, .. } = &sent {
             self.bring_untold(ran, *unnamed);
         }
@@ -101,10 +141,6 @@ impl Session {
                 run_in_portal(server, server_name(ran.statement.prepared.id).as_bytes(), closed);
             }
         }
-        if failed {
-            server.ask(b"refused by pgweir", Note::None);
-        }
-        self.ask_isolation();
     }
 
     /// Holds back this one, or none any more; gives what was held back before.
@@ -122,6 +158,44 @@ impl Session {
         target.pool.defer_begin && self.mode != PoolMode::Statement && !words.into_iter().any(refusable)
     }
 
+    /// The same for a SET TRANSACTION behind a BEGIN that is held back.
+    pub(super) fn may_hold_too(&self, set: &[u8]) -> bool {
+        self.held_begin.as_ref().is_some_and(HeldBegin::may_be_told_more) && self.may_hold(set)
+    }
+
+    /// A BEGIN comes while the server is asked what the session has set. Whether its transaction only reads depends on that, so it waits; at the server it would
+    /// stand behind the question as well.
+    pub(super) fn waits_to_begin(&mut self, text: &[u8], summary: &Summary) -> bool {
+        let [one] = summary.statements.as_slice() else { return false };
+        let asks_only =
+            |server: &Server| server.tx == TxStatus::Idle && server.expects.iter().all(|expect| expect.ours);
+        let waits = self.asked.is_some()
+            && self.route.is_some()
+            && !self.keeps_server()
+            && matches!(one.detail, Detail::Begin { simple: true, .. })
+            && self.server.as_deref().is_some_and(asks_only)
+            && self.may_hold(&text[one.range.clone()]);
+        self.settling |= waits;
+        waits
+    }
+
+    /// The same for a batch that begins with one.
+    pub(super) fn batch_waits_to_begin(&mut self, bytes: &[u8]) -> bool {
+        let Some(text) = LoneStatement::read(bytes).and_then(|batch| self.text_of_batch(&batch)) else {
+            return false;
+        };
+        let summary = sql::summarize(&text, self.dialect);
+        self.waits_to_begin(&text, &summary)
+    }
+
+    fn text_of_batch(&self, batch: &LoneStatement<'_>) -> Option<Box<[u8]>> {
+        match batch.parsed {
+            Some(tail) if self.may_be_named(batch.name) => Some(text_alone(tail)?.into()),
+            Some(_) => None,
+            None => Some(text_of_bound(self.known(batch.name)?)?.into()),
+        }
+    }
+
     /// A batch begins without a server: if it is one of those that are answered here, it is taken whole.
     pub(super) fn batch_here(&mut self, bytes: &[u8]) -> Flow {
         self.batch_answered_here(bytes).unwrap_or(Flow::Server)
@@ -129,14 +203,10 @@ impl Session {
 
     fn batch_answered_here(&mut self, bytes: &[u8]) -> Option<Flow> {
         let batch = LoneStatement::read(bytes)?;
-        let text: Box<[u8]> = match batch.parsed {
-            Some(tail) if self.may_be_named(batch.name) => text_alone(tail)?.into(),
-            Some(_) => return None,
-            None => text_of_bound(self.known(batch.name)?)?.into(),
-        };
+        let text = self.text_of_batch(&batch)?;
         let summary = sql::summarize(&text, self.dialect);
-        let begins = |one: &sql::Statement| matches!(one.detail, Detail::Begin { .. });
-        if !batch.ends && !summary.statements.first().is_some_and(begins) {
+        let goes_on = |one: &sql::Statement| matches!(one.detail, Detail::Begin { .. } | Detail::Set { .. });
+        if !batch.ends && !summary.statements.first().is_some_and(goes_on) {
             return None;
         }
         let (tag, status) = self.bound_here(&text, &summary)?;
@@ -145,7 +215,7 @@ impl Session {
             None => self.known(batch.name)?.clone(),
         };
         if let Some(begin) = &mut self.held_begin {
-            begin.sent = Sent::Batch { ran, unnamed: batch.name.is_empty(), closed: batch.closed };
+            *begin.last() = Sent::Batch { ran, unnamed: batch.name.is_empty(), closed: batch.closed };
         }
         self.forget_portal(b"");
         batch.answer(&mut self.out, tag, status);
@@ -172,7 +242,7 @@ impl Session {
     }
 
     /// Whether a Parse under this name is not refused.
-    fn may_be_named(&self, name: &[u8]) -> bool {
+    pub(super) fn may_be_named(&self, name: &[u8]) -> bool {
         let room = || self.names.len() < self.worker.limits().prepared_per_session;
         name.is_empty() || self.known(name).is_none() && room()
     }
@@ -321,7 +391,7 @@ fn text_alone(tail: &[u8]) -> Option<&[u8]> {
     (types == b"\0\0").then_some(text)
 }
 
-/// The text of a statement without parameters that may begin or end a transaction.
+/// The text of a statement without parameters that may begin or end a transaction, or say what it is.
 fn text_of_bound(named: &Named) -> Option<&[u8]> {
     let (Form::Parse(tail) | Form::Sql(tail)) = &named.statement.prepared.form;
     text_alone(tail).filter(|_| named.statement.effects.intersects(BOUNDS))
@@ -334,11 +404,12 @@ fn statement_bound(body: &[u8]) -> Option<&[u8]> {
     (codes.len() == 2 * usize::from(u16::from_be_bytes(*formats))).then_some(name)
 }
 
-/// Whether a text may begin or end a transaction, by how it starts.
+/// Whether a text may begin or end a transaction, or say what it is, by how it starts.
 fn may_be_a_bound(text: &[u8]) -> bool {
-    let Some(start) = text.trim_ascii_start().first_chunk::<2>() else { return false };
-    let words = [b"be", b"st", b"co", b"en", b"ro", b"ab"];
-    words.into_iter().any(|word| word.eq_ignore_ascii_case(start)) || matches!(start, b"--" | b"/*")
+    let Some(start) = text.trim_ascii_start().first_chunk::<3>() else { return false };
+    let words = ["beg", "sta", "com", "end", "rol", "abo", "set"];
+    let is_one = words.into_iter().any(|word| word.as_bytes().eq_ignore_ascii_case(start));
+    is_one || matches!(start, [b'-', b'-', _] | [b'/', b'*', _])
 }
 
 #[cfg(test)]

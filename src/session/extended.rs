@@ -38,6 +38,9 @@ impl Session {
         if self.server.is_none() {
             return self.batch_here(bytes);
         }
+        if self.asked.is_some() && self.batch_waits_to_begin(bytes) {
+            return Flow::Later;
+        }
         let well_formed = |(name, tail): &(&[u8], &[u8])| self.can_be_read(name) && is_text_and_types(tail);
         let Some((name, tail)) = frame::cstr(body(whole)).filter(well_formed) else {
             return self.malformed(frame, bytes, Kind::Parse);
@@ -85,6 +88,7 @@ impl Session {
         }
         let when = fresh_id();
         self.names.insert(significant(name).into(), Named::new(statement.clone(), when));
+        self.keep_named(name, when);
         let Some(server) = &mut self.server else { return };
         let note = Note::Naming(statement.prepared.clone(), significant(name).into(), when);
         replace(server, statement.prepared.id);
@@ -146,7 +150,7 @@ impl Session {
                 flow => flow,
             };
         }
-        if self.is_contested(name) {
+        if self.is_contested(name) || self.asked.is_some() && self.batch_waits_to_begin(bytes) {
             return Flow::Later;
         }
         let meant = self.named(name);

@@ -154,7 +154,7 @@ impl Session {
             Note::Describing(described) if described.of == Of::Ours => self.asking = Asking::No,
             Note::BringingUnnamed => server.unnamed = UNKNOWN,
             Note::Sequences => server.sequences.foreign = true,
-            Note::Set(..) => self.after |= Effects::SETTING,
+            Note::Set(..) | Note::SetAll(_) => self.after |= Effects::SETTING,
             Note::Renamed(renamed) | Note::Part(_, renamed) => self.undo_steps(renamed.steps),
             Note::DiscardAll(step) => self.undo_steps([step].into()),
             _ => {}

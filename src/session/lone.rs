@@ -54,7 +54,7 @@ impl Session {
     /// The length of a batch that runs one statement in the unnamed portal, and the statement. In a transaction it runs it to the end: a
     /// portal that stays open is tied to its server.
     pub(super) fn lone_read<'a>(&self, bytes: &'a [u8]) -> Option<(usize, Lone<'a>)> {
-        let (mut at, mut text, mut bound, mut run) = (0, None, false, false);
+        let (mut at, mut text, mut parsed, mut bound, mut run) = (0, None, &b""[..], false, false);
         let to_the_end = self.held_begin.is_some() || self.may_read_there();
         loop {
             let rest = bytes.get(at..)?;
@@ -63,14 +63,14 @@ impl Session {
             let (name, behind) = frame::cstr(body).unwrap_or_default();
             at += frame.total;
             match frame.tag {
-                // A name would be taken when the batch is sent again.
-                front::PARSE if text.is_none() && !bound && name.is_empty() => {
-                    text = Some(Lone::Sent(frame::cstr(behind)?.0))
+                // The server says what is wrong with a name that is taken.
+                front::PARSE if text.is_none() && !bound && self.may_be_named(name) => {
+                    (text, parsed) = (Some(Lone::Sent(frame::cstr(behind)?.0)), name);
                 }
                 front::BIND if !bound && name.is_empty() => {
                     let statement = frame::cstr(behind)?.0;
                     text = match text {
-                        Some(text) if statement.is_empty() => Some(text),
+                        Some(text) if statement == parsed => Some(text),
                         None => Some(Lone::Prepared(self.plain_prepared(statement)?)),
                         Some(_) => return None,
                     };

@@ -2,7 +2,7 @@
 //!
 //! The order of the modules is the life of a session: [`login`] proves who the client is, by what [`entry`] asks of it; [`serve`] is the
 //! driver, small polls in a fixed order; [`upstream`] takes the client's messages and decides what each needs (`simple`, `extended`),
-//! `begin` holds back what can wait for a statement; `asked` and `cached` have the result cache answer reads, `awaited` what they wait for before that, `kept` keeps answers, `writing` knows what is written; `share` lets short reads of several sessions go to one server, `cycle` those of prepared statements, `route` chooses replicas for reads, `under_way` brings back to the primary what they do not answer, `read_only` knows the transactions there, `lone` the batches that are one statement; `ruled` does what rules say, `carried` what they ask beyond that
+//! `begin` holds back what can wait for a statement; `asked` and `cached` have the result cache answer reads, `awaited` what they wait for before that, `kept` keeps answers, `writing` knows what is written; `share` lets short reads of several sessions go to one server, `cycle` those of prepared statements, `route` chooses replicas for reads, `waited` has them wait for one, `under_way` brings back to the primary what they do not answer, `read_only` knows the transactions there, `lone` the batches that are one statement; `ruled` does what rules say, `carried` what they ask beyond that
 //! (`rewritten`, `limited`, [`mirror`]), `pacing` has statements wait for their turn and `timing` bounds how long they run; `intern` makes statements of texts, `prepare` follows their names, `rename` tells them to the client by its own, `unnamed` and `portals` follow what has none or runs later; `settle` brings a
 //! server to the session's settings; [`relay`] brings the answers
 //! back, `failure` those that are errors, `unasked` what nobody has asked for; [`probe`] asks the server what a transaction left behind, `custom` knows which names to ask for, `hidden` what a
@@ -77,6 +77,7 @@ mod told;
 mod unasked;
 mod under_way;
 mod unnamed;
+mod waited;
 mod wished;
 mod writing;
 

@@ -12,6 +12,7 @@ use super::serve::Session;
 use super::share;
 use super::timing;
 use super::wished::level_in;
+use super::{timing, waited};
 use crate::config::settings::{Host, PoolMode};
 use crate::plan::Profile;
 use crate::plan::choose::{Choice, Read};
@@ -19,7 +20,7 @@ use crate::plan::explain::{self, Line, Names, Reads, Statement, asked_level, rea
 use crate::pool::{Asked, Pool, Target};
 use crate::rules::gate::Would;
 use crate::rules::{Candidates, Decision};
-use crate::sql::{self, Detail, DiscardTarget, Effects, Verb};
+use crate::sql::{self, Detail, DiscardTarget, Effects, SetValue, Verb};
 use crate::wire::Fault;
 use crate::wire::frame::TxStatus;
 
@@ -168,6 +169,7 @@ impl Session {
             }
             Choice::Primary(why) => {
                 let wait = route.patience(route.nodes.sighting().topology.policy.wait);
+                let wait = waited::cut(wait, self.time_for(explained, decision));
                 let place = primary(why.name());
                 let plan = match why.may_change() && !wait.is_zero() {
                     true => format!("primary, if no replica may answer it within {wait:?}"),
@@ -176,6 +178,13 @@ impl Session {
                 Place { plan, ..place }
             }
         }
+    }
+
+    /// What the statement may take, as far as is known here, in milliseconds.
+    fn time_for(&self, explained: &Explained<'_>, decision: &Decision<'_>) -> u32 {
+        let text = explained.statement.text();
+        let by_rule = decision.timeout().map(|of| timing::milliseconds(*of.action, text, self.dialect));
+        waited::least(self.time_of_its_own(), by_rule.unwrap_or(0))
     }
 
     /// What is not sent to anybody.
@@ -212,6 +221,9 @@ impl Session {
         }
         match (&one.detail, self.held_begin.is_some()) {
             (Detail::Begin { simple: true, .. }, false) => self.may_hold(text),
+            (Detail::Set { name, value: SetValue::Modes(_), .. }, true) => {
+                name == b"transaction" && self.may_hold_too(text)
+            }
             (Detail::Commit { chain: false }, true) => one.verb == Verb::Commit,
             (Detail::Rollback { chain: false }, true) => true,
             (Detail::Discard(DiscardTarget::All), false) => true,

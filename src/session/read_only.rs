@@ -80,7 +80,8 @@ pub(super) fn modes_under(state: &State, said: Modes) -> Modes {
     let setting = |name: &[u8]| state.settings().get(name);
     let read_only = || setting(b"default_transaction_read_only").map(|value| is_on(value));
     let isolation = || setting(b"default_transaction_isolation").and_then(|name| Isolation::named(name));
-    Modes { read_only: said.read_only.or_else(read_only), isolation: said.isolation.or_else(isolation) }
+    let (read_only, isolation) = (said.read_only.or_else(read_only), said.isolation.or_else(isolation));
+    Modes { read_only, isolation, ..said }
 }
 
 /// A true value as `parse_bool` of PostgreSQL takes it: any beginning of a word that says which word it is.
@@ -298,8 +299,8 @@ mod tests {
         let defaults =
             [("default_transaction_read_only", "on"), ("default_transaction_isolation", "Serializable")];
         check(&[], none, none);
-        check(&defaults, none, Modes { read_only: Some(true), isolation: serializable });
-        let said = Modes { read_only: Some(false), isolation: Some(Isolation::ReadCommitted) };
+        check(&defaults, none, Modes { read_only: Some(true), isolation: serializable, ..none });
+        let said = Modes { read_only: Some(false), isolation: Some(Isolation::ReadCommitted), ..none };
         check(&defaults, said, said);
         check(&[("default_transaction_read_only", "off")], none, Modes { read_only: Some(false), ..none });
     }

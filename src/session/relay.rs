@@ -297,8 +297,11 @@ impl Session {
         self.done();
         if !ours {
             self.server.iter_mut().for_each(|server| server.blame = None);
-            self.one_by_one &= self.cycle_under_way() || self.discards_all();
             self.count_cycle();
+            if self.one_by_one {
+                self.one_by_one = self.cycle_under_way() || self.discards_all();
+                self.has_time_again();
+            }
             self.leave_doubts(self.tx_status() == TxStatus::Idle);
             self.cycle_ended();
         }
@@ -334,12 +337,8 @@ impl Session {
                 self.settled(state);
             }
             Note::Restoring(state) => self.settled(state),
-            Note::Set(name, value) => {
-                let state = self.worker.states.intern(self.state.with(&name, value.as_deref()));
-                server.state = state.clone();
-                self.means_unknown = false;
-                self.set_state(state);
-            }
+            Note::Set(name, value) => self.has_set(self.state.with(&name, value.as_deref())),
+            Note::SetAll(all) => self.has_set(self.state.with_all(&all)),
             Note::Renamed(renamed) => renamed.steps.into_iter().for_each(|step| self.confirm(step)),
             Note::DiscardAll(step) => {
                 (server.murky, server.limit) = (false, 0);

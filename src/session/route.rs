@@ -4,7 +4,6 @@
 //! node that [`crate::plan`] chooses. What becomes of it there, and how it comes back to the primary, is told in `under_way`. After each
 //! cycle, wherever it ran, the session notes what it has seen; see `docs/design/consistency.md`.
 
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::read_only::There;
 use super::serve::Session;
 use super::under_way::UnderWay;
+use super::waited::Wait;
 use super::wished::Wished;
 use crate::config::settings::{Host, PoolMode};
 use crate::plan::Profile;
@@ -64,6 +64,8 @@ pub(super) struct Route {
     patient: u32,
     /// Something of the client's has run since what it saw was last noted.
     pub(super) ran: bool,
+    /// What is left of its time to the read at the front, or under way, that has waited; in milliseconds, 0: all of it.
+    pub(super) rest: u32,
     /// Room for the next cycle.
     spare: Vec<u8>,
 }
@@ -85,6 +87,8 @@ pub(super) enum Step {
     Leaves(Option<Vec<u8>>),
     /// It is for the primary, and was judged before: `Open` as soon as it has a server.
     Primary,
+    /// It was answered, by a server that had less time for it than the session's statements have. No other is sent there: `Open` with the next server.
+    Over,
 }
 
 pub(super) struct Chosen {
@@ -92,12 +96,6 @@ pub(super) struct Chosen {
     pub(super) pool: Rc<Pool>,
     pub(super) cycle: Vec<u8>,
     pub(super) profile: Rc<Profile>,
-}
-
-pub(super) struct Wait {
-    until: Instant,
-    /// News of the nodes, or the end of the wait; `None` once they have come.
-    news: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 impl Route {
@@ -121,6 +119,7 @@ impl Route {
             stuck: 0,
             patient: STUCK,
             ran: false,
+            rest: 0,
             spare: vec![],
         }
     }
@@ -155,17 +154,10 @@ impl Route {
         if self.stuck >= self.patient { allowed.max(MOVING) } else { allowed }
     }
 
-    /// No replica will do now: is the cycle to wait for news of them? If it has waited, then until that time.
-    fn waits_for_news(&mut self, waited: Option<Instant>, allowed: Duration, now: Instant) -> bool {
-        let until = waited.unwrap_or_else(|| now + self.patience(allowed));
-        if now >= until {
-            return false;
-        }
-        let nodes = self.nodes.clone();
-        let news: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move {
-            let _ = crate::timer::timeout_at(until, nodes.changed()).await;
-        });
-        self.step = Step::Waits(Wait { until, news: Some(news) });
+    /// No replica will do now: does the cycle wait, or wait on, for news of them?
+    fn waits_for_news(&mut self, wait: Wait, now: Instant) -> bool {
+        let Some(wait) = wait.go_on(&self.nodes, now) else { return false };
+        self.step = Step::Waits(wait);
         true
     }
 
@@ -180,11 +172,7 @@ impl Route {
     /// Looks whether news have come for which the cycle waits.
     pub(super) fn poll_news(&mut self, cx: &mut Context<'_>) -> bool {
         let Step::Waits(wait) = &mut self.step else { return false };
-        let come = wait.news.as_mut().is_some_and(|news| news.as_mut().poll(cx).is_ready());
-        if come {
-            wait.news = None;
-        }
-        come
+        wait.poll(cx)
     }
 
     /// A copy of a cycle is not needed any more: the next one has its room.
@@ -198,7 +186,7 @@ impl Route {
     /// The cycle waits for news that have not come.
     #[inline]
     pub(super) fn waits(&self) -> bool {
-        matches!(&self.step, Step::Waits(wait) if wait.news.is_some())
+        matches!(&self.step, Step::Waits(wait) if wait.is_on())
     }
 }
 
@@ -223,9 +211,10 @@ impl Session {
     fn choose_by(&mut self, route: &mut Route, cycle: &[u8], profile: &Rc<Profile>) -> bool {
         let waited = match std::mem::take(&mut route.step) {
             Step::Primary => return true,
-            Step::Waits(wait) => Some(wait.until),
+            Step::Waits(wait) => Some(wait),
             _ => None,
         };
+        route.rest = waited.as_ref().map_or(0, |wait| wait.rest(Instant::now()));
         if cycle.len() > LONGEST || !self.may_route() || self.is_to_be_kept() {
             return true;
         }
@@ -250,11 +239,14 @@ impl Session {
                 true
             }
             Choice::Primary(reason) => {
-                let allowed = route.nodes.sighting().topology.policy.wait;
-                if reason.may_change() && route.waits_for_news(waited, allowed, read.now()) {
+                let (has_waited, now) = (waited.is_some(), read.now());
+                let patience = route.patience(route.nodes.sighting().topology.policy.wait);
+                let allowed = if patience.is_zero() { 0 } else { self.time_allowed() };
+                let begins = || Wait::new(now, patience, allowed);
+                if reason.may_change() && route.waits_for_news(waited.unwrap_or_else(begins), now) {
                     return false;
                 }
-                route.stays(reason.may_change(), waited.is_some());
+                route.stays(reason.may_change(), has_waited);
                 self.pool.stats().kept[reason as usize].add(1);
                 true
             }
@@ -322,8 +314,10 @@ impl Session {
     /// The cycle at the front of the input is dropped, or answered here: nothing that was decided on it holds for the next.
     pub(super) fn forget_cycle(&mut self) {
         self.verdict = None;
-        if self.is_asked_again() {
-            self.route.iter_mut().for_each(|route| route.step = Step::Open);
+        let Some(route) = &mut self.route else { return };
+        route.rest = 0;
+        if matches!(route.step, Step::Primary) {
+            route.step = Step::Open;
         }
     }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::serve::Session;
 use crate::pool::exchange::Note;
-use crate::pool::state::{self, Difference, State};
+use crate::pool::state::{self, Difference, Settings, State};
 use crate::sql::Effects;
 use crate::wire::Fault;
 
@@ -55,6 +55,14 @@ impl Session {
     fn change_state(&mut self, sql: &[u8], note: Note) {
         let Some(server) = &mut self.server else { return };
         server.ask(sql, note);
+    }
+
+    /// The session has set something, on its server too: these are its settings.
+    pub(super) fn has_set(&mut self, settings: Settings) {
+        let state = self.worker.states.intern(settings);
+        self.server.iter_mut().for_each(|server| server.state = state.clone());
+        self.means_unknown = false;
+        self.set_state(state);
     }
 
     /// The server has the session's settings.

@@ -11,7 +11,9 @@ use super::upstream::Flow;
 use crate::config::settings::{PinPolicy, PoolMode};
 use crate::pool::Server;
 use crate::pool::exchange::{Commits, Expect, Kind, Note};
-use crate::sql::{self, Detail, DiscardTarget, Effects, SetValue, SettingNames, Summary, setting_names};
+use crate::sql::{
+    self, Detail, DiscardTarget, Effects, Isolation, Modes, SetValue, SettingNames, Summary, setting_names,
+};
 use crate::wire::frame::{Frame, HEADER, TxStatus};
 use crate::wire::{Fault, emit};
 
@@ -131,6 +133,9 @@ impl Session {
     }
 
     fn query_with_effects(&mut self, whole: &[u8], text: &[u8], summary: &Summary) -> Flow {
+        if self.waits_to_begin(text, summary) {
+            return Flow::Later;
+        }
         let Some(end) = self.ends_before_channels(summary) else {
             let here = self.answered_here(whole, text, summary);
             return here.unwrap_or_else(|| self.ask_server(whole, (text, summary), summary.effects, None));
@@ -297,6 +302,7 @@ impl Session {
             Detail::Set { name, value, local: false } if self.is_between_transactions() => match value {
                 SetValue::Literal(value) => self.plain_set(name, Some(value)),
                 SetValue::Default => self.plain_set(name, None),
+                SetValue::Modes(modes) => self.plain_modes(*modes),
                 SetValue::Other => Note::None,
             },
             Detail::Reset { name: Some(name) } if self.is_between_transactions() => {
@@ -343,6 +349,22 @@ impl Session {
         }
         self.after = self.after.without(Effects::SETTING.union(Effects::ROLE));
         Note::Set(name.into(), value.map(Into::into))
+    }
+
+    /// The same of SET SESSION CHARACTERISTICS.
+    fn plain_modes(&mut self, modes: Modes) -> Note {
+        if self.after.intersects(Effects::RANDOM_SEED.union(Effects::UNNAMED)) {
+            return Note::None;
+        }
+        self.after = self.after.without(Effects::SETTING.union(Effects::ROLE));
+        let switch = |on: bool| if on { "on" } else { "off" };
+        let all = [
+            ("default_transaction_read_only", modes.read_only.map(switch)),
+            ("default_transaction_isolation", modes.isolation.map(Isolation::name)),
+            ("default_transaction_deferrable", modes.deferrable.map(switch)),
+        ];
+        let said = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        Note::SetAll(said.map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into())).collect())
     }
 
     fn is_between_transactions(&self) -> bool {

@@ -16,7 +16,7 @@ use crate::sql::{Dialect, Effects, Verb, plain_verb, summarize};
 use crate::wire::frame::{Frame, HEADER, TxStatus, front};
 
 /// The setting.
-const NAME: &[u8] = b"statement_timeout";
+pub(super) const NAME: &[u8] = b"statement_timeout";
 /// The longest that it takes, in milliseconds.
 const MOST: u128 = i32::MAX as u128;
 /// So often it is tried to take such a one away.
@@ -79,8 +79,12 @@ fn is_limited(text: &[u8], dialect: Dialect) -> bool {
 
 impl Session {
     /// What is to be in force on a server that is leased for the message at the front. Only where that is the beginning of a cycle that is one
-    /// statement: nothing else runs under it.
+    /// statement: nothing else runs under it. To a read that has waited for a replica, it is what that has left.
     pub(super) fn limit_of_cycle(&self) -> u32 {
+        let rest = self.rest_of_cycle();
+        if rest > 0 {
+            return if self.batch_open || self.is_in_transaction() { 0 } else { rest };
+        }
         let Some(verdict) = self.verdict.as_ref().filter(|verdict| verdict.is_alone()) else { return 0 };
         let timeout = verdict.needs.as_ref().map_or(0, |needs| needs.timeout);
         if timeout == 0 || self.batch_open || self.is_in_transaction() {
@@ -94,7 +98,7 @@ impl Session {
 
     /// Whether the session itself has set a limit that is no longer than this, in milliseconds.
     pub(super) fn has_own_limit(&self, timeout: u32) -> bool {
-        let own = self.state.settings().get(NAME).and_then(|own| parsed(own));
+        let own = self.state.settings().get(NAME).and_then(|own| in_milliseconds(own));
         own.is_some_and(|own| own <= timeout)
     }
 
@@ -233,6 +237,7 @@ impl Session {
     /// What goes ahead of the session's settings when they are brought to a server, and what goes behind them.
     pub(super) fn limits_to_settle(&mut self, settings_differ: bool) -> (Vec<u8>, Vec<u8>, bool) {
         let limit = self.limit_of_cycle();
+        self.is_short_of_time();
         let Some(server) = &mut self.server else { return (vec![], vec![], false) };
         if server.limit == limit && (limit == 0 || !settings_differ) {
             return (vec![], vec![], false);
@@ -294,7 +299,7 @@ fn limit_session(server: &mut Server, limit: u32) -> Vec<u8> {
 }
 
 /// A value of `statement_timeout` in milliseconds, if it is one that bounds anything and is easy to read.
-fn parsed(value: &[u8]) -> Option<u32> {
+pub(super) fn in_milliseconds(value: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(value).ok()?.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u32 = text[..digits].parse().ok()?;
@@ -361,7 +366,7 @@ mod tests {
             None,
             None,
         ];
-        assert_eq!(all.map(|value| parsed(value.as_bytes())), expected);
+        assert_eq!(all.map(|value| in_milliseconds(value.as_bytes())), expected);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::read_only::There;
 use super::route::{Chosen, LONGEST, Route, Step};
 use super::serve::Session;
+use super::statement::significant;
 use super::told::{Asking, Told};
 use crate::plan::Profile;
 use crate::plan::topology::NodeId;
@@ -33,6 +34,8 @@ pub(super) struct UnderWay {
     ahead: usize,
     /// What the client knew of its statements before this answer.
     told: Vec<Told>,
+    /// The name under which a statement is prepared in it, and the tick of that.
+    named: Option<(Box<[u8]>, u64)>,
 }
 
 impl UnderWay {
@@ -44,7 +47,7 @@ impl UnderWay {
         ahead: usize,
     ) -> UnderWay {
         let left = cycle.len();
-        UnderWay { node, left, cycle, profile, since, begun: false, ahead, told: vec![] }
+        UnderWay { node, left, cycle, profile, since, begun: false, ahead, told: vec![], named: None }
     }
 
     /// The bytes that were taken off the input.
@@ -182,9 +185,18 @@ impl Session {
         let Some(route) = &mut self.route else { return };
         let Some(mut under_way) = route.give_up() else { return };
         self.out.truncate(under_way.ahead);
-        let told = std::mem::take(&mut under_way.told);
+        let (told, named) = (std::mem::take(&mut under_way.told), under_way.named.take());
         route.step = Step::Leaves(Some(under_way.taken()));
         self.is_not_told(told);
+        // The client has not been told that there is such a statement, and its Parse is sent again.
+        named.into_iter().for_each(|(name, when)| self.forget_name(&name, when));
+    }
+
+    /// A statement is being prepared under this name, at this tick.
+    pub(super) fn keep_named(&mut self, name: &[u8], when: u64) {
+        if let Some(under_way) = self.route.as_mut().and_then(|route| route.under_way()) {
+            under_way.named = Some((significant(name).into(), when));
+        }
     }
 
     /// An answer that is kept here has told something of a statement.
@@ -292,6 +304,9 @@ impl Session {
         match &route.step {
             Step::Leaves(_) => true,
             Step::UnderWay(under_way) => under_way.left == 0 && elsewhere(),
+            Step::Over => {
+                elsewhere() || self.server.as_ref().is_some_and(|server| !server.expects.is_empty())
+            }
             _ if route.there.is_some() => self.waits_there(),
             _ => route.waits() || elsewhere(),
         }

@@ -22,7 +22,7 @@ pub enum Detail {
         /// The setting: lower case, or as written when quoted. SET ROLE gives `role`, SET SESSION
         /// AUTHORIZATION `session_authorization`, SET TIME ZONE `timezone`, SET NAMES `client_encoding`,
         /// SET SCHEMA `search_path`. SET TRANSACTION gives `transaction` and SET SESSION CHARACTERISTICS
-        /// `session characteristics`, which are no settings, with [`SetValue::Other`].
+        /// `session characteristics`, which are no settings, with [`SetValue::Modes`] if they are understood.
         name: Vec<u8>,
         /// Its new value.
         value: SetValue,
@@ -103,7 +103,9 @@ pub enum SetValue {
     Literal(Vec<u8>),
     /// DEFAULT, and TIME ZONE LOCAL.
     Default,
-    /// Anything else: FROM CURRENT, an interval, transaction modes, XML OPTION, or what was not understood.
+    /// Well-formed transaction modes, one at least: PostgreSQL's parser will accept it.
+    Modes(Modes),
+    /// Anything else: FROM CURRENT, an interval, a snapshot, XML OPTION, or what was not understood.
     Other,
 }
 

@@ -6,6 +6,7 @@ use super::effects::Effects;
 use super::keywords::is_reserved;
 use super::lexer::{Kind, Token};
 use super::text::{quote_identifier, string_value, unquoted};
+use super::transaction;
 use super::verb::Verb;
 
 /// Longest identifier that PostgreSQL does not truncate.
@@ -138,10 +139,11 @@ fn special(at: &mut Cursor<'_>, local: bool) -> Reading {
         return reading(Effects::SET_LOCAL, Detail::None);
     }
     if at.eat(b"transaction") {
-        return finish(Some((b"transaction".to_vec(), SetValue::Other)), true);
+        return finish(Some((b"transaction".to_vec(), modes(at))), true);
     }
     let (name, value): (&[u8], SetValue) = if at.eat_all(&[b"session", b"characteristics"]) {
-        (b"session characteristics", SetValue::Other)
+        let follow = at.eat_all(&[b"as", b"transaction"]);
+        (b"session characteristics", if follow { modes(at) } else { SetValue::Other })
     } else if at.eat_all(&[b"session", b"authorization"]) {
         (b"session_authorization", one_word_or_default(at))
     } else if at.eat(b"role") {
@@ -158,6 +160,10 @@ fn special(at: &mut Cursor<'_>, local: bool) -> Reading {
         return finish(None, local);
     };
     finish(Some((name.to_vec(), value)), local)
+}
+
+fn modes(at: &mut Cursor<'_>) -> SetValue {
+    transaction::modes(at).map_or(SetValue::Other, SetValue::Modes)
 }
 
 fn time_zone(at: &mut Cursor<'_>) -> SetValue {

@@ -5,13 +5,16 @@ use super::detail::{Detail, Reading, is_string};
 use super::lexer::Kind;
 use super::verb::Verb;
 
-/// What a BEGIN says of its transaction; of two words against each other the last counts.
+/// What a BEGIN or SET TRANSACTION says of its transaction, or SET SESSION CHARACTERISTICS of those to come; of two words against each other the
+/// last counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Modes {
     /// READ ONLY, or READ WRITE.
     pub read_only: Option<bool>,
     /// ISOLATION LEVEL.
     pub isolation: Option<Isolation>,
+    /// DEFERRABLE, or NOT DEFERRABLE.
+    pub deferrable: Option<bool>,
 }
 
 /// How a transaction is kept apart from others.
@@ -36,6 +39,15 @@ impl Isolation {
         ];
         NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, level)| *level)
     }
+
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isolation::ReadCommitted => "read committed",
+            Isolation::RepeatableRead => "repeatable read",
+            Isolation::Serializable => "serializable",
+        }
+    }
 }
 
 /// Reads from behind the first word, which is `first`.
@@ -58,6 +70,12 @@ fn begin(first: &[u8], mut at: Cursor<'_>) -> Reading {
     };
     let modes = if simple { modes } else { Modes::default() };
     Reading::new(Verb::Begin, Detail::Begin { simple, modes })
+}
+
+/// The modes of SET TRANSACTION and SET SESSION CHARACTERISTICS, of which there must be one, up to the end.
+pub(super) fn modes(at: &mut Cursor<'_>) -> Option<Modes> {
+    let mut modes = Modes::default();
+    (!at.at_end() && modes.read(at)).then_some(modes)
 }
 
 impl Modes {
@@ -87,7 +105,9 @@ impl Modes {
             self.isolation = level.map(|(_, level)| *level);
             return level.is_some();
         } else {
-            return at.eat(b"deferrable") || at.eat_all(&[b"not", b"deferrable"]);
+            let deferrable = at.eat(b"deferrable");
+            self.deferrable = Some(deferrable);
+            return deferrable || at.eat_all(&[b"not", b"deferrable"]);
         }
         true
     }

@@ -1,11 +1,13 @@
 //! The nodes of a cluster, with real streaming replicas: what is found out about them, and what sessions then see.
 
 mod attacks;
+mod batches;
 mod checker;
 mod failover;
 mod nodes;
 mod roles;
 mod routing;
+mod timeouts;
 mod tokens;
 mod transactions;
 

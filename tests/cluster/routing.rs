@@ -19,6 +19,11 @@ pub(super) struct Routed {
 
 impl Routed {
     pub(super) fn new(standbys: usize, query: &str) -> Routed {
+        Routed::with(standbys, query, &[])
+    }
+
+    /// With these arguments besides.
+    pub(super) fn with(standbys: usize, query: &str, args: &[String]) -> Routed {
         let scene = Scene::new(standbys);
         scene.primary.superuser("postgres").run(
             "create table t (i int primary key, n bigint not null default 0); insert into t select generate_series(1, 100); \
@@ -29,6 +34,7 @@ impl Routed {
         let mut options =
             ProxyOptions::url(&url).config(&format!("[admin]\nadmin_users = [\"{}\"]\n", APP.0));
         options.args.extend(["--http".to_owned(), http.to_string()]);
+        options.args.extend_from_slice(args);
         let proxy = Proxy::start_with(&options);
         let routed = Routed { scene, proxy, http };
         let mut client = routed.connect();

@@ -11,12 +11,12 @@ use crate::harness::raw::{Client, Login, cancel};
 use crate::harness::{direct_only, eventually, frontend as msg};
 
 /// What tells where it is read: the replica still has 0.
-const WHERE: &str = "select n from t where i = 50";
-const THERE: &str = "0";
-const PRIMARY: &str = "77";
+pub(super) const WHERE: &str = "select n from t where i = 50";
+pub(super) const THERE: &str = "0";
+pub(super) const PRIMARY: &str = "77";
 
 /// One replica whose replay is paused, and reads that do not mind. A row tells on which node it is read.
-fn paused(query: &str) -> Routed {
+pub(super) fn paused(query: &str) -> Routed {
     let routed = Routed::new(1, &format!("consistency=any&{query}"));
     routed.pause(0, true);
     routed.connect().run("update t set n = 77 where i = 50");
@@ -24,34 +24,34 @@ fn paused(query: &str) -> Routed {
 }
 
 /// A statement as a batch that is parsed anew, or as one whose statement is prepared.
-fn batch(sql: &str) -> Vec<u8> {
+pub(super) fn batch(sql: &str) -> Vec<u8> {
     [msg::parse("", sql), msg::bind("", "", &[]), msg::describe_portal(""), msg::execute("", 0), msg::sync()]
         .concat()
 }
 
-fn prepared(name: &str) -> Vec<u8> {
+pub(super) fn prepared(name: &str) -> Vec<u8> {
     [msg::bind("", name, &[]), msg::execute("", 0), msg::sync()].concat()
 }
 
 /// The first value, the end of the last statement and the transaction status; an SQLSTATE in the place of the value.
-fn told(messages: &[Message]) -> (String, String, String) {
+pub(super) fn told(messages: &[Message]) -> (String, String, String) {
     let of = |tag: u8| messages.iter().rfind(|message| message.tag == tag);
     let value = of(b'E').map(|error| error.sqlstate()).or_else(|| of(b'D').map(|row| row.value()));
     let end = of(b'C').map(|end| end.command_tag()).unwrap_or_default();
     (value.unwrap_or_default(), end, of(b'Z').map(|ready| ready.to_string()).unwrap_or_default())
 }
 
-fn ask(client: &mut Client, bytes: &[u8]) -> (String, String, String) {
+pub(super) fn ask(client: &mut Client, bytes: &[u8]) -> (String, String, String) {
     client.send(bytes);
     told(&client.until_ready())
 }
 
-fn expect(value: &str, end: &str, status: char) -> (String, String, String) {
+pub(super) fn expect(value: &str, end: &str, status: char) -> (String, String, String) {
     (value.into(), end.into(), format!("ReadyForQuery {status}"))
 }
 
 /// Begins a transaction that a replica has. What was defined or set just before may keep one at the primary for a moment.
-fn begin_there(client: &mut Client) {
+pub(super) fn begin_there(client: &mut Client) {
     eventually("a transaction goes to the replica", || {
         client.run("begin read only");
         let found = client.value(WHERE);
@@ -64,7 +64,7 @@ fn begin_there(client: &mut Client) {
 }
 
 /// What became of transactions since: those that ended on a replica, and those that moved.
-fn counted(routed: &Routed) -> [u64; 2] {
+pub(super) fn counted(routed: &Routed) -> [u64; 2] {
     ["ended", "moved"].map(|result| routed.counted("pgweir_replica_transactions_total", result))
 }
 
@@ -132,6 +132,118 @@ fn transactions_that_only_read_go_to_a_replica_as_a_whole() {
     client.run("begin read only");
     assert_eq!(client.value(WHERE), PRIMARY, "the settings say so");
     assert_eq!(counted(&none), [0, 0]);
+}
+
+/// What many drivers send for a transaction that only reads, in the place of one BEGIN that says so.
+#[test]
+fn a_transaction_is_told_what_it_is_behind_its_begin() {
+    if direct_only() {
+        return;
+    }
+    let routed = paused("");
+    let mut client = routed.connect();
+    begin_there(&mut client);
+    client.run("commit");
+    let forms: [fn(&str) -> Vec<u8>; 2] = [msg::query, batch];
+    let before = counted(&routed);
+    for (begin, set) in forms.into_iter().flat_map(|begin| forms.map(|set| (begin, set))) {
+        assert_eq!(ask(&mut client, &begin("begin")), expect("", "BEGIN", 'T'));
+        assert_eq!(ask(&mut client, &set("set transaction read only")), expect("", "SET", 'T'));
+        assert_eq!(ask(&mut client, &set(WHERE)), expect(THERE, "SELECT 1", 'T'));
+        assert_eq!(ask(&mut client, &begin("commit")), expect("", "COMMIT", 'I'));
+        let level = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE";
+        for sql in ["start transaction", level, "set local transaction deferrable"] {
+            client.send(&set(sql));
+            assert_eq!(told(&client.until_ready()).2, "ReadyForQuery T");
+        }
+        assert_eq!(ask(&mut client, &set(WHERE)), expect(THERE, "SELECT 1", 'T'));
+        // It goes on at the primary, where it is what it was told to be.
+        assert_eq!(ask(&mut client, &set("show transaction_deferrable")), expect("on", "SHOW", 'T'));
+        assert_eq!(ask(&mut client, &set("show transaction_isolation")).0, "read committed");
+        assert_eq!(ask(&mut client, &set("update t set n = 0")).0, "25006");
+        client.run("rollback");
+    }
+    assert_eq!(counted(&routed), [before[0] + 4, before[1] + 4]);
+    // All in one write, as one batch, and as several cycles.
+    let part = |sql: &str| [msg::parse("", sql), msg::bind("", "", &[]), msg::execute("", 0)].concat();
+    let bytes = [part("BEGIN"), part("SET TRANSACTION READ ONLY"), batch(WHERE)].concat();
+    assert_eq!(ask(&mut client, &bytes), expect(THERE, "SELECT 1", 'T'));
+    client.run("commit");
+    client.send(&["begin", "set transaction read only", WHERE, "commit"].map(msg::query).concat());
+    let answers = [(); 4].map(|()| told(&client.until_ready()).0);
+    assert_eq!(answers, ["", "", THERE, ""]);
+    // All others are the primary's.
+    for set in [
+        "set transaction read write",
+        "set transaction read only, read write",
+        "set transaction isolation level serializable, read only",
+        "set transaction isolation level repeatable read, read only",
+        "set transaction isolation level read committed",
+    ] {
+        client.run("begin");
+        client.run(set);
+        assert_eq!(client.value(WHERE), PRIMARY, "{set}");
+        client.run("commit");
+    }
+    let all = paused("read_only_transactions=all");
+    let mut client = all.connect();
+    for (begin, set) in [
+        ("begin", "set transaction isolation level repeatable read, read only"),
+        ("begin read only", "set transaction isolation level repeatable read"),
+    ] {
+        client.run(begin);
+        client.run(set);
+        assert_eq!(client.value(WHERE), THERE, "{begin}; {set}");
+        assert_eq!(client.value("show transaction_isolation"), "repeatable read");
+        client.run("commit");
+    }
+    client.run("begin read only");
+    client.run("set transaction isolation level serializable");
+    assert_eq!(client.value(WHERE), PRIMARY);
+    client.run("commit");
+}
+
+/// By the session's defaults, however they are set: the first transaction as well.
+#[test]
+fn a_transaction_is_what_the_session_says_of_all() {
+    if direct_only() {
+        return;
+    }
+    let routed = paused("read_only_transactions=all");
+    let mut client = routed.connect();
+    begin_there(&mut client);
+    client.run("commit");
+    let forms: [fn(&str) -> Vec<u8>; 2] = [msg::query, batch];
+    for (set, begin) in forms.into_iter().flat_map(|set| forms.map(|begin| (set, begin))) {
+        for sql in [
+            "set default_transaction_read_only = on",
+            "set session characteristics as transaction read only",
+            "set session characteristics as transaction isolation level repeatable read, read only",
+        ] {
+            assert_eq!(ask(&mut client, &set(sql)), expect("", "SET", 'I'));
+            assert_eq!(ask(&mut client, &begin("begin")), expect("", "BEGIN", 'T'), "{sql}");
+            assert_eq!(client.value(WHERE), THERE, "{sql}");
+            client.run("commit");
+            assert_eq!(ask(&mut client, &set("reset default_transaction_read_only")).1, "RESET");
+            assert_eq!(ask(&mut client, &begin("begin")), expect("", "BEGIN", 'T'), "{sql}");
+            assert_eq!(client.value(WHERE), PRIMARY, "{sql}");
+            client.run("commit");
+        }
+        client.run("reset default_transaction_isolation");
+        assert_eq!(
+            ask(
+                &mut client,
+                &set("set session characteristics as transaction isolation level serializable, read only")
+            )
+            .1,
+            "SET"
+        );
+        assert_eq!(ask(&mut client, &begin("begin")).1, "BEGIN");
+        assert_eq!(client.value(WHERE), PRIMARY, "serializable");
+        client.run("commit");
+        client.run("reset default_transaction_isolation");
+        client.run("reset default_transaction_read_only");
+    }
 }
 
 /// As pgjdbc begins: the BEGIN is the first statement of the batch in which the first of its transaction is run.
@@ -345,7 +457,7 @@ fn errors_are_those_of_the_primary() {
 }
 
 /// Waits until a statement with this text runs there.
-fn at_work(node: &Cluster, text: &str) {
+pub(super) fn at_work(node: &Cluster, text: &str) {
     let sql = format!(
         "select count(*) from pg_stat_activity where query like '%{text}%' and state = 'active' and usename = '{}'",
         APP.0

@@ -11,12 +11,18 @@ fn check(sql: &str, expected: Detail) {
     assert_eq!(detail(sql), expected, "{sql}");
 }
 
-/// `name = value` with `~` for DEFAULT and `?` for what is not said; `local` before it where it is.
+/// `name = value` with `~` for DEFAULT and `?` for what is not said; `local` before it where it is. Modes are whether it only reads, the level,
+/// and whether it is deferrable.
 fn written(sql: &str) -> String {
     let Detail::Set { name, value, local } = detail(sql) else { return "none".to_string() };
     let value = match value {
         SetValue::Literal(text) => format!("= {}", String::from_utf8_lossy(&text)),
         SetValue::Default => "~".to_string(),
+        SetValue::Modes(Modes { read_only, isolation, deferrable }) => {
+            let said = |said: Option<bool>| said.map_or("-", |said| if said { "yes" } else { "no" });
+            let level = isolation.map_or("-", Isolation::name);
+            format!("| {} | {level} | {}", said(read_only), said(deferrable))
+        }
         SetValue::Other => "?".to_string(),
     };
     format!("{}{} {value}", if local { "local " } else { "" }, String::from_utf8_lossy(&name))
@@ -116,9 +122,32 @@ fn set_forms() {
     check_set("set session session authorization 'Bob'", "session_authorization = Bob");
     check_set("set local session authorization default", "local session_authorization ~");
     check_set("set xml option document", "xmloption ?");
-    check_set("set transaction isolation level serializable", "local transaction ?");
+    check_set("set transaction isolation level serializable", "local transaction | - | serializable | -");
+    check_set("set transaction read only", "local transaction | yes | - | -");
+    check_set(
+        "SET LOCAL TRANSACTION /* c */ ISOLATION LEVEL REPEATABLE READ, READ ONLY DEFERRABLE -- x",
+        "local transaction | yes | repeatable read | yes",
+    );
+    check_set("set session transaction read write, not deferrable", "local transaction | no | - | no");
+    check_set("set transaction read only, read write", "local transaction | no | - | -");
+    check_set("set transaction", "local transaction ?");
+    check_set("set transaction read", "local transaction ?");
+    check_set("set transaction read only,", "local transaction ?");
+    check_set("set transaction not", "local transaction ?");
+    check_set("set transaction \"read\" only", "local transaction ?");
+    check_set("set transaction read only x", "local transaction ?");
     check_set("set transaction snapshot 'x'", "local transaction ?");
-    check_set("set session characteristics as transaction read only", "session characteristics ?");
+    let characteristics = "set session characteristics";
+    check_set(
+        &format!("{characteristics} as transaction read only"),
+        "session characteristics | yes | - | -",
+    );
+    check_set(
+        &format!("{characteristics} as transaction isolation level read uncommitted, not deferrable"),
+        "session characteristics | - | read committed | no",
+    );
+    check_set(&format!("{characteristics} as transaction"), "session characteristics ?");
+    check_set(&format!("{characteristics} read only"), "session characteristics ?");
     check_set("set constraints all deferred", "none");
     check_set("set session = 1", "session = 1");
     check_set("set local.x to 1", "local.x = 1");
@@ -154,8 +183,8 @@ fn reset_and_show() {
 
 #[test]
 fn begin() {
-    for (sql, read_only, isolation) in SIMPLE {
-        let modes = Modes { read_only: *read_only, isolation: *isolation };
+    for (sql, read_only, isolation, deferrable) in SIMPLE {
+        let modes = Modes { read_only: *read_only, isolation: *isolation, deferrable: *deferrable };
         check(sql, Detail::Begin { simple: true, modes });
     }
     for sql in
@@ -165,21 +194,27 @@ fn begin() {
     }
 }
 
-const SIMPLE: &[(&str, Option<bool>, Option<Isolation>)] = &[
-    ("begin", None, None),
-    ("BEGIN WORK", None, None),
-    ("begin transaction", None, None),
-    ("start transaction", None, None),
-    ("begin isolation level serializable", None, Some(Serializable)),
+const SIMPLE: &[(&str, Option<bool>, Option<Isolation>, Option<bool>)] = &[
+    ("begin", None, None, None),
+    ("BEGIN WORK", None, None, None),
+    ("begin transaction", None, None, None),
+    ("start transaction", None, None, None),
+    ("begin isolation level serializable", None, Some(Serializable), None),
     (
         "start transaction isolation level repeatable read, read only, deferrable",
         Some(true),
         Some(RepeatableRead),
+        Some(true),
     ),
-    ("begin isolation level read committed read write not deferrable", Some(false), Some(ReadCommitted)),
-    ("begin /* c */ isolation level read uncommitted -- x", None, Some(ReadCommitted)),
-    ("begin read write, read only", Some(true), None),
-    ("start transaction read only isolation level serializable", Some(true), Some(Serializable)),
+    (
+        "begin isolation level read committed read write not deferrable",
+        Some(false),
+        Some(ReadCommitted),
+        Some(false),
+    ),
+    ("begin /* c */ isolation level read uncommitted -- x", None, Some(ReadCommitted), None),
+    ("begin read write, read only", Some(true), None, None),
+    ("start transaction read only isolation level serializable", Some(true), Some(Serializable), None),
 ];
 
 #[test]
