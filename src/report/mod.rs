@@ -27,6 +27,7 @@ use std::collections::{HashMap, HashSet};
 use crate::advice::{Advice, Plan, Rejected};
 use crate::slow::{Merged, Series, Slot};
 use crate::stats::tally::{Sums, TOTAL, Who};
+use crate::store::marks::Mark;
 use crate::store::read::History;
 
 pub use before::{Before, Change, Figures};
@@ -93,6 +94,8 @@ pub struct Report {
     pub series: Series,
     /// A database was asked for advice.
     pub is_advised: bool,
+    /// What happened meanwhile, in the order of time.
+    pub marks: Vec<Mark>,
     /// What to do, the dearest first.
     pub fixes: Vec<Listed>,
     /// What was looked at and not proposed.
@@ -135,6 +138,7 @@ impl Report {
             instances: history.instances.clone(),
             missing: history.missing,
             series: history.series.clone(),
+            marks: history.marks.clone(),
             is_advised: advice.is_some(),
             ..Report::default()
         };

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::file::{self, Trouble};
+use super::marks::{self, Mark};
 use super::numbers;
 use super::put::{self, SUMS};
 use super::samples::Stored;
@@ -31,6 +32,8 @@ pub struct History {
     pub series: Series,
     /// Numbers of shapes, by fingerprint: they stay as long as the file does.
     pub numbers: HashMap<u128, u64>,
+    /// What happened, in the order of time.
+    pub marks: Vec<Mark>,
 }
 
 /// One row of counts.
@@ -98,6 +101,7 @@ pub fn between(
             |row| row.get::<_, i64>(0),
         )? as u64,
         numbers: numbers::of_shapes(&file)?,
+        marks: marks::between(&file, (since, until), instance)?,
         series: if parts > 0 { Series::new(since, until, parts) } else { Series::default() },
         ..History::default()
     };

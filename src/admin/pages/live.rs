@@ -34,6 +34,7 @@ impl Live {
         history.between = (!history.counted.is_empty()).then_some((start, now.max(start + 1)));
         history.series = stored.series.clone();
         history.numbers.clone_from(&stored.numbers);
+        history.marks.clone_from(&stored.marks);
         let name = "since the start".to_owned();
         let scope =
             Scope { origin: Origin::Live, name, window: (start, now.max(start + 1)), most: usize::MAX };

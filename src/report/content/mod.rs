@@ -2,6 +2,7 @@
 
 mod changes;
 mod first;
+mod marks;
 mod method;
 pub mod parts;
 mod served;
@@ -22,6 +23,7 @@ impl Report {
         if self.all.calls > 0 {
             self.do_first(&mut document);
             self.picture(&mut document);
+            self.what_happened(&mut document);
             self.slow_statements(&mut document);
             self.errors(&mut document);
         }
@@ -63,6 +65,7 @@ impl Report {
         if self.all.calls > 0 {
             self.do_first(&mut document);
             self.picture(&mut document);
+            self.what_happened(&mut document);
             self.slow_statements(&mut document);
             self.not_an_index(&mut document);
             self.cache_and_routing(&mut document);

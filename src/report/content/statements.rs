@@ -53,11 +53,12 @@ impl Report {
         let first = self.statements.first().map(|one| one.id.clone()).unwrap_or_default();
         let ends = (moment(series.from), moment(series.from + series.parts as i64 * series.width));
         let alternative = format!(
-            "Time that clients waited, in parts of {width}: most of it at {at}, {}; over all, most is that of {first}.",
-            seconds(top)
+            "Time that clients waited, in parts of {width}: most of it at {at}, {}; over all, most is that of {first}.{}",
+            seconds(top),
+            self.marks_in_words()
         );
         let top = format!("{} in {width}", seconds(top));
-        let drawn = Drawn::Stacked(Stacked { layers, ends, top });
+        let drawn = Drawn::Stacked(Stacked { layers, ends, top, marks: self.drawn_marks() });
         Some(Picture { title: "Time by statement".into(), alternative, drawn })
     }
 

@@ -10,6 +10,7 @@ use super::fixes::Listed;
 use super::{Change, Origin, Report, Statement};
 use crate::advice::{Action, Proof, Rejected};
 use crate::stats::tally::{CLOCKS, SERVED, Sums};
+use crate::store::marks::Mark;
 
 pub use read::before;
 
@@ -43,6 +44,7 @@ impl Report {
             "rejected": self.rejected.iter().map(rejected).collect::<Vec<_>>(),
             "compared_with": self.before.as_ref().map(|before| before.what.clone()),
             "gone": self.gone().iter().map(|(name, _)| hex(name)).collect::<Vec<_>>(),
+            "marks": self.marks.iter().map(mark).collect::<Vec<_>>(),
             "notes": self.notes,
             "missing": self.missing,
         });
@@ -81,6 +83,17 @@ impl Origin {
 
 fn hex(fingerprint: &u128) -> String {
     format!("{fingerprint:032x}")
+}
+
+fn mark(one: &Mark) -> Value {
+    json!({
+        "at": one.at,
+        "since": one.since,
+        "kind": one.kind.code(),
+        "text": one.text,
+        "database": one.database,
+        "instance": one.instance,
+    })
 }
 
 fn rejected(one: &Rejected) -> Value {

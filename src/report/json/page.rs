@@ -26,6 +26,7 @@ pub fn text() -> String {
         "price",
         "proof",
         "rejected",
+        "mark",
     ];
     for name in order {
         let one = &schema["$defs"][name];

@@ -36,6 +36,21 @@ pub struct Stacked {
     pub ends: (String, String),
     /// What the largest sum is called.
     pub top: String,
+    /// What happened, in the order of time.
+    pub marks: Vec<Mark>,
+}
+
+/// Something that happened, on the axis of time.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    /// Its letter; neighbours may have one together.
+    pub letter: String,
+    /// Where it is, 0 to 1.
+    pub at: f64,
+    /// From where on it may have happened; the same place, where that is known exactly.
+    pub since: f64,
+    /// It is of an index, and not what somebody said.
+    pub is_index: bool,
 }
 
 /// One bar of a histogram.

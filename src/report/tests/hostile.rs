@@ -20,6 +20,8 @@ fn report(hostile: &str) -> Report {
     let name = Who { database: hostile.into(), user: hostile.into(), application: hostile.into() };
     history.counted.add(name, 77, format!("{hostile} {}", hostile.repeat(30)).into(), sums);
     history.instances.push(hostile.into());
+    history.marks = marks(hostile, hostile);
+    history.marks.iter_mut().for_each(|mark| (mark.database, mark.instance) = (hostile.into(), hostile.into()));
     let mut advice = advice();
     for fix in &mut advice.fixes {
         fix.title = hostile.into();

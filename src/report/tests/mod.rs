@@ -10,6 +10,7 @@ use super::*;
 use crate::advice::{Action, Fix, Plan, Price, Proof, Verdict};
 use crate::slow::Series;
 use crate::stats::tally::{Answer, Served};
+use crate::store::marks::{Kind, Mark};
 use crate::store::read::History;
 
 /// When the time of the samples begins.
@@ -19,6 +20,25 @@ pub(super) fn who(application: &str) -> Who {
     Who { database: "shop".into(), user: "app".into(), application: application.into() }
 }
 
+/// What happened in that hour: a deployment, right behind it another of one pgweir, and an index that came and another that went.
+pub(super) fn marks(deployed: &str, index: &str) -> Vec<Mark> {
+    let mark = |kind, (since, at): (i64, i64), instance: &str, text: &str| Mark {
+        at: START + at,
+        since: START + since,
+        kind,
+        instance: instance.into(),
+        database: if kind == Kind::Deploy { String::new() } else { "shop".into() },
+        text: text.into(),
+    };
+    vec![
+        mark(Kind::Deploy, (0, 0), "", deployed),
+        mark(Kind::Deploy, (900, 900), "", deployed),
+        mark(Kind::Deploy, (960, 960), "proxy-1", "v1.2.4"),
+        mark(Kind::IndexCame, (1800, 2400), "proxy-1", index),
+        mark(Kind::IndexWent, (-600, 3000), "proxy-1", index),
+    ]
+}
+
 /// Statements with their times, over an hour.
 pub(super) fn history() -> History {
     let mut history = History { between: Some((START, START + 3600)), missing: 7, ..History::default() };
@@ -26,6 +46,7 @@ pub(super) fn history() -> History {
     history.instances.push("proxy-1".into());
     history.series = Series::new(START, START + 3600, PARTS);
     history.numbers = HashMap::from([(1, 4), (2, 7), (3, 12)]);
+    history.marks = marks("v1.2.3", "orders_account_id_idx on orders(account_id)");
     let mut add = |application: &str, fingerprint: u128, text: &str, calls: u64, times: [u64; 5]| {
         let mut sums = Sums::default();
         let answer =
@@ -245,6 +266,46 @@ fn a_gate_finds_what_it_is_for_and_refuses_what_cannot_be_told() {
     assert!(refused("slower").contains("needs --diff"));
     assert!(refused("n_plus_one").contains("needs advice"));
     assert!(refused("new_seq_scan").contains("needs --diff"));
+}
+
+#[test]
+fn what_happened_is_on_the_picture_and_told_in_every_form() {
+    let report = advised();
+    let picture = report.time_by_shape().expect("there are times");
+    assert!(picture.alternative.contains("Marked: A at ") && picture.alternative.contains("deploy v1.2.3"), "{picture:?}");
+    let html = picture.html();
+    assert_eq!((html.matches("class=\"mark deploy\" x1").count(), html.matches("class=\"mark index\" x1").count()), (4, 3));
+    assert_eq!(html.matches("class=\"between\"").count(), 2, "only what was noticed has a time before it");
+    // Two that are near each other have one letter; both are in the list.
+    let letters: Vec<_> = html.split("text-anchor=").skip(1).filter_map(|one| one.split(['>', '<']).nth(1)).collect();
+    assert_eq!(letters, ["A", "B", "C", "D"]);
+    for form in [report.text(false), report.markdown(), report.html()] {
+        let form = form.replace("\\", "");
+        for part in ["v1.2.3", "v1.2.4", "orders_account_id_idx on orders(account_id)", "came, in shop", "went, in shop"] {
+            assert!(form.contains(part), "{part} is not in {form}");
+        }
+    }
+    let value: serde_json::Value = serde_json::from_str(&report.json()).expect("it is JSON");
+    assert_eq!((&value["marks"][1]["kind"], &value["marks"][1]["text"]), (&"deploy".into(), &"v1.2.3".into()));
+    assert_eq!((&value["marks"][3]["since"], &value["marks"][3]["at"]), (&(START + 1800).into(), &(START + 2400).into()));
+    let without = Report::of(scope(10), &History { marks: vec![], ..history() }, None);
+    assert!(!without.html().contains("What happened") && !without.html().contains("class=\"letters\""));
+}
+
+#[test]
+fn a_mark_says_what_a_call_took_before_and_since() {
+    let mut history = History { between: Some((START, START + 3600)), ..History::default() };
+    history.series = Series::new(START, START + 3600, PARTS);
+    for minute in 0..60 {
+        history.series.add(1, (START + minute * 60, 60), 30, if minute < 20 { 30 * 9000 } else { 30 * 2000 });
+    }
+    let sums = Sums { calls: 1800, timed: 1800, micros: [0, 0, 0, 0, 900_000_000], ..Sums::default() };
+    history.counted.add(who("web"), 1, "select 1".into(), sums);
+    history.marks = vec![Mark::deploy("v2", START + 1200, "").expect("a text")];
+    let text = Report::of(scope(10), &history, None).text(false);
+    let line = text.lines().find(|line| line.starts_with("A ")).expect("a line");
+    let cells: Vec<_> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+    assert_eq!(cells, ["A", &numbers::moment(START + 1200), "deploy v2", "9.0 ms", "2.0 ms"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod table;
 
 use super::Report;
 use super::document::{Block, Document, Number, Piece, Text};
-use super::picture::{Drawn, Picture, spark_text};
+use super::picture::{Drawn, Mark, Picture, spark_text};
 use layout::{Line, Tone, wrapped};
 
 /// Columns.
@@ -92,6 +92,19 @@ fn code(lines: &mut Vec<Line>, label: &str, text: &str) {
     lines.extend(shown);
 }
 
+/// The letters of marks above a picture of so many characters; one that has no room has none.
+fn letters(marks: &[Mark], wide: usize) -> String {
+    let mut line = String::new();
+    let mut last = "";
+    for mark in marks.iter().filter(|mark| std::mem::replace(&mut last, &mark.letter) != mark.letter) {
+        let place = ((mark.at * wide as f64) as usize).min(wide.saturating_sub(mark.letter.len()));
+        if let Some(blanks) = place.checked_sub(line.len()) {
+            line += &format!("{}{}", " ".repeat(blanks), mark.letter);
+        }
+    }
+    line
+}
+
 /// A picture in characters where that says something, and in words.
 fn drawn(picture: &Picture) -> Vec<Line> {
     let mut lines = vec![];
@@ -101,6 +114,8 @@ fn drawn(picture: &Picture) -> Vec<Line> {
             let sum = |at: usize| stacked.layers.iter().filter_map(|layer| layer.1.get(at)).sum();
             let sums: Vec<f64> = (0..parts).map(sum).collect();
             lines.push(Line::default());
+            let letters = letters(&stacked.marks, spark_text(&sums, WIDE).chars().count());
+            lines.extend((!letters.is_empty()).then(|| Line::of(Tone::Dim, &letters)));
             lines.push(Line::of(Tone::Plain, &spark_text(&sums, WIDE)));
             lines.extend(wrapped(&picture.alternative.clone().into(), WIDTH));
         }
