@@ -5,6 +5,7 @@
 //! numbers themselves ([`json`]). What it is made from is the store, a running process, or a server's own log ([`log`]).
 
 mod before;
+pub mod budget;
 mod content;
 pub mod document;
 pub mod fixes;
@@ -16,6 +17,7 @@ pub mod log;
 mod markdown;
 pub mod numbers;
 pub mod picture;
+pub mod skew;
 mod text;
 
 #[cfg(test)]
@@ -27,6 +29,7 @@ use std::collections::{HashMap, HashSet};
 use crate::advice::{Advice, Plan, Rejected};
 use crate::slow::{Merged, Series, Slot};
 use crate::stats::tally::{Sums, TOTAL, Who};
+use crate::store::Stored;
 use crate::store::marks::Mark;
 use crate::store::read::History;
 
@@ -34,6 +37,7 @@ pub use before::{Before, Change, Figures};
 pub use content::parts;
 pub use fixes::Listed;
 use ids::Names;
+use skew::Skew;
 
 /// Parts of the window that pictures show.
 pub const PARTS: usize = 60;
@@ -127,6 +131,8 @@ pub struct Statement {
     pub plan: Option<Plan>,
     /// Names of fixes that help it.
     pub fixes: Vec<String>,
+    /// How its times differ by its values, where they do and that is known.
+    pub skew: Option<Skew>,
 }
 
 impl Report {
@@ -208,6 +214,15 @@ impl Report {
         }
     }
 
+    /// Takes statements with their values: they say how times differ by them.
+    pub fn take_samples(&mut self, samples: &[Stored]) {
+        let mut by_shape: HashMap<u128, Vec<&Stored>> = HashMap::new();
+        samples.iter().for_each(|sample| by_shape.entry(sample.fingerprint).or_default().push(sample));
+        for one in &mut self.statements {
+            one.skew = by_shape.get(&one.fingerprint).and_then(|samples| Skew::of(samples));
+        }
+    }
+
     /// Whether a clock is known: others than pgweir have only one, that of all.
     pub fn knows(&self, clock: usize) -> bool {
         clock == TOTAL || self.is_of_pgweir()
@@ -265,6 +280,7 @@ impl Statement {
             verdict: None,
             plan: None,
             fixes: vec![],
+            skew: None,
         }
     }
 

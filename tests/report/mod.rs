@@ -172,6 +172,33 @@ fn what_was_deployed_is_marked_and_shown_in_every_form() {
 }
 
 #[test]
+fn times_by_values_are_shown_and_the_values_are_not() {
+    let Some(counted) = Counted::start() else { return };
+    for (n, seconds) in ["0.001", "0.002", "0.003", "0.3"].iter().enumerate() {
+        counted.run(&format!("select pg_sleep({seconds}), 'secret-value-{n}'"), 2);
+    }
+    counted.written("select pg_sleep($1), $2", 8);
+    let file = counted.file();
+    let mut skew = Value::Null;
+    eventually("samples are written", || {
+        let report = json(&["--store", &file]);
+        let statements = report["statements"].as_array().cloned().unwrap_or_default();
+        let found = statements.into_iter().find(|one| one["text"] == "select pg_sleep($1), $2");
+        skew = found.map_or(Value::Null, |one| one["skew"].clone());
+        skew["groups"].as_array().is_some_and(|groups| groups.len() >= 4)
+    });
+    // Each call has another value in both places: neither alone tells more than the other.
+    let slowest = &skew["groups"][0];
+    assert!(skew["by"].is_null() && slowest["times_us"][0].as_u64() > Some(250_000), "{skew}");
+    assert!(slowest["value"].as_str().is_some_and(|value| value.starts_with("$1 = #") && value.contains(", $2 = #")), "{skew}");
+    for format in ["text", "md", "html", "json"] {
+        let text = said(&report(&["--store", &file, "--format", format]));
+        assert!(text.contains("$1 = ") || text.contains("$1 \\= "), "{text}");
+        assert!(!text.contains("secret-value"), "{text}");
+    }
+}
+
+#[test]
 fn what_is_asked_for_wrongly_is_told() {
     let folder = Folder::new();
     let other = folder.0.join("other.json");

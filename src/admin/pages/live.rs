@@ -9,6 +9,7 @@ use crate::admin::Admin;
 use crate::report::ids::Names;
 use crate::report::{Origin, PARTS, Report, Scope};
 use crate::slow::Merged;
+use crate::store::Stored;
 use crate::store::read::History;
 
 /// So many statements are listed on the overview.
@@ -22,6 +23,7 @@ const KEEP: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Live {
     read: Mutex<Option<(Instant, Arc<History>)>>,
+    samples: Mutex<Option<(Instant, Arc<Vec<Stored>>)>>,
 }
 
 impl Live {
@@ -43,6 +45,23 @@ impl Live {
         report.notes.extend(advising.notes());
         report.named(&mut Names::of_statements(&history.numbers), &mut Names::of_fixes(&advising.numbers()));
         report
+    }
+
+    /// Statements with their values, as the store has them: of a value that may not be seen, its hash. Where they cannot be read, none.
+    pub(super) async fn samples(&self, admin: &Admin) -> Arc<Vec<Stored>> {
+        let mut known = self.samples.lock().await;
+        if let Some((at, samples)) = &*known
+            && at.elapsed() < KEEP
+        {
+            return samples.clone();
+        }
+        let view = admin.history.view();
+        let own = view.own();
+        let Some((place, _)) = view.store else { return Arc::default() };
+        let read = move || place.samples(None, own.as_deref()).unwrap_or_default();
+        let samples = Arc::new(tokio::task::spawn_blocking(read).await.unwrap_or_default());
+        *known = Some((Instant::now(), samples.clone()));
+        samples
     }
 
     /// What the store has of the last hour. Where it cannot be read, nothing: the pages do without.

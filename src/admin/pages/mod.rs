@@ -121,7 +121,8 @@ async fn fixes(State(pages): State<Arc<Pages>>) -> Response {
 }
 
 async fn statement(State(pages): State<Arc<Pages>>, Path(id): Path<String>) -> Response {
-    let report = pages.live.report(&pages.admin).await;
+    let mut report = pages.live.report(&pages.admin).await;
+    report.take_samples(&pages.live.samples(&pages.admin).await);
     let is_meant =
         |fingerprint: u128, name: &str| format!("{fingerprint:032x}") == id || name.eq_ignore_ascii_case(&id);
     match report.statements.iter().find(|one| is_meant(one.fingerprint, &one.id)) {

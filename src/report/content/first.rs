@@ -91,6 +91,7 @@ impl Report {
             document.put(Block::Table(self.fix_table(&more)));
             more.iter().for_each(|one| document.put(Block::Part(self.fix(one))));
         }
+        self.what_megabytes_buy(document);
     }
 
     /// What stands first.

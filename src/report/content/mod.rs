@@ -1,11 +1,13 @@
 //! What the report says, section by section, in the order in which it is read.
 
+mod budget;
 mod changes;
 mod first;
 mod marks;
 mod method;
 pub mod parts;
 mod served;
+mod skew;
 mod statements;
 
 use super::Report;
@@ -42,6 +44,7 @@ impl Report {
         } else {
             document.put(Block::Table(self.fix_table(&self.fixes.iter().collect::<Vec<_>>())));
         }
+        self.what_megabytes_buy(&mut document);
         self.fixes.iter().for_each(|one| document.put(Block::Part(self.fix(one))));
         self.rejected(&mut document);
         document

@@ -126,6 +126,7 @@ impl Report {
         }
         blocks.push(Block::Picture(self.clocks(sums)));
         blocks.extend(parts::histogram(sums).map(Block::Picture));
+        blocks.extend(one.skew.iter().flat_map(super::skew::blocks));
         let mut notes = vec![Text::from(self.answered(sums))];
         if !one.by.is_empty() {
             notes.push(format!("sent by {}", by(&one.by)).into());

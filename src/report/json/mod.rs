@@ -7,6 +7,7 @@ mod read;
 use serde_json::{Map, Value, json};
 
 use super::fixes::Listed;
+use super::skew::{Group, Skew};
 use super::{Change, Origin, Report, Statement};
 use crate::advice::{Action, Proof, Rejected};
 use crate::stats::tally::{CLOCKS, SERVED, Sums};
@@ -64,6 +65,7 @@ impl Report {
         put("verdict", statement.verdict.clone().into());
         put("fixes", statement.fixes.clone().into());
         put("seq_scans", statement.scanned().into());
+        put("skew", statement.skew.as_ref().map(skew).into());
         put("change", self.change(statement).map(Change::code).into());
         value.into()
     }
@@ -83,6 +85,15 @@ impl Origin {
 
 fn hex(fingerprint: &u128) -> String {
     format!("{fingerprint:032x}")
+}
+
+fn skew(skew: &Skew) -> Value {
+    let group = |group: &Group| json!({ "value": group.name, "times_us": group.micros, "seen": group.calls });
+    json!({
+        "by": skew.by.as_ref().map(|by| by.number),
+        "column": skew.by.as_ref().map(|by| by.column.as_str()).filter(|column| !column.is_empty()),
+        "groups": skew.groups.iter().map(group).collect::<Vec<_>>(),
+    })
 }
 
 fn mark(one: &Mark) -> Value {

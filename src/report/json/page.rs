@@ -21,6 +21,8 @@ pub fn text() -> String {
         "clock",
         "statement",
         "sender",
+        "skew",
+        "group",
         "fix",
         "action",
         "price",

@@ -5,7 +5,8 @@ mod table;
 
 use super::Report;
 use super::document::{Block, Document, Number, Piece, Text};
-use super::picture::{Drawn, Mark, Picture, spark_text};
+use super::numbers::plain;
+use super::picture::{DotRow, Drawn, Mark, Picture, spark_text};
 use layout::{Line, Tone, wrapped};
 
 /// Columns.
@@ -16,6 +17,9 @@ const LINES: usize = 12;
 pub(super) const SPARK: usize = 12;
 /// Characters of a picture.
 const WIDE: usize = 60;
+/// Characters of a row of points, and of its name.
+const RAIL: usize = 26;
+const NAME: usize = 22;
 
 impl Report {
     /// The report as text. No line is longer than a hundred columns.
@@ -52,6 +56,7 @@ fn put(lines: &mut Vec<Line>, block: &Block) {
         }),
         Block::Code(label, text) => code(lines, label, text),
         Block::Picture(picture) => lines.extend(drawn(picture)),
+        Block::Slider(_) => {}
         Block::Part(blocks) => blocks.iter().for_each(|block| put(lines, block)),
     }
 }
@@ -105,6 +110,21 @@ fn letters(marks: &[Mark], wide: usize) -> String {
     line
 }
 
+/// A row of points in characters.
+fn dot_row(row: &DotRow) -> Line {
+    let mut rail = ['·'; RAIL];
+    for at in &row.at {
+        let place = (at.clamp(0.0, 1.0) * (RAIL - 1) as f64).round() as usize;
+        rail[place] = '●';
+    }
+    let mut name: String = plain(&row.name);
+    if name.chars().count() > NAME {
+        name = name.chars().take(NAME - 3).collect::<String>() + "...";
+    }
+    let rail: String = rail.iter().collect();
+    Line::of(Tone::Plain, &format!("    {name:NAME$} {rail}  {}", row.aside))
+}
+
 /// A picture in characters where that says something, and in words.
 fn drawn(picture: &Picture) -> Vec<Line> {
     let mut lines = vec![];
@@ -127,6 +147,15 @@ fn drawn(picture: &Picture) -> Vec<Line> {
                     &format!("    {:<10}{bar:<20}  {}", clock.name, clock.aside),
                 ));
             }
+        }
+        Drawn::Dots(dots) => {
+            lines.push(Line::of(Tone::Dim, &format!("    {}:", picture.title)));
+            lines.extend(dots.rows.iter().map(dot_row));
+            let (low, high) = &dots.ends;
+            let between = RAIL.saturating_sub(low.len() + high.len());
+            lines.push(Line::of(Tone::Dim, &format!("    {:NAME$} {low}{}{high}", "", " ".repeat(between))));
+            let words = wrapped(&Text::from(picture.alternative.clone()), WIDTH - 4);
+            lines.extend(words.into_iter().map(|line| line.behind("    ")));
         }
         Drawn::Histogram(_) => {
             let words = wrapped(&Text::from(picture.alternative.clone()), WIDTH - 4);
