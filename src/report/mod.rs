@@ -24,7 +24,7 @@ mod text;
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::advice::{Advice, Plan, Rejected};
 use crate::slow::{Merged, Series, Slot};
@@ -33,6 +33,7 @@ use crate::store::Stored;
 use crate::store::marks::Mark;
 use crate::store::read::History;
 
+pub use crate::store::read::ByInstance;
 pub use before::{Before, Change, Figures};
 pub use content::parts;
 pub use fixes::Listed;
@@ -82,6 +83,8 @@ pub struct Report {
     pub begins: Option<i64>,
     /// The pgweirs that counted.
     pub instances: Vec<String>,
+    /// What each of them counted.
+    pub by_instance: BTreeMap<String, ByInstance>,
     /// Everything together.
     pub all: Sums,
     /// How many shapes were counted by themselves.
@@ -142,6 +145,7 @@ impl Report {
             between: history.between,
             begins: history.begins,
             instances: history.instances.clone(),
+            by_instance: history.by_instance.clone(),
             missing: history.missing,
             series: history.series.clone(),
             marks: history.marks.clone(),

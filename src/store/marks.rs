@@ -242,7 +242,7 @@ pub(super) fn between(
 ) -> rusqlite::Result<Vec<Mark>> {
     let mut read = file.prepare(
         "SELECT at, since, kind, instance, database, text FROM mark
-         WHERE at >= ?1 AND at < ?2 AND (?3 IS NULL OR instance IN (?3, '')) ORDER BY at DESC LIMIT ?4",
+         WHERE at >= ?1 AND at <= ?2 AND (?3 IS NULL OR instance IN (?3, '')) ORDER BY at DESC LIMIT ?4",
     )?;
     let rows = read.query_map((since, until, instance, GIVEN), |row| {
         let names = [row.get(3)?, row.get(4)?, row.get(5)?];
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(count, MOST);
         all.commit().expect("committed");
         let given = |instance| between(&file, (0, 100), instance).expect("marks").len();
-        assert_eq!((given(None), given(Some("a")), given(Some("b"))), (95, 95, 47));
+        assert_eq!((given(None), given(Some("a")), given(Some("b"))), (96, 96, 48));
         let most = between(&file, (0, i64::MAX), None).expect("marks");
         assert_eq!((most.len() as i64, most.last().map(|mark| mark.at)), (GIVEN, Some(MOST + 4)));
     }

@@ -103,7 +103,7 @@ fn pages_show_what_is_counted_and_nothing_in_it_is_more_than_words() {
     });
     let mut all = vec![overview.clone(), scene.body("/")];
     all.extend(addresses.iter().map(|address| scene.body(&format!("/statement/{address}"))));
-    all.extend(["/fixes", "/cache", "/rules", "/cluster"].map(|path| scene.body(path)));
+    all.extend(["/fixes", "/cache", "/rules", "/cluster", "/fleet"].map(|path| scene.body(path)));
     for body in &all {
         for absent in
             ["<script", "<img", "onerror=alert(1)>", "planted-secret", " style=", "http://", "https://"]
@@ -116,6 +116,10 @@ fn pages_show_what_is_counted_and_nothing_in_it_is_more_than_words() {
         "the name is shown"
     );
     assert!(all.iter().any(|body| body.contains("aria-label=\"Five clocks.")));
+    assert!(
+        all.iter()
+            .any(|body| body.contains("Time by pgweir") && body.contains("aria-current=\"page\">Fleet"))
+    );
     let number = overview.split("\">Q").nth(1).and_then(|rest| rest.split('<').next()).expect("a number");
     assert!(scene.body(&format!("/statement/Q{number}")).contains("fingerprint"));
 }

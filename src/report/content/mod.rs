@@ -3,6 +3,7 @@
 mod budget;
 mod changes;
 mod first;
+mod fleet;
 mod marks;
 mod method;
 pub mod parts;
@@ -76,6 +77,7 @@ impl Report {
             self.to_repair(&mut document);
             self.rejected(&mut document);
             self.errors(&mut document);
+            self.by_pgweir(&mut document);
         }
         self.method(&mut document);
         if self.all.calls > 0 && !self.statements.is_empty() {

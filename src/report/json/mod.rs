@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::fixes::Listed;
 use super::skew::{Group, Skew};
-use super::{Change, Origin, Report, Statement};
+use super::{ByInstance, Change, Origin, Report, Statement};
 use crate::advice::{Action, Proof, Rejected};
 use crate::stats::tally::{CLOCKS, SERVED, Sums};
 use crate::store::marks::Mark;
@@ -34,6 +34,7 @@ impl Report {
             "seconds": self.seconds(),
             "file_begins": self.begins,
             "instances": self.instances,
+            "by_instance": self.by_instance.iter().map(|one| self.instance_json(one)).collect::<Vec<_>>(),
             "shapes": self.shapes,
             "complete": self.is_complete(),
             "database_us": self.database_time(),
@@ -50,6 +51,13 @@ impl Report {
             "missing": self.missing,
         });
         format!("{value:#}\n")
+    }
+
+    fn instance_json(&self, (name, one): (&String, &ByInstance)) -> Value {
+        let mut value = self.sums_json(&one.sums);
+        value.insert("instance".to_owned(), name.as_str().into());
+        value.insert("last".to_owned(), one.last.into());
+        value.into()
     }
 
     fn statement_json(&self, statement: &Statement) -> Value {

@@ -29,6 +29,7 @@ pub fn text() -> String {
         "proof",
         "rejected",
         "mark",
+        "instance",
     ];
     for name in order {
         let one = &schema["$defs"][name];

@@ -202,14 +202,23 @@ pub(super) fn several() -> Advice {
     let more = [
         ("index accounts(region)", 90.0, 4_000_000, 2),
         ("index orders(status, created_at) WHERE (status = 'open'::text)", 280.0, 41_000_000, 1),
-        ("index line_items(order_id) INCLUDE (sku, quantity, price_in_cents, currency, warehouse)", 31.0, 150_000_000, 3),
+        (
+            "index line_items(order_id) INCLUDE (sku, quantity, price_in_cents, currency, warehouse)",
+            31.0,
+            150_000_000,
+            3,
+        ),
     ];
     advice.fixes.extend(more.map(|(title, saves, bytes, helps)| Fix {
         title: title.to_owned(),
         saves: Some(saves),
         price: Price { bytes, writes: bytes as f64 / 2e7 },
         helps: vec![helps],
-        action: Action::Sql { run: vec![format!("CREATE INDEX CONCURRENTLY ON {title}")], undo: vec![], concurrently: true },
+        action: Action::Sql {
+            run: vec![format!("CREATE INDEX CONCURRENTLY ON {title}")],
+            undo: vec![],
+            concurrently: true,
+        },
         ..index.clone()
     }));
     advice
@@ -316,22 +325,41 @@ fn a_gate_finds_what_it_is_for_and_refuses_what_cannot_be_told() {
 fn what_happened_is_on_the_picture_and_told_in_every_form() {
     let report = advised();
     let picture = report.time_by_shape().expect("there are times");
-    assert!(picture.alternative.contains("Marked: A at ") && picture.alternative.contains("deploy v1.2.3"), "{picture:?}");
+    assert!(
+        picture.alternative.contains("Marked: A at ") && picture.alternative.contains("deploy v1.2.3"),
+        "{picture:?}"
+    );
     let html = picture.html();
-    assert_eq!((html.matches("class=\"mark deploy\" x1").count(), html.matches("class=\"mark index\" x1").count()), (4, 3));
+    assert_eq!(
+        (html.matches("class=\"mark deploy\" x1").count(), html.matches("class=\"mark index\" x1").count()),
+        (4, 3)
+    );
     assert_eq!(html.matches("class=\"between\"").count(), 2, "only what was noticed has a time before it");
     // Two that are near each other have one letter; both are in the list.
-    let letters: Vec<_> = html.split("text-anchor=").skip(1).filter_map(|one| one.split(['>', '<']).nth(1)).collect();
+    let letters: Vec<_> =
+        html.split("text-anchor=").skip(1).filter_map(|one| one.split(['>', '<']).nth(1)).collect();
     assert_eq!(letters, ["A", "B", "C", "D"]);
     for form in [report.text(false), report.markdown(), report.html()] {
         let form = form.replace("\\", "");
-        for part in ["v1.2.3", "v1.2.4", "orders_account_id_idx on orders(account_id)", "came, in shop", "went, in shop"] {
+        for part in [
+            "v1.2.3",
+            "v1.2.4",
+            "orders_account_id_idx on orders(account_id)",
+            "came, in shop",
+            "went, in shop",
+        ] {
             assert!(form.contains(part), "{part} is not in {form}");
         }
     }
     let value: serde_json::Value = serde_json::from_str(&report.json()).expect("it is JSON");
-    assert_eq!((&value["marks"][1]["kind"], &value["marks"][1]["text"]), (&"deploy".into(), &"v1.2.3".into()));
-    assert_eq!((&value["marks"][3]["since"], &value["marks"][3]["at"]), (&(START + 1800).into(), &(START + 2400).into()));
+    assert_eq!(
+        (&value["marks"][1]["kind"], &value["marks"][1]["text"]),
+        (&"deploy".into(), &"v1.2.3".into())
+    );
+    assert_eq!(
+        (&value["marks"][3]["since"], &value["marks"][3]["at"]),
+        (&(START + 1800).into(), &(START + 2400).into())
+    );
     let without = Report::of(scope(10), &History { marks: vec![], ..history() }, None);
     assert!(!without.html().contains("What happened") && !without.html().contains("class=\"letters\""));
 }
@@ -366,7 +394,8 @@ fn what_megabytes_buy_is_in_the_order_of_use_for_size() {
     let keys: Vec<u128> = report.fixes.iter().map(|one| one.key).collect();
     let numbers = keys.iter().zip(1..).map(|(key, n)| (*key, n)).collect();
     report.named(&mut ids::Names::of_statements(&history().numbers), &mut ids::Names::of_fixes(&numbers));
-    let steps: Vec<_> = report.budget().into_iter().map(|step| (step.title, step.adds, step.bytes, step.saves)).collect();
+    let steps: Vec<_> =
+        report.budget().into_iter().map(|step| (step.title, step.adds, step.bytes, step.saves)).collect();
     let day = a_day(report.statements[1].sums.micros[TOTAL], 3600.0);
     // The first two of one statement do not save more than it takes; the last may save no more than its statement takes, which is next to nothing.
     let expected = [
@@ -382,17 +411,74 @@ fn what_megabytes_buy_is_in_the_order_of_use_for_size() {
     let html = report.html();
     assert_eq!(html.matches("<input type=\"radio\" name=\"budget\"").count(), 4);
     assert_eq!(html.matches(" checked>").count(), 1);
-    let stops = html.split("<div class=\"said\"").nth(1).and_then(|rest| rest.split("</fieldset>").next()).expect("it says");
-    assert!(stops.contains("<p>17 MB: 2 indexes save 7 m a day, ") && stops.contains("FIX-2, FIX-4."), "{stops}");
+    let stops = html
+        .split("<div class=\"said\"")
+        .nth(1)
+        .and_then(|rest| rest.split("</fieldset>").next())
+        .expect("it says");
+    assert!(
+        stops.contains("<p>17 MB: 2 indexes save 7 m a day, ") && stops.contains("FIX-2, FIX-4."),
+        "{stops}"
+    );
     for form in [report.text(false), report.markdown().replace("\\", ""), html] {
         let form = form.to_lowercase();
-        for part in ["megabytes for indexes, minutes saved", "58 mb", "208 mb", "indexes to drop free 3.0 mb"] {
+        for part in ["megabytes for indexes, minutes saved", "58 mb", "208 mb", "indexes to drop free 3.0 mb"]
+        {
             assert!(form.contains(part), "{part} is not in {form}");
         }
     }
     // One alone is nothing to choose from.
     assert!(!advised().html().contains("fieldset"));
     assert!(html::body(&report.fixes_page()).contains("<fieldset"));
+}
+
+/// A history that several pgweirs have counted; one of them has been silent for a while.
+pub(super) fn fleet() -> History {
+    let mut history = history();
+    history.instances = (1..=9).map(|n| format!("eu-{n}")).collect();
+    for (n, name) in history.instances.clone().into_iter().enumerate() {
+        let mut sums = Sums::default();
+        let times = Some([100 * n as u64, 20_000 + 5000 * n as u64, 0, 0, 20_000 + 5100 * n as u64]);
+        let answer = Answer { served: Served::Primary, rows: 1, bytes: 100, error: None, times };
+        (0..100 * (n + 1)).for_each(|_| sums.add(&answer));
+        let last = START + if n == 3 { 1800 } else { 3600 };
+        let mut one = ByInstance { sums, last, series: vec![] };
+        for minute in 0..if n == 3 { 30 } else { 60 } {
+            history.series.share(&mut one.series, (START + minute * 60, 60), 9, 40_000 * (n as u64 + 1));
+        }
+        history.by_instance.insert(name, one);
+    }
+    history
+}
+
+#[test]
+fn pgweirs_of_a_fleet_stand_beside_each_other() {
+    let report = Report::of(scope(10), &fleet(), None);
+    let text = report.text(false);
+    let table = text.split("BY PGWEIR").nth(1).expect("a section");
+    let lines: Vec<_> = table.lines().filter(|line| line.starts_with("eu-")).collect();
+    assert_eq!(lines.len(), 9, "{table}");
+    assert!(
+        lines[0].starts_with("eu-9 ") && lines[0].contains(" 900 "),
+        "the one with most time is first: {table}"
+    );
+    assert_eq!(table.matches("silent since").count(), 1, "{table}");
+    assert!(text.contains("counted by 9 pgweirs"), "{text}");
+    let page = html::body(&report.fleet_page());
+    assert!(
+        page.contains("Time by pgweir")
+            && page.contains("<strong>eu-4</strong>")
+            && page.contains("over all, most is that of eu-9."),
+        "{page}"
+    );
+    let value: serde_json::Value = serde_json::from_str(&report.json()).expect("it is JSON");
+    assert_eq!(
+        (&value["by_instance"][3]["instance"], &value["by_instance"][3]["calls"]),
+        (&"eu-4".into(), &400.into())
+    );
+    // One alone has nothing to stand beside; and where nothing was counted, that is said.
+    assert!(!sample(10).text(false).contains("BY PGWEIR"));
+    assert!(html::body(&Report::default().fleet_page()).contains("Nothing was counted"));
 }
 
 #[test]

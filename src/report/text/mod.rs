@@ -18,8 +18,8 @@ pub(super) const SPARK: usize = 12;
 /// Characters of a picture.
 const WIDE: usize = 60;
 /// Characters of a row of points, and of its name.
-const RAIL: usize = 26;
-const NAME: usize = 22;
+const RAIL: usize = 22;
+const NAME: usize = 20;
 
 impl Report {
     /// The report as text. No line is longer than a hundred columns.

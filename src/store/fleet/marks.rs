@@ -134,7 +134,7 @@ pub(super) async fn between(
     instance: Option<&str>,
 ) -> Result<Vec<Mark>, Trouble> {
     let sql = "SELECT at, since, kind, instance, database, text FROM pgweir_history.mark
-        WHERE at >= $1 AND at < $2 AND ($3 IS NULL OR instance IN ($3, '')) ORDER BY at DESC LIMIT $4";
+        WHERE at >= $1 AND at <= $2 AND ($3 IS NULL OR instance IN ($3, '')) ORDER BY at DESC LIMIT $4";
     let values: [Value<'_>; 4] =
         [(&since, Type::INT8), (&until, Type::INT8), (&instance, Type::TEXT), (&GIVEN, Type::INT8)];
     let rows = part.query_typed(sql, &values).await?;

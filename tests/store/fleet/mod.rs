@@ -143,8 +143,14 @@ fn fleet_history_has_what_each_pgweir_counted() {
     let file = fleet.url();
     let (well, all) = report(Path::new(&file), &[]);
     assert!(well && all.contains("counted by one, two") && all.contains("10 statements, 2 shapes"), "{all}");
+    assert!(all.contains("BY PGWEIR") && all.contains(" two 6 ") && all.contains(" one 4 "), "{all}");
     let (well, one) = report(Path::new(&file), &["--instance", "one"]);
-    assert!(well && one.contains("counted by one") && one.contains("4 statements, 2 shapes"), "{one}");
+    assert!(
+        well && !one.contains("BY PGWEIR")
+            && one.contains("counted by one")
+            && one.contains("4 statements, 2 shapes"),
+        "{one}"
+    );
     let (well, none) = report(Path::new(&file), &["--instance", "three"]);
     assert!(well && !none.contains("counted by"), "{none}");
     proxies.iter_mut().for_each(|proxy| {
