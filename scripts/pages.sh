@@ -58,7 +58,7 @@ check() { # NAME URL
     printf '%s: %s\n' "$1" "$folder/$1-*.png"
 }
 
-for page in advised plain; do
+for page in advised plain budget fleet; do
     check "$page" "file://$folder/$page.html"
 done
 number=0

@@ -27,6 +27,8 @@ pub enum Command {
     KillClient(String),
     /// DISABLE (`true`) or ENABLE of a database.
     Disable(String, bool),
+    /// MARK: what was deployed now.
+    Mark(String),
     /// RELOAD.
     Reload,
     /// SHUTDOWN; whether it waits for transactions to end.
@@ -116,6 +118,7 @@ fn command(words: &[Word<'_>]) -> Result<Command, Fault> {
         "KILL_CLIENT" => Command::KillClient(needed()?),
         "DISABLE" => Command::Disable(needed()?, true),
         "ENABLE" => Command::Disable(needed()?, false),
+        "MARK" => Command::Mark(needed()?),
         "RELOAD" => Command::Reload,
         "SHUTDOWN" => match keyword(1).as_deref() {
             None => Command::Shutdown(Wait::No),
@@ -250,6 +253,8 @@ mod tests {
         assert_eq!(one("RESUME \"a \"\"b\"\";\";"), Command::Resume(Some("a \"b\";".into())));
         assert_eq!(one("shutdown wait_for_servers"), Command::Shutdown(Wait::Servers));
         assert_eq!(one("begin"), Command::Block("BEGIN", true));
+        assert_eq!(one("Mark 'v1.2 it''s out';"), Command::Mark("v1.2 it's out".into()));
+        assert_eq!(one("MARK v1.2.3"), Command::Mark("v1.2.3".into()));
     }
 
     #[test]
@@ -307,6 +312,8 @@ mod tests {
             "select 1",
             "kill_client",
             "disable;",
+            "mark",
+            "mark v1 v2",
             "reload now",
             "pause a b",
             "resume \"x",

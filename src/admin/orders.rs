@@ -8,6 +8,8 @@ use tokio::sync::oneshot;
 use super::command::{Command, loggable};
 use super::{Admin, Demand, Snapshot, Wait, cache};
 use crate::runtime::worker::{KillOrder, Order, PoolOrder};
+use crate::stats::calendar::now;
+use crate::store::marks::Mark;
 use crate::wire::Fault;
 
 /// How often it is looked whether servers have come to rest.
@@ -33,6 +35,7 @@ pub async fn obey(admin: &Admin, command: Command, told: &mut Vec<String>) -> Re
             admin.entrance.set_disabled(&database, disabled);
             Ok(if disabled { "DISABLE" } else { "ENABLE" })
         }
+        Command::Mark(text) => mark(admin, &text).await.map(|()| "MARK"),
         Command::Reload => {
             *told = reload(admin).await?;
             Ok("RELOAD")
@@ -110,6 +113,26 @@ async fn kill_client(admin: &Admin, id: &str) -> Result<(), Fault> {
     };
     admin.entrance.workers.iter().for_each(|worker| worker.send(Order::Kill(KillOrder::Session(pid))));
     Ok(())
+}
+
+/// Marks this moment in the history: pictures show it.
+async fn mark(admin: &Admin, text: &str) -> Result<(), Fault> {
+    let view = admin.history.view();
+    let mark = Mark::deploy(text, now(), &view.instance).map_err(|reason| Fault::error("22023", reason))?;
+    let Some((place, _)) = view.store else {
+        return Err(Fault::error("55000", "no history is kept that could be marked")
+            .hint("start pgweir with --store, or set store or url under [history]"));
+    };
+    let name = place.to_string();
+    let written = tokio::task::spawn_blocking(move || place.mark(&mark)).await;
+    match written {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(trouble)) => {
+            Err(Fault::error("58030", format!("{name} cannot be written: {}", trouble.reason()))
+                .hint("SHOW STORE says how it is"))
+        }
+        Err(_) => Err(Fault::error("57P03", "pgweir is shutting down")),
+    }
 }
 
 async fn reload(admin: &Admin) -> Result<Vec<String>, Fault> {

@@ -54,7 +54,7 @@ const ADVICE: &str = "ADVICE";
 const STATEMENTS: &str = "STATEMENTS";
 
 /// Commands other than SHOW of what there is, for the help.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "SHOW STATEMENTS",
     EXPLAIN,
     "SHOW CACHE ENTRIES [n [from]]",
@@ -68,6 +68,7 @@ const COMMANDS: [&str; 16] = [
     "KILL_CLIENT id",
     "DISABLE db",
     "ENABLE db",
+    "MARK 'what was deployed'",
     "RELOAD",
     "SHUTDOWN",
     "SHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS",

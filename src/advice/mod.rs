@@ -29,7 +29,7 @@ use std::time::Duration;
 use crate::stats::tally::{Sums, Who};
 
 pub use advise::{Advised, Limits, Nodes, advise};
-pub use create::index_of_title;
+pub use create::{index_of_title, title as index_title};
 pub use index::Definition;
 pub use plan::Plan;
 pub use schema::Schema;

@@ -10,6 +10,7 @@ mod files;
 mod generate;
 mod hint;
 pub mod import;
+mod mark;
 mod passwords;
 pub(crate) mod printed;
 mod report;
@@ -52,6 +53,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Say what would make slow statements fast: indexes that the planner was asked about, and others; nothing is created
     Advise(advise::AdviseArgs),
+    /// Mark a moment in the history, such as a deployment: pictures of reports and pages show it
+    Mark(mark::MarkArgs),
     /// Write pgweir.toml from the configuration of another pooler, and say what changes in meaning
     Import(import::ImportArgs),
     /// The optional objects in a database, which tell a cache of changes that no row tells
@@ -183,6 +186,7 @@ pub fn main<T: check::Trial + explain::Catalog + upstream::Open>(
         Command::Explain(arguments) => explain(&arguments, trial),
         Command::Report(arguments) => report::run(&arguments, trial),
         Command::Advise(arguments) => advise::run(&arguments, trial),
+        Command::Mark(arguments) => mark::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Upstream(command) => tend_upstream(&command, trial),
         Command::Load(arguments) => put_load(&arguments, trial),

@@ -29,6 +29,8 @@ pub enum Block {
     Code(String, String),
     /// A picture.
     Picture(Picture),
+    /// A choice of how much, with what comes of it. Who cannot choose passes over it: all of it stands in a table beside it.
+    Slider(Slider),
     /// Blocks that belong together.
     Part(Vec<Block>),
 }
@@ -42,6 +44,30 @@ pub struct Number {
     pub value: String,
     /// What it was before, or whatever makes it mean something.
     pub aside: String,
+}
+
+/// A choice of how much.
+#[derive(Debug, Clone, Default)]
+pub struct Slider {
+    /// Its name, once in a document: lower-case letters.
+    pub name: String,
+    /// What it asks.
+    pub asks: String,
+    /// What can be chosen, the least first; at most seven.
+    pub stops: Vec<Stop>,
+    /// Where it stands first.
+    pub chosen: usize,
+}
+
+/// What can be chosen.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// How much, with its unit.
+    pub name: String,
+    /// What comes of it, as a share of what comes of all.
+    pub share: f64,
+    /// The same in words.
+    pub says: String,
 }
 
 /// A table. Every row has as many cells as there are columns.

@@ -67,6 +67,7 @@ fn put(out: &mut String, block: &Block) {
         Block::Picture(picture) => {
             writeln!(out, "*{}.* {}\n", escaped(&picture.title), escaped(&picture.alternative))
         }
+        Block::Slider(_) => Ok(()),
         Block::Part(blocks) => {
             blocks.iter().for_each(|block| put(out, block));
             Ok(())

@@ -5,6 +5,7 @@
 //! numbers themselves ([`json`]). What it is made from is the store, a running process, or a server's own log ([`log`]).
 
 mod before;
+pub mod budget;
 mod content;
 pub mod document;
 pub mod fixes;
@@ -16,23 +17,28 @@ pub mod log;
 mod markdown;
 pub mod numbers;
 pub mod picture;
+pub mod skew;
 mod text;
 
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::advice::{Advice, Plan, Rejected};
 use crate::slow::{Merged, Series, Slot};
 use crate::stats::tally::{Sums, TOTAL, Who};
+use crate::store::Stored;
+use crate::store::marks::Mark;
 use crate::store::read::History;
 
+pub use crate::store::read::ByInstance;
 pub use before::{Before, Change, Figures};
 pub use content::parts;
 pub use fixes::Listed;
 use ids::Names;
+use skew::Skew;
 
 /// Parts of the window that pictures show.
 pub const PARTS: usize = 60;
@@ -77,6 +83,8 @@ pub struct Report {
     pub begins: Option<i64>,
     /// The pgweirs that counted.
     pub instances: Vec<String>,
+    /// What each of them counted.
+    pub by_instance: BTreeMap<String, ByInstance>,
     /// Everything together.
     pub all: Sums,
     /// How many shapes were counted by themselves.
@@ -93,6 +101,8 @@ pub struct Report {
     pub series: Series,
     /// A database was asked for advice.
     pub is_advised: bool,
+    /// What happened meanwhile, in the order of time.
+    pub marks: Vec<Mark>,
     /// What to do, the dearest first.
     pub fixes: Vec<Listed>,
     /// What was looked at and not proposed.
@@ -124,6 +134,8 @@ pub struct Statement {
     pub plan: Option<Plan>,
     /// Names of fixes that help it.
     pub fixes: Vec<String>,
+    /// How its times differ by its values, where they do and that is known.
+    pub skew: Option<Skew>,
 }
 
 impl Report {
@@ -133,8 +145,10 @@ impl Report {
             between: history.between,
             begins: history.begins,
             instances: history.instances.clone(),
+            by_instance: history.by_instance.clone(),
             missing: history.missing,
             series: history.series.clone(),
+            marks: history.marks.clone(),
             is_advised: advice.is_some(),
             ..Report::default()
         };
@@ -204,6 +218,15 @@ impl Report {
         }
     }
 
+    /// Takes statements with their values: they say how times differ by them.
+    pub fn take_samples(&mut self, samples: &[Stored]) {
+        let mut by_shape: HashMap<u128, Vec<&Stored>> = HashMap::new();
+        samples.iter().for_each(|sample| by_shape.entry(sample.fingerprint).or_default().push(sample));
+        for one in &mut self.statements {
+            one.skew = by_shape.get(&one.fingerprint).and_then(|samples| Skew::of(samples));
+        }
+    }
+
     /// Whether a clock is known: others than pgweir have only one, that of all.
     pub fn knows(&self, clock: usize) -> bool {
         clock == TOTAL || self.is_of_pgweir()
@@ -261,6 +284,7 @@ impl Statement {
             verdict: None,
             plan: None,
             fixes: vec![],
+            skew: None,
         }
     }
 

@@ -40,6 +40,18 @@ impl Series {
     /// Adds what was counted from `start` on for `span` seconds, in equal shares to the parts that it reaches into. What is outside of the window goes to
     /// its nearest part.
     pub fn add(&mut self, fingerprint: u128, (start, span): (i64, i64), calls: u64, micros: u64) {
+        let mut slots = self.shapes.remove(&fingerprint).unwrap_or_default();
+        self.share(&mut slots, (start, span), calls, micros);
+        if self.parts > 0 {
+            self.shapes.insert(fingerprint, slots);
+        }
+        if self.shapes.len() > MOST * 2 {
+            self.bound(MOST);
+        }
+    }
+
+    /// The same, to parts that are kept elsewhere.
+    pub fn share(&self, slots: &mut Vec<Slot>, (start, span): (i64, i64), calls: u64, micros: u64) {
         if self.parts == 0 {
             return;
         }
@@ -47,14 +59,10 @@ impl Series {
         let part = |at: i64| at.saturating_sub(self.from).div_euclid(self.width).clamp(0, last) as usize;
         let (first, end) = (part(start), part(start.saturating_add(span.max(1) - 1)));
         let share = 1.0 / (end - first + 1) as f64;
-        let parts = self.parts;
-        let slots = self.shapes.entry(fingerprint).or_insert_with(|| vec![Slot::default(); parts]);
+        slots.resize(self.parts, Slot::default());
         for slot in &mut slots[first..=end] {
             slot.calls += calls as f64 * share;
             slot.micros += micros as f64 * share;
-        }
-        if self.shapes.len() > MOST * 2 {
-            self.bound(MOST);
         }
     }
 

@@ -85,6 +85,8 @@ pub(super) fn expire(file: &mut Connection, now: i64, policy: &Policy) -> rusqli
     file.execute("DELETE FROM missing WHERE start <= ?1", [before])?;
     file.execute("DELETE FROM caller WHERE start + ?2 <= ?1", (before, SPANS[2]))?;
     file.execute("DELETE FROM plan WHERE last_seen < ?1", [before])?;
+    file.execute("DELETE FROM mark WHERE at < ?1", [before])?;
+    file.execute("DELETE FROM seen_table WHERE seen < ?1", [before])?;
     forget(&file)?;
     file.commit()
 }

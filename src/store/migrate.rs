@@ -16,6 +16,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("../../migrations/state/002_samples.up.sql"), then: number_values },
     Step { sql: include_str!("../../migrations/state/003_numbers.up.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("../../migrations/state/004_plans.up.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("../../migrations/state/005_marks.up.sql"), then: |_| Ok(()) },
 ];
 /// Names the files of pgweir among all of SQLite's: "pgwr".
 const APPLICATION: i64 = 0x7067_7772;
@@ -88,6 +89,7 @@ mod tests {
         include_str!("../../migrations/state/002_samples.down.sql"),
         include_str!("../../migrations/state/003_numbers.down.sql"),
         include_str!("../../migrations/state/004_plans.down.sql"),
+        include_str!("../../migrations/state/005_marks.down.sql"),
     ];
 
     fn objects(file: &Connection) -> i64 {

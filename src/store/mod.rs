@@ -10,6 +10,7 @@ mod file_keeper;
 pub mod fleet;
 mod fold;
 mod keep;
+pub mod marks;
 mod migrate;
 pub mod numbers;
 mod place;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::file::Trouble;
 use super::fleet::{self, Fleet};
+use super::marks::{self, Mark, SeenTable};
 use super::read::{self, History};
 use super::samples::Stored;
 use super::{numbers, plans, turns};
@@ -135,6 +136,33 @@ impl Place {
         let trouble = self.note_plans(whose, seen, now).err()?;
         let reason = trouble.reason();
         Some(format!("plans are not remembered for later, since the store cannot be written: {reason}"))
+    }
+
+    /// Marks a moment.
+    ///
+    /// # Errors
+    /// When it cannot be written, or is not pgweir's.
+    pub fn mark(&self, mark: &Mark) -> Result<(), Trouble> {
+        match self {
+            Place::File(path) => marks::put(path, mark),
+            Place::Fleet(fleet) => fleet::marks::put(fleet, mark),
+        }
+    }
+
+    /// Remembers the indexes of a database's tables, as a pgweir saw them at this time, in seconds since 1970, and marks what came or went since it saw them last.
+    ///
+    /// # Errors
+    /// When it cannot be written, or is not pgweir's.
+    pub fn note_indexes(
+        &self,
+        whose: (&str, &str),
+        tables: &[SeenTable],
+        now: i64,
+    ) -> Result<(), Trouble> {
+        match self {
+            Place::File(path) => marks::note(path, whose, tables, now),
+            Place::Fleet(fleet) => fleet::marks::note(fleet, whose, tables, now),
+        }
     }
 
     /// The numbers of these fixes, each by its key; those that have none yet get the next ones, in this order. `now` is in seconds since 1970.

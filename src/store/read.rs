@@ -1,16 +1,19 @@
 //! What the file tells, for reports.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::file::{self, Trouble};
+use super::marks::{self, Mark};
 use super::numbers;
 use super::put::{self, SUMS};
 use super::samples::Stored;
-use crate::slow::{Merged, Series};
+use crate::slow::{Merged, Series, Slot};
 use crate::stats::tally::{Sums, TOTAL, Who};
 
+/// More pgweirs than this are not kept apart: in a long time many have come and gone.
+const INSTANCES: usize = 500;
 /// More lines than this are not kept apart: those that took longest are.
 const MOST: usize = 10_000;
 
@@ -31,6 +34,21 @@ pub struct History {
     pub series: Series,
     /// Numbers of shapes, by fingerprint: they stay as long as the file does.
     pub numbers: HashMap<u128, u64>,
+    /// What happened, in the order of time.
+    pub marks: Vec<Mark>,
+    /// By the pgweir that counted it; at most 500, and all others without a name.
+    pub by_instance: BTreeMap<String, ByInstance>,
+}
+
+/// What one pgweir has counted.
+#[derive(Debug, Clone, Default)]
+pub struct ByInstance {
+    /// All of it.
+    pub sums: Sums,
+    /// When the last of it was counted, in seconds since 1970, as exactly as minutes, hours or days tell.
+    pub last: i64,
+    /// When, in the parts of the history's series.
+    pub series: Vec<Slot>,
 }
 
 /// One row of counts.
@@ -57,6 +75,7 @@ impl History {
         let (from, to) = (row.start, row.start + row.span);
         let (first, last) = self.between.unwrap_or((from, to));
         self.between = Some((first.min(from), last.max(to)));
+        self.take_of_instance(&row);
         if !self.instances.contains(&row.instance) {
             self.instances.push(row.instance);
         }
@@ -65,6 +84,20 @@ impl History {
         if self.counted.len() > MOST * 2 {
             self.counted.bound(MOST);
         }
+    }
+}
+
+impl History {
+    fn take_of_instance(&mut self, row: &Counted) {
+        let is_kept = self.by_instance.len() < INSTANCES || self.by_instance.contains_key(&row.instance);
+        let name = if is_kept { row.instance.as_str() } else { "" };
+        if !self.by_instance.contains_key(name) {
+            self.by_instance.insert(name.to_owned(), ByInstance::default());
+        }
+        let Some(one) = self.by_instance.get_mut(name) else { return };
+        one.sums.merge(&row.sums);
+        one.last = one.last.max(row.start + row.span);
+        self.series.share(&mut one.series, (row.start, row.span), row.sums.calls, row.sums.micros[TOTAL]);
     }
 }
 
@@ -98,6 +131,7 @@ pub fn between(
             |row| row.get::<_, i64>(0),
         )? as u64,
         numbers: numbers::of_shapes(&file)?,
+        marks: marks::between(&file, (since, until), instance)?,
         series: if parts > 0 { Series::new(since, until, parts) } else { Series::default() },
         ..History::default()
     };

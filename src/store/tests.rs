@@ -87,13 +87,20 @@ fn minutes_become_hours_and_hours_days_and_nothing_is_lost() {
     assert_eq!((found.len(), found[60], found[61]), (62, (3600, NOON, 3, 180), (3600, NOON + 3600, 3, 180)));
     fold_all(&mut file, NOON + 9 * 86400, &policy);
     assert_eq!(rows(&file), [(86400, NOON - 43200, 3, 540)]);
-    fold::expire(&mut file, NOON + 29 * 86400, &policy).expect("it expires");
-    assert_eq!(rows(&file).len(), 1);
-    fold::expire(&mut file, NOON + 31 * 86400, &policy).expect("it expires");
-    let left = |table: &str| -> i64 {
+    file.execute_batch(&format!(
+        "INSERT INTO mark VALUES ({NOON}, 'deploy', '', '', 'v1', {NOON});
+         INSERT INTO seen_table VALUES ('one', 'shop', 'public.t', 1, '[]', {NOON})"
+    ))
+    .expect("a mark");
+    let left = |file: &Connection, table: &str| -> i64 {
         file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
     };
-    assert_eq!((left("bucket"), left("shape"), left("origin")), (0, 0, 0));
+    fold::expire(&mut file, NOON + 29 * 86400, &policy).expect("it expires");
+    assert_eq!((rows(&file).len(), left(&file, "mark"), left(&file, "seen_table")), (1, 1, 1));
+    fold::expire(&mut file, NOON + 31 * 86400, &policy).expect("it expires");
+    for table in ["bucket", "shape", "origin", "mark", "seen_table"] {
+        assert_eq!(left(&file, table), 0, "{table}");
+    }
 }
 
 #[test]

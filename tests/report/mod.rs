@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::harness::cluster::{APP, Cluster, Database, SUPERUSER};
 use crate::harness::command::Folder;
 use crate::harness::proxy::{Proxy, ProxyOptions, program};
-use crate::harness::raw::Client;
+use crate::harness::raw::{Client, Login};
 use crate::harness::{direct_only, eventually};
 
 fn report(arguments: &[&str]) -> Output {
@@ -58,7 +58,7 @@ impl Counted {
         let database = Cluster::shared().database();
         let folder = Folder::new();
         let mut options = ProxyOptions::url(&Cluster::shared().url(APP, &database.name, "pool_size=2"))
-            .config("[history]\ninterval = \"100ms\"\n");
+            .config(&format!("[admin]\nadmin_users = [\"{}\"]\n[history]\ninterval = \"100ms\"\n", APP.0));
         let file = folder.0.join("history.db").display().to_string();
         options.args.extend(["--store".to_owned(), file]);
         let proxy = Proxy::start_with(&options);
@@ -68,6 +68,10 @@ impl Counted {
     fn run(&self, sql: &str, times: usize) {
         let mut client = Client::connect(&self.proxy.endpoint(), &self.database.login());
         (0..times).for_each(|_| client.run(sql));
+    }
+
+    fn console(&self) -> Client {
+        Client::connect(&self.proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"))
     }
 
     fn file(&self) -> String {
@@ -124,6 +128,74 @@ fn names_of_statements_stay_and_changes_are_gated() {
     }
     let old = report(&["--store", &file, "--since", "2020-01-01", "--until", "2020-01-02"]);
     assert!(said(&old).contains("no statements since 2020-01-01"), "{}", said(&old));
+}
+
+fn mark(arguments: &[&str]) -> Output {
+    Command::new(program()).arg("mark").args(arguments).output().expect("it runs")
+}
+
+#[test]
+fn what_was_deployed_is_marked_and_shown_in_every_form() {
+    let Some(counted) = Counted::start() else { return };
+    counted.run("select pg_sleep(0.01)", 30);
+    counted.written("select pg_sleep($1)", 30);
+    let file = counted.file();
+    let output = mark(&["v1.2.3 <b>\n", "--store", &file, "--at", "1m"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let mut console = counted.console();
+    console.run("MARK 'v1.2.4 it''s out'");
+    assert_eq!(console.error("mark ' '"), "22023");
+    assert_eq!(console.error(&format!("mark '{}'", "x".repeat(201))), "22023");
+    let value = json(&["--store", &file]);
+    let marks = value["marks"].as_array().expect("marks");
+    let texts: Vec<_> = marks.iter().map(|mark| mark["text"].as_str().expect("a text")).collect();
+    assert_eq!(texts, ["v1.2.3 <b>", "v1.2.4 it's out"]);
+    assert!(marks.iter().all(|mark| mark["kind"] == "deploy" && mark["at"] == mark["since"]));
+    assert_eq!(marks[0]["instance"], "");
+    assert_ne!(marks[1]["instance"], "");
+    for (format, first) in [("text", "deploy v1.2.3 <b>"), ("md", "deploy **v1.2.3 &lt;b&gt;**"), ("html", "deploy <strong>v1.2.3 &lt;b&gt;</strong>")] {
+        let text = said(&report(&["--store", &file, "--format", format]));
+        assert!(text.contains(first) && text.contains("Marked: A at "), "{text}");
+    }
+    // Before what was asked for.
+    let later = json(&["--store", &file, "--since", "20s"]);
+    assert_eq!(later["marks"].as_array().map(Vec::len), Some(1));
+    for (arguments, reason) in [
+        (["v1", "--store", "/nowhere/history.db"], "there is no such file"),
+        (["", "--store", file.as_str()], "a mark needs a text"),
+    ] {
+        let output = mark(&arguments);
+        assert!(output.status.code() == Some(1) && said(&output).contains(reason), "{}", said(&output));
+    }
+    let future = mark(&["v1", "--store", &file, "--at", "2999-01-01"]);
+    assert!(future.status.code() == Some(1) && said(&future).contains("in the future"), "{}", said(&future));
+}
+
+#[test]
+fn times_by_values_are_shown_and_the_values_are_not() {
+    let Some(counted) = Counted::start() else { return };
+    for (n, seconds) in ["0.001", "0.002", "0.003", "0.3"].iter().enumerate() {
+        counted.run(&format!("select pg_sleep({seconds}), 'secret-value-{n}'"), 2);
+    }
+    counted.written("select pg_sleep($1), $2", 8);
+    let file = counted.file();
+    let mut skew = Value::Null;
+    eventually("samples are written", || {
+        let report = json(&["--store", &file]);
+        let statements = report["statements"].as_array().cloned().unwrap_or_default();
+        let found = statements.into_iter().find(|one| one["text"] == "select pg_sleep($1), $2");
+        skew = found.map_or(Value::Null, |one| one["skew"].clone());
+        skew["groups"].as_array().is_some_and(|groups| groups.len() >= 4)
+    });
+    // Each call has another value in both places: neither alone tells more than the other.
+    let slowest = &skew["groups"][0];
+    assert!(skew["by"].is_null() && slowest["times_us"][0].as_u64() > Some(250_000), "{skew}");
+    assert!(slowest["value"].as_str().is_some_and(|value| value.starts_with("$1 = #") && value.contains(", $2 = #")), "{skew}");
+    for format in ["text", "md", "html", "json"] {
+        let text = said(&report(&["--store", &file, "--format", format]));
+        assert!(text.contains("$1 = ") || text.contains("$1 \\= "), "{text}");
+        assert!(!text.contains("secret-value"), "{text}");
+    }
 }
 
 #[test]

@@ -71,11 +71,14 @@ impl Scene {
 
 #[test]
 fn pages_show_what_is_counted_and_nothing_in_it_is_more_than_words() {
-    let Some(scene) = Scene::start("", &["--store", "FOLDER/h.db"]) else { return };
+    let console = format!("[admin]\nadmin_users = [\"{}\"]\n", APP.0);
+    let Some(scene) = Scene::start(&console, &["--store", "FOLDER/h.db"]) else { return };
     eventually("it listens", || TcpStream::connect(scene.http).is_ok());
     let mut client = scene.client();
     client.run(&format!("select 1 as \"{}\"", HOSTILE.replace('"', "\"\"")));
-    client.run("select pg_sleep(0.05), 'planted-secret'");
+    for (seconds, n) in [("0.05", 1), ("0.001", 2), ("0.002", 3), ("0.003", 4)] {
+        client.run(&format!("select pg_sleep({seconds}), 'planted-secret-{n}'"));
+    }
     let statement = "select pg_sleep($1), $2";
     eventually("it is shown with its number and over time", || {
         let body = scene.get("/", "").2;
@@ -93,9 +96,18 @@ fn pages_show_what_is_counted_and_nothing_in_it_is_more_than_words() {
     let addresses: Vec<_> =
         overview.split("href=\"/statement/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(addresses.len() >= 2, "{overview}");
-    let mut all = vec![overview.clone()];
+    let mut console = Client::connect(&scene.proxy.endpoint(), &Login::new(APP.0, APP.1, "pgweir"));
+    console.run(&format!("mark '{}'", HOSTILE.replace('\'', "''")));
+    eventually("what was deployed is marked", || scene.body("/").contains("What happened"));
+    eventually("times are shown by values", || {
+        addresses.iter().any(|address| {
+            let body = scene.body(&format!("/statement/{address}"));
+            body.contains("How long it took, by ") && body.contains("class=\"dots\"") && body.contains("#")
+        })
+    });
+    let mut all = vec![overview.clone(), scene.body("/")];
     all.extend(addresses.iter().map(|address| scene.body(&format!("/statement/{address}"))));
-    all.extend(["/fixes", "/cache", "/rules", "/cluster"].map(|path| scene.body(path)));
+    all.extend(["/fixes", "/cache", "/rules", "/cluster", "/fleet"].map(|path| scene.body(path)));
     for body in &all {
         for absent in
             ["<script", "<img", "onerror=alert(1)>", "planted-secret", " style=", "http://", "https://"]
@@ -108,6 +120,10 @@ fn pages_show_what_is_counted_and_nothing_in_it_is_more_than_words() {
         "the name is shown"
     );
     assert!(all.iter().any(|body| body.contains("aria-label=\"Five clocks.")));
+    assert!(
+        all.iter()
+            .any(|body| body.contains("Time by pgweir") && body.contains("aria-current=\"page\">Fleet"))
+    );
     let number = overview.split("\">Q").nth(1).and_then(|rest| rest.split('<').next()).expect("a number");
     assert!(scene.body(&format!("/statement/Q{number}")).contains("fingerprint"));
 }

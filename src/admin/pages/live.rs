@@ -9,6 +9,7 @@ use crate::admin::Admin;
 use crate::report::ids::Names;
 use crate::report::{Origin, PARTS, Report, Scope};
 use crate::slow::Merged;
+use crate::store::Stored;
 use crate::store::read::History;
 
 /// So many statements are listed on the overview.
@@ -18,10 +19,15 @@ const BACK: i64 = 3600;
 /// How long what was read of the store is used: whoever asks often does not make pgweir read often.
 const KEEP: Duration = Duration::from_secs(10);
 
-/// What the store said last, and when that was.
+/// What was read last, and when that was.
+type Kept<T> = Mutex<Option<(Instant, Arc<T>)>>;
+
+/// What the store said last.
 #[derive(Default)]
 pub(super) struct Live {
-    read: Mutex<Option<(Instant, Arc<History>)>>,
+    read: Kept<History>,
+    samples: Kept<Vec<Stored>>,
+    fleet: Kept<History>,
 }
 
 impl Live {
@@ -34,6 +40,7 @@ impl Live {
         history.between = (!history.counted.is_empty()).then_some((start, now.max(start + 1)));
         history.series = stored.series.clone();
         history.numbers.clone_from(&stored.numbers);
+        history.marks.clone_from(&stored.marks);
         let name = "since the start".to_owned();
         let scope =
             Scope { origin: Origin::Live, name, window: (start, now.max(start + 1)), most: usize::MAX };
@@ -44,24 +51,51 @@ impl Live {
         report
     }
 
-    /// What the store has of the last hour. Where it cannot be read, nothing: the pages do without.
+    /// What all pgweirs that write to the store have counted in the last hour.
+    pub(super) async fn fleet(&self, admin: &Admin) -> Report {
+        let now = seconds(SystemTime::now());
+        let Some((place, _)) = admin.history.view().store else { return Report::default() };
+        let name = place.to_string();
+        let read = move || place.between((now - BACK, now), PARTS, None).unwrap_or_default();
+        let history = kept(&self.fleet, read).await;
+        let scope = Scope { origin: Origin::Store, name, window: (now - BACK, now), most: 0 };
+        Report::of(scope, &history, None)
+    }
+
+    /// What the store has of the last hour, of this pgweir in a fleet. Where it cannot be read, nothing: the pages do without.
     async fn stored(&self, admin: &Admin) -> Arc<History> {
-        let mut known = self.read.lock().await;
-        if let Some((at, history)) = &*known
-            && at.elapsed() < KEEP
-        {
-            return history.clone();
-        }
         let view = admin.history.view();
         // The counts beside it are this pgweir's; a fleet has others.
         let own = view.own();
         let Some((place, _)) = view.store else { return Arc::default() };
         let now = seconds(SystemTime::now());
-        let read = move || place.between((now - BACK, now), PARTS, own.as_deref()).unwrap_or_default();
-        let history = Arc::new(tokio::task::spawn_blocking(read).await.unwrap_or_default());
-        *known = Some((Instant::now(), history.clone()));
-        history
+        kept(&self.read, move || place.between((now - BACK, now), PARTS, own.as_deref()).unwrap_or_default())
+            .await
     }
+
+    /// Statements with their values, as the store has them: of a value that may not be seen, its hash. Where they cannot be read, none.
+    pub(super) async fn samples(&self, admin: &Admin) -> Arc<Vec<Stored>> {
+        let view = admin.history.view();
+        let own = view.own();
+        let Some((place, _)) = view.store else { return Arc::default() };
+        kept(&self.samples, move || place.samples(None, own.as_deref()).unwrap_or_default()).await
+    }
+}
+
+/// What was read lately, or is read now by somebody who may take long.
+async fn kept<T: Default + Send + Sync + 'static>(
+    known: &Kept<T>,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Arc<T> {
+    let mut known = known.lock().await;
+    if let Some((at, value)) = &*known
+        && at.elapsed() < KEEP
+    {
+        return value.clone();
+    }
+    let value = Arc::new(tokio::task::spawn_blocking(read).await.unwrap_or_default());
+    *known = Some((Instant::now(), value.clone()));
+    value
 }
 
 /// What was counted since the start, in the form that reports take.

@@ -35,12 +35,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ADDRESS: usize = 512;
 
 /// Pages by address and name, in the order of the navigation.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("/", "Overview"),
     ("/fixes", "Fixes"),
     ("/cache", "Cache"),
     ("/rules", "Rules"),
     ("/cluster", "Cluster"),
+    ("/fleet", "Fleet"),
 ];
 
 /// What pages stand on.
@@ -66,6 +67,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/cache", get(cache))
         .route("/rules", get(rules))
         .route("/cluster", get(cluster))
+        .route("/fleet", get(fleet))
         .route("/style.css", get(style))
         .layer(middleware::from_fn_with_state(pages.clone(), around))
         .with_state(pages)
@@ -132,7 +134,8 @@ fn say_below_title(document: &mut Document, text: Option<&str>) {
 }
 
 async fn statement(State(pages): State<Arc<Pages>>, Path(id): Path<String>) -> Response {
-    let report = pages.live.report(&pages.admin).await;
+    let mut report = pages.live.report(&pages.admin).await;
+    report.take_samples(&pages.live.samples(&pages.admin).await);
     let is_meant =
         |fingerprint: u128, name: &str| format!("{fingerprint:032x}") == id || name.eq_ignore_ascii_case(&id);
     match report.statements.iter().find(|one| is_meant(one.fingerprint, &one.id)) {
@@ -158,6 +161,10 @@ async fn rules(State(pages): State<Arc<Pages>>) -> Response {
 
 async fn cluster(State(pages): State<Arc<Pages>>) -> Response {
     page(&shown::cluster(&pages.admin.snapshot().await), "/cluster")
+}
+
+async fn fleet(State(pages): State<Arc<Pages>>) -> Response {
+    page(&pages.live.fleet(&pages.admin).await.fleet_page(), "/fleet")
 }
 
 async fn style() -> Response {

@@ -3,11 +3,12 @@
 //! It is nobody's hurry. A thread of its own with the lowest priority does it, over a connection of its own to each node, bounded in time and in plans a
 //! second, and only while no session waits for a server. It logs in as the user whose statements took longest, as catalogs are read on
 //! connections of users that are there: who sent the statements may have them planned. What comes of it is on the pages, on the console (`SHOW ADVICE`)
-//! and in lines of the slow-query log. In the store there are the numbers of fixes and the forms of plans, and nothing else of it.
+//! and in lines of the slow-query log. In the store there are the numbers of fixes, the forms of plans, and which indexes there are, and nothing else of it.
 
 pub mod connection;
 mod followed;
 mod kept;
+mod noticed;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ use crate::pool::Target;
 use crate::report::ids;
 use crate::runtime::acceptor::Entrance;
 use crate::stats::calendar::now;
+use crate::store::marks::SeenTable;
 use kept::Kept;
 
 /// The first time is so long after the start at most: by then there is something to see.
@@ -221,7 +223,8 @@ impl Advising {
                 let (fixes, plans, took) = (advised.advice.fixes.len(), advised.plans, advised.took);
                 tracing::debug!(database, fixes, plans, ?took, "advised");
                 let keys: Vec<u128> = advised.advice.fixes.iter().map(ids::key).collect();
-                let numbers = self.numbered(database, keys, advised.planned.clone()).await;
+                let seen = (advised.planned.clone(), noticed::tables(&advised.schema));
+                let numbers = self.numbered(database, keys, seen).await;
                 let mut kept = self.kept();
                 kept.take(database, advised, numbers, &workload);
                 *self.history.advised().lock().unwrap_or_else(PoisonError::into_inner) = kept.lines();
@@ -234,16 +237,22 @@ impl Advising {
         }
     }
 
-    /// The numbers that the store gives, which keeps the plans besides; none where there is no store, or it cannot be written.
-    async fn numbered(&self, database: &str, keys: Vec<u128>, planned: Vec<Planned>) -> Vec<(u128, u64)> {
+    /// The numbers that the store gives, which keeps the plans besides, and the indexes; none where there is no store, or it cannot be written.
+    async fn numbered(
+        &self,
+        database: &str,
+        keys: Vec<u128>,
+        (planned, tables): (Vec<Planned>, Vec<SeenTable>),
+    ) -> Vec<(u128, u64)> {
         let view = self.history.view();
         let own = view.own();
         let Some((place, _)) = view.store else { return vec![] };
-        let (database, now) = (database.to_owned(), now());
+        let (database, instance, now) = (database.to_owned(), view.instance, now());
         let asked = move || {
             let numbers = place.of_fixes(&keys, now).unwrap_or_default();
             // What is the matter with it, its own writer tells.
             drop(place.note_plans((&database, own.as_deref()), &planned, now));
+            drop(place.note_indexes((&database, &instance), &tables, now));
             keys.into_iter().zip(numbers).collect()
         };
         tokio::task::spawn_blocking(asked).await.unwrap_or_default()

@@ -7,6 +7,8 @@ use super::super::{Origin, Report, a_day};
 use super::parts;
 use crate::stats::tally::TOTAL;
 
+/// So many pgweirs are named.
+const NAMED: usize = 6;
 /// So many fixes stand in the first table.
 const FIRST: usize = 3;
 
@@ -32,8 +34,10 @@ impl Report {
             return document.put(Block::say(format!("{name}: no statements since {since}.")));
         };
         let mut line = format!("{name}   {} -> {}", moment(from), moment(to));
-        if !self.instances.is_empty() {
-            line += &format!("   counted by {}", self.instances.join(", "));
+        match self.instances.len() {
+            0 => {}
+            1..=NAMED => line += &format!("   counted by {}", self.instances.join(", ")),
+            many => line += &format!("   counted by {many} pgweirs"),
         }
         document.put(Block::say(line));
         let waited = match self.is_of_pgweir() {
@@ -91,6 +95,7 @@ impl Report {
             document.put(Block::Table(self.fix_table(&more)));
             more.iter().for_each(|one| document.put(Block::Part(self.fix(one))));
         }
+        self.what_megabytes_buy(document);
     }
 
     /// What stands first.

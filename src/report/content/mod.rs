@@ -1,10 +1,14 @@
 //! What the report says, section by section, in the order in which it is read.
 
+mod budget;
 mod changes;
 mod first;
+mod fleet;
+mod marks;
 mod method;
 pub mod parts;
 mod served;
+mod skew;
 mod statements;
 
 use super::Report;
@@ -22,6 +26,7 @@ impl Report {
         if self.all.calls > 0 {
             self.do_first(&mut document);
             self.picture(&mut document);
+            self.what_happened(&mut document);
             self.slow_statements(&mut document);
             self.errors(&mut document);
         }
@@ -40,6 +45,7 @@ impl Report {
         } else {
             document.put(Block::Table(self.fix_table(&self.fixes.iter().collect::<Vec<_>>())));
         }
+        self.what_megabytes_buy(&mut document);
         self.fixes.iter().for_each(|one| document.put(Block::Part(self.fix(one))));
         self.rejected(&mut document);
         document
@@ -63,6 +69,7 @@ impl Report {
         if self.all.calls > 0 {
             self.do_first(&mut document);
             self.picture(&mut document);
+            self.what_happened(&mut document);
             self.slow_statements(&mut document);
             self.not_an_index(&mut document);
             self.cache_and_routing(&mut document);
@@ -70,6 +77,7 @@ impl Report {
             self.to_repair(&mut document);
             self.rejected(&mut document);
             self.errors(&mut document);
+            self.by_pgweir(&mut document);
         }
         self.method(&mut document);
         if self.all.calls > 0 && !self.statements.is_empty() {

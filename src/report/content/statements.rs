@@ -41,6 +41,21 @@ impl Report {
             rest.iter_mut().zip(slots).for_each(|(sum, slot)| *sum += slot.micros / 1e6);
         }
         layers.push(("all others".to_owned(), rest));
+        let first = self.statements.first().map(|one| one.id.clone()).unwrap_or_default();
+        self.over_time("Time by statement", layers, &first)
+    }
+
+    /// Seconds over the window, in layers; most is that of `first`. `None`: it is not known when.
+    pub(super) fn over_time(
+        &self,
+        title: &str,
+        layers: Vec<(String, Vec<f64>)>,
+        first: &str,
+    ) -> Option<Picture> {
+        let series = &self.series;
+        if series.parts < 2 {
+            return None;
+        }
         let sum = |at: usize| layers.iter().filter_map(|layer| layer.1.get(at)).sum::<f64>();
         let sums: Vec<f64> = (0..series.parts).map(sum).collect();
         let (peak, top) = sums
@@ -50,15 +65,15 @@ impl Report {
             .fold((0, 0.0), |best, one| if one.1 > best.1 { one } else { best });
         let width = seconds(series.width as f64);
         let at = moment(series.from + peak as i64 * series.width);
-        let first = self.statements.first().map(|one| one.id.clone()).unwrap_or_default();
         let ends = (moment(series.from), moment(series.from + series.parts as i64 * series.width));
         let alternative = format!(
-            "Time that clients waited, in parts of {width}: most of it at {at}, {}; over all, most is that of {first}.",
-            seconds(top)
+            "Time that clients waited, in parts of {width}: most of it at {at}, {}; over all, most is that of {first}.{}",
+            seconds(top),
+            self.marks_in_words()
         );
         let top = format!("{} in {width}", seconds(top));
-        let drawn = Drawn::Stacked(Stacked { layers, ends, top });
-        Some(Picture { title: "Time by statement".into(), alternative, drawn })
+        let drawn = Drawn::Stacked(Stacked { layers, ends, top, marks: self.drawn_marks() });
+        Some(Picture { title: title.into(), alternative, drawn })
     }
 
     /// Those that took longest.
@@ -125,6 +140,7 @@ impl Report {
         }
         blocks.push(Block::Picture(self.clocks(sums)));
         blocks.extend(parts::histogram(sums).map(Block::Picture));
+        blocks.extend(one.skew.iter().flat_map(super::skew::blocks));
         let mut notes = vec![Text::from(self.answered(sums))];
         if !one.by.is_empty() {
             notes.push(format!("sent by {}", by(&one.by)).into());

@@ -1,5 +1,7 @@
 //! A report as HTML: one file without a network and without scripts; and the same parts for the pages of a running pgweir.
 
+mod slider;
+
 use std::fmt::Write as _;
 
 use super::Report;
@@ -89,6 +91,10 @@ fn put(out: &mut String, block: &Block) {
                 escaped(&picture.title),
                 picture.html()
             )
+        }
+        Block::Slider(one) => {
+            out.push_str(&slider::html(one));
+            Ok(())
         }
         Block::Part(blocks) => {
             out.push_str("<section class=\"part\">\n");

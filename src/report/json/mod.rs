@@ -7,9 +7,11 @@ mod read;
 use serde_json::{Map, Value, json};
 
 use super::fixes::Listed;
-use super::{Change, Origin, Report, Statement};
+use super::skew::{Group, Skew};
+use super::{ByInstance, Change, Origin, Report, Statement};
 use crate::advice::{Action, Proof, Rejected};
 use crate::stats::tally::{CLOCKS, SERVED, Sums};
+use crate::store::marks::Mark;
 
 pub use read::before;
 
@@ -32,6 +34,7 @@ impl Report {
             "seconds": self.seconds(),
             "file_begins": self.begins,
             "instances": self.instances,
+            "by_instance": self.by_instance.iter().map(|one| self.instance_json(one)).collect::<Vec<_>>(),
             "shapes": self.shapes,
             "complete": self.is_complete(),
             "database_us": self.database_time(),
@@ -43,10 +46,18 @@ impl Report {
             "rejected": self.rejected.iter().map(rejected).collect::<Vec<_>>(),
             "compared_with": self.before.as_ref().map(|before| before.what.clone()),
             "gone": self.gone().iter().map(|(name, _)| hex(name)).collect::<Vec<_>>(),
+            "marks": self.marks.iter().map(mark).collect::<Vec<_>>(),
             "notes": self.notes,
             "missing": self.missing,
         });
         format!("{value:#}\n")
+    }
+
+    fn instance_json(&self, (name, one): (&String, &ByInstance)) -> Value {
+        let mut value = self.sums_json(&one.sums);
+        value.insert("instance".to_owned(), name.as_str().into());
+        value.insert("last".to_owned(), one.last.into());
+        value.into()
     }
 
     fn statement_json(&self, statement: &Statement) -> Value {
@@ -62,6 +73,7 @@ impl Report {
         put("verdict", statement.verdict.clone().into());
         put("fixes", statement.fixes.clone().into());
         put("seq_scans", statement.scanned().into());
+        put("skew", statement.skew.as_ref().map(skew).into());
         put("change", self.change(statement).map(Change::code).into());
         value.into()
     }
@@ -81,6 +93,26 @@ impl Origin {
 
 fn hex(fingerprint: &u128) -> String {
     format!("{fingerprint:032x}")
+}
+
+fn skew(skew: &Skew) -> Value {
+    let group = |group: &Group| json!({ "value": group.name, "times_us": group.micros, "seen": group.calls });
+    json!({
+        "by": skew.by.as_ref().map(|by| by.number),
+        "column": skew.by.as_ref().map(|by| by.column.as_str()).filter(|column| !column.is_empty()),
+        "groups": skew.groups.iter().map(group).collect::<Vec<_>>(),
+    })
+}
+
+fn mark(one: &Mark) -> Value {
+    json!({
+        "at": one.at,
+        "since": one.since,
+        "kind": one.kind.code(),
+        "text": one.text,
+        "database": one.database,
+        "instance": one.instance,
+    })
 }
 
 fn rejected(one: &Rejected) -> Value {

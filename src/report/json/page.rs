@@ -21,11 +21,15 @@ pub fn text() -> String {
         "clock",
         "statement",
         "sender",
+        "skew",
+        "group",
         "fix",
         "action",
         "price",
         "proof",
         "rejected",
+        "mark",
+        "instance",
     ];
     for name in order {
         let one = &schema["$defs"][name];

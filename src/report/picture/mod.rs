@@ -1,6 +1,7 @@
 //! Pictures, as inline SVG, and what they say in words. Colours are classes of the page's style, so that they follow light and dark.
 
 mod bars;
+mod dots;
 mod stacked;
 
 use std::fmt::Write as _;
@@ -25,6 +26,8 @@ pub enum Drawn {
     Histogram(Vec<Bar>),
     /// Times one under another.
     Clocks(Vec<Clock>),
+    /// Points in rows along one scale.
+    Dots(Dots),
 }
 
 /// Layers on top of each other over time.
@@ -36,6 +39,21 @@ pub struct Stacked {
     pub ends: (String, String),
     /// What the largest sum is called.
     pub top: String,
+    /// What happened, in the order of time.
+    pub marks: Vec<Mark>,
+}
+
+/// Something that happened, on the axis of time.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    /// Its letter; neighbours may have one together.
+    pub letter: String,
+    /// Where it is, 0 to 1.
+    pub at: f64,
+    /// From where on it may have happened; the same place, where that is known exactly.
+    pub since: f64,
+    /// It is of an index, and not what somebody said.
+    pub is_index: bool,
 }
 
 /// One bar of a histogram.
@@ -61,6 +79,26 @@ pub struct Clock {
     pub aside: String,
 }
 
+/// Points in rows along one scale.
+#[derive(Debug, Clone)]
+pub struct Dots {
+    /// The rows.
+    pub rows: Vec<DotRow>,
+    /// What the ends of the scale are called.
+    pub ends: (String, String),
+}
+
+/// A row of points.
+#[derive(Debug, Clone)]
+pub struct DotRow {
+    /// Its name.
+    pub name: String,
+    /// Where its points are, 0 to 1.
+    pub at: Vec<f64>,
+    /// What stands beside it.
+    pub aside: String,
+}
+
 impl Picture {
     /// As HTML: SVG that says what it shows, and what is written around it.
     pub fn html(&self) -> String {
@@ -68,6 +106,7 @@ impl Picture {
             Drawn::Stacked(stacked) => stacked::html(self, stacked),
             Drawn::Histogram(bars) => bars::histogram(self, bars),
             Drawn::Clocks(clocks) => bars::clocks(self, clocks),
+            Drawn::Dots(dots) => dots::html(self, dots),
         }
     }
 }

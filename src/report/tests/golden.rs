@@ -55,6 +55,9 @@ fn html_has_no_network_and_no_script_and_every_picture_has_words() {
     let html = advised().html();
     show("advised.html", &html);
     show("plain.html", &sample(10).html());
+    let fleet = Report::of(scope(10), &fleet(), None);
+    show("fleet.html", &fleet.html());
+    show("budget.html", &Report::of(scope(10), &history(), Some(&several())).html());
     for absent in ["<script", "http://", "https://", "src=", "url(", "@import", " style=", "javascript:"] {
         assert!(!html.contains(absent), "{absent}");
     }

@@ -20,6 +20,14 @@ fn report(hostile: &str) -> Report {
     let name = Who { database: hostile.into(), user: hostile.into(), application: hostile.into() };
     history.counted.add(name, 77, format!("{hostile} {}", hostile.repeat(30)).into(), sums);
     history.instances.push(hostile.into());
+    for name in [hostile, "other"] {
+        history.by_instance.insert(name.into(), ByInstance::default());
+    }
+    history.marks = marks(hostile, hostile);
+    history
+        .marks
+        .iter_mut()
+        .for_each(|mark| (mark.database, mark.instance) = (hostile.into(), hostile.into()));
     let mut advice = advice();
     for fix in &mut advice.fixes {
         fix.title = hostile.into();
@@ -34,7 +42,27 @@ fn report(hostile: &str) -> Report {
     advice.notes = vec![hostile.into()];
     let mut scope = scope(10);
     scope.name = hostile.into();
-    Report::of(scope, &history, Some(&advice))
+    advice.fixes.push(Fix {
+        price: Price { bytes: 5_000_000, writes: 0.1 },
+        saves: Some(9.0),
+        ..advice.fixes[1].clone()
+    });
+    advice.fixes.iter_mut().take(2).for_each(|fix| {
+        let run = vec!["CREATE INDEX ON t (a)".to_owned()];
+        fix.action = Action::Sql { run, undo: vec![hostile.into()], concurrently: false };
+        fix.price.bytes = 4_000_000;
+    });
+    let mut report = Report::of(scope, &history, Some(&advice));
+    let samples: Vec<Stored> = samples(hostile)
+        .into_iter()
+        .map(|one| Stored {
+            fingerprint: 77,
+            text: format!("select 1 from \"{hostile}\" where a = $1 and b = $2"),
+            ..one
+        })
+        .collect();
+    report.take_samples(&samples);
+    report
 }
 
 /// The tags of a page, with their attributes. What is in quotes is left out.

@@ -87,7 +87,8 @@ fn check(text: &str) -> Vec<String> {
 #[test]
 fn reports_are_as_the_schema_has_them() {
     let empty = Report::of(scope(5), &History::default(), None);
-    for report in [advised(), sample(1), sample(10), empty] {
+    let fleet = Report::of(scope(5), &fleet(), None);
+    for report in [advised(), sample(1), sample(10), fleet, empty] {
         assert_eq!(check(&report.json()), [""; 0]);
     }
 }

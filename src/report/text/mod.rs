@@ -5,7 +5,8 @@ mod table;
 
 use super::Report;
 use super::document::{Block, Document, Number, Piece, Text};
-use super::picture::{Drawn, Picture, spark_text};
+use super::numbers::plain;
+use super::picture::{DotRow, Drawn, Mark, Picture, spark_text};
 use layout::{Line, Tone, wrapped};
 
 /// Columns.
@@ -16,6 +17,9 @@ const LINES: usize = 12;
 pub(super) const SPARK: usize = 12;
 /// Characters of a picture.
 const WIDE: usize = 60;
+/// Characters of a row of points, and of its name.
+const RAIL: usize = 22;
+const NAME: usize = 20;
 
 impl Report {
     /// The report as text. No line is longer than a hundred columns.
@@ -52,6 +56,7 @@ fn put(lines: &mut Vec<Line>, block: &Block) {
         }),
         Block::Code(label, text) => code(lines, label, text),
         Block::Picture(picture) => lines.extend(drawn(picture)),
+        Block::Slider(_) => {}
         Block::Part(blocks) => blocks.iter().for_each(|block| put(lines, block)),
     }
 }
@@ -92,6 +97,34 @@ fn code(lines: &mut Vec<Line>, label: &str, text: &str) {
     lines.extend(shown);
 }
 
+/// The letters of marks above a picture of so many characters; one that has no room has none.
+fn letters(marks: &[Mark], wide: usize) -> String {
+    let mut line = String::new();
+    let mut last = "";
+    for mark in marks.iter().filter(|mark| std::mem::replace(&mut last, &mark.letter) != mark.letter) {
+        let place = ((mark.at * wide as f64) as usize).min(wide.saturating_sub(mark.letter.len()));
+        if let Some(blanks) = place.checked_sub(line.len()) {
+            line += &format!("{}{}", " ".repeat(blanks), mark.letter);
+        }
+    }
+    line
+}
+
+/// A row of points in characters.
+fn dot_row(row: &DotRow) -> Line {
+    let mut rail = ['·'; RAIL];
+    for at in &row.at {
+        let place = (at.clamp(0.0, 1.0) * (RAIL - 1) as f64).round() as usize;
+        rail[place] = '●';
+    }
+    let mut name: String = plain(&row.name);
+    if name.chars().count() > NAME {
+        name = name.chars().take(NAME - 3).collect::<String>() + "...";
+    }
+    let rail: String = rail.iter().collect();
+    Line::of(Tone::Plain, &format!("    {name:NAME$} {rail}  {}", row.aside))
+}
+
 /// A picture in characters where that says something, and in words.
 fn drawn(picture: &Picture) -> Vec<Line> {
     let mut lines = vec![];
@@ -101,6 +134,8 @@ fn drawn(picture: &Picture) -> Vec<Line> {
             let sum = |at: usize| stacked.layers.iter().filter_map(|layer| layer.1.get(at)).sum();
             let sums: Vec<f64> = (0..parts).map(sum).collect();
             lines.push(Line::default());
+            let letters = letters(&stacked.marks, spark_text(&sums, WIDE).chars().count());
+            lines.extend((!letters.is_empty()).then(|| Line::of(Tone::Dim, &letters)));
             lines.push(Line::of(Tone::Plain, &spark_text(&sums, WIDE)));
             lines.extend(wrapped(&picture.alternative.clone().into(), WIDTH));
         }
@@ -112,6 +147,15 @@ fn drawn(picture: &Picture) -> Vec<Line> {
                     &format!("    {:<10}{bar:<20}  {}", clock.name, clock.aside),
                 ));
             }
+        }
+        Drawn::Dots(dots) => {
+            lines.push(Line::of(Tone::Dim, &format!("    {}:", picture.title)));
+            lines.extend(dots.rows.iter().map(dot_row));
+            let (low, high) = &dots.ends;
+            let between = RAIL.saturating_sub(low.len() + high.len());
+            lines.push(Line::of(Tone::Dim, &format!("    {:NAME$} {low}{}{high}", "", " ".repeat(between))));
+            let words = wrapped(&Text::from(picture.alternative.clone()), WIDTH - 4);
+            lines.extend(words.into_iter().map(|line| line.behind("    ")));
         }
         Drawn::Histogram(_) => {
             let words = wrapped(&Text::from(picture.alternative.clone()), WIDTH - 4);

@@ -151,6 +151,8 @@ async fn expire(client: &mut Client, now: i64, policy: &Policy) -> Result<bool, 
         ("DELETE FROM pgweir_history.missing WHERE start <= $1", &before),
         ("DELETE FROM pgweir_history.writer WHERE at <= $1", &before),
         ("DELETE FROM pgweir_history.plan WHERE last_seen < $1", &before),
+        ("DELETE FROM pgweir_history.mark WHERE at < $1", &before),
+        ("DELETE FROM pgweir_history.seen_table WHERE seen < $1", &before),
         ("DELETE FROM pgweir_history.caller WHERE start <= $1", &day),
         (
             "DELETE FROM pgweir_history.shape_number n
@@ -189,6 +191,8 @@ const USED: &str =
     + coalesce((SELECT sum(pg_catalog.pg_column_size(t) + 100) FROM pgweir_history.shape t), 0)
     + coalesce((SELECT sum(pg_catalog.pg_column_size(t) + 100) FROM pgweir_history.sample t), 0)
     + coalesce((SELECT sum(pg_catalog.pg_column_size(t) + 100) FROM pgweir_history.plan t), 0)
+    + coalesce((SELECT sum(pg_catalog.pg_column_size(t) + 100) FROM pgweir_history.mark t), 0)
+    + coalesce((SELECT sum(pg_catalog.pg_column_size(t) + 100) FROM pgweir_history.seen_table t), 0)
     + coalesce((SELECT sum(pg_catalog.pg_column_size(t) + 100) FROM pgweir_history.caller t), 0))::bigint";
 
 /// Bytes that are in use: those that the server has for the tables while they are few enough; else those of the rows, for the server

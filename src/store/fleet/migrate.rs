@@ -14,6 +14,7 @@ use super::{LOCK_MIGRATE, bounds};
 const STEPS: &[(i32, &str, &str)] = &[
     (1, "001_history", include_str!("../../../migrations/fleet/001_history.up.sql")),
     (4, "004_plans", include_str!("../../../migrations/fleet/004_plans.up.sql")),
+    (5, "005_marks", include_str!("../../../migrations/fleet/005_marks.up.sql")),
 ];
 
 /// What is in the database.
@@ -121,6 +122,7 @@ mod tests {
     const UNDO: &[&str] = &[
         include_str!("../../../migrations/fleet/001_history.down.sql"),
         include_str!("../../../migrations/fleet/004_plans.down.sql"),
+        include_str!("../../../migrations/fleet/005_marks.down.sql"),
     ];
 
     /// Names behind a verb.

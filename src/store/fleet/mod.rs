@@ -7,6 +7,7 @@ mod bulk;
 mod fold;
 pub(super) mod keeper;
 mod link;
+pub(super) mod marks;
 mod migrate;
 pub(super) mod numbers;
 pub(super) mod plans;

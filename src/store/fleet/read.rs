@@ -10,7 +10,7 @@ use super::super::file::Trouble;
 use super::super::read::{Counted, History};
 use super::super::samples::Stored;
 use super::bulk::{self, SUMS};
-use super::{Fleet, REPORT, Value, number, numbers, runtime, trouble};
+use super::{Fleet, REPORT, Value, marks, number, numbers, runtime, trouble};
 use crate::slow::{SAMPLES, Series};
 use crate::stats::tally::Who;
 
@@ -73,6 +73,7 @@ async fn known(
         begins: begins.first().and_then(|row| row.get(0)),
         missing: missing.first().map_or(0, |row| row.get::<_, i64>(0).max(0) as u64),
         numbers: numbers::of_shapes(part).await?,
+        marks: marks::between(part, (since, until), instance).await?,
         ..History::default()
     })
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use pgweir::store::marks::{Mark, SeenTable};
 use pgweir::store::{Batch, Place, Policy, Writer};
 
 use crate::admin::show;
@@ -142,14 +143,20 @@ fn fleet_history_has_what_each_pgweir_counted() {
     let file = fleet.url();
     let (well, all) = report(Path::new(&file), &[]);
     assert!(well && all.contains("counted by one, two") && all.contains("10 statements, 2 shapes"), "{all}");
+    assert!(all.contains("BY PGWEIR") && all.contains(" two 6 ") && all.contains(" one 4 "), "{all}");
     let (well, one) = report(Path::new(&file), &["--instance", "one"]);
-    assert!(well && one.contains("counted by one") && one.contains("4 statements, 2 shapes"), "{one}");
+    assert!(
+        well && !one.contains("BY PGWEIR")
+            && one.contains("counted by one")
+            && one.contains("4 statements, 2 shapes"),
+        "{one}"
+    );
     let (well, none) = report(Path::new(&file), &["--instance", "three"]);
     assert!(well && !none.contains("counted by"), "{none}");
     proxies.iter_mut().for_each(|proxy| {
         proxy.stop();
     });
-    assert_eq!(fleet.ask(MIGRATIONS), "1001_history 4004_plans");
+    assert_eq!(fleet.ask(MIGRATIONS), "1001_history 4004_plans 5005_marks");
     let by = "select string_agg(instance || '=' || n, ' ' order by instance) from (select instance, sum(calls) as n
         from pgweir_history.bucket b join pgweir_history.origin o on o.id = b.origin group by instance) as s";
     assert_eq!(fleet.ask(by), "one=4 two=6");
@@ -171,10 +178,52 @@ fn fleet_of_many_makes_its_tables_once() {
         assert_eq!(writer.status().standing().0.name(), "ok");
         assert!(writer.close(Duration::from_secs(10)));
     }
-    assert_eq!(fleet.ask("select count(*) from pgweir_history.migration"), "2");
+    assert_eq!(fleet.ask("select count(*) from pgweir_history.migration"), "3");
     assert_eq!(fleet.ask(CALLS), "120");
     assert_eq!(fleet.ask("select count(*) || ' ' || max(number) from pgweir_history.shape_number"), "1 1");
     assert_eq!(fleet.ask("select count(distinct instance) from pgweir_history.origin"), "12");
+}
+
+#[test]
+fn fleet_marks_are_of_one_pgweir_or_of_all_and_go_with_the_rest() {
+    let Some(fleet) = Fleet::new() else { return };
+    let own = writer(&fleet.url(), "one");
+    assert!(own.send(ten(NOON)));
+    written(&own, 10);
+    let place = Place::named(Path::new(&fleet.url())).expect("a good URL");
+    for (text, instance) in [("v1", ""), ("v2 it's <b>", "one"), ("v3", "two")] {
+        let mark = Mark::deploy(text, NOON + 10, instance).expect("a text");
+        // The same twice is one.
+        (0..2).for_each(|_| place.mark(&mark).expect("it is written"));
+    }
+    let table = |indexes: &[&str]| SeenTable {
+        oid: 4_000_000_000,
+        name: "public.t".to_owned(),
+        indexes: indexes.iter().map(|name| ((*name).to_owned(), format!("t({name})"))).collect(),
+    };
+    let look = |instance: &str, indexes: &[&str], at| {
+        place.note_indexes(("shop", instance), &[table(indexes)], at).expect("it is noted");
+    };
+    look("one", &["i"], NOON);
+    look("two", &["i"], NOON + 5);
+    look("one", &["i", "j"], NOON + 20);
+    look("two", &["i", "j"], NOON + 25);
+    look("one", &["j"], NOON + 30);
+    let marks = |instance| {
+        let marks = place.between((NOON, NOON + 60), 0, instance).expect("it is read").marks;
+        marks.into_iter().map(|mark| (mark.text, mark.since - NOON, mark.at - NOON)).collect::<Vec<_>>()
+    };
+    let of = |text: &str, since, at| (text.to_owned(), since, at);
+    let (said, came) = (of("v1", 10, 10), of("j on t(j)", 5, 20));
+    assert_eq!(
+        marks(None),
+        [said.clone(), of("v2 it's <b>", 10, 10), of("v3", 10, 10), came, of("i on t(i)", 20, 30)]
+    );
+    assert_eq!(marks(Some("two")), [said, of("v3", 10, 10), of("j on t(j)", 5, 25)]);
+    assert!(own.send(ten(NOON + 45 * 86400)));
+    eventually("they go", || {
+        fleet.ask("select (select count(*) from pgweir_history.mark) + (select count(*) from pgweir_history.seen_table)") == "0"
+    });
 }
 
 #[test]

@@ -1,0 +1,2 @@
+DROP TABLE seen_table;
+DROP TABLE mark;
