@@ -7,6 +7,7 @@ mod cached_around;
 mod cached_bulk;
 mod cached_dear;
 mod cached_facts;
+mod cached_joins;
 mod cached_late;
 mod cached_rows;
 mod chaos;

@@ -162,10 +162,18 @@ pub struct Filling {
     flushes: u64,
     /// The entry that is to be replaced before it is too old.
     instead_of: Option<Arc<Entry>>,
-    /// What it depends on if its rows are known by keys, with the versions of before the query was sent; and the tags of those rows.
-    by_rows: Option<Box<(ByRows, Versions)>>,
-    rows: Option<Vec<Tag>>,
+    /// What it depends on if its rows are known, of one or more tables.
+    by_rows: Vec<Told>,
     open: bool,
+}
+
+/// What the answer depends on if it turns out which rows of a table it shows.
+struct Told {
+    by_rows: ByRows,
+    /// Those of its tags, of before the query was sent.
+    versions: Versions,
+    /// The tags of the rows.
+    rows: Option<Vec<Tag>>,
 }
 
 impl Filling {
@@ -177,8 +185,12 @@ impl Filling {
         instead_of: Option<Arc<Entry>>,
     ) -> Filling {
         // In doubt or not: a write that the query's snapshot does not show bumps later.
-        let others = |by_rows: ByRows| Box::new((by_rows, store.tags().read_in_doubt(&by_rows.tags)));
-        let by_rows = needs.told_by_rows().map(others);
+        let told = |by_rows: &ByRows| Told {
+            by_rows: *by_rows,
+            versions: store.tags().read_in_doubt(&by_rows.tags),
+            rows: None,
+        };
+        let by_rows = needs.told_by_rows().iter().map(told).collect();
         let mut filling = Filling {
             store,
             flight,
@@ -187,7 +199,6 @@ impl Filling {
             flushes,
             instead_of,
             by_rows,
-            rows: None,
             open: true,
         };
         let flight = filling.flight.clone();
@@ -226,10 +237,12 @@ impl Filling {
         self.bytes.get(self.flight.key.len()..).unwrap_or_default()
     }
 
-    /// The whole answer is there, and these are the tags of all its rows by the key of [`Needs::by_rows`]: what it depends on instead of any row that may
-    /// have had its values.
-    pub fn told_by_rows(&mut self, rows: Vec<Tag>) {
-        self.rows = Some(rows);
+    /// The whole answer is there, and these are the tags of all its rows by the key of [`Needs::by_rows`], or of the values of [`Needs::by_value`]: what it depends on instead of any row that may
+    /// have had its values. `number`: of which of those that were said so, from 0 on.
+    pub fn told_by_rows(&mut self, number: usize, rows: Vec<Tag>) {
+        if let Some(told) = self.by_rows.get_mut(number) {
+            told.rows = Some(rows);
+        }
     }
 
     /// With what it is kept.
@@ -238,16 +251,15 @@ impl Filling {
     /// as A shows. A write that the query did not see bumps later; and if it has bumped a row's tag before that was read here, which has no doubt then,
     /// its doubt is over, so that all its bumps came before, that of A too, which is looked at behind.
     fn versions(&self) -> Versions {
-        let before = &self.flight.versions;
-        let (Some((by_rows, others)), Some(rows)) = (self.by_rows.as_deref(), &self.rows) else {
-            return before.clone();
-        };
         let tags = self.store.tags();
-        let Some(rows) = tags.read(rows) else { return before.clone() };
-        match tags.is_unchanged(others, 2) || is_off(Cure::RowsGuard) {
-            true => before.by_rows(by_rows.place, others, &rows),
-            false => before.clone(),
+        let mut versions = self.flight.versions.clone();
+        for Told { by_rows, versions: others, rows } in &self.by_rows {
+            let Some(rows) = rows.as_ref().and_then(|rows| tags.read(rows)) else { continue };
+            if tags.is_unchanged(others, 2) || is_off(Cure::RowsGuard) {
+                versions = versions.by_rows(by_rows.place, others, &rows);
+            }
         }
+        versions
     }
 
     /// Whether the answer may still be kept. If not, nothing more needs to be pushed.

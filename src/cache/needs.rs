@@ -1,5 +1,7 @@
 //! What one result depends on: its tags, found table by table.
 
+use smallvec::SmallVec;
+
 use super::registry::Told;
 use super::tag::{Relation, Tag};
 
@@ -13,17 +15,17 @@ pub const MOST: usize = 256;
 pub struct Needs {
     tags: Vec<Tag>,
     relations: Vec<Relation>,
-    by_rows: Option<ByRows>,
+    by_rows: SmallVec<[ByRows; 1]>,
     /// The first two tags are of this database.
     of: Option<u32>,
 }
 
-/// What a result depends on if it turns out that each of its rows is known by a key.
+/// What a result depends on if it turns out which rows of a table it shows, or goes by: on those, and on what is said here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ByRows {
-    /// The place of S of its shape, which it does not depend on then.
+    /// The place of the tag on which it does not depend then: S of its shape, or A.
     pub place: usize,
-    /// N of its shape, S of the key, and A, which changes with every row of the table.
+    /// The tag that takes its place (N of the shape, or S of the column by which rows are told), that S, and A, which changes with every row of the table.
     pub tags: [Tag; 3],
 }
 
@@ -31,7 +33,7 @@ impl Needs {
     /// Forgets all; the next result is one of this database.
     pub fn begin(&mut self, database: u32) {
         self.relations.clear();
-        self.by_rows = None;
+        self.by_rows.clear();
         if self.of == Some(database) {
             return self.tags.truncate(DEFINITIONS + 1);
         }
@@ -77,15 +79,27 @@ impl Needs {
     /// False: it was said otherwise.
     pub fn by_rows(&mut self, relation: Relation, columns: &[i16], key: &[i16]) -> bool {
         let shape = Tag::shape(relation, columns);
-        let place = self.tags.iter().position(|tag| *tag == shape);
         let tags = [Tag::shape_by_rows(relation, columns), Tag::shape(relation, key), Tag::any_row(relation)];
-        self.by_rows = place.map(|place| ByRows { place, tags });
+        self.instead(shape, tags)
+    }
+
+    /// It reads a table of which any row may matter, as was said by [`Needs::any_row`] once and for nothing else of the statement. If the answer shows which values of this column matter, it is
+    /// enough to know of the rows that have them. The shape of the column must be [usable](super::Registry::usable).
+    /// False: it was said otherwise.
+    pub fn by_value(&mut self, relation: Relation, column: i16) -> bool {
+        let (shape, any_row) = (Tag::shape(relation, &[column]), Tag::any_row(relation));
+        self.instead(any_row, [shape, shape, any_row])
+    }
+
+    fn instead(&mut self, of: Tag, tags: [Tag; 3]) -> bool {
+        let place = self.tags.iter().position(|tag| *tag == of);
+        self.by_rows.extend(place.map(|place| ByRows { place, tags }));
         place.is_some()
     }
 
-    /// As [`Needs::by_rows`] has said.
-    pub(super) fn told_by_rows(&self) -> Option<ByRows> {
-        self.by_rows
+    /// As [`Needs::by_rows`] and [`Needs::by_value`] have said, in that order.
+    pub(super) fn told_by_rows(&self) -> &[ByRows] {
+        &self.by_rows
     }
 
     fn table(&mut self, relation: Relation, tag: impl FnOnce() -> Tag) {

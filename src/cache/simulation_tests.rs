@@ -327,6 +327,7 @@ impl World {
                         let forgotten = self.has(Fault::RowsForgotten);
                         let shown = answer[8..].chunks_exact(16).filter(|_| !forgotten);
                         filling.told_by_rows(
+                            0,
                             shown.map(|row| row_tag(table, KEY, number(&row[..8]) as usize)).collect(),
                         );
                         let kept = filling.finish(Duration::from_micros(100), self.instant(self.now));

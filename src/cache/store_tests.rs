@@ -172,7 +172,7 @@ fn an_answer_may_be_known_by_its_rows() {
         filling.push(b"answer");
         assert_eq!(filling.answer(), b"answer");
         between();
-        filling.told_by_rows(vec![row(1, b"7"), row(1, b"8")]);
+        filling.told_by_rows(0, vec![row(1, b"7"), row(1, b"8")]);
         filling.finish(MS, scene.gate.now).map(|entry| entry.versions().len())
     };
     let is_hit = |scene: &mut Scene| matches!(look(scene), Lookup::Hit(_));
@@ -498,4 +498,48 @@ fn what_saves_least_makes_room() {
         }
     }
     panic!("what was dear once stays for ever");
+}
+
+#[test]
+fn an_answer_may_show_which_values_matter() {
+    let mut scene = Scene::new(LIMITS);
+    let (orders, customers, tags) = (relation(1), relation(2), scene.store.tags().clone());
+    let customer = |value: &'static [u8]| Tag::values(Tag::shape(customers, &[1]), [value]);
+    let mut needs = Needs::default();
+    needs.begin(0);
+    needs.rows(orders, &[1], [&b"7"[..]]);
+    assert!(!needs.by_value(customers, 1), "nothing was said of the table");
+    needs.any_row(customers);
+    assert!(needs.by_value(customers, 1));
+    let look = |scene: &mut Scene| scene.lookup_as("a", || Some(&needs));
+    let fill = |scene: &mut Scene, shown: bool, between: &dyn Fn()| {
+        let Lookup::Fill(mut filling) = look(scene) else { panic!("it is to be filled") };
+        filling.push(b"answer");
+        between();
+        if shown {
+            filling.told_by_rows(0, vec![customer(b"3")]);
+        }
+        filling.finish(MS, scene.gate.now).map(|entry| entry.versions().len())
+    };
+    let is_hit = |scene: &mut Scene| matches!(look(scene), Lookup::Hit(_));
+    let bump = |tag: Tag| tags.bump(&[tag]);
+    assert_eq!(fill(&mut scene, true, &|| ()), Ok(9), "G, C, T, S, E of the order, T, S twice, the customer");
+    bump(Tag::any_row(customers));
+    bump(customer(b"4"));
+    assert!(is_hit(&mut scene), "another customer");
+    for ends in [customer(b"3"), Tag::shape(customers, &[1]), Tag::table(customers), Tag::shape(orders, &[1])]
+    {
+        bump(ends);
+        assert!(!is_hit(&mut scene), "{ends:?}");
+        assert_eq!(fill(&mut scene, true, &|| ()), Ok(9));
+        assert!(is_hit(&mut scene));
+    }
+    // It does not show the value: any customer counts.
+    bump(Tag::everything(0));
+    assert_eq!(fill(&mut scene, false, &|| ()), Ok(7));
+    bump(Tag::any_row(customers));
+    assert!(!is_hit(&mut scene));
+    // Some customer was changed meanwhile: the versions may be later than the query.
+    let changed = fill(&mut scene, true, &|| bump(Tag::any_row(customers)));
+    assert_eq!(changed, Err(Unstored::Invalidated));
 }

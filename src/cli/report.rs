@@ -199,7 +199,9 @@ fn of_store<T: Open>(
     let mut report = Report::of(scope, &history, advice.as_ref());
     match place.samples(None, instance) {
         Ok(samples) => report.take_samples(&samples),
-        Err(trouble) => report.notes.push(format!("how times differ by values is not known: {}", trouble.reason())),
+        Err(trouble) => {
+            report.notes.push(format!("how times differ by values is not known: {}", trouble.reason()))
+        }
     }
     let mut statements = Names::of_statements(&history.numbers);
     let mut fixes = fix_names(place, &mut report, now);

@@ -11,6 +11,8 @@
 //! the conjuncts that are of its variable ([`crate::sql::facts::Conjunct`]), and what the statement gives is a function of what its levels give.
 
 mod dependencies;
+mod joined;
+mod links;
 mod refusal;
 mod values;
 mod words;
@@ -21,6 +23,7 @@ use crate::sql::{Dialect, NotRead, not_a_read};
 
 pub(in crate::plan) use dependencies::Search;
 pub use dependencies::{Dependencies, Dependency, KeyColumn, On, RowKey};
+pub use links::Link;
 pub use refusal::{REFUSALS, Refusal};
 pub use values::{
     Columns, Given, KeyRow, KeyRows, KeyValue, MOST_VALUES, Parameter, Parameters, Touched, TouchedRows,

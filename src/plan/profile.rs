@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use lru::LruCache;
 use memchr::memmem;
 
-use super::lately::Texts;
+use super::lately::{Alike, Texts};
 use super::remembered::ForCache;
 use crate::catalog::{Judge, Relations};
 use crate::rules::{Candidates, Ruleset, Subject};
@@ -89,19 +89,31 @@ impl Profiles {
     /// The shape of a text.
     pub fn of(&self, text: &[u8], dialect: Dialect) -> Rc<Profile> {
         let known = self.texts.borrow_mut().find(text, dialect);
-        known.unwrap_or_else(|| self.read_shape(text, dialect).0)
+        known.map_or_else(|| self.read_shape(text, dialect).0, |found| self.used(found))
     }
 
     /// The shape of a text, and what was folded away for it ([`crate::sql::Shape::literals`]).
     pub fn with_literals(&self, text: &[u8], dialect: Dialect) -> (Rc<Profile>, Vec<Literal>) {
         let known = self.texts.borrow_mut().find_with_literals(text, dialect);
-        known.unwrap_or_else(|| self.read_shape(text, dialect))
+        match known {
+            Some((found, literals)) => (self.used(found), literals),
+            None => self.read_shape(text, dialect),
+        }
+    }
+
+    /// A shape that is found by texts alone is not forgotten for others that come later.
+    #[inline]
+    fn used(&self, found: Alike) -> Rc<Profile> {
+        if let Some(fingerprint) = found.used {
+            self.shapes.borrow_mut().promote(&fingerprint);
+        }
+        found.profile
     }
 
     fn read_shape(&self, text: &[u8], dialect: Dialect) -> (Rc<Profile>, Vec<Literal>) {
         let Shape { fingerprint, literals, .. } = shape(text, dialect);
         let profile = self.shapes.borrow_mut().get_or_insert(fingerprint, Rc::default).clone();
-        self.texts.borrow_mut().note(text, dialect, &profile, &literals);
+        self.texts.borrow_mut().note((text, dialect), (fingerprint, &profile), &literals);
         (profile, literals)
     }
 
@@ -430,5 +442,19 @@ mod tests {
         assert!(!pace.is_short());
         let better = pace.note(Duration::from_micros(20)).expect("there is a best");
         assert!((0.99..1.01).contains(&better), "{better}");
+    }
+
+    #[test]
+    fn a_shape_that_is_found_by_its_texts_is_not_forgotten_for_others() {
+        let profiles = profiles(Barriers::default());
+        let used = |n: usize| profiles.of(format!("select a from t where b = {n}").as_bytes(), true.into());
+        let shape = Rc::downgrade(&used(0));
+        for n in 0..2 * SHAPES.get() {
+            if n % 100 == 0 {
+                (0..20).for_each(|n| drop(used(n)));
+            }
+            profiles.of(format!("select c{n}").as_bytes(), true.into());
+        }
+        assert!(shape.strong_count() > 0);
     }
 }

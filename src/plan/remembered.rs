@@ -52,14 +52,8 @@ pub enum Bounds {
     MayEnd,
 }
 
-/// In which columns of an answer the columns of its row key stand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Places {
-    /// How many columns the answer has.
-    pub of: usize,
-    /// The places, from 0 on, in the order of the key's columns; `None`: not all are there.
-    pub at: Option<Vec<usize>>,
-}
+/// The columns of an answer, each by its table (`pg_class.oid`) and number; 0 and 0 for what is no column.
+pub type Places = Vec<(u32, i16)>;
 
 impl Profile {
     /// What a text of this shape may do with an open transaction.
@@ -70,8 +64,7 @@ impl Profile {
         bounds
     }
 
-    /// Where answers to statements of this shape have the columns of their row key, if one with a description was seen since definitions
-    /// are of that stamp.
+    /// The columns of answers to statements of this shape, if one with a description was seen since definitions are of that stamp.
     pub fn places(&self, stamp: u64) -> Option<Rc<Places>> {
         let known = self.for_cache.places.borrow();
         known.as_ref().filter(|known| known.0 == stamp).map(|known| known.1.clone())

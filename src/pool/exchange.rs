@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::prepared::{Prepared, ServerCopy};
-use super::state::State;
+use super::state::{Settings, State};
 use super::terms::Terms;
 use crate::stats::tally::Tally;
 
@@ -72,7 +72,7 @@ pub enum Note {
     /// A plain `SET`, `RESET`: both sides have the new value when it succeeds.
     Set(Box<[u8]>, Option<Box<[u8]>>),
     /// The same of several settings at once.
-    SetAll(Box<[(Box<[u8]>, Box<[u8]>)]>),
+    SetAll(Settings),
     /// Its text has names of prepared statements in it, which are others on the server.
     Renamed(Box<Renamed>),
     /// Settings, statements, locks, temporary objects: all gone when it succeeds. The step is that of the statements.

@@ -34,9 +34,9 @@ impl State {
     }
 
     /// The settings, with these set.
-    pub fn with_all(&self, set: &[(Box<[u8]>, Box<[u8]>)]) -> Settings {
+    pub fn with_all(&self, set: Settings) -> Settings {
         let mut settings = self.settings.clone();
-        settings.extend(set.iter().cloned());
+        settings.extend(set);
         settings
     }
 }

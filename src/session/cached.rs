@@ -10,24 +10,21 @@ use std::time::Instant;
 
 use super::asked::Asked;
 use super::awaited::{InVain, STUCK, Waits};
+use super::depends::About;
 use super::kept::{Fill, Likeness, Passing};
 use super::ruled::Stage;
 use super::serve::Session;
-use super::shown::{self, Shown};
 use super::upstream::Flow;
 use crate::cache::cures::{Cure, is_off};
 use crate::cache::{Doubt, Entry, Gate, KeyBuffer, Later, Lookup, Miss, Needs, Parts};
-use crate::catalog::RelationKind;
 use crate::config::settings::PoolMode;
 use crate::level::Caching;
 use crate::plan::Names;
 use crate::plan::Profile;
-use crate::plan::cacheable::{Columns, Given, KeyRows, RowKey, Touched, TouchedRows};
 use crate::pool::prepared::Description;
 use crate::pool::state::State;
 use crate::rules::Cache;
 use crate::runtime::caches::DatabaseCache;
-use crate::sql::facts::{Access, Name, Table};
 use crate::timer::sleep_until;
 use crate::wire::emit;
 use crate::wire::frame::{Frame, back, cstr};
@@ -215,16 +212,10 @@ impl Session {
             cache.needed(now);
         }
         let found = cache.store.lookup(&key, &gate, || {
-            let (mut touched, row_key) = self.touched(profile, text, types, asked)?;
-            self.add_declared(rule, &mut touched)?;
-            let needs = collect(needs, &cache, &touched, watched.then_some(as_of), now)?;
-            if let Some(key) = row_key.filter(|_| watched)
-                && shown::by_rows(needs, &cache, &touched, &key, (as_of, now))
-            {
-                let (relation, same_encoding) = (cache.relation(key.table), self.has_encoding_of_stream());
-                shown = Shown::new(key, relation, (profile, stamp), asked, same_encoding);
-            }
-            Some(&*needs)
+            let about = About { cache: &cache, rule, profile, stamp, asked, text, types };
+            let (needs, told) = self.depends(needs, &about, watched.then_some(as_of), now)?;
+            shown = told;
+            Some(needs)
         });
         match found {
             Lookup::Hit(entry) => {
@@ -293,62 +284,8 @@ impl Session {
         }
     }
 
-    fn has_encoding_of_stream(&self) -> bool {
+    pub(super) fn has_encoding_of_stream(&self) -> bool {
         *self.reading.encoding == *b"utf8"
-    }
-
-    /// On which rows the answer depends, and how it may be told which it shows.
-    fn touched(
-        &self,
-        profile: &Profile,
-        text: &[u8],
-        types: &[u8],
-        asked: &Asked<'_>,
-    ) -> Option<(TouchedRows, Option<RowKey>)> {
-        let dependencies = self.profiles.dependencies(profile, (text, self.dialect), ANY_SCHEMA);
-        let named = match (asked.query, asked.parsed) {
-            (None, None) => Some(self.known(asked.name)?.in_clients_words()),
-            _ => None,
-        };
-        let literals = self.literals_of(text, named);
-        let parameters = asked.parameters(types)?;
-        let given = Given {
-            text,
-            dialect: self.dialect,
-            literals: &literals,
-            parameters: &parameters,
-            same_encoding: self.has_encoding_of_stream(),
-        };
-        let found = match &*dependencies {
-            Ok(one) => one.touched(&given).map(|touched| (touched, one.row_key.clone())),
-            Err(refusal) => Err(*refusal),
-        };
-        found.inspect_err(|refusal| self.pool.stats().refused(*refusal as usize)).ok()
-    }
-
-    /// The tables that a rule says it depends on, with what stands behind them. `None`: one is not known.
-    fn add_declared(&self, rule: &Cache, touched: &mut TouchedRows) -> Option<()> {
-        if rule.depends_on.is_empty() {
-            return Some(());
-        }
-        let contents = self.profiles.judge.contents();
-        let relations = contents.relations.as_ref()?;
-        for name in &rule.depends_on {
-            let name = Name { schema: name.schema.clone(), name: name.name.clone() };
-            let declared = Table { name, access: Access::Read };
-            if relations.named(&declared.name, None).is_empty() {
-                return None;
-            }
-            let behind = relations.behind(std::slice::from_ref(&declared));
-            for table in behind.iter().chain([&declared]) {
-                let any = |oid| Touched { table: oid, columns: Columns::new(), values: KeyRows::new() };
-                let ids = relations.named(&table.name, None);
-                // A view has no rows of its own.
-                let tables = ids.into_iter().filter(|id| relations.kind(*id) != RelationKind::View);
-                touched.extend(tables.map(|id| any(relations.oid(id))));
-            }
-        }
-        Some(())
     }
 
     fn know_settings(&mut self) {
@@ -459,36 +396,4 @@ impl Cached {
 fn makes_a_difference(name: &[u8]) -> bool {
     let left_out = name == b"role" && is_off(Cure::Role);
     !IRRELEVANT.contains(&name) && !left_out
-}
-
-/// Names the tags of what is touched; `None` where the stream does not tell its changes yet, for which it is asked here. `stream`: that is needed, and it has
-/// come so far.
-fn collect<'n>(
-    needs: &'n mut Needs,
-    cache: &DatabaseCache,
-    touched: &[Touched],
-    stream: Option<Option<Instant>>,
-    now: Instant,
-) -> Option<&'n mut Needs> {
-    needs.begin(cache.number);
-    let mut ready = true;
-    for one in touched {
-        let relation = cache.relation(one.table);
-        let Some(as_of) = stream else {
-            needs.any_row(relation);
-            continue;
-        };
-        match cache.told(relation, &one.columns, as_of, now) {
-            Some(told) => {
-                let values = one.values.iter().map(|values| values.iter().map(|value| &**value));
-                needs.told(relation, &told, values);
-            }
-            None => {
-                cache.want(relation);
-                cache.used();
-                ready = false;
-            }
-        }
-    }
-    ready.then_some(needs)
 }

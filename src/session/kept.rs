@@ -59,8 +59,9 @@ impl Likeness {
 impl Fill {
     /// All of it is there.
     fn keep(mut self) {
-        let rows = self.shown.as_ref().and_then(|shown| shown.rows(self.filling.answer()));
-        rows.into_iter().for_each(|rows| self.filling.told_by_rows(rows));
+        if let Some(shown) = &self.shown {
+            shown.tell(&mut self.filling);
+        }
         let now = Instant::now();
         // Why it was not kept is counted there.
         let _ = self.filling.finish(now.duration_since(self.sent), now);

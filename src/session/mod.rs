@@ -44,6 +44,7 @@ mod channels;
 mod count;
 mod custom;
 mod cycle;
+mod depends;
 mod extended;
 mod failure;
 mod held;

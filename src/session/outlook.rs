@@ -10,7 +10,6 @@ use super::route::{LONGEST, Route};
 use super::ruled::asked_node;
 use super::serve::Session;
 use super::share;
-use super::timing;
 use super::wished::level_in;
 use super::{timing, waited};
 use crate::config::settings::{Host, PoolMode};

@@ -338,7 +338,7 @@ impl Session {
             }
             Note::Restoring(state) => self.settled(state),
             Note::Set(name, value) => self.has_set(self.state.with(&name, value.as_deref())),
-            Note::SetAll(all) => self.has_set(self.state.with_all(&all)),
+            Note::SetAll(all) => self.has_set(self.state.with_all(all)),
             Note::Renamed(renamed) => renamed.steps.into_iter().for_each(|step| self.confirm(step)),
             Note::DiscardAll(step) => {
                 (server.murky, server.limit) = (false, 0);

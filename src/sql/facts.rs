@@ -26,7 +26,9 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
-pub use self::level::{Cast, Change, ChangeKind, ColumnName, Conjunct, Constant, Form, Level, Variable};
+pub use self::level::{
+    Cast, Change, ChangeKind, ColumnName, Conjunct, Constant, Equality, Form, Level, Variable,
+};
 use self::tokens::Strings;
 use self::walk::Walk;
 use super::dialect::Dialect;
@@ -248,6 +250,8 @@ pub struct Facts {
     /// Each row of its result is made of one row of the one table that it reads, and a row of that table that is in no row of the result has
     /// no influence on it: neither grouped nor joined, no window, and no OFFSET.
     pub row_by_row: bool,
+    /// It is one SELECT, in which there is no other, so that its columns are of its one level.
+    pub one_select: bool,
     /// Its levels, the inner ones first.
     pub levels: Vec<Level>,
     /// Casts to types whose values may depend on the time when a text is read as one.
@@ -274,6 +278,7 @@ impl Facts {
             locks: false,
             sampled: false,
             row_by_row: false,
+            one_select: false,
             levels: vec![],
             casts: vec![],
             changes: 0,

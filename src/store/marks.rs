@@ -280,7 +280,7 @@ mod tests {
         // Another table comes with its index: it was not looked at before.
         look("a", &[table(1, "public.t", &["i", "j"]), table(2, "public.u", &["k"])], 200);
         let came = (Kind::IndexCame, "j on t(j)".to_owned(), (100, 200));
-        assert_eq!(found(&path, None), [came.clone()]);
+        assert_eq!(found(&path, None), std::slice::from_ref(&came));
         look("a", &[table(1, "public.t", &["i", "j"])], 300);
         look("a", &[table(1, "public.t", &["j"])], 400);
         let went = (Kind::IndexWent, "i on t(i)".to_owned(), (300, 400));

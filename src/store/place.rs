@@ -153,12 +153,7 @@ impl Place {
     ///
     /// # Errors
     /// When it cannot be written, or is not pgweir's.
-    pub fn note_indexes(
-        &self,
-        whose: (&str, &str),
-        tables: &[SeenTable],
-        now: i64,
-    ) -> Result<(), Trouble> {
+    pub fn note_indexes(&self, whose: (&str, &str), tables: &[SeenTable], now: i64) -> Result<(), Trouble> {
         match self {
             Place::File(path) => marks::note(path, whose, tables, now),
             Place::Fleet(fleet) => fleet::marks::note(fleet, whose, tables, now),

@@ -183,23 +183,34 @@ fn a_running_pgweir_advises_by_itself() {
     });
     assert_eq!(running.scene.value("select count(*) from pg_index where indrelid = 'orders'::regclass"), "2");
     // One whose condition has a value, which is nobody's to see.
-    running.scene.database.setup(&format!("create index hers on orders (account_id) where state = '{SECRET}'"));
+    running
+        .scene
+        .database
+        .setup(&format!("create index hers on orders (account_id) where state = '{SECRET}'"));
     eventually("indexes that came are marked", || {
         let said = report(&["--store", &running.file(), "--format", "json"]);
         let value: Value = serde_json::from_str(&said.stdout).expect("JSON");
         let marks = value["marks"].as_array().cloned().unwrap_or_default();
         let is_of = |mark: &Value, text: &str| {
-            let moments = mark["since"].as_i64().zip(mark["at"].as_i64()).is_some_and(|(since, at)| since < at);
-            mark["kind"] == "index_came" && moments && mark["text"].as_str().is_some_and(|words| words.contains(text))
+            let moments =
+                mark["since"].as_i64().zip(mark["at"].as_i64()).is_some_and(|(since, at)| since < at);
+            mark["kind"] == "index_came"
+                && moments
+                && mark["text"].as_str().is_some_and(|words| words.contains(text))
         };
-        ["orders_account_id_created_at_idx on orders(account_id, created_at DESC)", "hers on orders(account_id) WHERE (state = ?"]
-            .iter()
-            .all(|text| marks.iter().any(|mark| is_of(mark, text)))
+        [
+            "orders_account_id_created_at_idx on orders(account_id, created_at DESC)",
+            "hers on orders(account_id) WHERE (state = ?",
+        ]
+        .iter()
+        .all(|text| marks.iter().any(|mark| is_of(mark, text)))
     });
     running.scene.database.setup("drop index hers");
     eventually("an index that went is marked, on the page too", || {
         let body = running.body("/");
-        body.contains("What happened") && body.contains("went, in ") && body.contains("hers on orders(account_id)")
+        body.contains("What happened")
+            && body.contains("went, in ")
+            && body.contains("hers on orders(account_id)")
     });
     drop(client);
     running.proxy.stop();

@@ -40,6 +40,8 @@ pub enum Question {
     Any(Vec<u32>),
     /// A row and its mate.
     Mate(u32),
+    /// A row, and the customer who has the number of its group, if there is one: which one that is changes.
+    Tied(u32),
     /// Rows by another column, which changes.
     Group(u32),
     /// The last written rows of a group.
@@ -73,7 +75,7 @@ impl Question {
     pub fn draw(random: &mut Random) -> Question {
         let (row, group) = (random.low(ROWS), random.low(ROWS / BLOCK * 2));
         let (pair, customer) = (random.low(PAIRS), random.low(CUSTOMERS));
-        match random.below(24) {
+        match random.below(25) {
             0..5 => Question::Row(row),
             5 => Question::Shown(row),
             6 => Question::In(rows(random)),
@@ -90,6 +92,7 @@ impl Question {
             20 => Question::Last(customer),
             21 => Question::Bulk,
             22 => Question::BulkCount,
+            23 => Question::Tied(row),
             _ => Question::Columns(row % 2),
         }
     }
@@ -97,7 +100,10 @@ impl Question {
     /// Every one but lists, of which there are some.
     pub fn all() -> Vec<Question> {
         let mut all = vec![Question::Total, Question::Bulk, Question::BulkCount];
-        all.extend((0..ROWS).flat_map(|k| [Question::Row(k), Question::Shown(k), Question::Mate(k)]));
+        all.extend(
+            (0..ROWS)
+                .flat_map(|k| [Question::Row(k), Question::Shown(k), Question::Mate(k), Question::Tied(k)]),
+        );
         all.extend((0..ROWS / 4).flat_map(|g| [Question::Group(g), Question::Top(g), Question::Highest(g)]));
         all.extend((0..PAIRS).flat_map(|p| [Question::Pair(p), Question::Sum(p)]));
         all.extend(
@@ -136,6 +142,10 @@ impl Question {
             ),
             Question::Mate(k) => by(
                 "select a.k, a.g, a.v, b.k, b.g, b.v from kv a join kv b on b.k = a.mate where a.k = $1",
+                *k,
+            ),
+            Question::Tied(k) => by(
+                "select a.k, a.g, a.v, coalesce(c.v, -1) from kv a left join customer c on c.id = a.g where a.k = $1",
                 *k,
             ),
             Question::Group(g) => by("select k, g, v from kv where g = $1 order by k", *g),
@@ -187,6 +197,16 @@ impl Question {
             Question::Mate(k) => {
                 let (one, other) = only()?.split_at_checked(3)?;
                 keyed(&[one.to_vec(), other.to_vec()], &[*k, *k ^ 1])?
+            }
+            Question::Tied(k) => {
+                let (of, one) = only()?.split_last()?;
+                let mut facts = keyed(&[one.to_vec()], &[*k])?;
+                let customer = u32::try_from(one[1]).ok()?;
+                match customer < CUSTOMERS {
+                    true => facts.push(Fact::Is(Key::Customer(customer), *of, ANY)),
+                    false => (*of == -1).then_some(())?,
+                }
+                facts
             }
             Question::Shown(k) => match *only()? {
                 [row, v, generation] if row == i64::from(*k) => {

@@ -1,5 +1,6 @@
 //! Databases, reads and changes made up at random.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The same numbers from the same seed.
@@ -132,6 +133,14 @@ fn constant(random: &mut Random, of: Type) -> String {
             1 => format!("'2024/01/0{}'", 1 + random.below(4)),
             _ => format!("'2024-01-0{}'", 1 + random.below(4)),
         },
+    }
+}
+
+/// A value that is there, as a constant.
+fn written(text: &str, of: Type) -> String {
+    match of {
+        Type::Int | Type::Big | Type::Small | Type::Numeric => text.to_owned(),
+        Type::Text | Type::Varchar | Type::Date => format!("'{text}'"),
     }
 }
 
@@ -306,6 +315,9 @@ impl Database {
     }
 }
 
+/// Rows that are there, by the name of their table: the texts of its columns, in the order of [`Relation::columns`].
+pub type Stored = BTreeMap<String, Vec<Vec<Option<String>>>>;
+
 /// A name in FROM and the columns behind it.
 #[derive(Clone)]
 struct Variable {
@@ -317,14 +329,16 @@ struct Variable {
 pub struct Reads<'a> {
     pub random: &'a mut Random,
     pub relations: &'a [Relation],
+    /// Some of the values that are there.
+    stored: &'a Stored,
     aliases: usize,
     /// Common table expressions that can be seen.
     expressions: Vec<Relation>,
 }
 
 impl<'a> Reads<'a> {
-    pub fn new(random: &'a mut Random, relations: &'a [Relation]) -> Reads<'a> {
-        Reads { random, relations, aliases: 0, expressions: vec![] }
+    pub fn new(random: &'a mut Random, relations: &'a [Relation], stored: &'a Stored) -> Reads<'a> {
+        Reads { random, relations, stored, aliases: 0, expressions: vec![] }
     }
 
     /// One read.
@@ -395,6 +409,174 @@ impl<'a> Reads<'a> {
             _ => "".to_owned(),
         };
         format!("select {own} from {} q where {condition}{tail}", relation.name)
+    }
+
+    /// A row found by its primary key, mostly one that is there, joined with what its other columns find in one table or two; sometimes it is not one row, or the answer does not show
+    /// by which values.
+    pub fn linked(&mut self) -> String {
+        let relations = self.relations;
+        let tables: Vec<&Relation> = relations.iter().filter(|one| one.name.starts_with('t')).collect();
+        let keyed: Vec<&Relation> = tables.iter().copied().filter(|one| !one.key.is_empty()).collect();
+        let keyed = if keyed.is_empty() || self.random.percent(5) { &tables } else { &keyed };
+        let one = *self.random.pick(keyed);
+        let mut others: Vec<&Relation> =
+            tables.into_iter().filter(|other| other.name != one.name || self.random.percent(10)).collect();
+        self.random.shuffle(&mut others);
+        others.truncate(if self.random.percent(25) { 2 } else { 1 });
+        let q = Variable { alias: "q".to_owned(), columns: one.columns.clone() };
+        let mut filter = self.one_row(one);
+        let (mut from, mut list) = (format!("{} q", one.name), vec![]);
+        let mut all = vec![q.clone()];
+        for (other, alias) in others.into_iter().zip(["r", "s"]) {
+            let variable = Variable { alias: alias.to_owned(), columns: other.columns.clone() };
+            let (own, others) = self.tie(one, &variable);
+            all.push(variable);
+            let mut on = vec![format!("{others} = {own}")];
+            list.extend([own, others]);
+            if self.random.percent(15) {
+                on.push(self.atom(&all, &[], 0));
+            }
+            match self.random.below(10) {
+                0 => on.extend(filter.pop()),
+                1 => filter.append(&mut on),
+                _ => {}
+            }
+            let on = if on.is_empty() { "true".to_owned() } else { on.join(" and ") };
+            let join = *self.random.pick(&[
+                "join",
+                "join",
+                "left join",
+                "left join",
+                "left join",
+                "right join",
+                "full join",
+            ]);
+            from = match self.random.percent(20) {
+                true if from.contains("join") => format!("{} {alias} {join} ({from}) on {on}", other.name),
+                true => format!("{} {alias} {join} {from} on {on}", other.name),
+                false => format!("{from} {join} {} {alias} on {on}", other.name),
+            };
+        }
+        if self.random.percent(15) {
+            filter.push(self.atom(&all, &[], 0));
+        }
+        let filter = if filter.is_empty() { "true".to_owned() } else { filter.join(" and ") };
+        self.shown(&from, &filter, &all, &list)
+    }
+
+    /// Conditions that name the primary key of a row, for the most part of one that is there.
+    fn one_row(&mut self, of: &Relation) -> Vec<String> {
+        let rows = self.stored.get(&of.name).map(Vec::as_slice).unwrap_or_default();
+        let row = (!rows.is_empty()).then(|| self.random.pick(rows));
+        let key = if of.key.is_empty() { vec![of.columns[0].0.clone()] } else { of.key.clone() };
+        let condition = |name: &String| {
+            let at = of.columns.iter().position(|column| column.0 == *name).expect("its column");
+            let kind = of.columns[at].1;
+            let other = constant(self.random, kind);
+            let one = match row.and_then(|row| row[at].as_ref()) {
+                Some(text) if self.random.percent(90) => written(text, kind),
+                _ => other.clone(),
+            };
+            match self.random.below(20) {
+                0 => format!("q.{name} in ({one}, {other})"),
+                1 => format!("q.{name} >= {one}"),
+                _ => format!("q.{name} = {one}"),
+            }
+        };
+        key.iter().map(condition).collect()
+    }
+
+    /// Columns of `q` and of another variable to be equal: mostly outside of the primary key of `q`.
+    fn tie(&mut self, one: &Relation, other: &Variable) -> (String, String) {
+        let fitting = |column: &&(String, Type)| {
+            let family = column.1.family();
+            other.columns.iter().any(|other| other.1.family() == family)
+        };
+        let (key, free): (Vec<_>, Vec<_>) =
+            one.columns.iter().filter(fitting).partition(|column| one.key.contains(&column.0));
+        let among = if free.is_empty() || self.random.percent(10) { key } else { free };
+        // Both have an id.
+        let id = ("id".to_owned(), Type::Int);
+        let (own, of) = if among.is_empty() { &id } else { *self.random.pick(&among) };
+        let others: Vec<_> = other.columns.iter().filter(|column| column.1.family() == of.family()).collect();
+        let (name, _) = *self.random.pick(&others);
+        (format!("q.{own}"), format!("{}.{name}", other.alias))
+    }
+
+    /// What a join shows: mostly the columns by which it is tied, which are these.
+    fn shown(&mut self, from: &str, filter: &str, all: &[Variable], ties: &[String]) -> String {
+        let width = all.iter().map(|one| one.columns.len()).sum();
+        let (list, width) = match self.random.below(12) {
+            0..4 => ("*".to_owned(), width),
+            4 => ("q.*".to_owned(), all[0].columns.len()),
+            5 => ("r.*".to_owned(), all[1].columns.len()),
+            6..9 => (format!("{}, {}", ties.join(", "), self.column(all).0), ties.len() + 1),
+            9 => (format!("{}, {}", self.random.pick(ties), self.column(all).0), 2),
+            10 => {
+                let tie = self.random.pick(ties);
+                return format!(
+                    "select {tie}, count(*), max(r.id) from {from} where {filter} group by {tie}"
+                );
+            }
+            _ => (format!("{}, {}", self.column(all).0, self.column(all).0), 2),
+        };
+        let order: Vec<String> = (1..=width).map(|number| number.to_string()).collect();
+        let tail = match self.random.below(10) {
+            0 => format!(" order by {} limit 1", order.join(", ")),
+            1 => format!(" order by {} offset 1", order.join(", ")),
+            _ => String::new(),
+        };
+        format!("select {list} from {from} where {filter}{tail}")
+    }
+
+    /// Three tables, tied by columns, one of which is equal to a constant: joined in any way, with each condition wherever it can stand.
+    pub fn chained(&mut self) -> String {
+        let relations = self.relations;
+        let tables: Vec<&Relation> = relations.iter().filter(|one| one.name.starts_with('t')).collect();
+        let tables = ["q", "r", "s"].map(|alias| {
+            let relation = match self.random.percent(75) {
+                true => *self.random.pick(&tables),
+                false => self.random.pick(relations),
+            };
+            (relation, Variable { alias: alias.to_owned(), columns: relation.columns.clone() })
+        });
+        let [q, r, s] = tables.clone().map(|(_, variable)| variable);
+        // The two that are joined first.
+        let nested = self.random.percent(50);
+        let is_inner = |at: usize| if nested { at > 0 } else { at < 2 };
+        let pairs = [[(0, 1), (1, 2)], [(0, 1), (0, 2)], [(0, 2), (1, 2)]][self.random.below(3)];
+        let (mut inner, mut outer, mut filter) = (vec![], vec![], vec![]);
+        let variables = [q, r, s];
+        let mut conditions = vec![];
+        for (one, other) in pairs {
+            let text = self.equality(std::slice::from_ref(&variables[one]), &variables[other]);
+            conditions.push((text, is_inner(one) && is_inner(other)));
+        }
+        for _ in 0..1 + self.random.below(2) {
+            let at = self.random.below(3);
+            let columns = &variables[at].columns;
+            let (name, of) = self.random.pick(columns).clone();
+            let text = format!("{}.{name} = {}", variables[at].alias, constant(self.random, of));
+            conditions.push((text, is_inner(at)));
+        }
+        for (text, fits_inner) in conditions {
+            match self.random.below(5) {
+                0 | 1 if fits_inner => inner.push(text),
+                0..4 => outer.push(text),
+                _ => filter.push(text),
+            }
+        }
+        let joins = ["join", "left join", "left join", "right join", "full join"];
+        let [one, other] = [0, 1].map(|_| *self.random.pick(&joins));
+        let all = |list: Vec<String>| if list.is_empty() { "true".to_owned() } else { list.join(" and ") };
+        let (inner, outer, filter) = (all(inner), all(outer), all(filter));
+        let [q, r, s] = tables.map(|(relation, variable)| format!("{} {}", relation.name, variable.alias));
+        let from = match nested {
+            true => format!("{q} {other} ({r} {one} {s} on {inner}) on {outer}"),
+            false => format!("{q} {one} {r} on {inner} {other} {s} on {outer}"),
+        };
+        let list = *self.random.pick(&["*", "q.*", "s.*", "count(*), min(q.id), max(s.id)"]);
+        format!("select {list} from {from} where {filter}")
     }
 
     fn alias(&mut self) -> String {

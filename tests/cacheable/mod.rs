@@ -11,7 +11,7 @@ use pgweir::catalog::{
     BODIES, Barriers, CALLS, Contents, DETAILS, EDGES, Grounds, OWN, RELATIONS, Reach, Relations, Row,
     UNSTABLE, WRITING,
 };
-use pgweir::plan::cacheable::{Around, Given, KeyRow, Parameter, Refusal, RowKey, Touched, judge};
+use pgweir::plan::cacheable::{Around, Given, KeyRow, Link, Parameter, Refusal, RowKey, Touched, judge};
 use pgweir::plan::writes::{self, TriggerWrites, Writes};
 use pgweir::sql::facts::Facts;
 use pgweir::sql::{Literal, facts, shape};
@@ -23,6 +23,16 @@ struct Known {
     contents: Contents,
     /// Names of relations by their numbers, without the schema `public`.
     names: BTreeMap<u32, String>,
+}
+
+/// On what a result depends.
+#[derive(Debug, PartialEq)]
+struct Judged {
+    touched: Vec<Touched>,
+    /// By what its rows can be told.
+    key: Option<RowKey>,
+    /// Tables of which it can show which rows matter.
+    links: Vec<Link>,
 }
 
 /// Answers that a test may make something else of.
@@ -68,23 +78,25 @@ impl Known {
         parameters: &[Parameter<'_>],
         change: impl FnOnce(&mut Facts),
     ) -> Result<Vec<Touched>, Refusal> {
-        self.judged(text, parameters, change).map(|(touched, _)| touched)
+        self.judged(text, parameters, change).map(|judged| judged.touched)
     }
 
-    /// The same, and by what rows of the result can be told.
+    /// The same, and what the result can tell.
     fn judged(
         &self,
         text: &str,
         parameters: &[Parameter<'_>],
         change: impl FnOnce(&mut Facts),
-    ) -> Result<(Vec<Touched>, Option<RowKey>), Refusal> {
+    ) -> Result<Judged, Refusal> {
         let bytes = text.as_bytes();
         let shape = shape(bytes, true);
         let mut facts = facts(bytes, true, &shape);
         change(&mut facts);
         let given = given(text, &shape.literals, parameters);
         let dependencies = judge(bytes, true.into(), &facts, &self.around(Some(&["public"])))?;
-        Ok((dependencies.touched(&given)?.into_vec(), dependencies.row_key))
+        let links = dependencies.linked(&given).cloned().collect();
+        let touched = dependencies.touched(&given)?.into_vec();
+        Ok(Judged { touched, key: dependencies.row_key, links })
     }
 
     /// What a text may write.

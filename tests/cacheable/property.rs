@@ -9,13 +9,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pgweir::plan::cacheable::{KeyRow, RowKey, Touched};
+use pgweir::catalog::{KeyType, Row};
+use pgweir::plan::cacheable::{KeyRow, Link, RowKey, Touched};
 use pgweir::plan::writes::{Assigned, Writes};
 use pgweir::sql::facts::{ColumnName, Comparison, Conjunct, Constant, Facts, Form, Operand};
 use pgweir::sql::shape;
 
-use super::generator::{Database, Random, Reads, change, database};
-use super::{Changed, Known, ask};
+use super::generator::{Database, Random, Reads, Relation, Stored, change, database};
+use super::{Changed, Judged, Known, ask};
 use crate::harness::big;
 use crate::harness::cluster::Cluster;
 use crate::harness::message::Message;
@@ -27,6 +28,8 @@ const ROUNDS: usize = 8;
 const BIG_ROUNDS: usize = 200;
 /// Reads and changes for each database.
 const READS: usize = 60;
+/// Reads beside those that tie tables by a value which they show.
+const LINKED: usize = 30;
 const CHANGES: usize = 50;
 
 /// A row of a table: its number, and its columns by their numbers.
@@ -42,6 +45,9 @@ struct Seen {
     spared: usize,
     /// Pairs of reads that are known by their rows; in which the result has changed; in which rows of the table have gone, and it was said that they do not matter.
     by_rows: [usize; 3],
+    /// Pairs of reads that show by which values tables are tied, in which a row of their tables has changed; in which the result has, too; in which only rows have with other values;
+    /// in which the result has, and had shown a value for which there was no partner.
+    by_links: [usize; 4],
     reads: usize,
     /// Reads that depend on keys of some table.
     keyed: usize,
@@ -80,6 +86,16 @@ enum Mutation {
     OneVariable,
     /// That a result depends on rows that it does not show is overlooked.
     HiddenRows,
+    /// A column is taken for a primary key that is none.
+    AnyKey,
+    /// Which columns are equal counts for both sides of an outer join.
+    EqualForAll,
+    /// Rows that have the value by which tables are tied are overlooked.
+    TieForgotten,
+    /// Where no partner is shown, the value that one would have is overlooked.
+    ProbeForgotten,
+    /// The value by which tables are tied is taken from any column of the table.
+    AnyValue,
 }
 
 const MUTATIONS: &[Mutation] = &[
@@ -94,7 +110,19 @@ const MUTATIONS: &[Mutation] = &[
     Mutation::FirstValue,
     Mutation::OneVariable,
     Mutation::HiddenRows,
+    Mutation::AnyKey,
+    Mutation::EqualForAll,
+    Mutation::TieForgotten,
+    Mutation::ProbeForgotten,
+    Mutation::AnyValue,
 ];
+
+impl Mutation {
+    /// It is of what the values say that a result shows.
+    fn is_of_ties(self) -> bool {
+        matches!(self, Mutation::TieForgotten | Mutation::ProbeForgotten | Mutation::AnyValue)
+    }
+}
 
 #[test]
 fn what_alters_a_result_touches_what_it_depends_on() {
@@ -112,6 +140,8 @@ fn what_alters_a_result_touches_what_it_depends_on() {
     assert!(seen.pairs > 5_000 && seen.altered > 100 && seen.spared > 200, "{seen:?}");
     let [pairs, altered, spared] = seen.by_rows;
     assert!(pairs > 1_000 && altered > 20 && spared > 100, "{seen:?}");
+    let [pairs, altered, spared, came] = seen.by_links;
+    assert!(pairs > 1_000 && altered > 50 && spared > 300 && came > 5, "{seen:?}");
     assert!(seen.keyed * 2 > seen.reads && seen.narrow * 30 > seen.changes, "{seen:?}");
 }
 
@@ -153,7 +183,8 @@ fn run(cluster: &Cluster, seed: u64, mutation: Mutation, seen: &mut Seen) {
     let right = (mutation != Mutation::None).then(|| Known::read(&mut server));
     server.run("set search_path = public; set jit = off");
     let snapshot = snapshot_question(&mut server);
-    let reads = reads(&mut random, &made, (&known, right.as_ref()), mutation, &mut server, seen);
+    let asked = Asked { known: &known, right: right.as_ref(), mutation };
+    let reads = reads(&mut random, &made, &asked, &mut server, seen);
     let texts: Vec<&str> = reads.iter().map(|read| read.text.as_str()).collect();
     let mut rows = snapshot_of(&mut server, &snapshot);
     let mut results = results_of(&mut server, &texts);
@@ -189,6 +220,17 @@ fn run(cluster: &Cluster, seed: u64, mutation: Mutation, seen: &mut Seen) {
                     seen.wrong.push(format!("seed {seed}\n  {read}\n  known by its rows\n  altered by {text}\n  which took {gone:?} and brought {come:?}"));
                 }
             }
+            if let Some((linked, alone)) = one.by_links(before, mutation).filter(|_| near) {
+                let hit = changed.iter().any(|row| is_touched(&linked, row));
+                seen.by_links[0] += 1;
+                seen.by_links[1] += usize::from(altered);
+                seen.by_links[2] += usize::from(!hit);
+                seen.by_links[3] += usize::from(altered && alone);
+                if altered && !hit {
+                    let said = super::shown(&known, &linked);
+                    seen.wrong.push(format!("seed {seed}\n  {read}\n  by what it shows it depends on {said}\n  altered by {text}\n  which changed {changed:?}"));
+                }
+            }
             if altered && !hit {
                 let said = super::shown(&known, touched);
                 seen.wrong.push(format!("seed {seed}\n  {read}\n  said to depend on {said}\n  altered by {text}\n  which changed {changed:?}"));
@@ -208,9 +250,42 @@ struct Read {
     touched: Vec<Touched>,
     /// Where its result has the columns by which its rows are known, and their numbers.
     shown: Option<Vec<(usize, i16)>>,
+    /// What it may show by which tables are tied.
+    linked: Vec<Linked>,
+}
+
+struct Linked {
+    link: Link,
+    /// Where the result has each of its sources.
+    places: [Vec<usize>; 2],
 }
 
 impl Read {
+    /// On what it depends by the values that the result of before shows, and whether one of these is shown to have no partner; `None`: it shows none.
+    fn by_links(&self, before: &[Vec<u8>], mutation: Mutation) -> Option<(Vec<Touched>, bool)> {
+        let mut touched = self.touched.clone();
+        let rows: Vec<_> =
+            before.iter().map(|body| Message { tag: b'D', body: body.clone() }.values()).collect();
+        let (mut told, mut alone) = (false, false);
+        for Linked { link, places } in &self.linked {
+            let first = |at: &usize| rows.iter().find_map(|row| row[*at].clone());
+            let [other, own] = [0, 1].map(|source| places[source].iter().find_map(first));
+            let without = other.is_some() && own.is_none() && !places[1].is_empty();
+            let shown = match mutation {
+                Mutation::ProbeForgotten if without => Some(None),
+                Mutation::TieForgotten => other.or(own).map(|_| None),
+                _ => other.or(own).map(Some),
+            };
+            let any = touched.iter_mut().find(|one| one.table == link.table && one.columns.is_empty());
+            if let (Some(value), Some(any)) = (shown, any) {
+                any.columns.push(link.column);
+                any.values = value.into_iter().map(|value| std::iter::once(value.into()).collect()).collect();
+                (told, alone) = (true, alone || without);
+            }
+        }
+        told.then_some((touched, alone))
+    }
+
     /// Whether a change matters by what has come, and by the rows that the result of before shows; `None`: it is not known by those.
     fn is_touched_by_rows(&self, before: &[Vec<u8>], gone: &[StoredRow], come: &[StoredRow]) -> Option<bool> {
         let shown = self.shown.as_ref()?;
@@ -229,8 +304,8 @@ impl Read {
     }
 }
 
-/// Where the described columns are those of a key.
-fn shown(description: &Message, key: &RowKey) -> Option<Vec<(usize, i16)>> {
+/// The described columns, by table and number.
+fn columns_of(description: &Message) -> Vec<(u32, i16)> {
     let mut rest = &description.body[2..];
     let mut columns = vec![];
     while let Some(end) = rest.iter().position(|byte| *byte == 0) {
@@ -239,66 +314,135 @@ fn shown(description: &Message, key: &RowKey) -> Option<Vec<(usize, i16)>> {
         columns.push((table, i16::from_be_bytes([field[4], field[5]])));
         rest = &field[18..];
     }
+    columns
+}
+
+/// Where the columns of a key are.
+fn shown(columns: &[(u32, i16)], key: &RowKey) -> Option<Vec<(usize, i16)>> {
     let place = |(number, _): &(i16, _)| {
         columns.iter().position(|column| *column == (key.table, *number)).map(|at| (at, *number))
     };
     key.columns.iter().map(place).collect()
 }
 
+/// What reads are made up for.
+struct Asked<'a> {
+    known: &'a Known,
+    /// As it is without the mutation.
+    right: Option<&'a Known>,
+    mutation: Mutation,
+}
+
 /// Reads that may be kept, with what they are said to depend on; of a mutation only those of which it says something else.
 fn reads(
     random: &mut Random,
     made: &Database,
-    (known, right): (&Known, Option<&Known>),
-    mutation: Mutation,
+    asked: &Asked<'_>,
     server: &mut Client,
     seen: &mut Seen,
 ) -> Vec<Read> {
+    let stored = stored(server, &made.relations);
     let mut reads = vec![];
     for _ in 0..READS * 10 {
         if reads.len() == READS {
             break;
         }
-        let by_rows = random.percent(30);
-        let mut made_up = Reads::new(random, &made.relations);
-        let text = if by_rows { made_up.rows() } else { made_up.read() };
-        let (mut touched, key) = match known.judged(&text, &[], |facts| mutate(mutation, facts)) {
+        let kind = random.below(12);
+        let any = random.percent(20);
+        let mut made_up = Reads::new(random, &made.relations, &stored);
+        let text = match kind {
+            0..4 => made_up.rows(),
+            4..6 => made_up.chained(),
+            _ => made_up.read(),
+        };
+        reads.extend(asked.read(text, any, server, seen).map(|(read, _)| read));
+    }
+    // Most of these show, to begin with, by which values their tables are tied.
+    for _ in 0..LINKED * 10 {
+        if reads.len() >= READS + LINKED {
+            break;
+        }
+        let any = random.percent(10);
+        let text = Reads::new(random, &made.relations, &stored).linked();
+        let read = asked.read(text, any, server, seen);
+        let shows = |read: &Read, answer: &[Vec<u8>]| read.by_links(answer, Mutation::None).is_some();
+        reads.extend(read.filter(|(read, answer)| any || shows(read, answer)).map(|(read, _)| read));
+    }
+    seen.reads += reads.len();
+    seen.keyed += reads.iter().filter(|read| read.touched.iter().any(|one| !one.columns.is_empty())).count();
+    reads
+}
+
+impl Asked<'_> {
+    /// The read that this text is, if it is wanted, and its answer. `any`: also one that depends on any row of all its tables, of which there is less to be wrong.
+    fn read(
+        &self,
+        text: String,
+        any: bool,
+        server: &mut Client,
+        seen: &mut Seen,
+    ) -> Option<(Read, Vec<Vec<u8>>)> {
+        let mutation = self.mutation;
+        let judged = self.known.judged(&text, &[], |facts| mutate(mutation, facts));
+        let Judged { mut touched, key, links } = match judged {
             Ok(judged) => judged,
             Err(refusal) => {
                 *seen.refused.entry(refusal.name().to_owned()).or_default() += 1;
-                continue;
+                return None;
             }
         };
         mutate_touched(mutation, &mut touched);
         let is_other = |right: &Known| match right.judged(&text, &[], |_| {}) {
-            Ok((right, right_key)) => right != touched || right_key != key,
+            Ok(_) if mutation.is_of_ties() => !links.is_empty(),
+            Ok(right) => right.touched != touched || right.key != key || right.links != links,
             Err(_) => true,
         };
         let keyed = touched.iter().any(|one| !one.columns.is_empty());
-        // Any row of all its tables: there is less to be wrong.
-        let wanted = right.map_or_else(|| keyed || random.percent(20), is_other);
-        if !wanted {
-            continue;
+        if !self.right.map_or(keyed || any, is_other) {
+            return None;
         }
         let answer = server.simple(&text);
         if answer.iter().any(|message| message.tag == b'E') {
-            continue;
+            return None;
         }
         let description = answer.iter().find(|message| message.tag == b'T').expect("columns");
-        let shown = key.and_then(|key| shown(description, &key));
-        seen.reads += 1;
-        seen.keyed += usize::from(keyed);
-        reads.push(Read { text, touched, shown });
+        let columns = columns_of(description);
+        let shown = key.and_then(|key| shown(&columns, &key));
+        let of = |(table, number, _): (u32, i16, KeyType)| {
+            let is_source = |at: &usize| match mutation {
+                Mutation::AnyValue => columns[*at].0 == table,
+                _ => columns[*at] == (table, number),
+            };
+            (0..columns.len()).filter(is_source).collect()
+        };
+        let linked = links.into_iter().map(|link| Linked { places: link.sources.map(of), link }).collect();
+        Some((Read { text, touched, shown, linked }, split(&answer).remove(0)))
     }
-    reads
+}
+
+/// The rows of the tables that statements are made up of by what is in them.
+fn stored(server: &mut Client, relations: &[Relation]) -> Stored {
+    let mut rows = |one: &Relation| {
+        let columns: Vec<String> = one.columns.iter().map(|(name, _)| format!("{name}::text")).collect();
+        ask(server, &format!("select {} from {} order by 1, 2", columns.join(", "), one.name))
+    };
+    let tables = relations.iter().filter(|one| one.name.starts_with('t'));
+    tables.map(|one| (one.name.clone(), rows(one))).collect()
 }
 
 fn mutate(mutation: Mutation, facts: &mut Facts) {
     match mutation {
+        Mutation::EqualForAll => {
+            for level in &mut facts.levels {
+                let all = 0..level.variables.len();
+                level.equalities.iter_mut().for_each(|equality| equality.of = all.clone());
+            }
+        }
         Mutation::OuterAsInner => {
             for level in &mut facts.levels {
                 let all = 0..level.variables.len();
                 level.conjuncts.iter_mut().for_each(|conjunct| conjunct.of = all.clone());
+                level.equalities.iter_mut().for_each(|equality| equality.of = all.clone());
             }
         }
         Mutation::RenamedIgnored => {
@@ -318,7 +462,8 @@ fn or_as_and(facts: &mut Facts) {
         let Operand::Literal(place) = predicate.operand else { continue };
         let column = ColumnName { schema: None, table: None, name: predicate.column.clone() };
         let constant = Constant { place, form: Form::One, cast: None };
-        level.conjuncts.push(Conjunct { of: 0..level.variables.len(), column, constant });
+        let all = 0..level.variables.len();
+        level.conjuncts.push(Conjunct { of: all.clone(), sees: all, column, constant });
     }
 }
 
@@ -339,9 +484,16 @@ fn mutate_catalog(mutation: Mutation, rows: &mut Changed) {
         Mutation::NoViews => without(rows, &["view"]),
         Mutation::NoKeys => without(rows, &["deleted", "updated"]),
         Mutation::SameNumbers => same_numbers(rows),
+        Mutation::AnyKey => rows.details.iter_mut().for_each(any_key),
         Mutation::NoTriggers => rows.details.iter_mut().for_each(|detail| detail[7] = None),
         _ => {}
     }
+}
+
+/// The first column is the primary key.
+fn any_key(detail: &mut Row) {
+    let first = detail[4].as_deref().and_then(|columns| columns.split(' ').next()).map(str::to_owned);
+    detail[5] = first;
 }
 
 fn same_numbers(rows: &mut Changed) {

@@ -153,7 +153,11 @@ fn what_was_deployed_is_marked_and_shown_in_every_form() {
     assert!(marks.iter().all(|mark| mark["kind"] == "deploy" && mark["at"] == mark["since"]));
     assert_eq!(marks[0]["instance"], "");
     assert_ne!(marks[1]["instance"], "");
-    for (format, first) in [("text", "deploy v1.2.3 <b>"), ("md", "deploy **v1.2.3 &lt;b&gt;**"), ("html", "deploy <strong>v1.2.3 &lt;b&gt;</strong>")] {
+    for (format, first) in [
+        ("text", "deploy v1.2.3 <b>"),
+        ("md", "deploy **v1.2.3 &lt;b&gt;**"),
+        ("html", "deploy <strong>v1.2.3 &lt;b&gt;</strong>"),
+    ] {
         let text = said(&report(&["--store", &file, "--format", format]));
         assert!(text.contains(first) && text.contains("Marked: A at "), "{text}");
     }
@@ -190,7 +194,12 @@ fn times_by_values_are_shown_and_the_values_are_not() {
     // Each call has another value in both places: neither alone tells more than the other.
     let slowest = &skew["groups"][0];
     assert!(skew["by"].is_null() && slowest["times_us"][0].as_u64() > Some(250_000), "{skew}");
-    assert!(slowest["value"].as_str().is_some_and(|value| value.starts_with("$1 = #") && value.contains(", $2 = #")), "{skew}");
+    assert!(
+        slowest["value"]
+            .as_str()
+            .is_some_and(|value| value.starts_with("$1 = #") && value.contains(", $2 = #")),
+        "{skew}"
+    );
     for format in ["text", "md", "html", "json"] {
         let text = said(&report(&["--store", &file, "--format", format]));
         assert!(text.contains("$1 = ") || text.contains("$1 \\= "), "{text}");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Around, Refusal};
+use super::{Around, Link, Refusal};
 use crate::catalog::{ColumnKind, Detail, Grounds, How, Id, KeyType, RelationKind, Relations};
 use crate::sql::facts::{Access, Cast, ColumnName, Conjunct, Constant, Facts, Level, Name, Variable};
 
@@ -17,6 +17,8 @@ pub struct Dependencies {
     pub tables: Vec<Dependency>,
     /// How the rows can be told that the result is made of, where that is of use.
     pub row_key: Option<RowKey>,
+    /// Tables of which any row matters as far as the text says, and the result may say which.
+    pub links: Vec<Link>,
 }
 
 /// The columns that the stream has of a row as it was, whatever is done with it: those of its replica identity. Where a result shows them of each of
@@ -80,6 +82,7 @@ pub(super) fn of(facts: &Facts, around: &Around<'_>, grounds: &Grounds) -> Resul
     facts.casts.iter().try_for_each(|cast| search.cast(cast))?;
     let mut dependencies = found.dependencies()?;
     dependencies.row_key = search.row_key(&dependencies.tables).filter(|_| facts.row_by_row);
+    dependencies.links = search.links(facts, &dependencies.tables);
     Ok(dependencies)
 }
 
@@ -108,7 +111,7 @@ impl Found {
         if tables.len() > MOST_TABLES {
             return Err(Refusal::TooManyTables);
         }
-        Ok(Dependencies { tables, row_key: None })
+        Ok(Dependencies { tables, row_key: None, links: vec![] })
     }
 }
 
@@ -126,7 +129,7 @@ impl<'a> Search<'a> {
         for id in ids {
             match self.relations.kind(id) {
                 RelationKind::Table | RelationKind::Partitioned => {
-                    let keys = self.keys(level, at, self.detail(id)?);
+                    let keys = self.keys_by_joins(level, at, self.detail(id)?);
                     self.with_children(id, &keys, found)?;
                 }
                 _ => self.any(id, found)?,
@@ -140,7 +143,7 @@ impl<'a> Search<'a> {
         if ids.is_empty() { Err(Refusal::UnknownRelation) } else { Ok(ids) }
     }
 
-    fn detail(&self, id: Id) -> Result<&'a Detail, Refusal> {
+    pub(super) fn detail(&self, id: Id) -> Result<&'a Detail, Refusal> {
         let (schema, _) = self.relations.names(id);
         if matches!(schema, "pg_catalog" | "information_schema" | "pg_toast") {
             return Err(Refusal::SystemCatalog);
@@ -246,7 +249,13 @@ impl<'a> Search<'a> {
         keys
     }
 
-    fn key(&self, level: &Level, at: usize, detail: &Detail, conjunct: &Conjunct) -> Option<KeyColumn> {
+    pub(super) fn key(
+        &self,
+        level: &Level,
+        at: usize,
+        detail: &Detail,
+        conjunct: &Conjunct,
+    ) -> Option<KeyColumn> {
         if !self.is_of(level, at, &conjunct.column) {
             return None;
         }
@@ -259,7 +268,7 @@ impl<'a> Search<'a> {
 
     /// Whether a column, if the variable has it, is the variable's. Without a table before it, it is that only if no other variable of the
     /// level may have one of the name.
-    fn is_of(&self, level: &Level, at: usize, column: &ColumnName) -> bool {
+    pub(super) fn is_of(&self, level: &Level, at: usize, column: &ColumnName) -> bool {
         let this = &level.variables[at];
         match &column.table {
             Some(alias) => {

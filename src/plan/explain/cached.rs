@@ -108,32 +108,44 @@ impl Statement<'_> {
     }
 }
 
-/// `public.t (id, name)`, `public.u (any row)`.
+/// `public.t (id, name)`, `public.u (any row)`, `public.u (any row, or id as the answer shows)`.
 fn told(dependencies: &Dependencies, contents: &Contents) -> Vec<String> {
     let tables = &dependencies.tables;
-    let mut told: Vec<String> = tables.iter().take(TABLES).map(|one| table(one, contents)).collect();
+    let one = |one: &Dependency| {
+        let name = name_of(one.table, contents);
+        let link = dependencies.links.iter().find(|link| link.table == one.table);
+        match (&one.on, link) {
+            (On::Keys(keys), _) => {
+                let columns = keys.iter().map(|key| column(one.table, key.number, contents));
+                format!("{name} ({})", columns.collect::<Vec<_>>().join(", "))
+            }
+            (On::Any, Some(link)) => {
+                let column = column(link.table, link.column, contents);
+                format!("{name} (any row, or {column} as the answer shows)")
+            }
+            (On::Any, None) => format!("{name} (any row)"),
+        }
+    };
+    let mut told: Vec<String> = tables.iter().take(TABLES).map(one).collect();
     if let Some(more) = tables.len().checked_sub(TABLES).filter(|more| *more > 0) {
         told.push(format!("and {more} more"));
     }
     told
 }
 
-fn table(dependency: &Dependency, contents: &Contents) -> String {
+fn name_of(table: u32, contents: &Contents) -> String {
     let relations = contents.relations.as_ref();
-    let names = relations.and_then(|all| Some(all.names(all.by_oid(dependency.table)?)));
-    let name =
-        names.map_or_else(|| dependency.table.to_string(), |(schema, name)| format!("{schema}.{name}"));
-    let On::Keys(keys) = &dependency.on else { return format!("{name} (any row)") };
-    let detail = contents.grounds.as_ref().and_then(|grounds| grounds.detail(dependency.table));
-    let column = |number: i16| {
-        let named = |detail: &Detail| {
-            let of = detail.all_columns().find(|(column, _)| column.number == number);
-            of.map(|(_, name)| name.to_owned())
-        };
-        detail.and_then(named).unwrap_or_else(|| number.to_string())
+    let names = relations.and_then(|all| Some(all.names(all.by_oid(table)?)));
+    names.map_or_else(|| table.to_string(), |(schema, name)| format!("{schema}.{name}"))
+}
+
+fn column(table: u32, number: i16, contents: &Contents) -> String {
+    let named = |detail: &Detail| {
+        let of = detail.all_columns().find(|(column, _)| column.number == number);
+        of.map(|(_, name)| name.to_owned())
     };
-    let columns: Vec<String> = keys.iter().map(|key| column(key.number)).collect();
-    format!("{name} ({})", columns.join(", "))
+    let detail = contents.grounds.as_ref().and_then(|grounds| grounds.detail(table));
+    detail.and_then(named).unwrap_or_else(|| number.to_string())
 }
 
 /// What a rule says that it depends on beside; one that is not known keeps it from being kept.
@@ -199,7 +211,15 @@ mod tests {
             assert_eq!(told[2], ("cache tags", format!("database, definitions{tags}"), None), "{text}");
         };
         let text = "select * from t join r on r.n = t.n where t.i = 7 and t.n = 'x';";
-        kept(text, ", public.t (i, n), public.r (any row)");
+        kept(text, ", public.t (i, n), public.r (n)");
+        kept(
+            "select t.n, r.i from t join r on r.n = t.n where t.i = 7",
+            ", public.t (i), public.r (any row, or n as the answer shows)",
+        );
+        kept(
+            "select count(*) from t join r on r.n > t.n where t.i = 7",
+            ", public.t (i), public.r (any row)",
+        );
         kept("select 1", "");
         let refused = |text: &str, why: &'static str| {
             let value = format!("not kept: {why} (level session, by rule kept)");

@@ -89,13 +89,8 @@ fn samples_have_values_and_the_report_has_none() {
     for form in [report.text(false), report.markdown(), report.html(), report.json()] {
         assert!(
             !form.contains("a@b.example")
-<<<<<<< HEAD
-                && !form.contains("(7)")
-                && form.contains("select * from orders where id = $1"),
-=======
                 && !form.contains("values (7)")
-                && form.contains("select * from orders where id = ?"),
->>>>>>> w-pages
+                && form.contains("select * from orders where id = $1"),
             "{form}"
         );
     }

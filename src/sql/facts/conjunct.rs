@@ -3,17 +3,24 @@
 use std::ops::Range;
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, BinaryOperator, DataType, Expr, Insert, Query, SetExpr, Update,
+    Assignment, AssignmentTarget, BinaryOperator, DataType, Expr, Insert, ObjectName, Query, SetExpr, Update,
 };
 
 use super::condition::{constant, is_column, plain};
-use super::level::{ChangeKind, ColumnName, Conjunct, Constant, Form};
+use super::level::{ChangeKind, ColumnName, Conjunct, Constant, Equality, Form};
 use super::tokens::place_of;
 use super::walk::{Strange, Walk};
 
+/// Of a condition: the relations for which it holds, as at [`Conjunct::of`], and those that it sees.
+#[derive(Debug, Clone)]
+pub(super) struct Reach {
+    pub of: Range<usize>,
+    pub sees: Range<usize>,
+}
+
 impl Walk<'_> {
-    /// Notes the conjuncts of a condition that holds for these relations of the innermost level.
-    pub fn conjuncts(&mut self, condition: &Expr, of: Range<usize>) {
+    /// Notes the conjuncts of a condition of the innermost level.
+    pub fn conjuncts(&mut self, condition: &Expr, of: Reach) {
         match condition {
             Expr::Nested(inner) => self.conjuncts(inner, of),
             Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
@@ -30,11 +37,16 @@ impl Walk<'_> {
         }
     }
 
-    fn equal(&mut self, left: &Expr, right: &Expr, of: Range<usize>) {
+    fn equal(&mut self, left: &Expr, right: &Expr, of: Reach) {
         if let (Expr::Tuple(lefts), Expr::Tuple(rights)) = (plain(left), plain(right)) {
             if lefts.len() == rights.len() {
                 lefts.iter().zip(rights).for_each(|(left, right)| self.equal(left, right, of.clone()));
             }
+            return;
+        }
+        if let (Some(left), Some(right)) = (column_name(left), column_name(right)) {
+            let Reach { of, sees } = of;
+            self.scopes.last().equalities.push(Equality { of, sees, columns: [left, right] });
             return;
         }
         let (here, there) = (self.constant(right, Form::One), self.constant(left, Form::One));
@@ -42,8 +54,28 @@ impl Walk<'_> {
         self.conjunct(right, there, of);
     }
 
+    /// USING, where each side is one relation, of which the right one begins with this number.
+    pub fn equal_by_using(&mut self, columns: &[ObjectName], second: usize, of: Reach) {
+        let (scope, Reach { of, sees }) = (self.scopes.last(), of);
+        if (sees.start + 1, second + 1) != (second, sees.end) {
+            return;
+        }
+        for name in columns.iter().filter_map(first_of) {
+            let column = |at: usize| {
+                let relation = &scope.relations[at];
+                ColumnName {
+                    schema: relation.schema.clone(),
+                    table: Some(relation.alias.clone()),
+                    name: name.clone(),
+                }
+            };
+            let columns = [column(sees.start), column(second)];
+            scope.equalities.push(Equality { of: of.clone(), sees: sees.clone(), columns });
+        }
+    }
+
     /// All that is in the list has one place where the shape folds it to one.
-    fn one_of(&mut self, expression: &Expr, list: &[Expr], of: Range<usize>) {
+    fn one_of(&mut self, expression: &Expr, list: &[Expr], of: Reach) {
         let mut constants = list.iter().map(|one| self.constant(one, Form::List));
         let Some(Some(first)) = constants.next() else { return };
         if constants.all(|one| one.as_ref() == Some(&first)) {
@@ -51,9 +83,10 @@ impl Walk<'_> {
         }
     }
 
-    fn conjunct(&mut self, column: &Expr, constant: Option<Constant>, of: Range<usize>) {
+    fn conjunct(&mut self, column: &Expr, constant: Option<Constant>, of: Reach) {
         if let (Some(constant), Some(column)) = (constant, column_name(column)) {
-            self.scopes.last().conjuncts.push(Conjunct { of, column, constant });
+            let Reach { of, sees } = of;
+            self.scopes.last().conjuncts.push(Conjunct { of, sees, column, constant });
         }
     }
 
@@ -122,7 +155,7 @@ pub(super) fn assigned(update: &Update) -> Result<Vec<Box<str>>, Strange> {
 }
 
 /// The column in `column`, `column.field`.
-fn first_of(name: &sqlparser::ast::ObjectName) -> Option<Box<str>> {
+fn first_of(name: &ObjectName) -> Option<Box<str>> {
     let first = name.0.first()?.as_ident()?;
     matches!(first.quote_style, None | Some('"')).then(|| first.value.as_str().into())
 }

@@ -11,6 +11,8 @@ pub struct Level {
     pub variables: Vec<Variable>,
     /// Comparisons of columns with constants which a row has to satisfy to be of any consequence.
     pub conjuncts: Vec<Conjunct>,
+    /// Comparisons of columns with each other of which the same is true.
+    pub equalities: Vec<Equality>,
 }
 
 /// A table, query or function where it stands in FROM.
@@ -34,10 +36,23 @@ pub struct Variable {
 pub struct Conjunct {
     /// For which variables this is so, if the column is one of theirs.
     pub of: Range<usize>,
+    /// The variables of the level whose columns can stand in it.
+    pub sees: Range<usize>,
     /// The column as written.
     pub column: ColumnName,
     /// What it is equal to.
     pub constant: Constant,
+}
+
+/// `column = column`, where a [`Conjunct`] would stand: in WHERE, ON, or by USING.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Equality {
+    /// As for a [`Conjunct`]: a row of one of these that no row of the other side is equal to changes nothing, if one of the columns is its own.
+    pub of: Range<usize>,
+    /// As for a [`Conjunct`]. What is of no variable among these is of a level around.
+    pub sees: Range<usize>,
+    /// The columns as written, in order.
+    pub columns: [ColumnName; 2],
 }
 
 /// A column as written.

@@ -7,6 +7,7 @@ use sqlparser::ast::{
     TableSampleKind, TableWithJoins, Value, With,
 };
 
+use super::conjunct::Reach;
 use super::scope::{is_name, name_of};
 use super::walk::{Strange, Walk, Walked};
 use super::{Access, Comparison, Name, Operand, Predicate};
@@ -206,8 +207,11 @@ impl Walk<'_> {
                 FullOuter(_) => first..first,
                 _ => first..end,
             };
-            if let JoinConstraint::On(condition) = constraint {
-                self.conjuncts(condition, of);
+            let of = Reach { of, sees: first..end };
+            match constraint {
+                JoinConstraint::On(condition) => self.conjuncts(condition, of),
+                JoinConstraint::Using(columns) => self.equal_by_using(columns, second, of),
+                JoinConstraint::Natural | JoinConstraint::None => {}
             }
             self.join(constraint, first, second, inner && holds(at))?;
         }
@@ -348,6 +352,11 @@ impl Walk<'_> {
     }
 }
 
+/// A SELECT without WITH or set operations.
+pub(super) fn is_select(query: &Query) -> bool {
+    query.with.is_none() && matches!(*query.body, SetExpr::Select(_))
+}
+
 /// A SELECT of one table in which no row depends on another, as far as this can be seen without its inner levels and calls.
 pub(super) fn is_row_by_row(query: &Query) -> bool {
     let SetExpr::Select(select) = &*query.body else { return false };
@@ -363,12 +372,7 @@ pub(super) fn is_row_by_row(query: &Query) -> bool {
         None => false,
     };
     let distinct_on = matches!(select.distinct, Some(Distinct::On(_)));
-    joins.is_empty()
-        && !grouped
-        && !skips
-        && !distinct_on
-        && query.with.is_none()
-        && select.named_window.is_empty()
+    joins.is_empty() && !grouped && !skips && !distinct_on && select.named_window.is_empty()
 }
 
 /// No limit at all.

@@ -3,7 +3,7 @@
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 
 use super::Name;
-use super::level::{Conjunct, Level, Variable};
+use super::level::{Conjunct, Equality, Level, Variable};
 use crate::sql::keywords::{is_col_id, is_function_name};
 
 /// A relation of one level of a statement.
@@ -31,6 +31,7 @@ pub(super) struct Scope {
     pub hidden: bool,
     /// Comparisons that hold for some of the relations.
     pub conjuncts: Vec<Conjunct>,
+    pub equalities: Vec<Equality>,
     /// Relations that the condition at hand mentions.
     mentioned: Vec<usize>,
     /// Columns in it that may be of any relation.
@@ -97,7 +98,11 @@ impl Scope {
             table: one.table,
             renamed: one.renamed,
         };
-        Level { variables: self.relations.into_iter().map(variable).collect(), conjuncts: self.conjuncts }
+        Level {
+            variables: self.relations.into_iter().map(variable).collect(),
+            conjuncts: self.conjuncts,
+            equalities: self.equalities,
+        }
     }
 
     fn mention(&mut self, relation: usize) {

@@ -540,6 +540,46 @@ fn conjuncts() {
     check_conjuncts("update t set i = 2 where i = 1", "0..1 i=#1");
 }
 
+/// Equalities of each level, `;` between levels: for which variables, of which it sees, the columns.
+fn check_equalities(sql: &str, expected: &str) {
+    let facts = found(sql);
+    assert!(facts.understood, "{sql}");
+    let column = |one: &ColumnName| match one.table.as_deref() {
+        Some(table) => format!("{table}.{}", one.name),
+        None => one.name.to_string(),
+    };
+    let one = |one: &Equality| {
+        let (of, sees) = (&one.of, &one.sees);
+        let [left, right] = &one.columns;
+        format!("{}..{} of {}..{} {}={}", of.start, of.end, sees.start, sees.end, column(left), column(right))
+    };
+    let level = |level: &Level| level.equalities.iter().map(one).collect::<Vec<_>>().join(", ");
+    assert_eq!(facts.levels.iter().map(level).collect::<Vec<_>>().join("; "), expected, "{sql}");
+}
+
+#[test]
+fn columns_that_are_equal() {
+    check_equalities(
+        "select * from a, b where a.i = b.i and (j, a.k) = (k, 1)",
+        "0..2 of 0..2 a.i=b.i, 0..2 of 0..2 j=k",
+    );
+    check_equalities("select * from a, b where a.i = b.i or a.j = b.j", "");
+    check_equalities("select * from a, b where not (a.i = b.i) and a.i = b.i + 1 and a.i::text = b.j", "");
+    check_equalities("select * from z, a left join b on a.i = b.i", "2..3 of 1..3 a.i=b.i");
+    check_equalities("select * from a right join b on a.i = b.i", "0..1 of 0..2 a.i=b.i");
+    check_equalities("select * from a full join b on a.i = b.i", "0..0 of 0..2 a.i=b.i");
+    check_equalities(
+        "select * from a left join (b join c on b.i = c.i) on a.i = b.i",
+        "1..3 of 1..3 b.i=c.i, 1..3 of 0..3 a.i=b.i",
+    );
+    check_equalities(
+        "select * from a as x join s.b using (i, j)",
+        "0..2 of 0..2 x.i=b.i, 0..2 of 0..2 x.j=b.j",
+    );
+    check_equalities("select * from a left join b using (i) join c using (i)", "1..2 of 0..2 a.i=b.i");
+    check_equalities("select * from a natural join b", "");
+}
+
 #[test]
 fn changes_are_told_if_there_is_one() {
     let check = |sql: &str, expected: Option<(&str, &[&str])>| {

@@ -12,9 +12,9 @@ use sqlparser::ast::{
     UpdateTableFromKind,
 };
 
-use super::conjunct::{assigned, listed};
+use super::conjunct::{Reach, assigned, listed};
 use super::level::{Change, ChangeKind};
-use super::query::is_row_by_row;
+use super::query::{is_row_by_row, is_select};
 use super::scope::{Scopes, name_of};
 use super::{Access, Class, Facts, Name, Predicate, Table};
 use crate::sql::shape::Literal;
@@ -60,16 +60,18 @@ impl<'a> Walk<'a> {
     /// What was found.
     pub fn finish(self) -> Facts {
         let tables = self.tables.into_iter().map(|(name, access)| Table { name, access });
-        let row_by_row = self.facts.row_by_row && !self.windows && self.facts.levels.len() == 1;
+        let one_select = self.facts.one_select && self.facts.levels.len() == 1;
+        let row_by_row = self.facts.row_by_row && !self.windows && one_select;
         let (tables, functions) = (tables.collect(), self.functions.into_iter().collect());
-        Facts { tables, functions, row_by_row, ..self.facts }
+        Facts { tables, functions, row_by_row, one_select, ..self.facts }
     }
 
     /// The statement itself, or one in a common table expression, of which `own` is false.
     pub fn statement(&mut self, statement: &Statement, own: bool) -> Walked {
         match statement {
             Statement::Query(query) => {
-                self.facts.row_by_row = own && is_row_by_row(query);
+                self.facts.one_select = own && is_select(query);
+                self.facts.row_by_row = self.facts.one_select && is_row_by_row(query);
                 self.query(query, own)
             }
             Statement::Insert(insert) => self.insert(insert),
@@ -290,7 +292,7 @@ impl<'a> Walk<'a> {
         let Some(condition) = condition else { return Ok(()) };
         self.facts.filtered |= own;
         let all = 0..self.scopes.last().relations.len();
-        self.conjuncts(condition, all);
+        self.conjuncts(condition, Reach { of: all.clone(), sees: all });
         self.condition(condition, own)
     }
 

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::{COMMENT, LINE_COMMENT, NUMBER, PARAMETER, STRING, byte, comment, digits, is_digit, is_ident};
+use super::{
+    COMMENT, LINE_COMMENT, NUMBER, PARAMETER, STRING, byte, comment, digits, dollar, is_digit, is_ident,
+};
 
 /// The parts of a text that stay, and what kind of literal or comment stands between them.
 ///
@@ -17,10 +19,10 @@ pub struct Template {
 }
 
 impl Template {
-    /// Of a mask. `None`: it has parameters, or comments up to the end of a line.
+    /// Of a mask. `None`: it has comments up to the end of a line.
     pub fn of(masked: &[u8]) -> Option<Template> {
         let is_mark = |byte: u8| (STRING..=COMMENT).contains(&byte);
-        if masked.iter().any(|byte| matches!(*byte, PARAMETER | LINE_COMMENT)) {
+        if masked.contains(&LINE_COMMENT) {
             return None;
         }
         let parts: Box<[u8]> = masked.iter().copied().filter(|byte| !is_mark(*byte)).collect();
@@ -66,6 +68,7 @@ fn gap(sql: &[u8], at: usize, kind: u8) -> Option<usize> {
             (!is_ident(next) && next != b'.').then_some(end)
         }
         (STRING, b'\'') => memchr::memchr(b'\'', &sql[at + 1..]).map(|length| at + length + 2),
+        (PARAMETER, b'$') => dollar(sql, at).filter(|(_, mark)| *mark == Some(PARAMETER)).map(|(end, _)| end),
         (COMMENT, b'/') => comment(sql, at).filter(|(_, mark)| *mark == Some(COMMENT)).map(|(end, _)| end),
         _ => None,
     }
@@ -102,7 +105,17 @@ mod tests {
             template("select a").fits(b"select a", |_, _| {})
                 && !template("select a").fits(b"select a ", |_, _| {})
         );
-        assert!(Template::of(&masked("select $1").expect("a mask")).is_none());
+        let one = template("select $1, $22 from t");
+        assert!(one.fits(b"select $3, $9999 from t", |_, _| {}));
+        for other in [
+            "select $1, 2 from t",
+            "select $1, $a$ from t",
+            "select $1, $70000 from t",
+            "select $1, $ from t",
+        ] {
+            assert!(!one.fits(other.as_bytes(), |_, _| {}), "{other}");
+        }
+        assert!(Template::of(&masked("select 1 -- one").expect("a mask")).is_none());
     }
 
     /// Texts put together at random: what fits has the same mask.
@@ -111,7 +124,7 @@ mod tests {
         const PARTS: &[&str] = &[
             "select", " ", " ", "'a'", "'b''c'", "''", "1", "23", "4.5", "6e7", ".8", "9.", "-", "/",
             "/*c*/", "/**/", "*/", "\"q\"", "uescape", "E", "=", "a", "t1", ".", ";", "'", "$", "&", "\n",
-            "_",
+            "_", "$1", "$22",
         ];
         let mut random = 0x2545_f491_4f6c_dd1d_u64;
         let mut next = |n: usize| {

@@ -194,7 +194,10 @@ fn begin() {
     }
 }
 
-const SIMPLE: &[(&str, Option<bool>, Option<Isolation>, Option<bool>)] = &[
+/// A text, and what it says of reading only, of isolation and of being deferrable.
+type Simple = (&'static str, Option<bool>, Option<Isolation>, Option<bool>);
+
+const SIMPLE: &[Simple] = &[
     ("begin", None, None, None),
     ("BEGIN WORK", None, None, None),
     ("begin transaction", None, None, None),
