@@ -192,7 +192,7 @@ fn a_running_pgweir_advises_by_itself() {
             let moments = mark["since"].as_i64().zip(mark["at"].as_i64()).is_some_and(|(since, at)| since < at);
             mark["kind"] == "index_came" && moments && mark["text"].as_str().is_some_and(|words| words.contains(text))
         };
-        ["orders_account_id_created_at_idx on orders(account_id, created_at DESC)", "hers on orders(account_id) WHERE (state = ?"]
+        ["orders_account_id_created_at_idx on orders(account_id, created_at DESC)", "hers on orders(account_id) WHERE (state = $1"]
             .iter()
             .all(|text| marks.iter().any(|mark| is_of(mark, text)))
     });
