@@ -200,7 +200,7 @@ fn a_running_pgweir_advises_by_itself() {
         };
         [
             "orders_account_id_created_at_idx on orders(account_id, created_at DESC)",
-            "hers on orders(account_id) WHERE (state = ?",
+            "hers on orders(account_id) WHERE (state = $1",
         ]
         .iter()
         .all(|text| marks.iter().any(|mark| is_of(mark, text)))
