@@ -115,7 +115,10 @@ mod tests {
     #[test]
     fn what_is_known_without_a_database() {
         let text = printed("SELECT * FROM t  WHERE i IN (1, 2)", None);
-        assert!(text.starts_with("shape        select * from t where i in (?)\nfingerprint  "), "{text}");
+        assert!(
+            text.starts_with("shape        select * from t where i in ($1 /*, ... */)\nfingerprint  "),
+            "{text}"
+        );
         assert!(text.contains("read         by its words; without a database"), "{text}");
         let rest = "session      unchanged\npins         no\nclass        select\ntables       t (read)\n\
             clauses      where\npredicate    t.i in 1, 2, for every row\n";

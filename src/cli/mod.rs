@@ -15,6 +15,7 @@ mod passwords;
 pub(crate) mod printed;
 mod report;
 mod rules;
+mod summary;
 pub mod upstream;
 mod when;
 

@@ -130,8 +130,11 @@ impl Session {
         match server.tx {
             TxStatus::Open => {
                 let mut sql = b"SET LOCAL statement_timeout = ".to_vec();
-                let own = self.state.settings().get(NAME);
-                quote_literal(&mut sql, own.map_or(&b"0"[..], |own| own));
+                match self.state.settings().get(NAME) {
+                    Some(own) => quote_literal(&mut sql, own),
+                    // What the role or the database has is not known here.
+                    None => sql.extend_from_slice(b"DEFAULT"),
+                }
                 server.ask(&sql, Note::None);
             }
             // What was local goes with the transaction.

@@ -111,7 +111,7 @@ fn other_prefixes_are_read_when_given_or_common() {
         let text = format!("{line}LOG:  duration: 5.000 ms  statement: select 1\n").repeat(3);
         let log =
             read_text(&text, given.then_some(prefix)).unwrap_or_else(|error| panic!("{prefix}: {error}"));
-        assert_eq!(lines(&log), [("select ?".to_owned(), 3, 15_000, 0)], "{prefix}");
+        assert_eq!(lines(&log), [("select $1".to_owned(), 3, 15_000, 0)], "{prefix}");
         assert_eq!(log.history.between.map(|between| between.0), Some(1_795_988_640), "{prefix}");
         if prefix.contains("%u") {
             assert_eq!(log.history.counted.lines().next().map(|line| &*line.0.user), Some("app"), "{prefix}");
