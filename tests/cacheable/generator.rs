@@ -863,7 +863,7 @@ fn insert(random: &mut Random, relation: &Relation) -> String {
 pub fn change(random: &mut Random, relations: &[Relation]) -> String {
     let changeable: Vec<&Relation> = relations.iter().filter(|one| one.changeable).collect();
     // The tables with keys come first.
-    let among = if random.percent(50) { 4 } else { changeable.len() };
+    let among = if random.percent(70) { 4 } else { changeable.len() };
     let relation = changeable[random.below(among)].clone();
     let name = &relation.name;
     let condition = |random: &mut Random| {

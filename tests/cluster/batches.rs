@@ -144,7 +144,7 @@ fn what_a_replica_does_not_prepare_or_run_the_primary_does() {
         msg::query("rollback"),
         first("p", "select 'free'"),
     ];
-    let before = asked_again(&routed);
+    let (mut before, mut again) = (asked_again(&routed), vec![]);
     for (at, step) in steps.iter().enumerate() {
         for client in [&mut client, &mut direct] {
             client.send(step);
@@ -154,9 +154,14 @@ fn what_a_replica_does_not_prepare_or_run_the_primary_does() {
         }
         let [seen, expected] = [&mut client, &mut direct].map(|client| comparable(&client.until_ready()));
         assert_eq!(seen, expected, "step {at}");
+        let now = asked_again(&routed);
+        if now > before {
+            again.push(at);
+        }
+        before = now;
     }
-    let again = asked_again(&routed) - before;
-    assert!(again >= 9, "{again} were asked again");
+    println!("asked again: {again:?}");
+    assert!(again.len() > 3, "those that were asked again: {again:?}");
 }
 
 /// All of them, but which tables columns are of, and where in its source the server has found an error.

@@ -177,10 +177,10 @@ fn a_tie_may_be_by_a_column_outside_of_every_key() {
         "update buyer set name = 'other' where id = 8",
         "update buyer set code = 'c7' where id = 60",
         "update buyer set code = 'c9' where id = 60",
-        "insert into buyer values (900, 'one more', 'c7')",
-        "delete from buyer where id = 900",
+        "insert into buyer values (0, 'one more', 'c7')",
+        "delete from buyer where id = 0",
         "delete from buyer where code = 'c7'",
-        "insert into buyer values (901, 'alone', 'c7')",
+        "insert into buyer values (-1, 'alone', 'c7')",
         "update bought set code = 'c9' where id = 7",
         "update buyer set name = 'its own' where code = 'c9'",
     ];
