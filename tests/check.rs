@@ -290,7 +290,7 @@ fn who_can_log_in_by_pass_through_is_told_once() {
     let told = |user: (&str, &str)| check_arguments(&[&cluster.url(user, "postgres", "")]).success();
     let clients = |user: &str| {
         format!(
-            "  clients    scram-sha-256; users not below by pass-through, if {user} may read pg_authid: see nodes\n"
+            "  clients    scram-sha-256; users not below by pass-through, if {user} may read pg_authid (tried below)\n"
         )
     };
     let app = told(APP);

@@ -165,7 +165,7 @@ fn a_query_is_explained_and_not_run() {
     assert!(before.len() > 4, "{before:?}");
     let lines = explain(&mut client, "insert into t values (6); ");
     assert_eq!(lines.value("class"), "insert");
-    assert_eq!(lines.value("shape"), "insert into t values (?)");
+    assert_eq!(lines.value("shape"), "insert into t values ($1)");
     assert_eq!(lines.value("tables"), "t (written)");
     assert_eq!(
         (lines.value("read"), lines.reason("read")),

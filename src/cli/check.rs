@@ -348,7 +348,7 @@ fn console_users(loaded: &Loaded, out: &mut impl Write) -> io::Result<bool> {
             if let Some(database) = database {
                 writeln!(
                     out,
-                    "  {name}: warning: named in `{key}`, and not in [users]: looked up at the server of the database `{database}`, see nodes ({origin})"
+                    "  {name}: warning: named in `{key}`, and not in [users]: looked up at the server of the database `{database}`, tried below ({origin})"
                 )?;
             } else if auth.hba_file.is_some() {
                 writeln!(
@@ -434,7 +434,7 @@ pgweir VERSION with these settings
   listen     127.0.0.1:6432 (no TLS)
   http       127.0.0.1:6433
   workers    1
-  clients    scram-sha-256; users not below by pass-through, if app may read pg_authid: see nodes
+  clients    scram-sha-256; users not below by pass-through, if app may read pg_authid (tried below)
   at most    20000 clients, 500 servers
 databases
   * -> the database that the client names on h1:5432, [::1]:5433 (URL)

@@ -82,7 +82,7 @@ fn show_auth(settings: &Settings) -> String {
         text.push_str("; users not below by auth_query");
     } else if let Some(asker) = auth.auth_user.as_deref().filter(|_| auth.pass_through) {
         text.push_str(&format!(
-            "; users not below by pass-through, if {asker} may read pg_authid: see nodes"
+            "; users not below by pass-through, if {asker} may read pg_authid (tried below)"
         ));
     }
     text

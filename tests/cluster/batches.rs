@@ -160,7 +160,6 @@ fn what_a_replica_does_not_prepare_or_run_the_primary_does() {
         }
         before = now;
     }
-    println!("asked again: {again:?}");
     assert!(again.len() > 3, "those that were asked again: {again:?}");
 }
 

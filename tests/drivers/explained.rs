@@ -42,7 +42,7 @@ fn psql_asks_in_its_ways() {
         std::fs::write(&script, PSQL).expect("a file can be written");
         let text = run(target.program("psql").args(["-X", "-A", "-t", "-f"]).arg(&script));
         let told = |line: &str| assert!(text.lines().any(|one| one == line), "no `{line}` in\n{text}");
-        told("shape|select i from t where i = ?|");
+        told("shape|select i from t where i = $1|");
         told("item|text");
         told("reason|text");
         told("predicate|t.i equal 7, for every row|");

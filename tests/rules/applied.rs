@@ -400,7 +400,7 @@ then = { log = "warn", tag = "about-t", max_rows = 5, route = "replica" }
     eventually("it is logged", || ruled.proxy.log().contains("about-t"));
     let log = ruled.proxy.log();
     let line = log.lines().find(|line| line.contains("about-t")).expect("a line");
-    let parts = ["WARN", "rule=\"seen\"", "user=\"app\"", "shape=\"select * from t where i = ?\""];
+    let parts = ["WARN", "rule=\"seen\"", "user=\"app\"", "shape=\"select * from t where i = $1\""];
     parts.iter().for_each(|part| assert!(line.contains(part), "{part}: {line}"));
     assert!(!log.contains("4711"), "{log}");
 }
