@@ -148,7 +148,9 @@ pub fn wait_started(lab: &Lab, first: impl Fn() -> Command) -> anyhow::Result<()
             return Ok(());
         }
         let reason = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure!(reason.contains("starting up"), "{:?}: {reason}", first());
+        let is_on_its_way =
+            ["starting up", "not yet accepting connections"].iter().any(|words| reason.contains(words));
+        ensure!(is_on_its_way, "{:?}: {reason}", first());
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     bail!("PostgreSQL does not finish starting; see the logs in {}", lab.folder.display())

@@ -45,7 +45,13 @@ fn four_data_calls_per_simple_statement() {
     let mut client = Client::connect(&proxy.endpoint(), &database.login());
     (0..20).for_each(|_| client.run("select 1"));
     // What reads must not mention is read once, when somebody has sent one.
-    std::thread::sleep(Duration::from_millis(1500));
+    eventually("definitions are read", || {
+        let answer = client.simple("explain route select 1");
+        let told: String = answer.iter().map(|message| String::from_utf8_lossy(&message.body)).collect();
+        assert!(told.contains("select 1"), "{told}");
+        !told.contains("definitions not read")
+    });
+    std::thread::sleep(Duration::from_millis(500));
     let settled = || {
         let mut known = count(&trace);
         eventually("nothing more is traced", || {

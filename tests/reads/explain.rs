@@ -45,7 +45,7 @@ fn what_a_statement_is() {
 #[test]
 fn what_it_cannot_ask() {
     let said = explain(&["select 7"]).success();
-    assert!(said.starts_with("shape        select ?\n") && said.contains("without a database"), "{said}");
+    assert!(said.starts_with("shape        select $1\n") && said.contains("without a database"), "{said}");
     let cluster = Cluster::shared();
     let url = cluster.url(("app", "wrong"), "postgres", "");
     let output = explain(&["select 7", &url]);
