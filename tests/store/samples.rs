@@ -237,7 +237,9 @@ fn store_tells_which_statements_a_replica_has_answered() {
     let mut proxy = Proxy::start_with(&options);
     let mut client = Client::connect(&proxy.endpoint(), &Login::new(APP.0, APP.1, "postgres"));
     let there = || {
-        scene.standbys[0].superuser("postgres").value("select count(*) from pg_stat_activity where query = 'select i from read_there'")
+        scene.standbys[0]
+            .superuser("postgres")
+            .value("select count(*) from pg_stat_activity where query = 'select i from read_there'")
     };
     let mut calls = 0;
     eventually("a replica answers", || {
