@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::printed::complain;
 use super::when::{When, when};
 use crate::stats::calendar;
 use crate::store::Place;
@@ -48,7 +49,7 @@ pub fn run(arguments: &MarkArgs) -> ExitCode {
     match marked(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("{reason}");
+            complain!("{reason}");
             ExitCode::FAILURE
         }
     }

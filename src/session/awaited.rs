@@ -14,7 +14,7 @@ use crate::timer::sleep_until;
 
 /// A session whose every read goes to the database moves its floor with each, and the stream never comes to it. So after so many it waits once, for
 /// as long as [`MOVING`]; twice as many each time that is in vain.
-pub(super) const STUCK: u32 = 8;
+const STUCK: u32 = 8;
 /// More than the stream takes in good health.
 const MOVING: Duration = Duration::from_millis(10);
 /// How often it is looked for: as often as a timer can run.
@@ -113,21 +113,8 @@ impl Moving {
 impl Cached {
     /// The stream is not known to have come to what the session saw last: is it to wait for that? What the entry has saved says what it is worth.
     pub(super) fn waits_for_stream(&mut self, now: Instant, took: Duration) -> bool {
-        let floor = self.floor;
-        if took >= WORTH {
-            self.waits = Some(Waits::Moving(Moving::new(floor, now, took.min(MOVING))));
-            return true;
-        }
-        self.stuck = self.stuck.saturating_add(1);
-        if self.stuck < self.patient {
-            return false;
-        }
-        if self.stuck > self.patient {
-            // It has waited in vain.
-            (self.stuck, self.patient) = (0, (self.patient * 2).min(MOST_STUCK));
-            return false;
-        }
-        self.waits = Some(Waits::Moving(Moving::new(floor, now, MOVING)));
+        let Some(patience) = self.stuck.patience(took) else { return false };
+        self.waits = Some(Waits::Moving(Moving::new(self.floor, now, patience)));
         true
     }
 
@@ -140,6 +127,42 @@ impl Cached {
         }
         self.waits = Some(Waits::Moving(Moving::new(begun, now, MOVING)));
         true
+    }
+}
+
+/// Reads of a session that went to the database because the stream was not known to have come to what it saw last.
+#[derive(Debug)]
+pub(super) struct Stuck {
+    /// How many, since one did not.
+    reads: u32,
+    /// After so many one waits.
+    most: u32,
+}
+
+impl Default for Stuck {
+    fn default() -> Stuck {
+        // So a session's first read waits, for a moment, for the stream to come to where it began.
+        Stuck { reads: STUCK - 1, most: STUCK }
+    }
+}
+
+impl Stuck {
+    /// The stream has come.
+    pub(super) fn is_over(&mut self) {
+        self.reads = 0;
+    }
+
+    /// How long one more waits that took the database so long before; `None`: it does not.
+    fn patience(&mut self, took: Duration) -> Option<Duration> {
+        if took >= WORTH {
+            return Some(took.min(MOVING));
+        }
+        self.reads = self.reads.saturating_add(1);
+        if self.reads > self.most {
+            // It has waited in vain.
+            (self.reads, self.most) = (0, (self.most * 2).min(MOST_STUCK));
+        }
+        (self.reads == self.most).then_some(MOVING)
     }
 }
 
@@ -156,5 +179,27 @@ impl InVain {
     pub(super) fn once_more(&mut self) {
         self.skips = (self.skips * 2 + 1).min(MOST_IN_VAIN);
         self.left = self.skips;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dear_read_waits_each_time_and_a_cheap_one_seldom() {
+        let [cheap, dear, very_dear] = [1, 5, 500].map(Duration::from_millis);
+        let mut stuck = Stuck::default();
+        for _ in 0..100 {
+            assert_eq!(stuck.patience(dear), Some(dear), "no longer than it would take");
+            assert_eq!(stuck.patience(very_dear), Some(MOVING));
+        }
+        let mut waits = |times: u32| (0..times).filter(|_| stuck.patience(cheap).is_some()).count();
+        assert_eq!(waits(1), 1, "the first of a session");
+        // That was in vain: the next is the 16th behind the one that is told so, then the 32nd.
+        assert_eq!([waits(1 + 15), waits(1), waits(1 + 31), waits(1)], [0, 1, 0, 1]);
+        stuck.is_over();
+        let mut waits = |times: u32| (0..times).filter(|_| stuck.patience(cheap).is_some()).count();
+        assert_eq!([waits(31), waits(1)], [0, 1]);
     }
 }

@@ -62,7 +62,7 @@ impl HeldBegin {
 }
 
 /// The name that a SET TRANSACTION is read with.
-const TRANSACTION: &[u8] = b"transaction";
+pub(super) const TRANSACTION: &[u8] = b"transaction";
 
 /// How the client has sent it.
 #[derive(Debug, Clone)]

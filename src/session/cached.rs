@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::asked::Asked;
-use super::awaited::{InVain, STUCK, Waits};
+use super::awaited::{InVain, Stuck, Waits};
 use super::depends::About;
 use super::kept::{Fill, Likeness, Passing};
 use super::ruled::Stage;
@@ -56,8 +56,7 @@ pub(super) struct Cached {
     pub(super) may_have_ended: bool,
     /// Definitions are among that.
     pub(super) defines: bool,
-    pub(super) stuck: u32,
-    pub(super) patient: u32,
+    pub(super) stuck: Stuck,
     pub(super) in_vain: InVain,
 }
 
@@ -90,9 +89,7 @@ impl Cached {
             later: vec![],
             may_have_ended: false,
             defines: false,
-            // So its first read waits, for a moment, for the stream to come to where it began.
-            stuck: STUCK - 1,
-            patient: STUCK,
+            stuck: Stuck::default(),
             in_vain: InVain::default(),
         }
     }
@@ -222,7 +219,8 @@ impl Session {
                 if watched {
                     cache.used();
                 }
-                (cached.stuck, cached.in_vain) = (0, InVain::default());
+                cached.stuck.is_over();
+                cached.in_vain = InVain::default();
                 cached.saw(entry.seen());
                 Found::Answer(entry)
             }

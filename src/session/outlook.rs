@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use super::begin::TRANSACTION;
 use super::explain::nothing_to_explain;
 use super::route::{LONGEST, Route};
 use super::ruled::asked_node;
@@ -221,7 +222,7 @@ impl Session {
         match (&one.detail, self.held_begin.is_some()) {
             (Detail::Begin { simple: true, .. }, false) => self.may_hold(text),
             (Detail::Set { name, value: SetValue::Modes(_), .. }, true) => {
-                name == b"transaction" && self.may_hold_too(text)
+                name == TRANSACTION && self.may_hold_too(text)
             }
             (Detail::Commit { chain: false }, true) => one.verb == Verb::Commit,
             (Detail::Rollback { chain: false }, true) => true,

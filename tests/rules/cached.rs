@@ -31,6 +31,12 @@ fn ruled() -> Option<(Ruled, Client)> {
     Some((ruled, beside))
 }
 
+/// Changes something around pgweir, and waits until the stream has told it.
+pub(super) fn change(ruled: &Ruled, beside: &mut Client, text: &str) {
+    beside.run(text);
+    ruled.barrier();
+}
+
 pub(super) fn answer(client: &mut Client, cycle: &[u8]) -> Vec<Message> {
     client.send(cycle);
     client.until_ready()

@@ -1,7 +1,7 @@
 //! Answers of joins: by columns that are equal to constants, and by the value that ties a row known by its key to another table.
 
 use super::applied::Ruled;
-use super::cached::{self, answer, until_hit};
+use super::cached::{self, answer, change, until_hit};
 use crate::harness::cluster::Cluster;
 use crate::harness::raw::Client;
 use crate::harness::{eventually, frontend as msg};
@@ -28,12 +28,6 @@ fn ruled() -> Option<(Ruled, Client)> {
     ruled.databases[0].setup(SETUP);
     let beside = Cluster::shared().superuser(&ruled.databases[0].name);
     Some((ruled, beside))
-}
-
-/// Changes something around pgweir, and waits until the stream has told it.
-fn change(ruled: &Ruled, beside: &mut Client, text: &str) {
-    beside.run(text);
-    ruled.barrier();
 }
 
 /// Whether it is answered where the database would not answer; what is counted as a hit then.

@@ -1,7 +1,7 @@
 //! Answers that show the keys of their rows: a change of a row that is in none of them ends none, though the stream does not have the old row.
 
 use super::applied::Ruled;
-use super::cached::{answer, is_hit, until_hit};
+use super::cached::{answer, change, is_hit, until_hit};
 use crate::harness::cluster::Cluster;
 use crate::harness::raw::Client;
 use crate::harness::{eventually, frontend as msg};
@@ -21,12 +21,6 @@ fn ruled() -> Option<(Ruled, Client)> {
     ruled.databases[0].setup(SETUP);
     let beside = Cluster::shared().superuser(&ruled.databases[0].name);
     Some((ruled, beside))
-}
-
-/// Changes something around pgweir, and waits until the stream has told it.
-fn change(ruled: &Ruled, beside: &mut Client, text: &str) {
-    beside.run(text);
-    ruled.barrier();
 }
 
 /// Asks until the answer is kept, and is one that outlives a change of a row of another kind.

@@ -2,29 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Transaction};
 
 use super::super::file::Trouble;
 use super::super::marks::{self, Before, GIVEN, MOST, Mark, SeenTable};
-use super::{Fleet, NAME, Value, WORK, bounds, put, runtime, short, trouble};
-
-/// Does a piece of work that writes, within its time.
-fn work(
-    fleet: &Fleet,
-    name: &'static str,
-    work: impl AsyncFnOnce(&mut Client) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
-    let working = async {
-        let mut client = fleet.open_as_it_is(true).await?;
-        work(&mut client).await
-    };
-    let limited = async {
-        let answer = tokio::time::timeout(WORK, working).await;
-        answer.unwrap_or_else(|_| Err(trouble::late(name)))
-    };
-    runtime()?.block_on(limited)
-}
+use super::{Fleet, NAME, Value, bounds, put, short, work};
 
 /// As [`super::super::Place::mark`].
 pub(in super::super) fn put(fleet: &Fleet, mark: &Mark) -> Result<(), Trouble> {

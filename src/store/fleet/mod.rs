@@ -208,6 +208,23 @@ fn runtime() -> Result<Runtime, Trouble> {
     made.map_err(|error| Trouble::Standing(State::Unusable, format!("no runtime: {error}")))
 }
 
+/// Does a piece of work that writes, within its time.
+fn work<T>(
+    fleet: &Fleet,
+    name: &'static str,
+    work: impl AsyncFnOnce(&mut Client) -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
+    let working = async {
+        let mut client = fleet.open_as_it_is(true).await?;
+        work(&mut client).await
+    };
+    let limited = async {
+        let answer = tokio::time::timeout(WORK, working).await;
+        answer.unwrap_or_else(|_| Err(trouble::late(name)))
+    };
+    runtime()?.block_on(limited)
+}
+
 /// Bounds that hold in a transaction, as statements.
 fn bounds() -> String {
     format!(

@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Transaction};
 
 use super::super::file::Trouble;
 use super::super::plans::MOST;
-use super::{Fleet, NAME, Value, WORK, bounds, number, put, runtime, short, trouble};
+use super::{Fleet, NAME, Value, bounds, number, put, short, work};
 use crate::advice::form::Planned;
 use crate::advice::turn::KnownPlan;
 
@@ -23,15 +23,9 @@ pub(in super::super) fn note(
     }
     // Who asks for all is none of them.
     let instance = short(instance.unwrap_or_default(), NAME);
-    let noting = async {
-        let mut client = fleet.open_as_it_is(true).await?;
-        put(&mut client, (&instance, &short(database, NAME)), seen, now).await
-    };
-    let limited = async {
-        let answer = tokio::time::timeout(WORK, noting).await;
-        answer.unwrap_or_else(|_| Err(trouble::late("remembering plans")))
-    };
-    runtime()?.block_on(limited)
+    work(fleet, "remembering plans", async |client| {
+        put(client, (&instance, &short(database, NAME)), seen, now).await
+    })
 }
 
 const PUT: &str = "INSERT INTO pgweir_history.plan AS p (instance, database, fingerprint, hash, form, table_rows, first_seen, last_seen)
