@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 
 use super::super::file::Trouble;
 use super::super::numbers::FIXES;
-use super::{Fleet, Value, WORK, bounds, first, number, runtime, trouble};
+use super::{Fleet, Value, bounds, first, number, work};
 
 /// The numbers of all shapes, by fingerprint.
 pub(super) async fn of_shapes(part: &Transaction<'_>) -> Result<HashMap<u128, u64>, Trouble> {
@@ -18,8 +18,7 @@ pub(super) async fn of_shapes(part: &Transaction<'_>) -> Result<HashMap<u128, u6
 
 /// As [`super::super::numbers::of_fixes`].
 pub(in super::super) fn of_fixes(fleet: &Fleet, keys: &[u128], now: i64) -> Result<Vec<u64>, Trouble> {
-    let asked = async {
-        let mut client = fleet.open_as_it_is(true).await?;
+    work(fleet, "numbering fixes", async |client| {
         let part = client.transaction().await?;
         part.batch_execute(&bounds()).await?;
         // One report after the other: a number is given once.
@@ -33,12 +32,7 @@ pub(in super::super) fn of_fixes(fleet: &Fleet, keys: &[u128], now: i64) -> Resu
         part.execute_typed(old, &[(&FIXES, Type::INT8), (&now, Type::INT8)]).await?;
         part.commit().await?;
         Ok(numbers)
-    };
-    let limited = async {
-        let answer = tokio::time::timeout(WORK, asked).await;
-        answer.unwrap_or_else(|_| Err(trouble::late("numbering fixes")))
-    };
-    runtime()?.block_on(limited)
+    })
 }
 
 async fn of_fix(part: &Transaction<'_>, key: Vec<u8>, now: i64) -> Result<u64, Trouble> {
